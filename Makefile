@@ -1,0 +1,48 @@
+# make demo   see GTPT-T train on drawn people, its AP, pictures (10 minutes)
+# make test   run the tests
+# Both set up .venv first. PYTHON=python3.12 chooses the interpreter.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+IMAGES ?=
+
+export VENV
+.PHONY: demo test test-slow lint format docs setup doctor clean help
+
+help:
+	@sed -n 's/^# make/make/p' Makefile; \
+	echo "make setup | doctor | test-slow | lint | format | docs | clean"
+
+setup:
+	@tools/setup.sh
+
+demo: setup
+	@$(BIN)/python tools/demo.py $(if $(IMAGES),--images $(IMAGES))
+
+test: setup
+	$(BIN)/python -m pytest
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_configs.py
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+doctor: setup
+	$(BIN)/gtpt-mm doctor
+
+docs:
+	@tools/setup.sh --docs
+	$(BIN)/mkdocs build --strict --site-dir build/docs
+
+clean:
+	rm -rf $(VENV) work_dirs/demo data/demo build dist *.egg-info
+	rm -rf .pytest_cache .ruff_cache .import_linter_cache
+	find gtpt_mm tests tools projects -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,5 @@
+"""Keypoints to training targets and back; numpy only."""
+
+from .unrounded_simcc import UnroundedSimCCLabel
+
+__all__ = ['UnroundedSimCCLabel']

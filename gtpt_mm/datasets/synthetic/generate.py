@@ -1,0 +1,364 @@
+"""Write whole data sets of drawn people.
+
+Each folder that is written holds a file ``gtpt_mm_sample_data.json`` with the
+parameters it was made with: a second call with equal parameters does nothing,
+one with others refuses, and only files that were written here are replaced.
+"""
+
+import json
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .formats import MAX_VAL, SPLITS, ImageRecord, describe
+from .layouts import DIFFICULTIES, LAYOUTS, ImageSet, adapt
+from .scene import draw_scene
+
+MANIFEST = 'gtpt_mm_sample_data.json'
+_DRAWING = 1  # to be raised when equal parameters give other pictures
+_JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What decides on the content of the files; see ``generate``."""
+
+    num_train: int
+    num_val: int
+    seed: int
+    difficulty: str
+    max_people: int | None
+    image_size: tuple[int, int] | None
+    drawing: int = _DRAWING
+
+    def count(self, split: str) -> int:
+        """Return the number of images of a split."""
+        return self.num_train if split == 'train' else self.num_val
+
+
+@dataclass(frozen=True)
+class Result:
+    """One folder of images with its annotations.
+
+    Args:
+        folder: Where it is.
+        layouts: The layouts asked for that lie in it.
+        num_images: Number of images of both splits.
+        is_new: False if it was complete already and nothing was written.
+    """
+
+    folder: Path
+    layouts: tuple[str, ...]
+    num_images: int
+    is_new: bool
+
+
+def generate(
+    out_dir: str | Path,
+    layouts: tuple[str, ...] = ('coco',),
+    num_train: int = 1000,
+    num_val: int = 100,
+    seed: int = 0,
+    *,
+    difficulty: str = 'normal',
+    max_people: int | None = None,
+    image_size: tuple[int, int] | None = None,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> list[Result]:
+    """Draw people and write them as the data sets of the given layouts.
+
+    The same arguments give the same files, byte by byte, however many
+    workers draw them. ``coco`` and ``coco-wholebody`` describe the same
+    images.
+
+    Args:
+        out_dir: Below it, each data set gets its usual folder, such as
+            ``coco`` with ``annotations``, ``train2017`` and ``val2017``.
+        layouts: Some of ``LAYOUTS``.
+        num_train: Images to train with.
+        num_val: Images to validate with; at most 100000.
+        seed: Not negative.
+        difficulty: ``easy`` for people who stand or walk, face the viewer
+            and are not cut, hidden or among clutter; ``hard`` for twice as
+            many cuts, occluders and things as ``normal``.
+        max_people: Most people in one image; by default, up to 3 for COCO
+            and MPII, 4 for AIC and 8 for CrowdPose.
+        image_size: (w, h) of all images; by default, sizes vary from
+            192 x 256 to about 512 x 384.
+        workers: Processes that draw.
+        overwrite: Replace data of other parameters. Files that this function
+            did not write are neither replaced nor removed.
+        progress: Show a progress bar.
+
+    Returns:
+        One result per folder below ``out_dir``.
+
+    Raises:
+        ValueError: For an unknown layout or difficulty, or a number out of
+            range.
+        FileExistsError: If a folder holds something else.
+
+    Example:
+        >>> import tempfile
+        >>> (result,) = generate(tempfile.mkdtemp(), ['coco'], 2, 1)
+        >>> result.layouts, result.num_images, result.is_new
+        (('coco',), 3, True)
+    """
+    if not isinstance(layouts, str):
+        layouts = tuple(dict.fromkeys(layouts))
+    parameters = _check(
+        layouts, num_train, num_val, seed, difficulty, max_people,
+        image_size, workers,
+    )  # fmt: skip
+    groups: dict[str, list[str]] = {}
+    for name in layouts:
+        groups.setdefault(LAYOUTS[name].images.folder, []).append(name)
+    # All folders are looked at before the first one is changed.
+    plans = [
+        _plan(Path(out_dir) / folder, names, parameters, overwrite)
+        for folder, names in groups.items()
+    ]
+    for plan in plans:
+        if not plan.is_complete:
+            _write_folder(plan, parameters, workers, progress)
+    return [
+        Result(plan.folder, plan.layouts, num_train + num_val,
+               not plan.is_complete)
+        for plan in plans
+    ]  # fmt: skip
+
+
+def _check(
+    layouts, num_train, num_val, seed, difficulty, max_people, image_size,
+    workers,
+) -> Parameters:  # fmt: skip
+    if isinstance(layouts, str) or not layouts:
+        raise ValueError(f'layouts must be a list of names, got {layouts!r}')
+    unknown = [name for name in layouts if name not in LAYOUTS]
+    if unknown:
+        raise ValueError(
+            f'unknown layout {unknown[0]!r}; known are: {", ".join(LAYOUTS)}'
+        )
+    for name, value, low in (
+        ('num_train', num_train, 0),
+        ('num_val', num_val, 0),
+        ('seed', seed, 0),
+        ('workers', workers, 1),
+        ('max_people', 1 if max_people is None else max_people, 1),
+    ):
+        if value < low:
+            raise ValueError(f'{name} must be at least {low}, got {value}')
+    if num_val > MAX_VAL:
+        raise ValueError(f'num_val must be at most {MAX_VAL}, got {num_val}')
+    if max_people is not None and max_people > 100:
+        raise ValueError(f'max_people must be at most 100, got {max_people}')
+    if difficulty not in DIFFICULTIES:
+        raise ValueError(
+            f'difficulty must be one of {", ".join(DIFFICULTIES)}, '
+            f'got {difficulty!r}'
+        )
+    if image_size is not None:
+        image_size = tuple(int(v) for v in image_size)
+        if len(image_size) != 2 or min(image_size) < 64:
+            raise ValueError(
+                'image_size must be (w, h) of at least 64 pixels each, '
+                f'got {image_size}'
+            )
+    return Parameters(
+        num_train, num_val, seed, difficulty, max_people, image_size
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    folder: Path
+    layouts: tuple[str, ...]
+    images: ImageSet
+    is_complete: bool
+    obsolete: tuple[Path, ...]  # files of an earlier call, to be removed
+
+
+def _plan(
+    folder: Path, names: list[str], parameters: Parameters, overwrite: bool
+) -> _Plan:
+    """Decide what to do with a folder; changes nothing."""
+    images = LAYOUTS[names[0]].images
+    wanted = _files(folder, names, parameters)
+    old = _read_manifest(folder)
+    if old is None:
+        if not overwrite and folder.exists() and any(folder.iterdir()):
+            raise FileExistsError(
+                f'{folder} holds files that gtpt-mm sample-data did not '
+                'write; choose another folder, or add --overwrite to write '
+                'beside them'
+            )
+        owned, is_same = set(), True
+    else:
+        old_parameters, old_layouts, is_complete = old
+        owned = set(_files(folder, old_layouts, old_parameters))
+        is_same = old_parameters == parameters
+        if is_same and is_complete and set(names) <= set(old_layouts):
+            if all(path.is_file() for path in wanted):
+                return _Plan(folder, tuple(names), images, True, ())
+        elif is_same:
+            names = list(dict.fromkeys([*old_layouts, *names]))
+            wanted = _files(folder, names, parameters)
+        elif not overwrite:
+            raise FileExistsError(
+                f'{folder} holds data of other parameters '
+                f'({_difference(old_parameters, parameters)}); choose '
+                'another folder, or add --overwrite to replace them'
+            )
+    foreign = [p for p in wanted if p not in owned and p.exists()]
+    if foreign:
+        raise FileExistsError(
+            f'{foreign[0]} was not written by gtpt-mm sample-data and will '
+            'not be replaced; choose another folder'
+        )
+    obsolete = () if is_same else tuple(sorted(owned - set(wanted)))
+    return _Plan(folder, tuple(names), images, False, obsolete)
+
+
+def _difference(old: Parameters, new: Parameters) -> str:
+    new = asdict(new)
+    return ', '.join(
+        f'{name} {value} instead of {new[name]}'
+        for name, value in asdict(old).items()
+        if value != new[name]
+    )
+
+
+def _files(folder: Path, names, parameters: Parameters) -> list[Path]:
+    """Return all files that a call writes, apart from the manifest."""
+    images = LAYOUTS[names[0]].images
+    files = [folder / path for name in names for path in LAYOUTS[name].files]
+    for split in SPLITS:
+        place = folder / images.image_dirs[split]
+        files += [
+            place / images.file_name(index, split, parameters.seed)
+            for index in range(parameters.count(split))
+        ]
+    return files
+
+
+def _read_manifest(folder: Path):
+    """Return (parameters, layouts, is_complete), or None without one."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text())
+        values = content['parameters']
+        if values['image_size'] is not None:
+            values['image_size'] = tuple(values['image_size'])
+        names = [name for name in content['layouts'] if name in LAYOUTS]
+        return Parameters(**values), names, content['complete']
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileExistsError(
+            f'{path} cannot be read ({error}); choose another folder'
+        ) from error
+
+
+def _write_manifest(plan: _Plan, parameters: Parameters, complete: bool):
+    content = {
+        'about': 'Drawn by gtpt-mm sample-data.',
+        'parameters': asdict(parameters),
+        'layouts': plan.layouts,
+        'complete': complete,
+    }
+    (plan.folder / MANIFEST).write_text(json.dumps(content, indent=2) + '\n')
+
+
+def _write_folder(
+    plan: _Plan, parameters: Parameters, workers: int, progress: bool
+):
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    for path in plan.obsolete:
+        path.unlink(missing_ok=True)
+    _write_manifest(plan, parameters, complete=False)
+    setting = adapt(
+        plan.images.setting,
+        parameters.difficulty,
+        parameters.max_people,
+        parameters.image_size,
+    )
+    for split in SPLITS:
+        place = plan.folder / plan.images.image_dirs[split]
+        place.mkdir(parents=True, exist_ok=True)
+        (plan.folder / 'annotations').mkdir(exist_ok=True)
+        draw = partial(
+            draw_image, plan.images, setting, split, parameters.seed, place
+        )
+        count = parameters.count(split)
+        with _mapper(workers, count) as mapper:
+            images = _with_bar(
+                mapper(draw, range(count)), count,
+                f'{plan.folder.name} {split}', progress,
+            )  # fmt: skip
+            images = list(images)
+        for name in plan.layouts:
+            LAYOUTS[name].write(plan.folder, split, images, parameters.seed)
+    _write_manifest(plan, parameters, complete=True)
+
+
+def draw_image(
+    images: ImageSet, setting, split: str, seed: int, place: Path, index: int
+) -> ImageRecord:
+    """Draw and write one image.
+
+    Args:
+        images: The set that it belongs to.
+        setting: What the picture is like.
+        split: ``train`` or ``val``.
+        seed: That of the whole data.
+        place: Folder to write to; None writes nothing.
+        index: Of the image in its split.
+    """
+    rng = np.random.default_rng(
+        [seed, SPLITS.index(split), images.number, index]
+    )
+    image, labels, _ = draw_scene(rng, setting)
+    if place is not None:
+        path = place / images.file_name(index, split, seed)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+        if not cv2.imwrite(str(path), image, quality):
+            raise OSError(f'cannot write {path}')
+    people = [record for label in labels if (record := describe(label))]
+    h, w = image.shape[:2]
+    return ImageRecord(index, w, h, people)
+
+
+@contextmanager
+def _mapper(workers: int, count: int):
+    """Yield a map function that keeps the order; with processes or not."""
+    threads = cv2.getNumThreads()
+    if workers == 1 or count < 2:
+        # Small pictures: more threads cost more than they bring.
+        cv2.setNumThreads(1)
+        try:
+            yield map
+        finally:
+            cv2.setNumThreads(threads)
+        return
+    # Forked workers need not import everything again.
+    methods = multiprocessing.get_all_start_methods()
+    method = 'fork' if 'fork' in methods else None
+    context = multiprocessing.get_context(method)
+    with context.Pool(workers, cv2.setNumThreads, (1,)) as pool:
+        yield partial(pool.imap, chunksize=max(min(count // workers, 16), 1))
+
+
+def _with_bar(images, count: int, name: str, progress: bool) -> Iterator:
+    if not progress:
+        return images
+    from tqdm import tqdm
+
+    return tqdm(images, total=count, desc=name, unit='img', disable=None)

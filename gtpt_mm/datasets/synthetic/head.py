@@ -1,0 +1,363 @@
+"""Heads: shape, face with 68 landmarks, hair.
+
+The frame of a head has its origin in the middle between the ears, x to the
+person's left, y to the crown, z out of the face; its unit is the height from
+chin to crown, so that the chin is at y = -0.5.
+"""
+
+import math
+
+import numpy as np
+
+from .canvas import ZOOM, fill, fill_disc, fill_hull, stroke
+from .parts import Part
+from .style import Style, shade
+
+
+def _landmarks() -> np.ndarray:
+    """Return the 68 landmarks of a neutral face, (68, 3).
+
+    The order is that of COCO-WholeBody (and iBUG): jaw from the person's
+    right to left, right brow, left brow, nose, right eye, left eye, lips.
+    """
+    jaw = [(-0.335, 0.03, 0.02), (-0.333, -0.06, 0.03), (-0.322, -0.15, 0.05),
+           (-0.302, -0.235, 0.09), (-0.268, -0.315, 0.14),
+           (-0.220, -0.385, 0.20), (-0.158, -0.44, 0.26),
+           (-0.085, -0.485, 0.31), (0, -0.50, 0.33)]  # fmt: skip
+    brow = [(-0.265, 0.115, 0.27), (-0.225, 0.150, 0.33),
+            (-0.170, 0.160, 0.37), (-0.115, 0.150, 0.395),
+            (-0.065, 0.130, 0.41)]  # fmt: skip
+    ridge = [(0, 0.04, 0.41), (0, -0.02, 0.45), (0, -0.08, 0.49),
+             (0, -0.14, 0.53)]  # fmt: skip
+    nostrils = [(-0.075, -0.19, 0.42), (-0.04, -0.205, 0.445),
+                (0, -0.215, 0.46)]  # fmt: skip
+    # From the outer corner over the upper lid to the inner corner and back.
+    eye = [(-0.205, 0.022, 0.31), (-0.170, 0.052, 0.345),
+           (-0.120, 0.052, 0.36), (-0.085, 0.018, 0.355),
+           (-0.120, -0.004, 0.36), (-0.170, -0.004, 0.345)]  # fmt: skip
+    upper = [(-0.125, -0.32, 0.36), (-0.080, -0.297, 0.40),
+             (-0.030, -0.284, 0.425), (0, -0.291, 0.43)]  # fmt: skip
+    lower = [(-0.080, -0.352, 0.40), (-0.035, -0.374, 0.415),
+             (0, -0.378, 0.42)]  # fmt: skip
+    inside = [(-0.105, -0.32, 0.37), (-0.040, -0.314, 0.415),
+              (0, -0.317, 0.42)]  # fmt: skip
+    inside_low = [(-0.040, -0.328, 0.415), (0, -0.330, 0.42)]
+
+    def other(points, order=None):
+        points = [points[i] for i in order] if order else points[::-1]
+        return [(-x, y, z) for x, y, z in points]
+
+    points = jaw + other(jaw[:-1])
+    points += brow + other(brow)
+    points += ridge + nostrils + other(nostrils[:-1])
+    points += eye + other(eye, order=(3, 2, 1, 0, 5, 4))
+    points += upper + other(upper[:-1])
+    points += other(lower, order=(0, 1)) + lower[::-1]
+    points += inside + other(inside[:-1])
+    points += other(inside_low[:-1]) + inside_low[::-1]
+    return np.array(points)
+
+
+FACE = _landmarks()
+JAW, RIGHT_BROW, LEFT_BROW = slice(0, 17), slice(17, 22), slice(22, 27)
+RIDGE, NOSTRILS = slice(27, 31), slice(31, 36)
+RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
+LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
+LOWER_LIP = (55, 56, 57, 58, 59, 65, 66, 67)
+NOSE_TIP = 30
+# From the nose to the upper lip, and from the lips to the chin.
+_MUZZLE = ((27, 31, 35, 33, 48, 50, 51, 52, 54), (*range(48, 60), 6, 8, 10))
+
+EARS = {'left': (0.35, -0.02, -0.03), 'right': (-0.35, -0.02, -0.03)}
+_EAR_SHAPE = np.array([
+    (0.0, 0.085 * math.sin(a) - 0.03, -0.035 + 0.055 * math.cos(a))
+    for a in np.linspace(0, 2 * math.pi, 9)[:-1]
+])  # fmt: skip
+
+# The cranium: an ellipsoid.
+_CENTER = np.array((0.0, 0.09, -0.03))
+_RADII = np.array((0.335, 0.41, 0.44))
+
+# Outward directions of the landmarks; used to tell which ones face us.
+NORMALS = FACE / (0.335, 1.1, 0.42)
+NORMALS = NORMALS / np.linalg.norm(NORMALS, axis=1, keepdims=True)
+
+
+def face_points(rng: np.random.Generator) -> np.ndarray:
+    """Draw a face: its 68 landmarks in the head's frame, (68, 3)."""
+    wide, low, eyes, mouth = rng.uniform(-1, 1, size=4)
+    points = FACE * (1 + 0.05 * wide, 1.0, 1.0)
+    points[RIGHT_EYE, 0] += 0.012 * eyes
+    points[LEFT_EYE, 0] -= 0.012 * eyes
+    points[LIPS.start :, 1] += 0.015 * low
+    points[LIPS.start :, 0] *= 1 + 0.15 * mouth
+    smile = rng.uniform(-0.012, 0.04)
+    points[[48, 54, 60, 64], 1] += smile
+    if rng.random() < 0.35:  # an open mouth
+        points[list(LOWER_LIP), 1] -= rng.uniform(0.01, 0.07)
+    brows = rng.uniform(-0.012, 0.025)
+    points[RIGHT_BROW.start : LEFT_BROW.stop, 1] += brows
+    squint = rng.uniform(0.55, 1.15)
+    for eye in (RIGHT_EYE, LEFT_EYE):
+        middle = points[eye, 1].mean()
+        points[eye, 1] = middle + squint * (points[eye, 1] - middle)
+    return points
+
+
+_T = np.linspace(0, 2 * math.pi, 33)[:-1]
+_RING = np.stack([np.cos(_T), np.sin(_T)], 1)
+
+
+def _basis(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return two directions that are square to one another and to this."""
+    helper = np.array((1.0, 0, 0) if abs(direction[0]) < 0.8 else (0, 1.0, 0))
+    first = np.cross(direction, helper)
+    first = first / math.sqrt(first @ first)
+    return first, np.cross(direction, first)
+
+
+def _silhouette(view: np.ndarray, grow: float) -> np.ndarray:
+    """Return the outline of the cranium as points of it, (32, 3).
+
+    Args:
+        view: Direction towards the camera in the head's frame, (3,).
+        grow: Factor on the radii.
+    """
+    view = view / _RADII
+    first, second = _basis(view / math.sqrt(view @ view))
+    return _CENTER + grow * _RADII * (_RING @ np.stack([first, second]))
+
+
+def _arc(points: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Return the kept points of a ring as one run without a gap."""
+    count = int(keep.sum())
+    if count in (0, len(keep)):
+        return points[keep]
+    start = int(np.argmax(keep & ~np.roll(keep, 1)))
+    return np.roll(points, -start, axis=0)[:count]
+
+
+def _cap(
+    view: np.ndarray, normal: np.ndarray, offset: float, grow: float
+) -> np.ndarray:
+    """Return the visible part of the cranium above a plane, (N, 3).
+
+    Args:
+        view: Direction towards the camera in the head's frame, (3,).
+        normal: Upper side of the plane; unit length on the unit sphere.
+        offset: Where the plane cuts the unit sphere, -1 to 1.
+        grow: Factor on the radii: thickness of the hair.
+    """
+    sphere_view = view / _RADII
+    sphere_view = sphere_view / math.sqrt(sphere_view @ sphere_view)
+    ring = _RING @ np.stack(_basis(sphere_view))
+    outline = _arc(ring, ring @ normal > offset)
+    rim = offset * normal + math.sqrt(1 - offset**2) * (
+        _RING @ np.stack(_basis(normal))
+    )
+    rim = _arc(rim, rim @ sphere_view > 0)
+    if len(outline) and len(rim):
+        near = ((outline[-1] - rim[[0, -1]]) ** 2).sum(1)
+        rim = rim if near[0] < near[1] else rim[::-1]
+    points = np.concatenate([outline, rim])
+    return _CENTER + grow * _RADII * points
+
+
+class Head:
+    """A head that is turned and placed; draws itself.
+
+    Args:
+        face: The 68 landmarks in the head's frame, (68, 3).
+        frame: Axes of the head in the camera's frame, columns, (3, 3).
+        project: Maps points of the head's frame (N, 3) to the image (N, 2).
+        size: Height of the head in pixels of the image.
+        style: Colours and haircut.
+    """
+
+    def __init__(self, face, frame, project, size, style: Style) -> None:
+        self.face = face
+        self.frame = frame
+        self.project = project
+        self.size = size
+        self.style = style
+        self.view = frame[2]  # towards the camera, seen from the head
+        self.points = project(face)
+
+    def facing(self, direction: tuple[float, float, float]) -> float:
+        """Return the cosine between a direction of the head and the view."""
+        x, y, z = direction
+        dot = self.view[0] * x + self.view[1] * y + self.view[2] * z
+        return dot / math.sqrt(x * x + y * y + z * z)
+
+    def outline(self) -> np.ndarray:
+        """Return points whose hull is the bald head, (N, 2)."""
+        skull = self.project(_silhouette(self.view, 1.0))
+        brows = self.points[RIGHT_BROW.start : LEFT_BROW.stop]
+        return np.concatenate([skull, self.points[JAW], brows])
+
+    def draw(self, canvas: np.ndarray):
+        """Draw everything but the hair that hangs behind the head."""
+        style = self.style
+        part = int(Part.HEAD)
+        skin = style.skin
+        outline = self.outline()
+        if self.facing((0, 0, 1)) > -0.3:
+            # Lips and chin stick out of the outline, seen from the side.
+            for corners in _MUZZLE:
+                shape = self.points[list(corners)]
+                fill_hull(canvas, shape, shade(skin, 0.97), part)
+        fill_hull(canvas, outline, shade(skin, 1 - style.contrast), part)
+        middle = outline.mean(0)
+        for grow, tone in ((0.86, 1 - 0.35 * style.contrast), (0.66, 1.04)):
+            lit = middle + grow * (outline - middle)
+            lit = lit + style.light * ((1 - grow) * 0.42 * self.size)
+            fill_hull(canvas, lit, shade(skin, tone), part)
+        self._draw_face(canvas, part)
+        cut_ears = style.haircut in ('long', 'bob')
+        if cut_ears:
+            self._draw_ears(canvas, part)
+        self._draw_hair(canvas)
+        if not cut_ears:
+            self._draw_ears(canvas, part)
+        if style.with_glasses:
+            self._draw_glasses(canvas, part)
+
+    def _draw_ears(self, canvas: np.ndarray, part: int):
+        skin = self.style.skin
+        for side in (1.0, -1.0):
+            if self.facing((side, 0, 0.15)) < -0.45:
+                continue
+            ear = self.project(_EAR_SHAPE + (0.35 * side, 0.01, 0.0))
+            inner = ear.mean(0) + 0.55 * (ear - ear.mean(0))
+            if self.facing((side, 0, 0.1)) < 0.15:
+                grown = _EAR_SHAPE + (0.31 * side, 0.01, 0.0)
+                ear = np.concatenate([ear, self.project(grown)])
+                fill_hull(canvas, ear, shade(skin, 0.9), part)
+            else:
+                fill_hull(canvas, ear, shade(skin, 0.93), part)
+                fill_hull(canvas, inner, shade(skin, 0.72), part)
+
+    def _draw_face(self, canvas: np.ndarray, part: int):
+        style, points, size = self.style, self.points, self.size
+        skin = style.skin
+        if self.facing((0, 0, 1)) < -0.3:
+            return
+        if style.beard and self.facing((0, -0.3, 1)) > -0.2:
+            beard = style.beard * style.hair + (1 - style.beard) * skin
+            inner = points[[1, 2, 3, 31, 51, 35, 13, 14, 15]]
+            shape = np.concatenate([points[1:16], inner[::-1]])
+            fill(canvas, shape, shade(beard, 0.95), part)
+        # The nose sticks out of the head's outline when seen from the side.
+        nose = points[[27, 29, 30, 31, 33, 35, 39, 42]]
+        if abs(self.facing((1, 0, 0))) < 0.7:
+            nose = nose[:6]
+        fill_hull(canvas, nose, shade(skin, 1.05), part)
+        shadow = (30, 31, 33) if style.light[0] > 0 else (30, 35, 33)
+        ridge = (27, 28, 29)
+        if abs(self.facing((1, 0, 0))) < 0.85:
+            fill(
+                canvas,
+                points[[*ridge, *shadow]],
+                shade(skin, 1 - 0.6 * style.contrast),
+                part,
+            )
+        if self.facing((0, 0, 1)) > -0.1:
+            width = 0.022 * size
+            under = points[NOSTRILS]
+            stroke(canvas, under, width, shade(skin, 0.62), part)
+            fill_hull(canvas, points[LIPS], shade(style.lips, 1.0), part)
+            inside = points[INNER_LIPS]
+            gap = np.ptp(self.face[INNER_LIPS, 1]) > 0.03
+            if gap:
+                fill(canvas, inside, (45, 35, 70), part)
+                teeth = inside[[0, 1, 2, 3, 4]]
+                stroke(canvas, teeth, 0.02 * size, (225, 230, 232), part)
+            else:
+                stroke(
+                    canvas, inside[:5], 0.016 * size,
+                    shade(style.lips, 0.6), part,
+                )  # fmt: skip
+        for eye, brow, sign in (
+            (RIGHT_EYE, RIGHT_BROW, -1),
+            (LEFT_EYE, LEFT_BROW, 1),
+        ):
+            if self.facing((0.5 * sign, 0, 1)) < 0.08:
+                continue
+            shape = points[eye]
+            hollow = shape.mean(0) + 1.35 * (shape - shape.mean(0))
+            fill_hull(canvas, hollow, shade(skin, 0.85), part)
+            fill_hull(canvas, shape, (232, 236, 238), part)
+            iris = shape[[1, 2, 4, 5]].mean(0)
+            fill_disc(canvas, iris, 0.030 * size, (30, 34, 44), part)
+            lid = shape[:4]
+            stroke(canvas, lid, 0.018 * size, (38, 40, 52), part)
+            width = 0.035 * size
+            hair = style.hair if style.haircut != 'bald' else 0.4 * skin
+            stroke(canvas, points[brow], width, shade(hair, 0.9), part)
+
+    def _draw_hair(self, canvas: np.ndarray):
+        style = self.style
+        part = int(Part.HAIR)
+        if style.haircut == 'bald':
+            return
+        normal = np.array((0.0, 0.62, -0.78)) / math.hypot(0.62, 0.78)
+        offset, grow = {
+            'long': (-0.16, 1.10),
+            'bob': (-0.30, 1.13),
+        }.get(style.haircut, (-0.10, 1.06))
+        layers = [(style.hair, normal, offset, grow)]
+        if style.haircut == 'cap':
+            high = np.array((0.0, 0.93, -0.37))
+            high = high / math.sqrt(high @ high)
+            layers.append((style.accent, high, 0.20, 1.12))
+        for color, up, cut, thick in layers:
+            shape = self.project(_cap(self.view, up, cut, thick))
+            fill(canvas, shape, shade(color, 0.85), part)
+            middle = shape.mean(0)
+            lit = middle + 0.72 * (shape - middle)
+            lit = lit + style.light * (0.06 * self.size)
+            fill(canvas, lit, shade(color, 1.08), part)
+        if style.haircut == 'cap' and self.facing((0, 0.5, 1)) > -0.25:
+            visor = [(-0.33, 0.26, 0.22), (-0.30, 0.24, 0.45),
+                     (-0.15, 0.22, 0.62), (0.15, 0.22, 0.62),
+                     (0.30, 0.24, 0.45), (0.33, 0.26, 0.22),
+                     (0.15, 0.30, 0.40), (-0.15, 0.30, 0.40)]  # fmt: skip
+            shape = self.project(np.array(visor))
+            fill_hull(canvas, shape, shade(style.accent, 0.65), part)
+        if style.haircut == 'bun' and self.facing((0, 1, -1.2)) > -0.75:
+            knot = self.project(np.array([(0.0, 0.42, -0.40)]))[0]
+            fill_disc(
+                canvas, knot, 0.15 * self.size, shade(style.hair, 0.95), part
+            )
+
+    def _draw_glasses(self, canvas: np.ndarray, part: int):
+        frame = (30, 30, 34)
+        for eye, sign in ((RIGHT_EYE, -1), (LEFT_EYE, 1)):
+            if self.facing((0.4 * sign, 0, 1)) < 0.1:
+                continue
+            middle = self.face[eye].mean(0) + (0, -0.01, 0.03)
+            rim = self.project(middle + 0.085 * np.stack(
+                [_RING[::4, 0], 0.8 * _RING[::4, 1], 0 * _RING[::4, 0]], 1
+            ))  # fmt: skip
+            width = max(0.018 * self.size, 0.7 / ZOOM)
+            stroke(canvas, np.concatenate([rim, rim[:1]]), width, frame, part)
+
+    def hanging_hair(self) -> np.ndarray | None:
+        """Return points (N, 2) whose hull is the hair behind the head."""
+        long = {
+            'long': [(-0.30, 0.15, -0.12, 0.10), (0.30, 0.15, -0.12, 0.10),
+                     (-0.33, -0.75, -0.20, 0.12), (0.33, -0.75, -0.20, 0.12),
+                     (0.0, -0.80, -0.30, 0.12)],
+            'bob': [(-0.30, 0.15, -0.10, 0.12), (0.30, 0.15, -0.10, 0.12),
+                    (-0.33, -0.36, -0.05, 0.10), (0.33, -0.36, -0.05, 0.10),
+                    (0.0, -0.36, -0.35, 0.10)],
+            'tail': [(0.0, 0.20, -0.47, 0.09), (0.0, -0.05, -0.60, 0.11),
+                     (0.0, -0.60, -0.52, 0.06)],
+        }.get(self.style.haircut)  # fmt: skip
+        if long is None:
+            return None
+        spheres = np.array(long)
+        centers = self.project(spheres[:, :3])
+        radii = spheres[:, 3] * self.size
+        ring = _RING[::3]
+        return (centers[:, None] + radii[:, None, None] * ring).reshape(-1, 2)

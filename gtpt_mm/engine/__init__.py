@@ -1,0 +1,5 @@
+"""What runs beside the model: hooks and optimizer wrappers."""
+
+from .hooks import CosineEMA, CosineEMAHook
+
+__all__ = ['CosineEMA', 'CosineEMAHook']

@@ -1,0 +1,60 @@
+"""Position embeddings of a token grid."""
+
+# N image tokens, C channels, (h, w) token grid
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def sine_pos_embed(
+    grid_size: tuple[int, int],
+    embed_dims: int,
+    temperature: float = 10000.0,
+) -> Tensor:
+    """Return the fixed 2-D sine position table of a token grid.
+
+    The first C/2 channels encode the row, the last C/2 the column. A
+    coordinate counts from 1, is divided by the length of its axis and scaled
+    to 2 pi; sine and cosine alternate, in pairs of one frequency.
+
+    Source: the table of DETR (Carion et al., 2020, Sec. A.4, normalised), as
+    used by TokenPose and GTPT.
+
+    Args:
+        grid_size: Token grid (h, w).
+        embed_dims: Channels C; a multiple of 4.
+        temperature: Ratio of the longest to the shortest wavelength.
+
+    Returns:
+        Table, (h * w, C), row-major, float32.
+
+    Raises:
+        ValueError: If ``embed_dims`` is not a multiple of 4.
+
+    Example:
+        >>> sine_pos_embed((16, 16), 32).shape
+        torch.Size([256, 32])
+    """
+    if embed_dims % 4:
+        raise ValueError(
+            f'embed_dims must be a multiple of 4 for a 2-D sine table, '
+            f'got {embed_dims}'
+        )
+    half = embed_dims // 2
+    pair = torch.arange(half, dtype=torch.float64) // 2
+    wavelength = temperature ** (2 * pair / half)
+
+    def encode(length: int) -> Tensor:
+        place = torch.arange(1, length + 1, dtype=torch.float64)
+        angle = place / (length + 1e-6) * 2 * math.pi
+        angle = angle[:, None] / wavelength
+        return torch.stack(
+            (angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=2
+        ).flatten(1)  # (length, C/2)
+
+    h, w = grid_size
+    rows = encode(h)[:, None].expand(h, w, half)
+    columns = encode(w)[None].expand(h, w, half)
+    return torch.cat((rows, columns), dim=2).flatten(0, 1).float()

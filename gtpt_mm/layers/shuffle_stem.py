@@ -1,0 +1,172 @@
+"""Convolutional stems of ShuffleNetV2 units, stride 4."""
+
+# B batch, C channels, (h, w) feature map
+
+import torch
+from torch import Tensor, nn
+
+
+def conv_bn(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int = 1,
+    groups: int = 1,
+    relu: bool = True,
+) -> list[nn.Module]:
+    """Return a padded convolution, its BatchNorm and, if asked, a ReLU.
+
+    The convolution has a bias although a BatchNorm follows, as in the
+    authors' checkpoints.
+    """
+    modules = [
+        nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            kernel_size // 2,
+            groups=groups,
+        ),
+        nn.BatchNorm2d(out_channels),
+    ]
+    return [*modules, nn.ReLU(inplace=True)] if relu else modules
+
+
+class ShuffleUnit(nn.Module):
+    """Unit of ShuffleNetV2: two branches, then interleaved channels.
+
+    With stride 1 the first half of the channels passes unchanged and the
+    second half is transformed; with stride 2 both branches see the whole
+    input and halve the map.
+
+    Source: Ma et al., "ShuffleNet V2", ECCV 2018, Fig. 3 (c) and (d).
+
+    Args:
+        in_channels: Input channels; with stride 1 equal to ``out_channels``.
+        out_channels: Output channels, even.
+        stride: 1 or 2.
+
+    Raises:
+        ValueError: If stride is 1 and the channels differ.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int = 1
+    ) -> None:
+        super().__init__()
+        if stride == 1 and in_channels != out_channels:
+            raise ValueError(
+                'a ShuffleUnit with stride 1 keeps its channels, got '
+                f'in_channels={in_channels}, out_channels={out_channels}'
+            )
+        half = out_channels // 2
+        self.stride = stride
+        if stride > 1:
+            self.branch1 = nn.Sequential(
+                *conv_bn(
+                    in_channels, in_channels, 3, stride, in_channels, False
+                ),
+                *conv_bn(in_channels, half, 1),
+            )
+        self.branch2 = nn.Sequential(
+            *conv_bn(in_channels if stride > 1 else half, half, 1),
+            *conv_bn(half, half, 3, stride, half, False),
+            *conv_bn(half, half, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C_in, h, w) to (B, C_out, h / stride, w / stride)."""
+        if self.stride > 1:
+            left, right = self.branch1(x), self.branch2(x)
+        else:
+            left, right = x.chunk(2, dim=1)
+            right = self.branch2(right)
+        return torch.stack((left, right), dim=2).flatten(1, 2)
+
+
+def _stage(in_channels: int, out_channels: int, num_units: int) -> nn.Module:
+    """Return units of which the first halves the map."""
+    return nn.Sequential(
+        ShuffleUnit(in_channels, out_channels, stride=2),
+        *(
+            ShuffleUnit(out_channels, out_channels)
+            for _ in range(num_units - 1)
+        ),
+    )
+
+
+class ShuffleStem(nn.Module):
+    """Strided convolution and one stage of four ShuffleNetV2 units.
+
+    Source: the authors' code of GTPT (sizes tiny and small); the paper says
+    only "ShuffleNet V2" (Sec. 3.1).
+
+    Args:
+        out_channels: Channels of the output map.
+
+    Example:
+        >>> ShuffleStem(128)(torch.rand(1, 3, 64, 48)).shape
+        torch.Size([1, 128, 16, 12])
+    """
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.conv1 = nn.Sequential(*conv_bn(3, 64, 3, stride=2))
+        self.stage1 = _stage(64, out_channels, 4)
+
+    def forward(self, img: Tensor) -> Tensor:
+        """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
+        return self.stage1(self.conv1(img))
+
+
+class ShuffleUNetStem(nn.Module):
+    """ShuffleNetV2 down to stride 16 and, with skips, up to stride 4.
+
+    An up-sampling step is a 1x1 convolution to four times the channels and a
+    pixel shuffle; the skip comes first in the concatenation.
+
+    Source: the authors' code of GTPT (size base).
+
+    Args:
+        channels: Channels at strides 4, 8 and 16; the output has the first.
+    """
+
+    def __init__(self, channels: tuple[int, int, int]) -> None:
+        super().__init__()
+        c4, c8, c16 = channels
+        self.out_channels = c4
+        self.conv1 = nn.Sequential(*conv_bn(3, 64, 3, stride=2))
+        self.stage1 = _stage(64, c4, 4)
+        self.stage2 = _stage(c4, c8, 4)
+        self.stage3 = _stage(c8, c16, 4)
+        self.upsample1 = self._upsample(c16, c8)
+        self.fuse1 = self._fuse(c8)
+        self.upsample2 = self._upsample(c8, c4)
+        self.fuse2 = self._fuse(c4)
+
+    @staticmethod
+    def _upsample(in_channels: int, out_channels: int) -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(in_channels, 4 * out_channels, 1),
+            nn.PixelShuffle(2),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+    @staticmethod
+    def _fuse(channels: int) -> nn.Module:
+        return nn.Sequential(
+            nn.Sequential(*conv_bn(2 * channels, channels, 1)),
+            ShuffleUnit(channels, channels),
+            ShuffleUnit(channels, channels),
+        )
+
+    def forward(self, img: Tensor) -> Tensor:
+        """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
+        x4 = self.stage1(self.conv1(img))  # stride 4
+        x8 = self.stage2(x4)
+        x16 = self.stage3(x8)
+        x8 = self.fuse1(torch.cat((x8, self.upsample1(x16)), dim=1))
+        return self.fuse2(torch.cat((x4, self.upsample2(x8)), dim=1))

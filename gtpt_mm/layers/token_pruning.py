@@ -1,0 +1,71 @@
+"""Score image tokens, keep the best."""
+
+# B batch, G groups, H heads, Q keypoint queries, M tokens, C channels
+
+import torch
+from torch import Tensor
+
+
+def softmax_pool(logits: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Pool many attention maps into one importance score for each token.
+
+    Over all pairs p of head and keypoint query, the score of token n is
+
+        s_n = sum_p l_pn softmax_p(l_pn)                          (Eq. 10)
+
+    so that a token which matters to a few maps only is not averaged away.
+
+    Source: Wang et al., "GTPT", ECCV 2024, Sec. 3.5, Eq. 10. The paper pools
+    attention weights; the authors' code pools the scaled logits before the
+    softmax over tokens. We follow the code.
+
+    Args:
+        logits: Scaled attention logits, (B, G, H, Q, M).
+        mask: True where a query counts, (G, Q); None counts all.
+
+    Returns:
+        Scores, (B, G, M), in float32 or wider.
+    """
+    logits = logits.float() if logits.dtype.itemsize < 4 else logits
+    if mask is None:
+        weights = logits.flatten(2, 3).softmax(dim=2)
+    else:
+        hidden = ~mask[None, :, None, :, None]
+        weights = logits.masked_fill(hidden, -torch.inf)
+        weights = weights.flatten(2, 3).softmax(dim=2)
+    return (weights * logits.flatten(2, 3)).sum(dim=2)
+
+
+def keep_top_tokens(scores: Tensor, num_keep: int) -> Tensor:
+    """Return the places of the highest scores, in rising order of place.
+
+    Rising order keeps tokens in raster order, and rows that must stay in
+    front (given an infinite score) in front.
+
+    Args:
+        scores: Importance of each token, (B, G, M).
+        num_keep: Number of tokens to keep, at most M.
+
+    Returns:
+        Kept places, (B, G, num_keep), int64.
+
+    Example:
+        >>> keep_top_tokens(torch.tensor([[[0.1, 0.9, 0.5]]]), 2)
+        tensor([[[1, 2]]])
+    """
+    places = scores.topk(num_keep, dim=-1, sorted=False).indices
+    return places.sort(dim=-1).values
+
+
+def take_tokens(x: Tensor, places: Tensor) -> Tensor:
+    """Return the tokens at given places.
+
+    Args:
+        x: Tokens, (B, G, M, C).
+        places: Places in 0..M-1, (B, G, n).
+
+    Returns:
+        Tokens, (B, G, n, C).
+    """
+    index = places.unsqueeze(-1).expand(-1, -1, -1, x.shape[-1])
+    return x.gather(2, index)

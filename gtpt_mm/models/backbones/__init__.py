@@ -1,0 +1,5 @@
+"""One file per method."""
+
+from .gtpt import GTPT, KeptTokens
+
+__all__ = ['GTPT', 'KeptTokens']

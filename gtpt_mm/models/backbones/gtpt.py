@@ -1,0 +1,534 @@
+"""GTPT: group-based token pruning transformer."""
+
+# B batch, N image patches, M image tokens kept, K sparse keypoints, P parts,
+# G keypoint groups, C channels, (h, w) patch grid
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmpose.registry import MODELS
+from torch import Tensor, nn
+
+from gtpt_mm.layers.group_attention import (
+    GroupTransformerLayer,
+    TokenLayout,
+)
+from gtpt_mm.layers.pos_embed import sine_pos_embed
+from gtpt_mm.layers.shuffle_stem import ShuffleStem, ShuffleUNetStem
+from gtpt_mm.layers.token_pruning import (
+    keep_top_tokens,
+    softmax_pool,
+    take_tokens,
+)
+
+from .keypoint_groups import KeypointGroups
+
+#: Head, upper body and lower body of the 17 COCO keypoints.
+COCO_BODY_GROUPS = (
+    dict(sparse=range(0, 5)),
+    dict(sparse=range(5, 11)),
+    dict(sparse=range(11, 17)),
+)
+
+
+class KeptTokens(NamedTuple):
+    """Which image patches survive one pruning step.
+
+    Attributes:
+        stage: Where: ``layer3``, ``transition`` (between the encoders) or
+            ``layer9`` for the usual depth of 12.
+        places: Patch numbers in row-major order, (B, G, M); -1 marks the row
+            of a dense keypoint. G is 1 before the transition.
+    """
+
+    stage: str
+    places: Tensor
+
+
+class Tokens(NamedTuple):
+    """The state of an encoder: what is attended, where it came from.
+
+    Attributes:
+        x: Flat token sequence, (B, T, C); see ``TokenLayout``.
+        places: Patch number of each non-keypoint row, (B, G, M).
+        kept: One entry for each pruning step so far.
+    """
+
+    x: Tensor
+    places: Tensor
+    kept: tuple[KeptTokens, ...] = ()
+
+
+class PatchEmbed(nn.Module):
+    """Normalise a feature map, cut it into patches and project them.
+
+    A patch is flattened in the order (row, column, channel).
+
+    Args:
+        in_channels: Channels of the feature map.
+        embed_dims: Channels C of a token.
+        patch_size: Patch (height, width) in pixels of the feature map.
+    """
+
+    def __init__(
+        self, in_channels: int, embed_dims: int, patch_size: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.norm = nn.BatchNorm2d(in_channels)
+        self.proj = nn.Linear(
+            in_channels * patch_size[0] * patch_size[1], embed_dims
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features (B, C_in, H, W) to tokens (B, N, C), row-major."""
+        patch_h, patch_w = self.patch_size
+        x = self.norm(x)
+        x = x.unflatten(3, (-1, patch_w)).unflatten(2, (-1, patch_h))
+        x = x.permute(0, 2, 4, 3, 5, 1)  # (B, h, w, patch_h, patch_w, C_in)
+        return self.proj(x.flatten(3).flatten(1, 2))
+
+
+@MODELS.register_module()
+class GTPT(BaseModule):
+    """Group-based token pruning transformer.
+
+    A convolutional stem cuts the image into tokens. The coarse encoder reads
+    them with one human token, which turns into a token for each sparse
+    keypoint (and each part) half-way. At the transition the keypoints are
+    divided into groups, each with image tokens of its own, masked channel by
+    channel; part tokens turn into dense keypoints, which displace image
+    tokens. The fine encoder lets groups meet in the sparse keypoints only.
+    Image tokens that matter little to the keypoints of their group are
+    dropped at three places.
+
+    In training, the same weights also encode the image without pruning, for
+    the global-perceived loss; the stem and the layers before the first
+    pruning run once for both.
+
+    Source: Wang et al., "GTPT: Group-based Token Pruning Transformer for
+    Efficient Human Pose Estimation", ECCV 2024, Sec. 3. Where the authors'
+    code differs from the paper, this follows the code, whose weights it
+    loads: the position table is added again before every layer, the dropped
+    tokens are chosen by logits, the masks scale the position table too.
+
+    Args:
+        arch: ``'tiny'``, ``'small'`` or ``'base'``; or a dict with
+            ``embed_dims`` and ``stem_channels`` (an int for the plain stem,
+            three for the one with skips).
+        img_size: Input size (h, w) in pixels; its stride-4 map is cut into
+            patches of ``patch_size``.
+        keypoint_groups: One dict for each group, see ``KeypointGroups``.
+        keep_rates: Share of the N patches kept in each quarter of the
+            layers, falling. 1.0 everywhere prunes nothing.
+        patch_size: Patch (height, width) on the stride-4 map of the stem.
+        depth: Number of layers, a multiple of 4, at least 8.
+        num_heads: Attention heads of a layer.
+        mlp_ratio: Width of the feed-forward networks in units of C.
+        with_unpruned: Whether training returns the tokens of the unpruned
+            pass too.
+        qk_init_gain: Factor on the initial query and key weights, > 0. The
+            logit scale C^-0.5 leaves the first attention almost uniform, and
+            a short training spends itself on leaving the mean pose; 2 to 3
+            shortens that. 1 is the authors' initialisation.
+        init_cfg: Initialisation, see mmengine.
+
+    Raises:
+        ValueError: If ``arch`` is unknown; if the sizes, rates, depth or
+            groups do not fit each other.
+
+    Example:
+        >>> model = GTPT('tiny').eval()
+        >>> [tokens] = model(torch.rand(1, 3, 256, 192))
+        >>> tokens.shape
+        torch.Size([1, 17, 128])
+    """
+
+    arch_settings = {
+        'tiny': dict(embed_dims=128, stem_channels=128),
+        'small': dict(embed_dims=192, stem_channels=256),
+        'base': dict(embed_dims=192, stem_channels=(256, 384, 512)),
+    }
+
+    def __init__(
+        self,
+        arch: str | dict = 'tiny',
+        img_size: tuple[int, int] = (256, 192),
+        keypoint_groups: Sequence[dict] = COCO_BODY_GROUPS,
+        keep_rates: Sequence[float] = (1.0, 0.7, 0.3, 0.1),
+        patch_size: tuple[int, int] = (4, 3),
+        depth: int = 12,
+        num_heads: int = 8,
+        mlp_ratio: float = 3.0,
+        with_unpruned: bool = True,
+        qk_init_gain: float = 1.0,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        settings = self._read_arch(arch)
+        self.embed_dims = settings['embed_dims']
+        self.with_unpruned = with_unpruned
+        self.img_size = tuple(img_size)
+        self.grid_size = self._read_grid(self.img_size, patch_size)
+        self.groups = KeypointGroups(keypoint_groups)
+        if depth < 8 or depth % 4:
+            raise ValueError(
+                f'depth must be a multiple of 4, at least 8, got {depth}'
+            )
+        self.num_keeps = self._read_keep_rates(keep_rates)
+
+        channels = settings['stem_channels']
+        self.stem = (
+            ShuffleStem(channels)
+            if isinstance(channels, int)
+            else ShuffleUNetStem(channels)
+        )
+        self.patch_embed = PatchEmbed(
+            self.stem.out_channels, self.embed_dims, tuple(patch_size)
+        )
+        self.human_token = self._new_tokens(1)
+        self.sparse_embed = self._new_tokens(self.groups.num_sparse)
+        if self.groups.num_parts:
+            self.part_embed = self._new_tokens(self.groups.num_parts)
+            self.dense_embed = self._new_tokens(len(self.groups.dense))
+        self.layers = nn.ModuleList(
+            GroupTransformerLayer(self.embed_dims, num_heads, mlp_ratio)
+            for _ in range(depth)
+        )
+        self.group_mask = nn.Sequential(
+            nn.Linear(self.embed_dims, self.embed_dims // 2),
+            nn.ReLU(),
+            nn.Linear(
+                self.embed_dims // 2, self.groups.num_groups * self.embed_dims
+            ),
+            nn.Sigmoid(),
+        )
+        self._register_tables()
+        self._init_stem()
+        self._init_queries_and_keys(qk_init_gain)
+
+    def _read_arch(self, arch: str | dict) -> dict:
+        if isinstance(arch, str):
+            if arch not in self.arch_settings:
+                raise ValueError(
+                    f'unknown arch {arch!r}, choose one of '
+                    f'{sorted(self.arch_settings)} or give a dict'
+                )
+            return self.arch_settings[arch]
+        if set(arch) != {'embed_dims', 'stem_channels'}:
+            raise ValueError(
+                "arch as a dict needs exactly 'embed_dims' and "
+                f"'stem_channels', got {sorted(arch)}"
+            )
+        return dict(arch)
+
+    @staticmethod
+    def _read_grid(
+        img_size: tuple[int, int], patch_size: tuple[int, int]
+    ) -> tuple[int, int]:
+        cell = (4 * patch_size[0], 4 * patch_size[1])
+        if img_size[0] % cell[0] or img_size[1] % cell[1]:
+            raise ValueError(
+                f'img_size (h, w) = {img_size} is not divisible by the patch '
+                f'of {cell} pixels (stride 4 x patch_size {patch_size})'
+            )
+        return img_size[0] // cell[0], img_size[1] // cell[1]
+
+    def _read_keep_rates(self, keep_rates: Sequence[float]) -> list[int]:
+        rates = list(keep_rates)
+        if len(rates) != 4:
+            raise ValueError(f'keep_rates needs 4 numbers, got {rates}')
+        if not all(0 < rate <= 1 for rate in rates):
+            raise ValueError(f'keep_rates must lie in (0, 1], got {rates}')
+        if rates != sorted(rates, reverse=True):
+            raise ValueError(
+                f'keep_rates must not rise, got {rates}: a dropped token '
+                'cannot come back'
+            )
+        num_patches = self.grid_size[0] * self.grid_size[1]
+        # 90 * 0.7 is 62.99... in floats.
+        num_keeps = [int(num_patches * rate + 1e-6) for rate in rates]
+        if num_keeps[3] <= max(self.groups.num_dense):
+            raise ValueError(
+                f'keep_rates {rates} keep {num_keeps[3]} of {num_patches} '
+                'tokens in the last quarter, but one group puts '
+                f'{max(self.groups.num_dense)} dense keypoints in their '
+                'place; raise the last rate or the input size'
+            )
+        return num_keeps
+
+    def _new_tokens(self, count: int) -> nn.Parameter:
+        tokens = nn.Parameter(torch.zeros(1, count, self.embed_dims))
+        return nn.init.trunc_normal_(tokens, std=0.02)
+
+    def _register_tables(self) -> None:
+        """Keep constant tables on the model's device, out of checkpoints."""
+        groups = self.groups
+        slots, slot_valid, owner = groups.slots()
+        query_rows, query_valid = groups.transition_queries()
+        num_dense = torch.tensor(groups.num_dense)
+        tables = dict(
+            pos_table=sine_pos_embed(self.grid_size, self.embed_dims),
+            slots=slots,
+            slot_valid=slot_valid,
+            owner=owner,
+            query_rows=query_rows,
+            query_valid=query_valid,
+            num_dense=num_dense,
+            part_of_dense=groups.part_of_dense(),
+            output_rows=groups.output_rows(),
+        )
+        for name, table in tables.items():
+            self.register_buffer(name, table, persistent=False)
+
+    def _init_stem(self) -> None:
+        """Draw convolution weights small, as the authors do."""
+        for module in self.stem.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=0.001)
+
+    def _init_queries_and_keys(self, gain: float) -> None:
+        """Scale the initial query and key projections."""
+        if gain <= 0:
+            raise ValueError(f'qk_init_gain must be positive, got {gain}')
+        with torch.no_grad():
+            for layer in self.layers:
+                layer.attn.qkv.weight[: 2 * self.embed_dims] *= gain
+
+    # --- forward -----------------------------------------------------------
+
+    def forward(self, img: Tensor) -> tuple[Tensor, ...]:
+        """Return keypoint tokens.
+
+        Args:
+            img: Images, (B, 3, H, W) with (H, W) = ``img_size``.
+
+        Returns:
+            Tokens of all keypoints in the order of the skeleton,
+            (B, num_keypoints, C), of the pruned pass; in training with
+            ``with_unpruned`` also those of the unpruned pass.
+
+        Raises:
+            ValueError: If the images do not have ``img_size``.
+        """
+        tokens = self._embed(img)
+        num_shared = self._num_shared_layers()
+        tokens = self._coarse(tokens, range(num_shared), self.num_keeps)
+        pruned = self._encode(tokens, num_shared, self.num_keeps)
+        if not (self.training and self.with_unpruned):
+            return (self._keypoint_tokens(pruned),)
+        num_patches = self.pos_table.shape[0]
+        full = self._encode(tokens, num_shared, [num_patches] * 4)
+        return self._keypoint_tokens(pruned), self._keypoint_tokens(full)
+
+    def trace_pruning(
+        self, img: Tensor
+    ) -> tuple[Tensor, tuple[KeptTokens, ...]]:
+        """Return the keypoint tokens and what each pruning step kept."""
+        tokens = self._encode(self._embed(img), 0, self.num_keeps)
+        return self._keypoint_tokens(tokens), tokens.kept
+
+    def _embed(self, img: Tensor) -> Tokens:
+        """Cut the images into tokens; put the human token in front."""
+        if tuple(img.shape[-2:]) != self.img_size:
+            raise ValueError(
+                f'GTPT was built for images of (h, w) = {self.img_size}, got '
+                f'{tuple(img.shape[-2:])}; set img_size of the backbone and '
+                'input_size of the codec to the same size'
+            )
+        patches = self.patch_embed(self.stem(img))
+        patches = patches + self.pos_table  # (B, N, C)
+        batch, num_patches, _ = patches.shape
+        x = torch.cat((self.human_token.expand(batch, -1, -1), patches), 1)
+        places = torch.arange(num_patches, device=img.device)
+        return Tokens(x, places.expand(batch, 1, -1))
+
+    def _num_shared_layers(self) -> int:
+        """Count the layers before the first pruning."""
+        num_patches = self.pos_table.shape[0]
+        return len(self.layers) // 4 if self.num_keeps[0] == num_patches else 0
+
+    def _encode(
+        self, tokens: Tokens, first: int, num_keeps: list[int]
+    ) -> Tokens:
+        """Run the layers from ``first`` on, the transition between them."""
+        middle = len(self.layers) // 2
+        last = self.layers[middle - 1]
+        tokens = self._coarse(tokens, range(first, middle - 1), num_keeps)
+
+        layout = self._coarse_layout(middle - 1)
+        x = self._add_positions(tokens.x, tokens.places, layout)
+        q, k, v = last.project(x)
+        logits = last.attn.logits(q[:, self.query_rows], layout.split(k)[1])
+        scores = softmax_pool(logits, self.query_valid)  # (B, G, M)
+        x = last.feed_forward(last.attend(x, q, k, v, layout))
+        tokens, pos = self._transition(
+            tokens._replace(x=x), scores, num_keeps[2]
+        )
+        return self._fine(tokens, pos, num_keeps)
+
+    def _coarse_layout(self, index: int) -> TokenLayout:
+        """Return the layout that coarse layer ``index`` attends in."""
+        born = len(self.layers) // 4
+        num_rows = self.groups.num_parts + self.groups.num_sparse
+        return TokenLayout(1 if index <= born else num_rows)
+
+    def _add_positions(
+        self, x: Tensor, places: Tensor, layout: TokenLayout
+    ) -> Tensor:
+        """Add the position table to the image tokens of one group."""
+        pos = F.embedding(places[:, 0], self.pos_table)
+        return x + F.pad(pos, (0, 0, layout.num_keypoints, 0))
+
+    def _coarse(
+        self, tokens: Tokens, indices: range, num_keeps: list[int]
+    ) -> Tokens:
+        """Run coarse layers: human token first, keypoint tokens later."""
+        x, places, kept = tokens
+        quarter = len(self.layers) // 4
+        for i in indices:
+            layer, layout = self.layers[i], self._coarse_layout(i)
+            if i > 0:  # the embedding has added the first one
+                x = self._add_positions(x, places, layout)
+            q, k, v = layer.project(x)
+            num_keep = num_keeps[i // quarter]
+            if num_keep < places.shape[2]:
+                human_q = layout.split(q)[0].unsqueeze(1)
+                logits = layer.attn.logits(human_q, layout.split(k)[1])
+                scores = softmax_pool(logits)
+                best = keep_top_tokens(scores, num_keep)
+                q, x = (
+                    layout.join(rows, take_tokens(rest, best))
+                    for rows, rest in (layout.split(q), layout.split(x))
+                )
+                places = places.gather(2, best)
+                kept += (KeptTokens(f'layer{i}', places),)
+            x = layer.attend(x, q, k, v, layout)
+            if i == quarter:
+                x = self._introduce_keypoints(x)
+            x = layer.feed_forward(x)
+        return Tokens(x, places, kept)
+
+    def _introduce_keypoints(self, x: Tensor) -> Tensor:
+        """Replace the human token by part and sparse tokens (Eq. 4)."""
+        human, patches = x[:, :1], x[:, 1:]
+        rows = human + self.sparse_embed
+        if self.groups.num_parts:
+            rows = torch.cat((human + self.part_embed, rows), dim=1)
+        return torch.cat((rows, patches), dim=1)
+
+    def _transition(
+        self, tokens: Tokens, scores: Tensor, num_keep: int
+    ) -> tuple[Tokens, Tensor]:
+        """Divide the tokens into groups, mask, prune, add dense keypoints.
+
+        Args:
+            tokens: State after the coarse encoder.
+            scores: Score of each image token for each group, (B, G, M).
+            num_keep: Rows of a group besides the sparse keypoints.
+
+        Returns:
+            State in the fine layout, and the masked positions of its rows,
+            (B, G, num_keep, C), zero at dense keypoints.
+        """
+        groups = self.groups
+        num_rows = groups.num_parts + groups.num_sparse
+        rows, patches = tokens.x[:, :num_rows], tokens.x[:, num_rows:]
+        masks = self.group_mask(patches)  # (B, M, G * C)
+        masks = masks.unflatten(2, (groups.num_groups, -1)).transpose(1, 2)
+        pos = F.embedding(tokens.places, self.pos_table) * masks
+        patches = patches.unsqueeze(1) * masks  # (B, G, M, C)
+        places = tokens.places.expand(-1, groups.num_groups, -1)
+
+        dense = None
+        if groups.num_parts:
+            parents = rows[:, self.part_of_dense]
+            dense = (parents + self.dense_embed).split(groups.num_dense, 1)
+        new_x, new_pos, new_places = [], [], []
+        for g, num_dense in enumerate(groups.num_dense):
+            one = slice(g, g + 1)
+            x_g, pos_g, places_g = patches[:, one], pos[:, one], places[:, one]
+            if num_keep - num_dense < places.shape[2]:
+                best = keep_top_tokens(scores[:, one], num_keep - num_dense)
+                x_g, pos_g = take_tokens(x_g, best), take_tokens(pos_g, best)
+                places_g = places_g.gather(2, best)
+            if num_dense:
+                x_g = torch.cat((dense[g].unsqueeze(1), x_g), dim=2)
+                pos_g = F.pad(pos_g, (0, 0, num_dense, 0))
+                places_g = F.pad(places_g, (num_dense, 0), value=-1)
+            new_x.append(x_g)
+            new_pos.append(pos_g)
+            new_places.append(places_g)
+        layout = self._fine_layout()
+        sparse = rows[:, groups.num_parts :]
+        places = torch.cat(new_places, dim=1)
+        kept = tokens.kept + (KeptTokens('transition', places),)
+        x = layout.join(sparse, torch.cat(new_x, dim=1))
+        return Tokens(x, places, kept), torch.cat(new_pos, dim=1)
+
+    def _fine_layout(self) -> TokenLayout:
+        groups = self.groups
+        return TokenLayout(
+            groups.num_sparse, groups.num_groups, self.slots, self.owner
+        )
+
+    def _fine(
+        self, tokens: Tokens, pos: Tensor, num_keeps: list[int]
+    ) -> Tokens:
+        """Run the fine layers; the last one for keypoint rows only."""
+        x, places, kept = tokens
+        layout = self._fine_layout()
+        depth = len(self.layers)
+        for i in range(depth // 2, depth):
+            layer = self.layers[i]
+            x = x + F.pad(pos.flatten(1, 2), (0, 0, layout.num_keypoints, 0))
+            q, k, v = layer.project(x)
+            num_keep = num_keeps[4 * i // depth]
+            if num_keep < places.shape[2]:
+                scores = self._fine_scores(layer, q, k, layout)
+                best = keep_top_tokens(scores, num_keep)
+                q, x = (
+                    layout.join(rows, take_tokens(rest, best))
+                    for rows, rest in (layout.split(q), layout.split(x))
+                )
+                pos, places = take_tokens(pos, best), places.gather(2, best)
+                kept += (KeptTokens(f'layer{i}', places),)
+            if i == depth - 1:  # nobody reads the image tokens any more
+                width = max(self.groups.num_dense)
+                q, x = (
+                    layout.join(rows, rest[:, :, :width])
+                    for rows, rest in (layout.split(q), layout.split(x))
+                )
+            x = layer.feed_forward(layer.attend(x, q, k, v, layout))
+        return Tokens(x, places, kept)
+
+    def _fine_scores(
+        self,
+        layer: GroupTransformerLayer,
+        q: Tensor,
+        k: Tensor,
+        layout: TokenLayout,
+    ) -> Tensor:
+        """Score the rows of each group by its own keypoints, (B, G, M).
+
+        Dense keypoints get an infinite score, so that they stay, in front.
+        """
+        sparse_q, rest_q = layout.split(q)
+        width = max(self.groups.num_dense)
+        queries = torch.cat(
+            (sparse_q[:, self.slots], rest_q[:, :, :width]), dim=2
+        )
+        is_dense = (
+            torch.arange(rest_q.shape[2], device=q.device)
+            < self.num_dense[:, None]
+        )  # (G, M)
+        valid = torch.cat((self.slot_valid, is_dense[:, :width]), dim=1)
+        logits = layer.attn.logits(queries, layout.split(k)[1])
+        return softmax_pool(logits, valid).masked_fill(is_dense, torch.inf)
+
+    def _keypoint_tokens(self, tokens: Tokens) -> Tensor:
+        """Return the keypoints of the last layer in skeleton order."""
+        return tokens.x[:, self.output_rows]

@@ -1,0 +1,5 @@
+"""One family of losses per file."""
+
+from .global_perceived_loss import GlobalPerceivedLoss
+
+__all__ = ['GlobalPerceivedLoss']

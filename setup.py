@@ -1,0 +1,52 @@
+"""Build script of gtpt_mm. Everything but the tool settings lives here."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def read_requirements(name: str) -> list[str]:
+    """Return the requirement lines of ``requirements/<name>.txt``."""
+    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
+    return [
+        line.strip()
+        for line in lines
+        if line.strip() and not line.startswith('#')
+    ]
+
+
+def read_version() -> str:
+    """Return the version without importing the package (and torch)."""
+    text = (ROOT / 'gtpt_mm' / 'version.py').read_text()
+    return re.search(r"__version__ = '([^']+)'", text).group(1)
+
+
+setup(
+    name='gtpt_mm',
+    version=read_version(),
+    description='GTPT, HEViTPose, ViTPose and Group Pose as mmpose plugins',
+    long_description=(ROOT / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    author='The gtpt_mm authors',
+    keywords='human pose estimation, mmpose, vision transformer',
+    classifiers=[
+        'Development Status :: 3 - Alpha',
+        'Intended Audience :: Science/Research',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ],
+    packages=find_packages(include=['gtpt_mm', 'gtpt_mm.*']),
+    package_data={'gtpt_mm': ['py.typed']},
+    python_requires='>=3.11',
+    install_requires=read_requirements('runtime'),
+    extras_require={
+        'optional': read_requirements('optional'),
+        'tests': read_requirements('tests') + read_requirements('optional'),
+    },
+    entry_points={'console_scripts': ['gtpt-mm = gtpt_mm.cli:main']},
+)

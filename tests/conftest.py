@@ -1,0 +1,87 @@
+"""Fixtures that every test may use."""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import gtpt_mm  # noqa: F401  (compat before anything of mmpose)
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(scope='session')
+def repo_root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def shared_dir() -> Path:
+    """The folder of recorded goldens and real samples, beside the project."""
+    path = Path(os.environ.get('GTPT_MM_SHARED', ROOT.parent / 'shared'))
+    if not (path / 'goldens').is_dir():
+        reason = (
+            f'no recorded goldens at {path}: they are not part of the '
+            'project; point GTPT_MM_SHARED at them to run this test'
+        )
+        if os.environ.get('GTPT_MM_REQUIRE_GOLDENS'):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope='session')
+def gtpt_goldens(shared_dir):
+    """Read ``goldens/gtpt``: ``.npz(name)``, ``.meta(npz)``, ``.rule``."""
+    return Goldens(shared_dir / 'goldens' / 'gtpt')
+
+
+class Goldens:
+    """Recorded arrays of one model, and the rule that made their weights."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        spec = importlib.util.spec_from_file_location(
+            'fill_rule', folder / 'fill_rule.py'
+        )
+        self.rule = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.rule)
+
+    def npz(self, name: str) -> dict[str, np.ndarray]:
+        with np.load(self.folder / f'{name}.npz') as arrays:
+            return {key: arrays[key] for key in arrays.files}
+
+    def json(self, name: str):
+        return json.loads((self.folder / f'{name}.json').read_text())
+
+    @staticmethod
+    def meta(arrays: dict[str, np.ndarray]) -> dict:
+        return json.loads(str(arrays['meta']))
+
+    def official_state_dict(
+        self, shapes: dict[str, list], seed: int, rule_name=lambda name: name
+    ) -> dict[str, torch.Tensor]:
+        """Fill an authors' state dict by the rule; constants left out."""
+        out = {}
+        for name, (shape, _) in shapes.items():
+            leaf = name.rsplit('.', 1)[-1]
+            if leaf in ('mask', 'pos_embedding'):
+                continue
+            out[name] = (
+                torch.zeros((), dtype=torch.int64)
+                if leaf == 'num_batches_tracked'
+                else torch.from_numpy(
+                    self.rule.fill(rule_name(name), shape, seed)
+                )
+            )
+        return out

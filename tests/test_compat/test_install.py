@@ -1,0 +1,66 @@
+"""install(): once, in order, hiding nothing."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gtpt_mm import compat
+
+
+def run(code: str, **env: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', **env},
+    )
+
+
+def test_second_install_does_nothing():
+    before = compat.applied()
+    assert list(before) == list(compat.SHIMS)
+    functions = [
+        'mmengine.runner.CheckpointLoader.load_checkpoint',
+        'mmpose.visualization.PoseLocalVisualizer.draw_circles',
+    ]
+    from pkgutil import resolve_name
+
+    found = [resolve_name(name) for name in functions]
+    compat.install()
+    assert compat.applied() == before
+    assert found == [resolve_name(name) for name in functions]
+
+
+def test_applied_is_a_copy():
+    compat.applied()['mmcv_ops'].append('changed')
+    assert 'changed' not in compat.applied()['mmcv_ops']
+
+
+def test_mmpose_keeps_its_registered_names():
+    """No class of mmpose is replaced in its registry by one of ours."""
+    import mmpose.models
+    from mmpose.registry import MODELS
+
+    for name, kind in MODELS.module_dict.items():
+        if kind.__module__.startswith('gtpt_mm.'):
+            assert not hasattr(mmpose.models, name), name
+
+
+def test_missing_mmcv_is_not_hidden():
+    code = (
+        'import sys; sys.modules["mmcv"] = None\n'
+        'try:\n    import gtpt_mm\n'
+        'except ImportError as error:\n    print(error)'
+    )
+    done = run(code)
+    assert 'mmcv' in done.stdout and 'gtpt-mm doctor' in done.stdout, (
+        done.stderr
+    )
+
+
+@pytest.mark.parametrize('name', ['mmpose.models', 'mmdet.models'])
+def test_stock_packages_import(name):
+    done = run(f'import gtpt_mm, {name}; print("imported")')
+    assert done.stdout.strip() == 'imported', done.stderr

@@ -1,0 +1,248 @@
+"""Checkpoints: what mmengine writes is read, nothing else is."""
+
+import itertools
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import HistoryBuffer
+from mmengine.model import BaseModel
+from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
+from torch.utils.data import Dataset
+
+from gtpt_mm.compat.torch_api import UnsafeCheckpointError
+
+COUNT = itertools.count()
+
+
+class Line(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.fc = torch.nn.Linear(2, 1)
+
+    def forward(self, *points, mode='tensor'):
+        loss = (self.fc(torch.stack(points)).sum() - 1) ** 2
+        return dict(loss=loss) if mode == 'loss' else [loss]
+
+
+class Points(Dataset):
+    metainfo = dict(
+        dataset_name='coco',
+        sigmas=np.ones(3, np.float32),
+        link_colors=np.zeros((3, 3), np.uint8),
+        flip_indices=[0, 2, 1],
+    )
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return torch.rand(2)
+
+
+class Scores(BaseMetric):
+    def process(self, data_batch, data_samples):
+        self.results.append(1)
+
+    def compute_metrics(self, results):
+        return dict(AP=np.float64(0.5), AR=np.float32(0.25), num=np.int64(3))
+
+
+def train(work_dir, max_epochs, resume=False):
+    """Run a Runner with everything that leaves a trace in checkpoints."""
+    loader = dict(
+        batch_size=2,
+        dataset=Points(),
+        sampler=dict(type='DefaultSampler', shuffle=True),
+    )
+    runner = Runner(
+        model=Line(),
+        work_dir=str(work_dir),
+        train_dataloader=loader,
+        val_dataloader=loader,
+        val_cfg=dict(),
+        val_evaluator=[Scores()],
+        train_cfg=dict(by_epoch=True, max_epochs=max_epochs),
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)),
+        param_scheduler=[
+            dict(type='LinearLR', start_factor=0.1, end=2, by_epoch=False),
+            dict(type='MultiStepLR', milestones=[1]),
+        ],
+        custom_hooks=[dict(type='EMAHook')],
+        default_hooks=dict(
+            checkpoint=dict(
+                type='CheckpointHook', save_best='AP', rule='greater'
+            )
+        ),
+        resume=resume,
+        experiment_name=f'test_torch_api_{next(COUNT)}',
+        randomness=dict(seed=0),
+    )
+    runner.train()
+    return runner
+
+
+def test_what_mmengine_writes_is_loaded_and_resumed(tmp_path):
+    first = train(tmp_path, 2)
+    path = tmp_path / 'epoch_2.pth'
+    unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    assert not unsafe
+    checkpoint = CheckpointLoader.load_checkpoint(str(path))
+    assert checkpoint['meta']['epoch'] == 2
+    sigmas = checkpoint['meta']['dataset_meta']['sigmas']
+    np.testing.assert_array_equal(sigmas, np.ones(3, np.float32))
+    load_checkpoint(Line(), str(tmp_path / 'best_AP_epoch_1.pth'))
+
+    second = train(tmp_path, 3, resume=True)
+    assert second.epoch == 3
+    key = 'train/loss'
+    old = first.message_hub.get_scalar(key).data[0]
+    new = second.message_hub.get_scalar(key).data[0]
+    np.testing.assert_array_equal(new[: len(old)], old)
+    assert second.message_hub.get_scalar(key).mean() == pytest.approx(
+        new.mean()
+    )
+    assert second.message_hub.get_info('best_score') == 0.5
+
+
+@pytest.mark.parametrize('package', [b'numpy.core', b'numpy._core'])
+def test_names_of_both_numpy_versions(tmp_path, package):
+    """A file written under numpy 1 loads under numpy 2 and the reverse."""
+    values = dict(
+        score=np.float64(0.5),
+        flag=np.bool_(True),
+        ids=np.arange(3),
+        colors=np.zeros((2, 3), np.uint8),
+        log=HistoryBuffer([1.0, 2.0], [1, 1]),
+    )
+    path = tmp_path / 'values.pth'
+    torch.save(values, path, _use_new_zipfile_serialization=False)
+    data = path.read_bytes()
+    for known in (b'numpy._core.', b'numpy.core.'):
+        data = data.replace(b'c' + known, b'c' + package + b'.')
+    path.write_bytes(data)
+    loaded = CheckpointLoader.load_checkpoint(str(path))
+    assert loaded['score'] == 0.5 and loaded['flag']
+    np.testing.assert_array_equal(loaded['ids'], np.arange(3))
+    assert loaded['log'].mean() == 1.5
+    assert loaded['log'].statistics('max') == 2
+
+
+class Command:
+    """Pickles to a call of a function with arguments."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+class GetAttr:
+    """Pickles to ``getattr(owner, name)(*args)``."""
+
+    def __init__(self, owner, name, *args):
+        self.step = Command(getattr, owner, name)
+        self.args = args
+
+    def __reduce__(self):
+        # pickle writes the inner call first; its result is then called.
+        return _apply, (self.step, *self.args)
+
+
+def _apply(function, *args):
+    return function(*args)
+
+
+def refused(tmp_path, value) -> str:
+    path = tmp_path / 'refused.pth'
+    torch.save(dict(state_dict={}, extra=value), path)
+    with pytest.raises(UnsafeCheckpointError) as error:
+        load_checkpoint(Line(), str(path))
+    assert str(path) in str(error.value)
+    assert isinstance(error.value, pickle.UnpicklingError)
+    return str(error.value)
+
+
+def test_planted_commands_do_not_run(tmp_path):
+    mark = tmp_path / 'ran'
+    message = refused(tmp_path, Command(os.system, f'touch {mark}'))
+    assert 'posix.system' in message or 'nt.system' in message
+    code = f'open({str(mark)!r}, "w")'
+    assert 'eval' in refused(tmp_path, Command(eval, code))
+    # Pickles call it by the name of Python 2, ``commands.call``.
+    message = refused(tmp_path, Command(subprocess.call, ['touch', str(mark)]))
+    assert '.call' in message and 'add_safe_globals' not in message
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ('owner', 'name'),
+    [
+        (HistoryBuffer, '__init__'),
+        (HistoryBuffer, '__globals__'),
+        (torch.Tensor, 'numpy'),
+        (np.ndarray, 'tofile'),
+    ],
+)
+def test_getattr_reaches_only_the_statistics(tmp_path, owner, name):
+    """What HistoryBuffer needs of ``getattr`` opens no other door."""
+    message = refused(tmp_path, Command(getattr, owner, name))
+    assert 'getattr' in message
+
+
+def test_statistics_cannot_be_called_by_a_file(tmp_path):
+    refused(tmp_path, GetAttr(HistoryBuffer, 'mean', HistoryBuffer()))
+
+
+class Own:
+    """A user's type."""
+
+
+def test_refused_type_is_named_with_a_remedy(tmp_path):
+    message = refused(tmp_path, Own())
+    assert f'{__name__}.Own' in message
+    assert 'add_safe_globals' in message
+    with torch.serialization.safe_globals([Own]):
+        load_checkpoint(Line(), str(tmp_path / 'refused.pth'))
+
+
+def test_a_file_that_is_no_checkpoint(tmp_path):
+    path = tmp_path / 'page.pth'
+    path.write_text('<html>404</html>')
+    with pytest.raises(UnsafeCheckpointError, match='could not be read'):
+        load_checkpoint(Line(), str(path))
+    with pytest.raises(FileNotFoundError):
+        load_checkpoint(Line(), str(tmp_path / 'missing.pth'))
+
+
+def test_older_torch_is_told_to_restrict(monkeypatch):
+    from gtpt_mm.compat import torch_api
+
+    variable = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+    monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(torch_api, '_torch_version', lambda: (2, 5))
+    with torch_api._weights_only():
+        assert os.environ[variable] == '1'
+    assert variable not in os.environ
+    monkeypatch.setattr(torch_api, '_torch_version', lambda: (2, 1))
+    warned = pytest.warns(UserWarning, match='cannot check')
+    with warned, torch_api._weights_only():
+        pass
+
+
+def test_pure_file_is_read_without_the_shim_too(tmp_path):
+    """The shim widens what is read; it does not change plain files."""
+    path = tmp_path / 'plain.pth'
+    torch.save(Line().state_dict(), path)
+    code = f'import torch; print(len(torch.load({str(path)!r})))'
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == '2'
+    assert len(CheckpointLoader.load_checkpoint(str(path))) == 2

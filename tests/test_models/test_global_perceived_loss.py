@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+
+from gtpt_mm.models import GlobalPerceivedLoss
+
+
+@pytest.mark.parametrize('case', 'abc')
+def test_loss_and_gradients_match_authors(case, gtpt_goldens):
+    arrays = gtpt_goldens.npz('loss_small')
+
+    def read(name):
+        return torch.from_numpy(arrays[f'{case}_{name}']).double()
+
+    logits = {
+        name: read(name).requires_grad_()
+        for name in ('pred_x', 'pred_y', 'entire_pred_x', 'entire_pred_y')
+    }
+    pruned = (logits['pred_x'], logits['pred_y'])
+    full = (logits['entire_pred_x'], logits['entire_pred_y'])
+    target = (read('target_x'), read('target_y'))
+    losses = GlobalPerceivedLoss()(pruned, full, target, read('weight'))
+    total = sum(losses.values())
+    np.testing.assert_allclose(total.detach(), arrays[f'{case}_loss'], 1e-6)
+    total.backward()
+    for name, value in logits.items():
+        np.testing.assert_allclose(
+            value.grad, arrays[f'{case}_grad_{name}'], 1e-5, 1e-8
+        )
+    alone = GlobalPerceivedLoss()(pruned, None, target, read('weight'))
+    assert list(alone) == ['loss_pruned']
+    np.testing.assert_allclose(
+        alone['loss_pruned'].detach(), arrays[f'{case}_loss_pruned_only'], 1e-6
+    )
+
+
+def make_case():
+    torch.manual_seed(0)
+    pruned = tuple(torch.randn(2, 3, 8, requires_grad=True) for _ in 'xy')
+    full = tuple(torch.randn(2, 3, 8, requires_grad=True) for _ in 'xy')
+    target = tuple(torch.rand(2, 3, 8).softmax(-1) for _ in 'xy')
+    return pruned, full, target
+
+
+def test_detach_decides_who_learns_from_whom():
+    for detach in (True, False):
+        pruned, full, target = make_case()
+        loss = GlobalPerceivedLoss(0.0, 0.0, 1.0, detach=detach)
+        sum(loss(pruned, full, target, torch.ones(2, 3)).values()).backward()
+        assert (full[0].grad.abs().max() == 0) == detach
+        assert pruned[0].grad.abs().max() > 0
+
+
+def test_weights_scale_their_terms():
+    pruned, full, target = make_case()
+    weight = torch.ones(2, 3)
+    plain = GlobalPerceivedLoss()(pruned, full, target, weight)
+    scaled = GlobalPerceivedLoss(2.0, 3.0, 4.0)(pruned, full, target, weight)
+    for (key, value), factor in zip(plain.items(), (2, 3, 4), strict=True):
+        torch.testing.assert_close(scaled[key], factor * value)
+
+
+def test_temperature_softens_the_distillation():
+    pruned, full, target = make_case()
+    hot = GlobalPerceivedLoss(temperature=3.0)
+    value = hot(pruned, full, target, torch.ones(2, 3))['loss_g2l']
+    expected = 0
+    for student, teacher in zip(pruned, full, strict=True):
+        p = (teacher / 3).softmax(-1)
+        kl = p * (p.log() - (student / 3).log_softmax(-1))
+        expected = expected + 9 * kl.mean()
+    torch.testing.assert_close(value, expected)
+
+
+def test_errors_name_the_value():
+    with pytest.raises(ValueError, match='-1'):
+        GlobalPerceivedLoss(temperature=-1)
+    pruned, full, target = make_case()
+    with pytest.raises(ValueError, match='target_weight'):
+        GlobalPerceivedLoss()(pruned, full, target)

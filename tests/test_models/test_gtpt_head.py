@@ -1,0 +1,130 @@
+"""Decoding, flip test and scoring of GTPT's head."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import InstanceData
+from mmpose.evaluation.functional import oks_nms
+from mmpose.models.utils.tta import flip_vectors
+from mmpose.structures import PoseDataSample
+
+from gtpt_mm.models import GTPTHead
+
+CODEC = dict(type='UnroundedSimCCLabel', input_size=(192, 256), sigma=4.0)
+COCO_FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+COCO_SIGMAS = np.array(
+    [26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]
+)
+
+
+class FixedLogits(GTPTHead):
+    """Returns what it is fed: the decoding alone is under test."""
+
+    def forward(self, feats):
+        return feats
+
+
+@pytest.fixture
+def head():
+    return FixedLogits(32, 17, CODEC)
+
+
+def test_flip_test_and_decoding_match_authors(head, gtpt_goldens):
+    arrays = gtpt_goldens.npz('decode_17')
+    feats = [
+        tuple(
+            torch.from_numpy(arrays[f'{prefix}logits_{axis}']).float()
+            for axis in 'xy'
+        )
+        for prefix in ('', 'flip_')
+    ]
+    sample = PoseDataSample(metainfo=dict(flip_indices=COCO_FLIP))
+    preds = head.predict(feats, [sample] * 4, dict(flip_test=True))
+    for i, pred in enumerate(preds):
+        scale = arrays['scale'][i] * 200
+        points = pred.keypoints[0] / (192, 256) * scale
+        points = points + arrays['center'][i] - 0.5 * scale
+        expected = arrays['keypoints'][i]
+        np.testing.assert_allclose(points, expected[:, :2], 0, 1e-3)
+        np.testing.assert_allclose(
+            pred.keypoint_scores[0], expected[:, 2], 1e-5
+        )
+
+
+def test_rescoring_and_nms_match_authors(gtpt_goldens):
+    """What CocoMetric does with keypoint_score_thr 0.01 and nms_thr 0.9."""
+    arrays = gtpt_goldens.npz('decode_17')
+    meta = gtpt_goldens.meta(arrays)
+    people = []
+    for points, box, image in zip(
+        arrays['nms_keypoints'],
+        arrays['nms_boxes'],
+        meta['image_ids'],
+        strict=True,
+    ):
+        scores = points[:, 2]
+        valid = scores > 0.01
+        score = box[5] * (scores[valid].mean() if valid.any() else 0)
+        people.append(
+            dict(keypoints=points, area=box[4], score=score, image=image)
+        )
+    kept = []
+    for image in sorted({person['image'] for person in people}):
+        own = [person for person in people if person['image'] == image]
+        chosen = oks_nms(own, 0.9, sigmas=COCO_SIGMAS / 1000)
+        kept += [[own[i]['score'], image] for i in chosen]
+    np.testing.assert_allclose(kept, arrays['nms_kept'], 1e-5)
+
+
+@pytest.mark.parametrize('ratio', [1.0, 2.0, 3.0])
+def test_convention_flip_aligns_exactly(ratio):
+    """A point and its mirror image agree after flipping back."""
+    head = FixedLogits(32, 17, CODEC | dict(simcc_split_ratio=ratio))
+    points = np.zeros((1, 17, 2))
+    points[..., 0] = np.arange(17) * 8.0 + 20
+    points[..., 1] = 100
+    mirrored = points.copy()[:, COCO_FLIP]
+    mirrored[..., 0] = 191 - mirrored[..., 0]
+
+    def logits(p):
+        encoded = head.decoder.encode(p)
+        return tuple(
+            torch.from_numpy(encoded[f'keypoint_{axis}_labels']) * 100
+            for axis in 'xy'
+        )
+
+    sample = PoseDataSample(metainfo=dict(flip_indices=COCO_FLIP))
+    feats = [logits(points), logits(mirrored)]
+    both = head.predict(feats, [sample], dict(flip_test=True))
+    np.testing.assert_allclose(both[0].keypoints, points, 0, 1e-6)
+    back_x, _ = flip_vectors(*feats[1], flip_indices=COCO_FLIP)
+    assert (back_x.argmax(-1) - feats[0][0].argmax(-1) == ratio - 1).all()
+
+
+def test_output_heatmaps(head):
+    feats = (torch.randn(2, 17, 384), torch.randn(2, 17, 512))
+    preds, fields = head.predict(
+        feats, [PoseDataSample()] * 2, dict(output_heatmaps=True)
+    )
+    assert fields[0].heatmaps.shape == (17, 512, 384)
+    torch.testing.assert_close(fields[0].heatmaps.sum((1, 2)), torch.ones(17))
+
+
+def test_wrong_tokens_are_named():
+    head = GTPTHead(32, 17, CODEC)
+    with pytest.raises(ValueError, match='133'):
+        head((torch.rand(1, 133, 32),))
+
+
+def test_batch_of_one_trains(head):
+    """The authors' loss fails on a single image."""
+    head = GTPTHead(32, 17, CODEC)
+    encoded = head.decoder.encode(np.random.rand(1, 17, 2) * 100)
+    sample = PoseDataSample()
+    sample.gt_instance_labels = InstanceData(
+        **{k: torch.from_numpy(v) for k, v in encoded.items()}
+    )
+    tokens = torch.rand(1, 17, 32)
+    losses = head.loss((tokens, tokens), [sample])
+    assert all(torch.isfinite(v).all() for v in losses.values())
+    assert losses['loss_g2l'].abs() < 1e-6  # equal passes

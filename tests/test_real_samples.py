@@ -1,0 +1,48 @@
+"""The COCO config's own data path on real COCO images."""
+
+import copy
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS, KEYPOINT_CODECS, METRICS, MODELS
+
+CONFIG = 'configs/body_2d_keypoint/gtpt/coco/gtpt-t_4xb64-300e_coco-256x192.py'
+
+
+def test_targets_decode_to_the_annotated_keypoints(shared_dir, repo_root):
+    """Box to crop to targets, decoded and scored by CocoMetric: AP 1."""
+    cfg = Config.fromfile(repo_root / CONFIG)
+    init_default_scope(cfg.default_scope)
+    folder = shared_dir / 'data/real/coco'
+    dataset_cfg = copy.deepcopy(cfg.val_dataloader.dataset)
+    dataset_cfg.update(
+        data_root=str(folder) + '/',
+        ann_file='test_coco.json',
+        data_prefix=dict(img=''),
+        bbox_file=None,
+    )
+    generate = cfg.train_pipeline[-2]
+    assert generate.type == 'GenerateTarget'
+    dataset_cfg.pipeline.insert(3, generate)
+    dataset = DATASETS.build(dataset_cfg)
+    codec = KEYPOINT_CODECS.build(cfg.codec)
+    model = MODELS.build(cfg.model)
+    metric = METRICS.build(
+        cfg.val_evaluator | dict(ann_file=str(folder / 'test_coco.json'))
+    )
+    metric.dataset_meta = dataset.metainfo
+    assert len(dataset) > 5
+    for data in dataset:
+        sample = data['data_samples']
+        labels = sample.gt_instance_labels
+        keypoints, scores = codec.decode(
+            labels.keypoint_x_labels.numpy(), labels.keypoint_y_labels.numpy()
+        )
+        pred = sample.gt_instances.new(
+            keypoints=keypoints.astype(np.float64), keypoint_scores=scores
+        )
+        [sample] = model.add_pred_to_datasample([pred], None, [sample])
+        metric.process([data], [sample.to_dict()])
+    result = metric.evaluate(size=len(dataset))
+    assert result['coco/AP'] > 0.95

@@ -3,6 +3,10 @@
 import importlib.util
 import json
 import os
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +48,61 @@ def shared_dir() -> Path:
 def gtpt_goldens(shared_dir):
     """Read ``goldens/gtpt``: ``.npz(name)``, ``.meta(npz)``, ``.rule``."""
     return Goldens(shared_dir / 'goldens' / 'gtpt')
+
+
+@pytest.fixture(scope='session')
+def run_processes(tmp_path_factory):
+    """Run a script of ``tests/processes`` in two processes that meet by gloo.
+
+    Fresh processes, never forks: a fork of a process that has used threads
+    may wait for ever. Both are killed after ``timeout`` seconds; what they
+    printed is shown if one fails.
+    """
+
+    def run(script: str, *args, timeout: float = 240) -> None:
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            port = probe.getsockname()[1]
+        meeting = dict(
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT=str(port),
+            WORLD_SIZE='2',
+            GLOO_SOCKET_IFNAME='lo',
+            OMP_NUM_THREADS='1',
+        )
+        command = [sys.executable, str(ROOT / 'tests' / 'processes' / script)]
+        folder = tmp_path_factory.mktemp('processes')
+        logs = [folder / f'{rank}.log' for rank in range(2)]
+        workers = [
+            subprocess.Popen(
+                command + [str(arg) for arg in args],
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    **meeting,
+                    'RANK': str(rank),
+                    'LOCAL_RANK': str(rank),
+                },
+                stdout=logs[rank].open('w'),
+                stderr=subprocess.STDOUT,
+            )
+            for rank in range(2)
+        ]
+        end = time.monotonic() + timeout
+        while any(worker.poll() is None for worker in workers):
+            # If one fails, the other would wait for it.
+            failed = any(worker.poll() for worker in workers)
+            if failed or time.monotonic() > end:
+                break
+            time.sleep(0.1)
+        codes = [worker.poll() for worker in workers]
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+        printed = '\n'.join(log.read_text()[-3000:] for log in logs)
+        assert codes == [0, 0], f'{script}: exit codes {codes}\n{printed}'
+
+    return run
 
 
 class Goldens:

@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from gtpt_mm.engine import CosineEMA, CosineEMAHook
+from gtpt_mm.engine import CosineEMA
 
 
 def test_momentum_matches_authors(gtpt_goldens):
@@ -134,27 +134,8 @@ def test_hook_starts_from_initialised_weights_and_resumes(tmp_path):
     torch.testing.assert_close(resumed.model.linear.weight, trained)
 
 
-def _share_statistics(rank: int, folder: str) -> None:
-    """One of two processes: batches differ, so statistics differ."""
-    import torch.distributed as dist
-
-    dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/meet', rank=rank, world_size=2
-    )
-    model = nn.BatchNorm1d(2)
-    hook = CosineEMAHook(total_epochs=1)
-    hook.ema_model = CosineEMA(model, total_iters=10, momentum=0.5)
-    model(torch.full((4, 2), float(rank)) + torch.eye(4, 2))
-    hook.ema_model.update_parameters(model)
-    hook.after_train_epoch(runner=None)
-    torch.save(hook.ema_model.module.running_mean, f'{folder}/{rank}.pt')
-    dist.destroy_process_group()
-
-
-def test_processes_share_averaged_statistics(tmp_path):
-    torch.multiprocessing.start_processes(
-        _share_statistics, (str(tmp_path),), nprocs=2, start_method='fork'
-    )
+def test_processes_share_averaged_statistics(tmp_path, run_processes):
+    run_processes('share_statistics.py', tmp_path)
     first, second = (
         torch.load(tmp_path / f'{rank}.pt', weights_only=True)
         for rank in range(2)

@@ -18,8 +18,9 @@ class TokenLayout:
 
     The sequence is ``[K keypoint tokens | M tokens of group 0 | M of group 1
     | ...]``. The keypoint tokens exist once; every group reads all of them
-    as keys, and owns some of them as queries. Linear layers, norms and
-    feed-forward networks see the flat sequence and need no padding.
+    as keys (or its own only), and owns some of them as queries. Linear
+    layers, norms and feed-forward networks see the flat sequence and need no
+    padding.
 
     Args:
         num_keypoints: Number of shared keypoint tokens K.
@@ -27,12 +28,17 @@ class TokenLayout:
         slots: The keypoints that each group owns, (G, S); shorter groups are
             filled up with any index. None if one group owns all in order.
         owner: Place of keypoint k in the flattened slots, (K,), or None.
+        shared: Whether every group reads the keypoints of all groups.
+        hidden: True where one of the first keys of a group is a filler that
+            nobody may read, (G, any number of keys); None if there is none.
     """
 
     num_keypoints: int
     num_groups: int = 1
     slots: Tensor | None = None
     owner: Tensor | None = None
+    shared: bool = True
+    hidden: Tensor | None = None
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Split (B, T, C) into (B, K, C) and (B, G, M, C)."""
@@ -45,6 +51,27 @@ class TokenLayout:
         """Join (B, K, C) and (B, G, M, C) to (B, T, C)."""
         return torch.cat((keypoints, rest.flatten(1, 2)), dim=1)
 
+    def rows(self, places: Tensor, num_rest: int) -> Tensor:
+        """Return where tokens of the groups stand in the flat sequence.
+
+        Args:
+            places: Places within each group's M tokens, (B, G, n).
+            num_rest: M.
+
+        Returns:
+            Rows of all keypoint tokens and of those places, (B, K + G * n).
+        """
+        groups = torch.arange(self.num_groups, device=places.device)
+        starts = self.num_keypoints + num_rest * groups
+        keypoints = torch.arange(self.num_keypoints, device=places.device)
+        return torch.cat(
+            (
+                keypoints.expand(places.shape[0], -1),
+                (places + starts[:, None]).flatten(1),
+            ),
+            dim=1,
+        )
+
     def queries(self, x: Tensor) -> Tensor:
         """Return each group's own tokens, (B, G, S + M, C)."""
         if self.slots is None:
@@ -53,12 +80,26 @@ class TokenLayout:
         return torch.cat((keypoints[:, self.slots], rest), dim=2)
 
     def keys(self, x: Tensor) -> Tensor:
-        """Return what each group attends to, (B, G, K + M, C)."""
-        if self.slots is None:
-            return x.unsqueeze(1)
+        """Return what each group attends to, (B, G, K + M, C).
+
+        S + M tokens if groups do not share their keypoints.
+        """
+        if self.slots is None or not self.shared:
+            return self.queries(x)
         keypoints, rest = self.split(x)
         keypoints = keypoints.unsqueeze(1).expand(-1, self.num_groups, -1, -1)
         return torch.cat((keypoints, rest), dim=2)
+
+    def key_mask(self, batch: int, num_keys: int) -> Tensor | None:
+        """Return True where a key may be read, (B * G, 1, 1, num_keys).
+
+        None if all of them may.
+        """
+        if self.hidden is None:
+            return None
+        rest = num_keys - self.hidden.shape[1]
+        mask = F.pad(~self.hidden, (0, rest), value=True)
+        return mask.repeat(batch, 1)[:, None, None]
 
     def ungroup(self, x: Tensor) -> Tensor:
         """Undo :meth:`queries`: (B, G, S + M, C) to (B, T, C)."""
@@ -138,10 +179,12 @@ class GroupAttention(nn.Module):
             New tokens for the rows of ``q``, (B, T, C).
         """
         batch = q.shape[0]
+        keys = self._heads(layout.keys(k))
         out = F.scaled_dot_product_attention(
             self._heads(layout.queries(q)),
-            self._heads(layout.keys(k)),
+            keys,
             self._heads(layout.keys(v)),
+            attn_mask=layout.key_mask(batch, keys.shape[2]),
             scale=self.scale,
         )  # (B * G, H, L, C / H)
         out = out.transpose(1, 2).flatten(2).unflatten(0, (batch, -1))

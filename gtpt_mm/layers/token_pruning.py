@@ -69,3 +69,16 @@ def take_tokens(x: Tensor, places: Tensor) -> Tensor:
     """
     index = places.unsqueeze(-1).expand(-1, -1, -1, x.shape[-1])
     return x.gather(2, index)
+
+
+def take_rows(x: Tensor, rows: Tensor) -> Tensor:
+    """Return rows of a flat token sequence.
+
+    Args:
+        x: Tokens, (B, T, C).
+        rows: Rows in 0..T-1, (B, n).
+
+    Returns:
+        Tokens, (B, n, C).
+    """
+    return x.gather(1, rows.unsqueeze(-1).expand(-1, -1, x.shape[-1]))

@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from gtpt_mm.layers.folded_stem import fold_stem
 from gtpt_mm.layers.group_attention import (
     GroupTransformerLayer,
     TokenLayout,
@@ -21,10 +22,15 @@ from gtpt_mm.layers.shuffle_stem import ShuffleStem, ShuffleUNetStem
 from gtpt_mm.layers.token_pruning import (
     keep_top_tokens,
     softmax_pool,
+    take_rows,
     take_tokens,
 )
 
 from .keypoint_groups import KeypointGroups
+
+#: How keypoint tokens come in (Table 5): a human token, then sparse keypoints
+#: and parts, then dense keypoints; or from the second or third of these on.
+INTRODUCTIONS = ('human-sparse-dense', 'sparse-dense', 'dense')
 
 #: Head, upper body and lower body of the 17 COCO keypoints.
 COCO_BODY_GROUPS = (
@@ -41,7 +47,7 @@ class KeptTokens(NamedTuple):
         stage: Where: ``layer3``, ``transition`` (between the encoders) or
             ``layer9`` for the usual depth of 12.
         places: Patch numbers in row-major order, (B, G, M); -1 marks the row
-            of a dense keypoint. G is 1 before the transition.
+            of a dense keypoint or a filler. G is 1 before the transition.
     """
 
     stage: str
@@ -53,7 +59,8 @@ class Tokens(NamedTuple):
 
     Attributes:
         x: Flat token sequence, (B, T, C); see ``TokenLayout``.
-        places: Patch number of each non-keypoint row, (B, G, M).
+        places: Patch number of each non-keypoint row, (B, G, M); (1, 1, N)
+            before the first pruning.
         kept: One entry for each pruning step so far.
     """
 
@@ -82,6 +89,20 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Linear(
             in_channels * patch_size[0] * patch_size[1], embed_dims
         )
+
+    def fold(self, order: Sequence[int]) -> None:
+        """Fold the norm into the projection, for inference.
+
+        Args:
+            order: The trained channel that each input channel will hold.
+        """
+        norm, proj = self.norm.eval(), self.proj
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        shift = norm.bias - norm.running_mean * scale
+        weight = proj.weight.unflatten(1, (-1, len(scale)))
+        proj.bias.data = proj.bias + (weight * shift).sum((1, 2))
+        proj.weight.data = (weight * scale)[:, :, list(order)].flatten(1)
+        self.norm = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features (B, C_in, H, W) to tokens (B, N, C), row-major."""
@@ -128,6 +149,19 @@ class GTPT(BaseModule):
         depth: Number of layers, a multiple of 4, at least 8.
         num_heads: Attention heads of a layer.
         mlp_ratio: Width of the feed-forward networks in units of C.
+        introduction: When keypoint tokens come in, one of
+            ``INTRODUCTIONS`` (Table 5).
+        with_group_mask: Whether a group sees the image tokens through a
+            learned mask of its own (Table 3).
+        share_sparse: Whether every group attends to the sparse keypoints of
+            all groups (MHGA, Eqs. 7-9) or to its own only (MHSA, Table 4).
+        displace: Whether dense keypoints take the places of image tokens
+            (Eq. 11), so that a group keeps ``num_keep`` rows; otherwise they
+            are added to them.
+        with_shortcuts: Whether rows that nobody reads are skipped: queries of
+            tokens about to be dropped, image tokens in the last layer. False
+            computes them, as the authors' code does, with equal results: for
+            counting operations as the paper does.
         with_unpruned: Whether training returns the tokens of the unpruned
             pass too.
         qk_init_gain: Factor on the initial query and key weights, > 0. The
@@ -163,22 +197,37 @@ class GTPT(BaseModule):
         depth: int = 12,
         num_heads: int = 8,
         mlp_ratio: float = 3.0,
+        introduction: str = 'human-sparse-dense',
+        with_group_mask: bool = True,
+        share_sparse: bool = True,
+        displace: bool = True,
+        with_shortcuts: bool = True,
         with_unpruned: bool = True,
         qk_init_gain: float = 1.0,
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
         settings = self._read_arch(arch)
-        self.embed_dims = settings['embed_dims']
-        self.with_unpruned = with_unpruned
-        self.img_size = tuple(img_size)
-        self.grid_size = self._read_grid(self.img_size, patch_size)
-        self.groups = KeypointGroups(keypoint_groups)
+        if introduction not in INTRODUCTIONS:
+            raise ValueError(
+                f'introduction must be one of {INTRODUCTIONS}, got '
+                f'{introduction!r}'
+            )
         if depth < 8 or depth % 4:
             raise ValueError(
                 f'depth must be a multiple of 4, at least 8, got {depth}'
             )
-        self.num_keeps = self._read_keep_rates(keep_rates)
+        self.embed_dims = settings['embed_dims']
+        self.introduction = introduction
+        self.share_sparse = share_sparse
+        self.displace = displace
+        self.with_shortcuts = with_shortcuts
+        self.with_unpruned = with_unpruned
+        self.chunk_size = None
+        self.img_size = tuple(img_size)
+        self.grid_size = self._read_grid(self.img_size, patch_size)
+        self.groups = KeypointGroups(keypoint_groups)
+        self.set_keep_rates(keep_rates)
 
         channels = settings['stem_channels']
         self.stem = (
@@ -189,22 +238,23 @@ class GTPT(BaseModule):
         self.patch_embed = PatchEmbed(
             self.stem.out_channels, self.embed_dims, tuple(patch_size)
         )
-        self.human_token = self._new_tokens(1)
-        self.sparse_embed = self._new_tokens(self.groups.num_sparse)
-        if self.groups.num_parts:
-            self.part_embed = self._new_tokens(self.groups.num_parts)
-            self.dense_embed = self._new_tokens(len(self.groups.dense))
+        self._create_tokens()
         self.layers = nn.ModuleList(
             GroupTransformerLayer(self.embed_dims, num_heads, mlp_ratio)
             for _ in range(depth)
         )
-        self.group_mask = nn.Sequential(
-            nn.Linear(self.embed_dims, self.embed_dims // 2),
-            nn.ReLU(),
-            nn.Linear(
-                self.embed_dims // 2, self.groups.num_groups * self.embed_dims
-            ),
-            nn.Sigmoid(),
+        self.group_mask = (
+            nn.Sequential(
+                nn.Linear(self.embed_dims, self.embed_dims // 2),
+                nn.ReLU(),
+                nn.Linear(
+                    self.embed_dims // 2,
+                    self.groups.num_groups * self.embed_dims,
+                ),
+                nn.Sigmoid(),
+            )
+            if with_group_mask
+            else None
         )
         self._register_tables()
         self._init_stem()
@@ -237,7 +287,16 @@ class GTPT(BaseModule):
             )
         return img_size[0] // cell[0], img_size[1] // cell[1]
 
-    def _read_keep_rates(self, keep_rates: Sequence[float]) -> list[int]:
+    def set_keep_rates(self, keep_rates: Sequence[float]) -> None:
+        """Set the share of patches kept in each quarter of the layers.
+
+        Args:
+            keep_rates: Four numbers in (0, 1], falling.
+
+        Raises:
+            ValueError: If there are not four, one lies outside, they rise, or
+                leave no place beside the dense keypoints.
+        """
         rates = list(keep_rates)
         if len(rates) != 4:
             raise ValueError(f'keep_rates needs 4 numbers, got {rates}')
@@ -251,14 +310,26 @@ class GTPT(BaseModule):
         num_patches = self.grid_size[0] * self.grid_size[1]
         # 90 * 0.7 is 62.99... in floats.
         num_keeps = [int(num_patches * rate + 1e-6) for rate in rates]
-        if num_keeps[3] <= max(self.groups.num_dense):
+        num_displaced = max(self.groups.num_dense) if self.displace else 0
+        if num_keeps[3] <= num_displaced:
             raise ValueError(
                 f'keep_rates {rates} keep {num_keeps[3]} of {num_patches} '
                 'tokens in the last quarter, but one group puts '
-                f'{max(self.groups.num_dense)} dense keypoints in their '
-                'place; raise the last rate or the input size'
+                f'{num_displaced} dense keypoints in their place; raise the '
+                'last rate or the input size, or set displace=False'
             )
-        return num_keeps
+        self.num_keeps = num_keeps
+
+    def _create_tokens(self) -> None:
+        """Create the learned tokens that the introduction needs."""
+        groups = self.groups
+        if self.introduction == 'human-sparse-dense':
+            self.human_token = self._new_tokens(1)
+        self.sparse_embed = self._new_tokens(groups.num_sparse)
+        if groups.num_parts:
+            if self.introduction != 'dense':
+                self.part_embed = self._new_tokens(groups.num_parts)
+            self.dense_embed = self._new_tokens(len(groups.dense))
 
     def _new_tokens(self, count: int) -> nn.Parameter:
         tokens = nn.Parameter(torch.zeros(1, count, self.embed_dims))
@@ -268,8 +339,10 @@ class GTPT(BaseModule):
         """Keep constant tables on the model's device, out of checkpoints."""
         groups = self.groups
         slots, slot_valid, owner = groups.slots()
-        query_rows, query_valid = groups.transition_queries()
+        per_part = self.introduction != 'dense'
+        query_rows, query_valid = groups.transition_queries(per_part)
         num_dense = torch.tensor(groups.num_dense)
+        width = max(groups.num_dense)
         tables = dict(
             pos_table=sine_pos_embed(self.grid_size, self.embed_dims),
             slots=slots,
@@ -278,11 +351,32 @@ class GTPT(BaseModule):
             query_rows=query_rows,
             query_valid=query_valid,
             num_dense=num_dense,
+            # Rows of a group that are never dropped, in front.
+            num_front=num_dense
+            if self.displace
+            else torch.full_like(num_dense, width),
+            hidden_keys=self._hidden_keys(slot_valid, num_dense, width),
             part_of_dense=groups.part_of_dense(),
             output_rows=groups.output_rows(),
         )
         for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)
+
+    def _hidden_keys(
+        self, slot_valid: Tensor, num_dense: Tensor, width: int
+    ) -> Tensor | None:
+        """Mark the keys of each group that only fill up, (G, some), if any."""
+        if self.share_sparse:
+            sparse = slot_valid.new_zeros(
+                self.groups.num_groups, self.groups.num_sparse
+            )
+        else:
+            sparse = ~slot_valid
+        hidden = sparse
+        if not self.displace:
+            fillers = torch.arange(width) >= num_dense[:, None]
+            hidden = torch.cat((sparse, fillers), dim=1)
+        return hidden if hidden.any() else None
 
     def _init_stem(self) -> None:
         """Draw convolution weights small, as the authors do."""
@@ -297,6 +391,28 @@ class GTPT(BaseModule):
         with torch.no_grad():
             for layer in self.layers:
                 layer.attn.qkv.weight[: 2 * self.embed_dims] *= gain
+
+    @torch.no_grad()
+    def fold_for_inference(self, chunk_size: int | None = None) -> None:
+        """Fold norms and channel shuffles into weights; for good.
+
+        Outputs stay equal up to rounding. A folded model neither trains nor
+        saves a checkpoint that another model could read; see
+        :func:`gtpt_mm.models.prepare_for_inference`, which folds a copy.
+
+        Args:
+            chunk_size: Images that pass at once on a CPU, where big buffers
+                cost more than they bring; None passes all at once.
+
+        Raises:
+            ValueError: If ``chunk_size`` is not positive.
+        """
+        if chunk_size is not None and chunk_size <= 0:
+            raise ValueError(f'chunk_size must be positive, got {chunk_size}')
+        self.stem = fold_stem(self.stem)
+        self.patch_embed.fold(self.stem.order)
+        self.chunk_size = chunk_size
+        self.eval().requires_grad_(False)
 
     # --- forward -----------------------------------------------------------
 
@@ -314,25 +430,31 @@ class GTPT(BaseModule):
         Raises:
             ValueError: If the images do not have ``img_size``.
         """
+        if self.chunk_size and img.device.type == 'cpu':
+            chunks = [
+                self._encode(self._embed(chunk), 0, self.num_keeps).x
+                for chunk in img.split(self.chunk_size)
+            ]
+            return (torch.cat(chunks),)
         tokens = self._embed(img)
         num_shared = self._num_shared_layers()
         tokens = self._coarse(tokens, range(num_shared), self.num_keeps)
         pruned = self._encode(tokens, num_shared, self.num_keeps)
         if not (self.training and self.with_unpruned):
-            return (self._keypoint_tokens(pruned),)
+            return (pruned.x,)
         num_patches = self.pos_table.shape[0]
         full = self._encode(tokens, num_shared, [num_patches] * 4)
-        return self._keypoint_tokens(pruned), self._keypoint_tokens(full)
+        return pruned.x, full.x
 
     def trace_pruning(
         self, img: Tensor
     ) -> tuple[Tensor, tuple[KeptTokens, ...]]:
         """Return the keypoint tokens and what each pruning step kept."""
         tokens = self._encode(self._embed(img), 0, self.num_keeps)
-        return self._keypoint_tokens(tokens), tokens.kept
+        return tokens.x, tokens.kept
 
     def _embed(self, img: Tensor) -> Tokens:
-        """Cut the images into tokens; put the human token in front."""
+        """Cut the images into tokens; put the first keypoint tokens before."""
         if tuple(img.shape[-2:]) != self.img_size:
             raise ValueError(
                 f'GTPT was built for images of (h, w) = {self.img_size}, got '
@@ -341,10 +463,25 @@ class GTPT(BaseModule):
             )
         patches = self.patch_embed(self.stem(img))
         patches = patches + self.pos_table  # (B, N, C)
-        batch, num_patches, _ = patches.shape
-        x = torch.cat((self.human_token.expand(batch, -1, -1), patches), 1)
-        places = torch.arange(num_patches, device=img.device)
-        return Tokens(x, places.expand(batch, 1, -1))
+        rows = (
+            self.human_token
+            if self.introduction == 'human-sparse-dense'
+            else self._keypoint_rows()
+        )
+        x = torch.cat((rows.expand(img.shape[0], -1, -1), patches), dim=1)
+        places = torch.arange(patches.shape[1], device=img.device)
+        return Tokens(x, places.expand(1, 1, -1))
+
+    def _keypoint_rows(self) -> Tensor:
+        """Return the learned tokens of the coarse encoder, (1, rows, C)."""
+        if not self.groups.num_parts:
+            return self.sparse_embed
+        lead = (
+            self.dense_embed
+            if self.introduction == 'dense'
+            else self.part_embed
+        )
+        return torch.cat((lead, self.sparse_embed), dim=1)
 
     def _num_shared_layers(self) -> int:
         """Count the layers before the first pruning."""
@@ -360,7 +497,7 @@ class GTPT(BaseModule):
         tokens = self._coarse(tokens, range(first, middle - 1), num_keeps)
 
         layout = self._coarse_layout(middle - 1)
-        x = self._add_positions(tokens.x, tokens.places, layout)
+        x = tokens.x + self._positions(tokens.places, layout)
         q, k, v = last.project(x)
         logits = last.attn.logits(q[:, self.query_rows], layout.split(k)[1])
         scores = softmax_pool(logits, self.query_valid)  # (B, G, M)
@@ -373,15 +510,14 @@ class GTPT(BaseModule):
     def _coarse_layout(self, index: int) -> TokenLayout:
         """Return the layout that coarse layer ``index`` attends in."""
         born = len(self.layers) // 4
-        num_rows = self.groups.num_parts + self.groups.num_sparse
-        return TokenLayout(1 if index <= born else num_rows)
+        if self.introduction == 'human-sparse-dense' and index <= born:
+            return TokenLayout(1)
+        return TokenLayout(self._keypoint_rows().shape[1])
 
-    def _add_positions(
-        self, x: Tensor, places: Tensor, layout: TokenLayout
-    ) -> Tensor:
-        """Add the position table to the image tokens of one group."""
+    def _positions(self, places: Tensor, layout: TokenLayout) -> Tensor:
+        """Return what one group adds to its rows: nothing to keypoints."""
         pos = F.embedding(places[:, 0], self.pos_table)
-        return x + F.pad(pos, (0, 0, layout.num_keypoints, 0))
+        return F.pad(pos, (0, 0, layout.num_keypoints, 0))
 
     def _coarse(
         self, tokens: Tokens, indices: range, num_keeps: list[int]
@@ -389,36 +525,53 @@ class GTPT(BaseModule):
         """Run coarse layers: human token first, keypoint tokens later."""
         x, places, kept = tokens
         quarter = len(self.layers) // 4
+        pos = None
         for i in indices:
             layer, layout = self.layers[i], self._coarse_layout(i)
             if i > 0:  # the embedding has added the first one
-                x = self._add_positions(x, places, layout)
+                if pos is None:
+                    pos = self._positions(places, layout)
+                x = x + pos
             q, k, v = layer.project(x)
             num_keep = num_keeps[i // quarter]
-            if num_keep < places.shape[2]:
-                human_q = layout.split(q)[0].unsqueeze(1)
-                logits = layer.attn.logits(human_q, layout.split(k)[1])
-                scores = softmax_pool(logits)
-                best = keep_top_tokens(scores, num_keep)
-                q, x = (
-                    layout.join(rows, take_tokens(rest, best))
-                    for rows, rest in (layout.split(q), layout.split(x))
-                )
-                places = places.gather(2, best)
+            num_rest = places.shape[2]
+            if num_keep < num_rest:
+                queries = layout.split(q)[0].unsqueeze(1)
+                logits = layer.attn.logits(queries, layout.split(k)[1])
+                best = keep_top_tokens(softmax_pool(logits), num_keep)
+                rows = layout.rows(best, num_rest)
+                x = self._attend_rows(layer, x, q, k, v, layout, rows)
+                places = places.expand(len(x), -1, -1).gather(2, best)
                 kept += (KeptTokens(f'layer{i}', places),)
-            x = layer.attend(x, q, k, v, layout)
-            if i == quarter:
+                pos = None
+            else:
+                x = layer.attend(x, q, k, v, layout)
+            if i == quarter and self.introduction == 'human-sparse-dense':
                 x = self._introduce_keypoints(x)
+                pos = None
             x = layer.feed_forward(x)
         return Tokens(x, places, kept)
+
+    def _attend_rows(
+        self,
+        layer: GroupTransformerLayer,
+        x: Tensor,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        layout: TokenLayout,
+        rows: Tensor,
+    ) -> Tensor:
+        """Attend, and keep the given rows, (B, n), of the result."""
+        if self.with_shortcuts:
+            x, q = take_rows(x, rows), take_rows(q, rows)
+            return layer.attend(x, q, k, v, layout)
+        return take_rows(layer.attend(x, q, k, v, layout), rows)
 
     def _introduce_keypoints(self, x: Tensor) -> Tensor:
         """Replace the human token by part and sparse tokens (Eq. 4)."""
         human, patches = x[:, :1], x[:, 1:]
-        rows = human + self.sparse_embed
-        if self.groups.num_parts:
-            rows = torch.cat((human + self.part_embed, rows), dim=1)
-        return torch.cat((rows, patches), dim=1)
+        return torch.cat((human + self._keypoint_rows(), patches), dim=1)
 
     def _transition(
         self, tokens: Tokens, scores: Tensor, num_keep: int
@@ -428,82 +581,116 @@ class GTPT(BaseModule):
         Args:
             tokens: State after the coarse encoder.
             scores: Score of each image token for each group, (B, G, M).
-            num_keep: Rows of a group besides the sparse keypoints.
+            num_keep: Image tokens of a group; with ``displace`` less its
+                dense keypoints.
 
         Returns:
-            State in the fine layout, and the masked positions of its rows,
-            (B, G, num_keep, C), zero at dense keypoints.
+            State in the fine layout, and what its rows add to themselves
+            before each layer: masked positions, zero at keypoints, (B, T, C).
         """
         groups = self.groups
-        num_rows = groups.num_parts + groups.num_sparse
-        rows, patches = tokens.x[:, :num_rows], tokens.x[:, num_rows:]
-        masks = self.group_mask(patches)  # (B, M, G * C)
-        masks = masks.unflatten(2, (groups.num_groups, -1)).transpose(1, 2)
-        pos = F.embedding(tokens.places, self.pos_table) * masks
-        patches = patches.unsqueeze(1) * masks  # (B, G, M, C)
-        places = tokens.places.expand(-1, groups.num_groups, -1)
+        layout = self._coarse_layout(len(self.layers) // 2 - 1)
+        rows, patches = tokens.x.split(
+            (layout.num_keypoints, scores.shape[2]), dim=1
+        )
+        counts = [
+            num_keep - num_dense if self.displace else num_keep
+            for num_dense in groups.num_dense
+        ]
+        places = tokens.places.expand(len(rows), groups.num_groups, -1)
+        mask = None
+        if self.group_mask is not None:
+            mask = self.group_mask(patches)  # (B, M, G * C)
+            mask = mask.unflatten(2, (groups.num_groups, -1)).transpose(1, 2)
+        patches = patches.unsqueeze(1).expand(-1, groups.num_groups, -1, -1)
+        if min(counts) < scores.shape[2]:
+            # Falling scores: a group that keeps fewer takes the first ones.
+            best = scores.topk(max(counts), dim=-1).indices
+            places = places.gather(2, best)
+            patches = take_tokens(patches, best)
+            mask = None if mask is None else take_tokens(mask, best)
+        pos = F.embedding(places, self.pos_table)  # (B, G, count, C)
+        if mask is not None:
+            patches, pos = patches * mask, pos * mask
 
-        dense = None
-        if groups.num_parts:
-            parents = rows[:, self.part_of_dense]
-            dense = (parents + self.dense_embed).split(groups.num_dense, 1)
-        new_x, new_pos, new_places = [], [], []
-        for g, num_dense in enumerate(groups.num_dense):
-            one = slice(g, g + 1)
-            x_g, pos_g, places_g = patches[:, one], pos[:, one], places[:, one]
-            if num_keep - num_dense < places.shape[2]:
-                best = keep_top_tokens(scores[:, one], num_keep - num_dense)
-                x_g, pos_g = take_tokens(x_g, best), take_tokens(pos_g, best)
-                places_g = places_g.gather(2, best)
-            if num_dense:
-                x_g = torch.cat((dense[g].unsqueeze(1), x_g), dim=2)
-                pos_g = F.pad(pos_g, (0, 0, num_dense, 0))
-                places_g = F.pad(places_g, (num_dense, 0), value=-1)
-            new_x.append(x_g)
-            new_pos.append(pos_g)
-            new_places.append(places_g)
-        layout = self._fine_layout()
-        sparse = rows[:, groups.num_parts :]
-        places = torch.cat(new_places, dim=1)
+        dense = self._dense_tokens(rows)
+        num_lead = layout.num_keypoints - groups.num_sparse
+        new_x, new_pos, new_places = [rows[:, num_lead:]], [], []
+        for g, count in enumerate(counts):
+            num_dense = groups.num_dense[g]
+            num_front = num_dense if self.displace else max(groups.num_dense)
+            if num_front:
+                filled = (0, 0, 0, num_front - num_dense)
+                new_x.append(F.pad(dense[g], filled))
+            new_x.append(patches[:, g, :count])
+            new_pos.append(F.pad(pos[:, g, :count], (0, 0, num_front, 0)))
+            new_places.append(
+                F.pad(places[:, g, :count], (num_front, 0), value=-1)
+            )
+        places = torch.stack(new_places, dim=1)
         kept = tokens.kept + (KeptTokens('transition', places),)
-        x = layout.join(sparse, torch.cat(new_x, dim=1))
-        return Tokens(x, places, kept), torch.cat(new_pos, dim=1)
+        pos = F.pad(torch.cat(new_pos, dim=1), (0, 0, groups.num_sparse, 0))
+        return Tokens(torch.cat(new_x, dim=1), places, kept), pos
+
+    def _dense_tokens(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return the dense tokens of each group, G times (B, n, C)."""
+        groups = self.groups
+        if not groups.num_parts:
+            return (rows[:, :0],) * groups.num_groups
+        if self.introduction == 'dense':
+            dense = rows[:, : len(groups.dense)]
+        else:
+            dense = rows[:, self.part_of_dense] + self.dense_embed
+        return dense.split(groups.num_dense, dim=1)
 
     def _fine_layout(self) -> TokenLayout:
         groups = self.groups
+        if groups.num_groups == 1:
+            return TokenLayout(groups.num_sparse)
         return TokenLayout(
-            groups.num_sparse, groups.num_groups, self.slots, self.owner
+            groups.num_sparse,
+            groups.num_groups,
+            self.slots,
+            self.owner,
+            self.share_sparse,
+            self.hidden_keys,
         )
 
     def _fine(
         self, tokens: Tokens, pos: Tensor, num_keeps: list[int]
     ) -> Tokens:
-        """Run the fine layers; the last one for keypoint rows only."""
+        """Run the fine layers; return the keypoints in skeleton order."""
         x, places, kept = tokens
         layout = self._fine_layout()
+        num_front = 0 if self.displace else max(self.groups.num_dense)
         depth = len(self.layers)
         for i in range(depth // 2, depth):
             layer = self.layers[i]
-            x = x + F.pad(pos.flatten(1, 2), (0, 0, layout.num_keypoints, 0))
+            x = x + pos
             q, k, v = layer.project(x)
-            num_keep = num_keeps[4 * i // depth]
-            if num_keep < places.shape[2]:
+            num_rest, num_keep = places.shape[2], num_keeps[4 * i // depth]
+            if num_keep + num_front < num_rest:
                 scores = self._fine_scores(layer, q, k, layout)
-                best = keep_top_tokens(scores, num_keep)
-                q, x = (
-                    layout.join(rows, take_tokens(rest, best))
-                    for rows, rest in (layout.split(q), layout.split(x))
-                )
-                pos, places = take_tokens(pos, best), places.gather(2, best)
+                best = keep_top_tokens(scores, num_keep + num_front)
+                rows = layout.rows(best, num_rest)
+                x = self._attend_rows(layer, x, q, k, v, layout, rows)
+                pos, places = take_rows(pos, rows), places.gather(2, best)
                 kept += (KeptTokens(f'layer{i}', places),)
-            if i == depth - 1:  # nobody reads the image tokens any more
-                width = max(self.groups.num_dense)
-                q, x = (
-                    layout.join(rows, rest[:, :, :width])
-                    for rows, rest in (layout.split(q), layout.split(x))
-                )
-            x = layer.feed_forward(layer.attend(x, q, k, v, layout))
+            elif i == depth - 1 and self.with_shortcuts:
+                # Nobody reads the image tokens any more.
+                x, q = self._dense_rows(x, layout), self._dense_rows(q, layout)
+                x = layer.attend(x, q, k, v, layout)[:, self.output_rows]
+                return Tokens(layer.feed_forward(x), places, kept)
+            else:
+                x = layer.attend(x, q, k, v, layout)
+            x = layer.feed_forward(x)
+        x = self._dense_rows(x, layout)[:, self.output_rows]
         return Tokens(x, places, kept)
+
+    def _dense_rows(self, x: Tensor, layout: TokenLayout) -> Tensor:
+        """Drop all but the keypoint rows, equally many of each group."""
+        sparse, rest = layout.split(x)
+        return layout.join(sparse, rest[:, :, : max(self.groups.num_dense)])
 
     def _fine_scores(
         self,
@@ -521,14 +708,9 @@ class GTPT(BaseModule):
         queries = torch.cat(
             (sparse_q[:, self.slots], rest_q[:, :, :width]), dim=2
         )
-        is_dense = (
-            torch.arange(rest_q.shape[2], device=q.device)
-            < self.num_dense[:, None]
-        )  # (G, M)
-        valid = torch.cat((self.slot_valid, is_dense[:, :width]), dim=1)
+        rows = torch.arange(rest_q.shape[2], device=q.device)
+        is_front = rows < self.num_front[:, None]  # (G, M)
+        is_dense = rows[:width] < self.num_dense[:, None]
+        valid = torch.cat((self.slot_valid, is_dense), dim=1)
         logits = layer.attn.logits(queries, layout.split(k)[1])
-        return softmax_pool(logits, valid).masked_fill(is_dense, torch.inf)
-
-    def _keypoint_tokens(self, tokens: Tokens) -> Tensor:
-        """Return the keypoints of the last layer in skeleton order."""
-        return tokens.x[:, self.output_rows]
+        return softmax_pool(logits, valid).masked_fill(is_front, torch.inf)

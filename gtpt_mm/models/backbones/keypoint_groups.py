@@ -87,22 +87,32 @@ class KeypointGroups:
         owner[slots[valid]] = valid.flatten().nonzero().squeeze(1)
         return slots, valid, owner
 
-    def transition_queries(self) -> tuple[Tensor, Tensor]:
+    def transition_queries(
+        self, per_part: bool = True
+    ) -> tuple[Tensor, Tensor]:
         """Return the coarse rows that score tokens for each group.
 
-        The coarse sequence holds the part tokens first, then the sparse ones.
+        Args:
+            per_part: Whether the coarse sequence begins with one token for
+                each part; otherwise with one for each dense keypoint. The
+                sparse tokens follow.
 
         Returns:
             Rows, (G, Q), and True where a row is real, (G, Q).
         """
         row = {index: i for i, index in enumerate(self.sparse)}
-        rows, part = [], 0
-        for sparse, parts in zip(
-            self.group_sparse, self.group_parts, strict=True
+        counts = (
+            [len(parts) for parts in self.group_parts]
+            if per_part
+            else self.num_dense
+        )
+        num_lead = sum(counts)
+        rows = []
+        for sparse, end, count in zip(
+            self.group_sparse, accumulate(counts), counts, strict=True
         ):
-            own_parts = list(range(part, part + len(parts)))
-            part += len(parts)
-            rows.append(own_parts + [self.num_parts + row[i] for i in sparse])
+            own = list(range(end - count, end))
+            rows.append(own + [num_lead + row[i] for i in sparse])
         return _pad(rows)
 
     def part_of_dense(self) -> Tensor:

@@ -1,0 +1,264 @@
+"""The stems of GTPT for inference: folded norms, no channel shuffles."""
+
+# B batch, C channels, (h, w) feature map; maps are channels-last here
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .shuffle_stem import ShuffleStem, ShuffleUNetStem, ShuffleUnit
+
+# A channel shuffle only renames channels. Here channels stay where they are,
+# and every module knows the order that they are stored in: ``order[i]`` is
+# the channel of the original network that is stored at place i.
+
+
+def fold_stem(stem: ShuffleStem | ShuffleUNetStem) -> nn.Module:
+    """Return the stem for inference, with equal outputs but for their order.
+
+    BatchNorms are folded into the convolutions, pointwise convolutions are
+    matrix products over channels-last maps, and shuffles are absorbed by the
+    weights. The result has ``order``, the original channel at each place.
+
+    Args:
+        stem: A trained stem; it stays as it is.
+
+    Raises:
+        TypeError: If it is not a stem of GTPT.
+    """
+    kinds = {
+        ShuffleStem: FoldedShuffleStem,
+        ShuffleUNetStem: FoldedShuffleUNetStem,
+    }
+    if type(stem) not in kinds:
+        raise TypeError(
+            f'fold_stem got a {type(stem).__name__}, not a stem of GTPT'
+        )
+    with torch.no_grad():
+        return kinds[type(stem)](copy.deepcopy(stem).eval())
+
+
+class FoldedShuffleStem(nn.Module):
+    """A :class:`ShuffleStem` for inference, see :func:`fold_stem`."""
+
+    def __init__(self, stem: ShuffleStem) -> None:
+        super().__init__()
+        self.conv1 = _folded_conv(stem.conv1)
+        self.stage1 = FoldedStage(stem.stage1)
+        self.out_channels = stem.out_channels
+        self.order = self.stage1.order
+
+    def forward(self, img: Tensor) -> Tensor:
+        """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
+        x = self.stage1(_first_conv(self.conv1, img))
+        return x.permute(0, 3, 1, 2)
+
+
+class FoldedShuffleUNetStem(nn.Module):
+    """A :class:`ShuffleUNetStem` for inference, see :func:`fold_stem`."""
+
+    def __init__(self, stem: ShuffleUNetStem) -> None:
+        super().__init__()
+        self.conv1 = _folded_conv(stem.conv1)
+        self.stage1 = FoldedStage(stem.stage1)
+        self.stage2 = FoldedStage(stem.stage2, self.stage1.order)
+        self.stage3 = FoldedStage(stem.stage3, self.stage2.order)
+        self.upsample1 = FoldedUpsample(stem.upsample1, self.stage3.order)
+        self.fuse1 = FoldedFuse(stem.fuse1, self.stage2.order)
+        self.upsample2 = FoldedUpsample(stem.upsample2, self.fuse1.order)
+        self.fuse2 = FoldedFuse(stem.fuse2, self.stage1.order)
+        self.out_channels = stem.out_channels
+        self.order = self.fuse2.order
+
+    def forward(self, img: Tensor) -> Tensor:
+        """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
+        x4 = self.stage1(_first_conv(self.conv1, img))  # stride 4
+        x8 = self.stage2(x4)
+        x16 = self.stage3(x8)
+        x8 = self.fuse1(x8, self.upsample1(x16))
+        x4 = self.fuse2(x4, self.upsample2(x8))
+        return x4.permute(0, 3, 1, 2)
+
+
+class FoldedStage(nn.Module):
+    """Units one after the other, without shuffles and without joining.
+
+    Between units the map is a list of pieces, one from each branch that made
+    it. A piece holds its channels in rising order, so that those which the
+    next unit transforms are its last ones.
+
+    Args:
+        units: The trained :class:`ShuffleUnit` modules.
+        order: Order of the input channels; None is the natural one.
+    """
+
+    def __init__(
+        self, units: nn.Sequential, order: Sequence[int] | None = None
+    ) -> None:
+        super().__init__()
+        first = units[0].branch2[0].in_channels
+        channels = [order or range(first * (1 if units[0].stride > 1 else 2))]
+        folded = []
+        for unit in units:
+            kind = FoldedUnit if unit.stride == 1 else FoldedDownUnit
+            folded.append(kind(unit, channels))
+            channels = folded[-1].channels
+        self.units = nn.ModuleList(folded)
+        self.order = [c for piece in channels for c in piece]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, h, w, C_in) to (B, h', w', C_out), in ``order``."""
+        pieces = [x]
+        for unit in self.units:
+            pieces = unit(pieces)
+        return torch.cat(pieces, dim=-1)
+
+
+class FoldedDownUnit(nn.Module):
+    """A :class:`ShuffleUnit` of stride 2: two branches, two new pieces.
+
+    Args:
+        unit: The trained unit.
+        channels: Original channels of the one input piece, in a list.
+    """
+
+    def __init__(
+        self, unit: ShuffleUnit, channels: list[Sequence[int]]
+    ) -> None:
+        super().__init__()
+        [order] = channels
+        self.depthwise1 = _folded_conv(unit.branch1[:2], order)
+        self.pointwise1 = _folded_linear(unit.branch1[2:4], order)
+        self.pointwise2 = _folded_linear(unit.branch2[:2], order)
+        self.depthwise2 = _folded_conv(unit.branch2[3:5])
+        self.pointwise3 = _folded_linear(unit.branch2[5:7])
+        half = self.pointwise3.out_features
+        self.channels = [range(0, 2 * half, 2), range(1, 2 * half, 2)]
+
+    def forward(self, pieces: list[Tensor]) -> list[Tensor]:
+        """Map [(B, 2h, 2w, C)] to two pieces (B, h, w, C')."""
+        [x] = pieces
+        left = self.pointwise1(_depthwise(self.depthwise1, x)).relu_()
+        right = _depthwise(self.depthwise2, self.pointwise2(x).relu_())
+        return [left, self.pointwise3(right).relu_()]
+
+
+class FoldedUnit(nn.Module):
+    """A :class:`ShuffleUnit` of stride 1: passes some channels, adds a piece.
+
+    Args:
+        unit: The trained unit.
+        channels: Original channels of each input piece.
+    """
+
+    def __init__(
+        self, unit: ShuffleUnit, channels: list[Sequence[int]]
+    ) -> None:
+        super().__init__()
+        half = unit.branch2[0].in_channels
+        kept = [[c for c in piece if c < half] for piece in channels]
+        used = [[c for c in piece if c >= half] for piece in channels]
+        if [k + u for k, u in zip(kept, used, strict=True)] != [
+            list(piece) for piece in channels
+        ]:
+            raise AssertionError('channels of a piece do not rise')
+        self.sizes = [len(piece) for piece in kept]
+        order = [c - half for piece in used for c in piece]
+        self.pointwise2 = _folded_linear(unit.branch2[:2], order)
+        self.depthwise2 = _folded_conv(unit.branch2[3:5])
+        self.pointwise3 = _folded_linear(unit.branch2[5:7])
+        self.channels = [[2 * c for c in piece] for piece in kept]
+        self.channels.append(range(1, 2 * half, 2))
+
+    def forward(self, pieces: list[Tensor]) -> list[Tensor]:
+        """Map pieces (B, h, w, some channels each) to one piece more."""
+        sized = list(zip(pieces, self.sizes, strict=True))
+        x = torch.cat([piece[..., size:] for piece, size in sized], dim=-1)
+        x = _depthwise(self.depthwise2, self.pointwise2(x).relu_())
+        kept = [piece[..., :size] for piece, size in sized]
+        return [*kept, self.pointwise3(x).relu_()]
+
+
+class FoldedUpsample(nn.Module):
+    """Pointwise convolution to four times the channels, pixel shuffle."""
+
+    def __init__(self, module: nn.Sequential, order: Sequence[int]) -> None:
+        super().__init__()
+        conv, _, norm, _ = module
+        # The norm comes after the shuffle: its channel c has the convolution
+        # channels 4 c ... 4 c + 3. Stored as (row, column, channel) here.
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        shift = norm.bias - norm.running_mean * scale
+        weight = conv.weight[:, list(order), 0, 0].unflatten(0, (-1, 4))
+        bias = conv.bias.unflatten(0, (-1, 4)) * scale[:, None]
+        weight = (weight * scale[:, None, None]).transpose(0, 1)
+        bias = (bias + shift[:, None]).transpose(0, 1)
+        self.pointwise = _linear(weight.flatten(0, 1), bias.flatten())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, h, w, C_in) to (B, 2h, 2w, C_out)."""
+        x = self.pointwise(x).relu_().unflatten(-1, (2, 2, -1))
+        return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+
+class FoldedFuse(nn.Module):
+    """Join a skip and an up-sampled map, then units of stride 1."""
+
+    def __init__(
+        self, module: nn.Sequential, skip_order: Sequence[int]
+    ) -> None:
+        super().__init__()
+        joined, *units = module
+        up = range(len(skip_order), joined[0].in_channels)
+        self.pointwise = _folded_linear(joined[:2], [*skip_order, *up])
+        self.units = FoldedStage(nn.Sequential(*units))
+        self.order = self.units.order
+
+    def forward(self, skip: Tensor, up: Tensor) -> Tensor:
+        """Map two maps (B, h, w, C) to one."""
+        x = self.pointwise(torch.cat((skip, up), dim=-1)).relu_()
+        return self.units(x)
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    linear = nn.Linear(weight.shape[1], weight.shape[0])
+    linear.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    linear.bias = nn.Parameter(bias.contiguous(), requires_grad=False)
+    return linear
+
+
+def _folded_linear(
+    conv_bn: nn.Sequential, order: Sequence[int] | None = None
+) -> nn.Linear:
+    """Return a pointwise convolution and its norm as a linear layer."""
+    conv = fuse_conv_bn_eval(conv_bn[0], conv_bn[1])
+    weight = conv.weight[:, :, 0, 0]
+    if order is not None:
+        weight = weight[:, list(order)]
+    return _linear(weight, conv.bias)
+
+
+def _folded_conv(
+    conv_bn: nn.Sequential, order: Sequence[int] | None = None
+) -> nn.Conv2d:
+    """Return a convolution with its norm folded; depthwise ones reordered."""
+    conv = fuse_conv_bn_eval(conv_bn[0], conv_bn[1])
+    conv.requires_grad_(False)
+    if order is not None:
+        conv.weight.data = conv.weight[list(order)]
+        conv.bias.data = conv.bias[list(order)]
+    return conv.to(memory_format=torch.channels_last)
+
+
+def _first_conv(conv: nn.Conv2d, img: Tensor) -> Tensor:
+    """Return the rectified convolution of an image, (B, h, w, C)."""
+    img = img.contiguous(memory_format=torch.channels_last)
+    return conv(img).relu_().permute(0, 2, 3, 1)
+
+
+def _depthwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """Convolve a channels-last map (B, h, w, C)."""
+    return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

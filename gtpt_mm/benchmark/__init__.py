@@ -1,0 +1,29 @@
+"""Parameters, MACs, latency, throughput and memory of pose models."""
+
+from .machine import describe_machine
+from .macs import count_modules, count_operators
+from .measure import Benchmark, Row, Settings, run_benchmark
+from .memory import peak_memory
+from .network import Network, load_network, training_batch
+from .report import format_report, plot_report, to_json
+from .selection import ModelChoice, find_config, parse_models
+
+__all__ = [
+    'Benchmark',
+    'ModelChoice',
+    'Network',
+    'Row',
+    'Settings',
+    'count_modules',
+    'count_operators',
+    'describe_machine',
+    'find_config',
+    'format_report',
+    'load_network',
+    'parse_models',
+    'peak_memory',
+    'plot_report',
+    'run_benchmark',
+    'to_json',
+    'training_batch',
+]

@@ -1,0 +1,5 @@
+# All 133 keypoint tokens from the first layer on (Table 5).
+_base_ = ('../../../configs/wholebody_2d_keypoint/gtpt/coco-wholebody/'
+          'gtpt-s_4xb64-300e_coco-wholebody-256x192.py')
+
+model = dict(backbone=dict(introduction='dense'))

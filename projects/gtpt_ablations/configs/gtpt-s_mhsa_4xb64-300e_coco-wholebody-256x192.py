@@ -1,0 +1,5 @@
+# Groups that do not meet: self-attention inside each group (Table 4).
+_base_ = ('../../../configs/wholebody_2d_keypoint/gtpt/coco-wholebody/'
+          'gtpt-s_4xb64-300e_coco-wholebody-256x192.py')
+
+model = dict(backbone=dict(share_sparse=False))

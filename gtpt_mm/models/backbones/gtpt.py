@@ -541,7 +541,7 @@ class GTPT(BaseModule):
                 best = keep_top_tokens(softmax_pool(logits), num_keep)
                 rows = layout.rows(best, num_rest)
                 x = self._attend_rows(layer, x, q, k, v, layout, rows)
-                places = places.expand(len(x), -1, -1).gather(2, best)
+                places = places.expand(x.shape[0], -1, -1).gather(2, best)
                 kept += (KeptTokens(f'layer{i}', places),)
                 pos = None
             else:
@@ -597,7 +597,7 @@ class GTPT(BaseModule):
             num_keep - num_dense if self.displace else num_keep
             for num_dense in groups.num_dense
         ]
-        places = tokens.places.expand(len(rows), groups.num_groups, -1)
+        places = tokens.places.expand(rows.shape[0], groups.num_groups, -1)
         mask = None
         if self.group_mask is not None:
             mask = self.group_mask(patches)  # (B, M, G * C)

@@ -1,0 +1,49 @@
+import pytest
+import torch
+from torch import nn
+
+from gtpt_mm.layers.folded_stem import fold_stem
+from gtpt_mm.layers.shuffle_stem import ShuffleStem, ShuffleUNetStem
+
+
+def train_norms(module: nn.Module) -> None:
+    """Give norms statistics and weights that matter."""
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.normal_(norm.running_mean)
+            nn.init.uniform_(norm.running_var, 0.5, 1.5)
+            nn.init.uniform_(norm.weight, 0.5, 1.5)
+            nn.init.normal_(norm.bias)
+
+
+@pytest.mark.parametrize(
+    'stem', [ShuffleStem(32), ShuffleUNetStem((32, 48, 64))]
+)
+def test_folded_stem_gives_the_same_map_in_its_order(stem):
+    stem = stem.double().eval()
+    train_norms(stem)
+    img = torch.randn(2, 3, 64, 48, dtype=torch.float64)
+    with torch.no_grad():
+        folded = fold_stem(stem)
+        expected, x = stem(img), folded(img)
+    assert sorted(folded.order) == list(range(32))
+    assert folded.order != list(range(32))
+    torch.testing.assert_close(x, expected[:, folded.order])
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    norms = [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert not norms
+
+
+def test_folding_leaves_the_stem_as_it_is():
+    stem = ShuffleStem(16).train()
+    before = {k: v.clone() for k, v in stem.state_dict().items()}
+    fold_stem(stem)
+    assert all(module.training for module in stem.modules())
+    assert all(p.requires_grad for p in stem.parameters())
+    for key, value in stem.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+
+
+def test_only_stems_can_be_folded():
+    with pytest.raises(TypeError, match='Conv2d'):
+        fold_stem(nn.Conv2d(3, 8, 3))

@@ -401,8 +401,9 @@ class GTPT(BaseModule):
         :func:`gtpt_mm.models.prepare_for_inference`, which folds a copy.
 
         Args:
-            chunk_size: Images that pass at once on a CPU, where big buffers
-                cost more than they bring; None passes all at once.
+            chunk_size: Images that pass the transformer at once on a CPU,
+                where big buffers cost more than they bring; the stem takes
+                one at a time. None passes all at once.
 
         Raises:
             ValueError: If ``chunk_size`` is not positive.
@@ -430,12 +431,9 @@ class GTPT(BaseModule):
         Raises:
             ValueError: If the images do not have ``img_size``.
         """
-        if self.chunk_size and img.device.type == 'cpu':
-            chunks = [
-                self._encode(self._embed(chunk), 0, self.num_keeps).x
-                for chunk in img.split(self.chunk_size)
-            ]
-            return (torch.cat(chunks),)
+        if self._in_chunks(img):
+            chunks = img.split(self.chunk_size)
+            return (torch.cat([self._predict(chunk) for chunk in chunks]),)
         tokens = self._embed(img)
         num_shared = self._num_shared_layers()
         tokens = self._coarse(tokens, range(num_shared), self.num_keeps)
@@ -445,6 +443,14 @@ class GTPT(BaseModule):
         num_patches = self.pos_table.shape[0]
         full = self._encode(tokens, num_shared, [num_patches] * 4)
         return pruned.x, full.x
+
+    def _in_chunks(self, img: Tensor) -> bool:
+        """Whether a folded model takes fewer images at a time."""
+        return self.chunk_size is not None and img.device.type == 'cpu'
+
+    def _predict(self, img: Tensor) -> Tensor:
+        """Return the keypoint tokens of the pruned pass, (B, K, C)."""
+        return self._encode(self._embed(img), 0, self.num_keeps).x
 
     def trace_pruning(
         self, img: Tensor
@@ -461,8 +467,10 @@ class GTPT(BaseModule):
                 f'{tuple(img.shape[-2:])}; set img_size of the backbone and '
                 'input_size of the codec to the same size'
             )
-        patches = self.patch_embed(self.stem(img))
-        patches = patches + self.pos_table  # (B, N, C)
+        # The maps of the stem are the largest by far.
+        chunks = img.split(1) if self._in_chunks(img) else [img]
+        patches = [self.patch_embed(self.stem(chunk)) for chunk in chunks]
+        patches = torch.cat(patches) + self.pos_table  # (B, N, C)
         rows = (
             self.human_token
             if self.introduction == 'human-sparse-dense'

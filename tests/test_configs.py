@@ -1,10 +1,12 @@
 """Every config loads, is consistent, and trains one step."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
@@ -26,6 +28,12 @@ def cfg(request):
     return cfg
 
 
+def evaluators(cfg) -> list[dict]:
+    """Return the metrics of validation and test, one or several of each."""
+    both = (cfg.val_evaluator, cfg.test_evaluator)
+    return [m for e in both for m in (e if isinstance(e, list) else [e])]
+
+
 def test_model_pipeline_and_codec_agree(cfg):
     codec = cfg.codec
     assert cfg.model.head.decoder == codec
@@ -38,14 +46,27 @@ def test_model_pipeline_and_codec_agree(cfg):
                 assert step.encoder == codec
 
 
+def test_name_tells_arch_and_size(cfg):
+    name = Path(cfg.filename).stem
+    letter = re.match('gtpt-([tsb])_', name)
+    if letter:
+        arch = dict(t='tiny', s='small', b='base')[letter[1]]
+        assert cfg.model.backbone.arch == arch
+    size = re.search(r'-(\d+)x(\d+)$', name)
+    assert cfg.codec.input_size == (int(size[2]), int(size[1]))
+
+
 def test_data_paths_agree(cfg):
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         dataset = cfg[loader].dataset
         assert dataset.data_root == cfg.data_root
         if dataset.get('bbox_file'):
             assert dataset.bbox_file.startswith(cfg.data_root)
-    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
-        assert evaluator.ann_file.startswith(cfg.data_root)
+    files = [
+        metric.ann_file for metric in evaluators(cfg) if 'ann_file' in metric
+    ]
+    assert files
+    assert all(path.startswith(cfg.data_root) for path in files)
 
 
 def test_average_lasts_as_long_as_the_training(cfg):
@@ -54,42 +75,61 @@ def test_average_lasts_as_long_as_the_training(cfg):
             assert hook.total_epochs == cfg.train_cfg.max_epochs
 
 
-def test_one_training_step(cfg, tmp_path):
+def build_meta(dataset: dict) -> dict:
+    """Return the metainfo of a config's dataset without its files."""
+    dataset = dict(
+        type=dataset.type, lazy_init=True, metainfo=dataset.get('metainfo')
+    )
+    return DATASETS.build(dataset).metainfo
+
+
+def draw_person(meta: dict, index: int) -> dict:
+    """What a dataset hands to its pipeline, of random values."""
+    rng = np.random.default_rng(index)
+    num_keypoints = meta['num_keypoints']
+    data = dict(
+        img=rng.integers(0, 255, (240, 200, 3), np.uint8),
+        img_shape=(240, 200),
+        ori_shape=(240, 200),
+        img_path='',
+        id=index,
+        img_id=index,
+        category_id=1,
+        bbox=np.array([[20, 10, 180, 230]], np.float32),
+        bbox_score=np.ones(1, np.float32),
+        keypoints=rng.uniform(30, 170, (1, num_keypoints, 2)),
+        keypoints_visible=np.ones((1, num_keypoints), np.float32),
+        upper_body_ids=meta['upper_body_ids'],
+        lower_body_ids=meta['lower_body_ids'],
+        flip_pairs=meta['flip_pairs'],
+        flip_indices=meta['flip_indices'],
+        dataset_keypoint_weights=meta['dataset_keypoint_weights'],
+    )
+    if meta['dataset_name'] == 'coco_wholebody':
+        flags = np.pad(data['keypoints'][0], ((0, 0), (0, 1)))
+        flags[:, 2] = 2
+        fields = np.split(flags, [17, 23, 91, 112])
+        names = ('keypoints', 'foot_kpts', 'face_kpts')
+        names += ('lefthand_kpts', 'righthand_kpts')
+        data['raw_ann_info'] = {
+            name: field.flatten().tolist()
+            for name, field in zip(names, fields, strict=True)
+        }
+    return data
+
+
+def train_one_step(cfg) -> None:
     """Two drawn people through the config's own pipeline and model."""
-    meta = DATASETS.get(cfg.dataset_type)(lazy_init=True, test_mode=True)
-    num_keypoints = len(meta.metainfo['keypoint_id2name'])
+    meta = build_meta(cfg.train_dataloader.dataset)
+    assert cfg.model.head.out_channels == meta['num_keypoints']
     pipeline = [
         TRANSFORMS.build(step)
         for step in cfg.train_dataloader.dataset.pipeline
         if step.type != 'LoadImage'
     ]
-    rng = np.random.default_rng(0)
     batch = []
     for i in range(2):
-        data = dict(
-            img=rng.integers(0, 255, (240, 200, 3), np.uint8),
-            img_shape=(240, 200),
-            ori_shape=(240, 200),
-            img_path='',
-            id=i,
-            img_id=i,
-            category_id=1,
-            bbox=np.array([[20, 10, 180, 230]], np.float32),
-            bbox_score=np.ones(1, np.float32),
-            keypoints=rng.uniform(30, 170, (1, num_keypoints, 2)),
-            keypoints_visible=np.ones((1, num_keypoints), np.float32),
-            **{
-                key: meta.metainfo[key]
-                for key in (
-                    'upper_body_ids',
-                    'lower_body_ids',
-                    'flip_pairs',
-                    'flip_indices',
-                    'dataset_keypoint_weights',
-                )
-                if key in meta.metainfo
-            },
-        )
+        data = draw_person(meta, i)
         for step in pipeline:
             data = step(data)
         batch.append(data)
@@ -106,5 +146,45 @@ def test_one_training_step(cfg, tmp_path):
         assert torch.isfinite(parameter.grad).all(), name
 
 
+def test_one_training_step(cfg):
+    train_one_step(cfg)
+
+
 def test_metric_is_registered(cfg):
-    assert METRICS.get(cfg.val_evaluator.type) is not None
+    for evaluator in evaluators(cfg):
+        assert METRICS.get(evaluator.type) is not None
+
+
+@pytest.mark.parametrize(
+    'metafile', sorted((ROOT / 'configs').rglob('*.yml')), ids=lambda p: p.stem
+)
+def test_metafile_names_its_configs(metafile):
+    entries = yaml.safe_load(metafile.read_text())['Models']
+    listed = [ROOT / entry['Config'] for entry in entries]
+    assert all(path.is_file() for path in listed)
+    names = [entry['Name'] for entry in entries]
+    assert names == [path.stem for path in listed]
+    assert {path.parent for path in listed} == {metafile.parent}
+
+
+#: Number of keypoints of the skeletons on GTPT's page.
+SKELETONS = dict(halpe26=26, halpe=136)
+
+
+@pytest.mark.parametrize('skeleton', SKELETONS)
+def test_skeleton_of_the_docs_is_a_config(skeleton, tmp_path):
+    """The page on GTPT shows two skeletons; each of them trains."""
+    page = (ROOT / 'docs/models/gtpt.md').read_text()
+    blocks = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    [text] = [block for block in blocks if f'_{skeleton}-' in block]
+    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    path = tmp_path / 'mine' / f'{skeleton}.py'
+    path.parent.mkdir()
+    path.write_text(text)
+    cfg = Config.fromfile(path)
+    init_default_scope(cfg.default_scope)
+    assert cfg.val_evaluator.ann_file.startswith(cfg.data_root)
+    meta = build_meta(cfg.train_dataloader.dataset)
+    assert meta['dataset_name'] == skeleton
+    assert meta['num_keypoints'] == SKELETONS[skeleton]
+    train_one_step(cfg)

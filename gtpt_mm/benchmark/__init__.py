@@ -2,18 +2,23 @@
 
 from .machine import describe_machine
 from .macs import count_modules, count_operators
-from .measure import Benchmark, Row, Settings, run_benchmark
+from .measure import run_benchmark
 from .memory import peak_memory
 from .network import Network, load_network, training_batch
-from .report import format_report, plot_report, to_json
+from .report import check_plot_file, format_report, plot_report, to_json
+from .results import Benchmark, Row, Size
 from .selection import ModelChoice, find_config, parse_models
+from .settings import Setting, Settings
 
 __all__ = [
     'Benchmark',
     'ModelChoice',
     'Network',
     'Row',
+    'Setting',
     'Settings',
+    'Size',
+    'check_plot_file',
     'count_modules',
     'count_operators',
     'describe_machine',

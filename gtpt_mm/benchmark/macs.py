@@ -5,6 +5,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -14,10 +15,7 @@ TRANSPOSED_CONVS = (
     nn.ConvTranspose3d,
 )
 NORMS = (
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.BatchNorm3d,
-    nn.SyncBatchNorm,
+    _BatchNorm,  # the one base of torch's own and of mmengine's variants
     nn.InstanceNorm1d,
     nn.InstanceNorm2d,
     nn.InstanceNorm3d,

@@ -9,7 +9,7 @@ where torch or mmpose is broken.
 import argparse
 import importlib
 
-COMMANDS = ('doctor', 'sample-data', 'convert')
+COMMANDS = ('doctor', 'sample-data', 'convert', 'visualize', 'benchmark')
 
 
 def main(argv: list[str] | None = None) -> int:

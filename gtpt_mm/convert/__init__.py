@@ -2,6 +2,7 @@
 
 from .gtpt import (
     convert_gtpt,
+    is_authors_gtpt,
     our_gtpt_name,
     read_state_dicts,
     revert_gtpt,
@@ -9,6 +10,7 @@ from .gtpt import (
 
 __all__ = [
     'convert_gtpt',
+    'is_authors_gtpt',
     'our_gtpt_name',
     'read_state_dicts',
     'revert_gtpt',

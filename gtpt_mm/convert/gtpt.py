@@ -132,6 +132,11 @@ def revert_gtpt(
     return out
 
 
+def is_authors_gtpt(state_dict: dict[str, Tensor]) -> bool:
+    """Return whether a state dict names its tensors as the authors do."""
+    return any(our_gtpt_name(_strip(key)) is not None for key in state_dict)
+
+
 def _expected_keys(converted: dict[str, Tensor]) -> set[str]:
     """Return the keys of the model that the tensors seem to be of."""
     layers = [

@@ -1,5 +1,13 @@
 """Datasets, their transforms, and the sample-data generator."""
 
-from .transforms import ClippedRandomBBoxTransform
+from .transforms import (
+    AnnotatedVisibility,
+    ClippedRandomBBoxTransform,
+    RandomHalfBodyByIds,
+)
 
-__all__ = ['ClippedRandomBBoxTransform']
+__all__ = [
+    'AnnotatedVisibility',
+    'ClippedRandomBBoxTransform',
+    'RandomHalfBodyByIds',
+]

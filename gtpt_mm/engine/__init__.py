@@ -1,5 +1,5 @@
 """What runs beside the model: hooks and optimizer wrappers."""
 
-from .hooks import CosineEMA, CosineEMAHook
+from .hooks import CosineEMA, CosineEMAHook, CurriculumHook
 
-__all__ = ['CosineEMA', 'CosineEMAHook']
+__all__ = ['CosineEMA', 'CosineEMAHook', 'CurriculumHook']

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .mlp import MLP
+from .token_pruning import softmax_pool
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,22 @@ class GroupAttention(nn.Module):
             q = queries.unflatten(3, (self.num_heads, -1)).transpose(2, 3)
             k = keys.unflatten(3, (self.num_heads, -1)).transpose(2, 3)
             return (q * self.scale) @ k.transpose(3, 4)
+
+    @torch.no_grad()
+    def score(
+        self, queries: Tensor, keys: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """Return how much keys matter to queries, see ``softmax_pool``.
+
+        Args:
+            queries: Projected queries, (B, G, Q, C).
+            keys: Projected keys, (B, G, M, C).
+            mask: True where a query counts, (G, Q); None counts all.
+
+        Returns:
+            Scores, (B, G, M), without gradient.
+        """
+        return softmax_pool(self.logits(queries, keys), mask)
 
     def forward(
         self, q: Tensor, k: Tensor, v: Tensor, layout: TokenLayout

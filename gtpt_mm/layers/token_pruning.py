@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 
+@torch.no_grad()
 def softmax_pool(logits: Tensor, mask: Tensor | None = None) -> Tensor:
     """Pool many attention maps into one importance score for each token.
 
@@ -20,20 +21,18 @@ def softmax_pool(logits: Tensor, mask: Tensor | None = None) -> Tensor:
     softmax over tokens. We follow the code.
 
     Args:
-        logits: Scaled attention logits, (B, G, H, Q, M).
+        logits: Scaled attention logits, (B, G, H, Q, M); overwritten.
         mask: True where a query counts, (G, Q); None counts all.
 
     Returns:
-        Scores, (B, G, M), in float32 or wider.
+        Scores, (B, G, M), in float32 or wider, without gradient.
     """
     logits = logits.float() if logits.dtype.itemsize < 4 else logits
-    if mask is None:
-        weights = logits.flatten(2, 3).softmax(dim=2)
-    else:
-        hidden = ~mask[None, :, None, :, None]
-        weights = logits.masked_fill(hidden, -torch.inf)
-        weights = weights.flatten(2, 3).softmax(dim=2)
-    return (weights * logits.flatten(2, 3)).sum(dim=2)
+    if mask is not None:
+        # Finite: its weight 0 must not meet an infinity.
+        logits.masked_fill_(~mask[:, None, :, None], -1e30)
+    logits = logits.flatten(2, 3)
+    return logits.softmax(dim=2).mul_(logits).sum(dim=2)
 
 
 def keep_top_tokens(scores: Tensor, num_keep: int) -> Tensor:
@@ -57,20 +56,6 @@ def keep_top_tokens(scores: Tensor, num_keep: int) -> Tensor:
     return places.sort(dim=-1).values
 
 
-def take_tokens(x: Tensor, places: Tensor) -> Tensor:
-    """Return the tokens at given places.
-
-    Args:
-        x: Tokens, (B, G, M, C).
-        places: Places in 0..M-1, (B, G, n).
-
-    Returns:
-        Tokens, (B, G, n, C).
-    """
-    index = places.unsqueeze(-1).expand(-1, -1, -1, x.shape[-1])
-    return x.gather(2, index)
-
-
 def take_rows(x: Tensor, rows: Tensor) -> Tensor:
     """Return rows of a flat token sequence.
 
@@ -81,4 +66,8 @@ def take_rows(x: Tensor, rows: Tensor) -> Tensor:
     Returns:
         Tokens, (B, n, C).
     """
-    return x.gather(1, rows.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+    batch, length, _ = x.shape
+    starts = length * torch.arange(batch, device=x.device)
+    # Whole rows of one flat table: several times as fast as a gather.
+    flat = (rows + starts[:, None]).flatten()
+    return x.flatten(0, 1).index_select(0, flat).unflatten(0, (batch, -1))

@@ -7,7 +7,7 @@ from mmpose.models.pose_estimators.base import BasePoseEstimator
 
 
 def prepare_for_inference(
-    model: BasePoseEstimator, chunk_size: int | None = 4
+    model: BasePoseEstimator, chunk_size: int | None = 8
 ) -> BasePoseEstimator:
     """Return a faster copy of a trained model, with equal predictions.
 

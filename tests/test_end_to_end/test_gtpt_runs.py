@@ -1,4 +1,8 @@
-"""GTPT-T through stock mmpose, from the shell and from Python."""
+"""GTPT through stock mmpose, from the shell and from Python.
+
+The demo's config, and the six of COCO and COCO-WholeBody with their own
+models, pipelines, hooks and schedules on small crops of a few drawn people.
+"""
 
 import json
 import os
@@ -13,42 +17,47 @@ import pytest
 import torch
 from mmengine.config import Config
 
-CONFIG = (
-    'configs/body_2d_keypoint/gtpt/sample/gtpt-t_1xb16-14e_sample-96x64.py'
-)
+DEMO = 'demo'
+MATRIX = [f'{task}-{size}' for task in ('body', 'wholebody') for size in 'tsb']
+
+
+def cases(*quick: str) -> pytest.MarkDecorator:
+    """Run the named cases always, the others with ``make test-slow``."""
+    slow = [
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in MATRIX
+        if name not in quick
+    ]
+    return pytest.mark.parametrize('case', [*quick, *slow], indirect=True)
 
 
 @pytest.fixture(scope='module')
-def data_root(tmp_path_factory):
-    from gtpt_mm.datasets.synthetic import generate
-
-    root = tmp_path_factory.mktemp('sample')
-    generate(root, layouts=['coco'], num_train=24, num_val=6, seed=3)
-    return root / 'coco'
+def case(request):
+    return request.param
 
 
 @pytest.fixture(scope='module')
-def config(data_root, tmp_path_factory, repo_root):
-    """The demo's config on a few images."""
-    cfg = Config.fromfile(repo_root / CONFIG)
-    cfg.train_dataloader.batch_size = 8
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        loader.num_workers = 0
-        loader.persistent_workers = False
-        loader.dataset.data_root = str(data_root) + '/'
-    cfg.val_dataloader.dataset.bbox_file = str(
-        data_root / 'person_detection_results'
-        '/COCO_val2017_detections_AP_H_56_person.json'
-    )
-    cfg.test_dataloader = cfg.val_dataloader
-    ann = str(data_root / 'annotations/person_keypoints_val2017.json')
-    cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = ann
+def config(case, small_config, tmp_path_factory):
+    """A config on a few images, two epochs."""
+    cfg = small_config(case)
     cfg.train_cfg.max_epochs = 2
     cfg.train_cfg.val_interval = 1
-    cfg.default_hooks.logger.interval = 1
     path = tmp_path_factory.mktemp('config') / 'tiny.py'
     cfg.dump(path)
     return path
+
+
+def prefix(case: str) -> str:
+    """Return what the metric puts before AP."""
+    return 'coco-wholebody' if 'wholebody' in case else 'coco'
+
+
+def num_keypoints(case: str) -> int:
+    return 133 if 'wholebody' in case else 17
+
+
+#: One thread: several processes on few cores slow each other down.
+ENV = dict(os.environ, OMP_NUM_THREADS='1')
 
 
 def run(*args, **kwargs):
@@ -57,7 +66,7 @@ def run(*args, **kwargs):
         [sys.executable, '-m', *args],
         capture_output=True,
         text=True,
-        env=dict(os.environ, OMP_NUM_THREADS='2'),
+        env=ENV,
         **kwargs,
     )
 
@@ -73,18 +82,20 @@ def trained(config, tmp_path_factory):
     return work_dir
 
 
-def test_mim_train(trained):
+@cases(DEMO, 'wholebody-s')
+def test_mim_train(case, trained):
     scalars = next(trained.glob('*/vis_data/scalars.json')).read_text()
     rows = [json.loads(line) for line in scalars.splitlines()]
     losses = [row['loss'] for row in rows if 'loss' in row]
-    assert len(losses) >= 6
+    assert len(losses) == 2 * 24 / 8
     assert all(np.isfinite(losses))
     assert {'loss_pruned', 'loss_unpruned', 'loss_g2l'} <= set(rows[0])
-    assert any('coco/AP' in row for row in rows)
+    assert any(f'{prefix(case)}/AP' in row for row in rows)
     assert (trained / 'epoch_2.pth').is_file()
 
 
-def test_mim_test_from_the_shell(config, trained):
+@cases(DEMO, 'wholebody-s')
+def test_mim_test_from_the_shell(case, config, trained):
     done = run(
         'mim', 'test', 'mmpose', str(config), '--checkpoint',
         str(trained / 'epoch_2.pth'), '--work-dir', str(trained / 'test'),
@@ -93,9 +104,10 @@ def test_mim_test_from_the_shell(config, trained):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     result = next((trained / 'test').glob('*/*.json'))
     metrics = json.loads(result.read_text())
-    assert 0 <= metrics['coco/AP'] <= 1
+    assert 0 <= metrics[f'{prefix(case)}/AP'] <= 1
 
 
+@cases(DEMO, 'wholebody-s')
 def test_checkpoint_holds_the_average(trained):
     saved = torch.load(trained / 'epoch_2.pth', weights_only=True)
     average, model = saved['state_dict'], saved['ema_state_dict']
@@ -118,7 +130,8 @@ print('RESULT', json.dumps(people, default=float))
 """
 
 
-def test_inferencer(config, trained, data_root, tmp_path):
+@cases(DEMO, 'wholebody-s')
+def test_inferencer(case, config, trained, data_root, tmp_path):
     """As the README writes it, in a process of its own."""
     images = sorted((data_root / 'val2017').glob('*.jpg'))[:2]
     checkpoint = trained / 'epoch_2.pth'
@@ -127,15 +140,18 @@ def test_inferencer(config, trained, data_root, tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
+        env=ENV,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     people = json.loads(done.stdout.rpartition('RESULT ')[2])
     assert len(people) == 2
-    assert np.array(people[0]['keypoints']).shape == (17, 2)
+    shape = np.array(people[0]['keypoints']).shape
+    assert shape == (num_keypoints(case), 2)
     assert 0 < people[0]['keypoint_scores'][0] <= 1
     assert (tmp_path / images[0].name).is_file()
 
 
+@pytest.mark.parametrize('case', [DEMO], indirect=True)
 def test_python_runner_and_pruning_picture(config, trained, data_root):
     import cv2
     from mmpose.apis import inference_topdown, init_model
@@ -161,6 +177,7 @@ def _kill_after_first_checkpoint(command, work_dir: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        env=ENV,
     )
     deadline = time.time() + 120
     while not (work_dir / 'last_checkpoint').exists():
@@ -171,6 +188,7 @@ def _kill_after_first_checkpoint(command, work_dir: Path) -> None:
     process.wait()
 
 
+@cases(DEMO)
 def test_resume_after_kill_goes_on_where_it_stopped(config, trained, tmp_path):
     """Epoch 1, kill -9, resume: counters, rates and averages go on.
 
@@ -178,14 +196,11 @@ def test_resume_after_kill_goes_on_where_it_stopped(config, trained, tmp_path):
     the random state that draws augmentations.
     """
     command = [
-        sys.executable, '-m', 'mim', 'train', 'mmpose', str(config),
-        '--work-dir', str(tmp_path),
+        'mim', 'train', 'mmpose', str(config), '--work-dir', str(tmp_path)
     ]  # fmt: skip
-    _kill_after_first_checkpoint(command, tmp_path)
+    _kill_after_first_checkpoint([sys.executable, '-m', *command], tmp_path)
     assert not (tmp_path / 'epoch_2.pth').exists()
-    done = subprocess.run(
-        [*command, '--resume'], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = run(*command, '--resume', cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert 'resumed epoch: 1' in done.stdout + done.stderr
     ours = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)
@@ -201,3 +216,46 @@ def test_resume_after_kill_goes_on_where_it_stopped(config, trained, tmp_path):
     first = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
     before, after = first['state_dict'][key], ours['state_dict'][key]
     assert 0 < (after - before).norm() < 0.2 * before.norm()
+
+
+@pytest.mark.parametrize(
+    'case', [name for name in MATRIX if name != 'wholebody-s'], indirect=True
+)
+def test_runner_trains_resumes_tests_and_predicts(
+    case, config, data_root, tmp_path
+):
+    """The rest of the matrix in one process."""
+    from mmengine.runner import Runner
+    from mmpose.apis import MMPoseInferencer
+
+    cfg = Config.fromfile(config)
+    cfg.work_dir = str(tmp_path)
+    cfg.train_cfg.max_epochs = 1
+    Runner.from_cfg(cfg.copy()).train()
+    cfg.train_cfg.max_epochs = 2
+    cfg.resume = True
+    runner = Runner.from_cfg(cfg.copy())
+    runner.train()
+    states = [
+        torch.load(tmp_path / f'epoch_{i}.pth', weights_only=True)
+        for i in (1, 2)
+    ]
+    iters = [state['meta']['iter'] for state in states]
+    assert iters[1] == 2 * iters[0] > 0
+    steps = [int(state['ema_state_dict']['steps']) for state in states]
+    assert steps == iters
+    arch = dict(t='tiny', s='small', b='base')[case[-1]]
+    assert runner.cfg.model.backbone.arch == arch
+
+    metrics = runner.test()
+    assert 0 <= metrics[f'{prefix(case)}/AP'] <= 1
+    inferencer = MMPoseInferencer(
+        pose2d=str(config),
+        pose2d_weights=str(tmp_path / 'epoch_2.pth'),
+        det_model='whole_image',
+        device='cpu',
+    )
+    image = next((data_root / 'val2017').glob('*.jpg'))
+    [[person]] = next(inferencer(str(image)))['predictions']
+    assert np.shape(person['keypoints']) == (num_keypoints(case), 2)
+    assert 0 < min(person['keypoint_scores']) < 1

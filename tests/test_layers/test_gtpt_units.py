@@ -10,7 +10,7 @@ from gtpt_mm.layers.shuffle_stem import ShuffleUnit
 from gtpt_mm.layers.token_pruning import (
     keep_top_tokens,
     softmax_pool,
-    take_tokens,
+    take_rows,
 )
 from gtpt_mm.models.backbones.gtpt import PatchEmbed
 
@@ -128,7 +128,22 @@ def test_kept_places_rise_and_infinite_scores_stay_in_front():
     best = keep_top_tokens(scores, 9)
     assert (best.diff(dim=-1) > 0).all()
     assert (best[..., :4] == torch.arange(4)).all()
-    x = torch.rand(2, 3, 20, 5)
-    torch.testing.assert_close(
-        take_tokens(x, best)[1, 2, 8], x[1, 2, best[1, 2, 8]]
-    )
+
+
+def test_rows_are_taken_from_their_own_image_with_gradients():
+    x = torch.rand(2, 20, 5, requires_grad=True)
+    rows = torch.stack([torch.randperm(20)[:7] for _ in range(2)])
+    taken = take_rows(x[..., 1:4], rows)  # not contiguous
+    for own, image, order in zip(taken, x, rows, strict=True):
+        torch.testing.assert_close(own, image[order, 1:4])
+    taken.sum().backward()
+    expected = torch.zeros(2, 20).scatter_(1, rows, 1.0)
+    torch.testing.assert_close(x.grad[..., 2], expected)
+    assert not x.grad[..., 0].any()
+
+
+def test_rows_of_groups_skip_the_tokens_before():
+    layout = TokenLayout(num_keypoints=3, num_groups=2)
+    places = torch.tensor([[[0, 2], [1, 3]]])
+    rows = layout.rows(places, num_rest=4)
+    assert rows.tolist() == [[0, 1, 2, 3, 5, 8, 10]]

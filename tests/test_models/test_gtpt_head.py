@@ -116,15 +116,80 @@ def test_wrong_tokens_are_named():
         head((torch.rand(1, 133, 32),))
 
 
-def test_batch_of_one_trains(head):
+def make_samples(head, count, num_keypoints=17):
+    samples = []
+    for _ in range(count):
+        points = np.random.rand(1, num_keypoints, 2) * 100
+        encoded = head.decoder.encode(points)
+        sample = PoseDataSample()
+        sample.gt_instance_labels = InstanceData(
+            **{k: torch.from_numpy(v) for k, v in encoded.items()}
+        )
+        weights = sample.gt_instance_labels.keypoint_weights
+        weights[0, np.random.randint(num_keypoints)] = 0
+        samples.append(sample)
+    return samples
+
+
+def test_batch_of_one_trains():
     """The authors' loss fails on a single image."""
     head = GTPTHead(32, 17, CODEC)
-    encoded = head.decoder.encode(np.random.rand(1, 17, 2) * 100)
-    sample = PoseDataSample()
-    sample.gt_instance_labels = InstanceData(
-        **{k: torch.from_numpy(v) for k, v in encoded.items()}
-    )
     tokens = torch.rand(1, 17, 32)
-    losses = head.loss((tokens, tokens), [sample])
+    losses = head.loss((tokens, tokens), make_samples(head, 1))
     assert all(torch.isfinite(v).all() for v in losses.values())
     assert losses['loss_g2l'].abs() < 1e-6  # equal passes
+
+
+def test_loss_of_supervised_keypoints_is_that_of_a_head_with_only_those():
+    """Averages over the chosen ones, in value and in gradient."""
+    chosen = [2, 5, 11]
+    head = GTPTHead(32, 17, CODEC).double()
+    small = GTPTHead(32, 3, CODEC).double()
+    small.load_state_dict(head.state_dict())
+    samples = make_samples(head, 4)
+    feats = tuple(
+        torch.rand(4, 17, 32, dtype=torch.float64, requires_grad=True)
+        for _ in range(2)
+    )
+    everything = head.loss(feats, samples)
+    head.supervise(chosen)
+    losses = head.loss(feats, samples)
+    sum(v for k, v in losses.items() if 'loss' in k).backward()
+
+    for sample in samples:
+        labels = sample.gt_instance_labels
+        sample.gt_instance_labels = InstanceData(
+            **{key: value[:, chosen] for key, value in labels.items()}
+        )
+    own = tuple(f.detach()[:, chosen].requires_grad_() for f in feats)
+    expected = small.loss(own, samples)
+    sum(v for k, v in expected.items() if 'loss' in k).backward()
+    for key, value in expected.items():
+        torch.testing.assert_close(losses[key], value)
+    assert losses['loss_pruned'] != everything['loss_pruned']
+    for ours, theirs in zip(feats, own, strict=True):
+        expected = torch.zeros_like(ours)
+        expected[:, chosen] = theirs.grad
+        torch.testing.assert_close(ours.grad, expected, rtol=1e-9, atol=1e-15)
+
+    head.supervise(None)
+    assert head.supervised is None
+
+
+def test_supervision_leaves_predictions_alone():
+    head = GTPTHead(32, 17, CODEC)
+    feats = (torch.rand(2, 17, 32),)
+    before = head.predict(feats, [PoseDataSample()] * 2)
+    head.supervise(range(5))
+    after = head.predict(feats, [PoseDataSample()] * 2)
+    assert after[0].keypoints.shape == (1, 17, 2)
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a.keypoints, b.keypoints)
+
+
+@pytest.mark.parametrize('keypoints', [[], [17], [-1], [3, 3]])
+def test_wrong_supervision_is_named(keypoints):
+    head = GTPTHead(32, 17, CODEC)
+    with pytest.raises(ValueError, match='0..16'):
+        head.supervise(keypoints)
+    assert head.supervised is None

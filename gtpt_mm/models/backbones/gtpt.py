@@ -19,12 +19,7 @@ from gtpt_mm.layers.group_attention import (
 )
 from gtpt_mm.layers.pos_embed import sine_pos_embed
 from gtpt_mm.layers.shuffle_stem import ShuffleStem, ShuffleUNetStem
-from gtpt_mm.layers.token_pruning import (
-    keep_top_tokens,
-    softmax_pool,
-    take_rows,
-    take_tokens,
-)
+from gtpt_mm.layers.token_pruning import keep_top_tokens, take_rows
 
 from .keypoint_groups import KeypointGroups
 
@@ -401,8 +396,9 @@ class GTPT(BaseModule):
         :func:`gtpt_mm.models.prepare_for_inference`, which folds a copy.
 
         Args:
-            chunk_size: Images that pass at once on a CPU, where big buffers
-                cost more than they bring; None passes all at once.
+            chunk_size: Images that pass the transformer at once on a CPU,
+                where big buffers cost more than they bring; the stem takes
+                one at a time. None passes all at once.
 
         Raises:
             ValueError: If ``chunk_size`` is not positive.
@@ -430,12 +426,9 @@ class GTPT(BaseModule):
         Raises:
             ValueError: If the images do not have ``img_size``.
         """
-        if self.chunk_size and img.device.type == 'cpu':
-            chunks = [
-                self._encode(self._embed(chunk), 0, self.num_keeps).x
-                for chunk in img.split(self.chunk_size)
-            ]
-            return (torch.cat(chunks),)
+        if self._in_chunks(img):
+            chunks = img.split(self.chunk_size)
+            return (torch.cat([self._predict(chunk) for chunk in chunks]),)
         tokens = self._embed(img)
         num_shared = self._num_shared_layers()
         tokens = self._coarse(tokens, range(num_shared), self.num_keeps)
@@ -445,6 +438,14 @@ class GTPT(BaseModule):
         num_patches = self.pos_table.shape[0]
         full = self._encode(tokens, num_shared, [num_patches] * 4)
         return pruned.x, full.x
+
+    def _in_chunks(self, img: Tensor) -> bool:
+        """Whether a folded model takes fewer images at a time."""
+        return self.chunk_size is not None and img.device.type == 'cpu'
+
+    def _predict(self, img: Tensor) -> Tensor:
+        """Return the keypoint tokens of the pruned pass, (B, K, C)."""
+        return self._encode(self._embed(img), 0, self.num_keeps).x
 
     def trace_pruning(
         self, img: Tensor
@@ -461,8 +462,10 @@ class GTPT(BaseModule):
                 f'{tuple(img.shape[-2:])}; set img_size of the backbone and '
                 'input_size of the codec to the same size'
             )
-        patches = self.patch_embed(self.stem(img))
-        patches = patches + self.pos_table  # (B, N, C)
+        # The maps of the stem are the largest by far.
+        chunks = img.split(1) if self._in_chunks(img) else [img]
+        patches = [self.patch_embed(self.stem(chunk)) for chunk in chunks]
+        patches = torch.cat(patches) + self.pos_table  # (B, N, C)
         rows = (
             self.human_token
             if self.introduction == 'human-sparse-dense'
@@ -499,8 +502,9 @@ class GTPT(BaseModule):
         layout = self._coarse_layout(middle - 1)
         x = tokens.x + self._positions(tokens.places, layout)
         q, k, v = last.project(x)
-        logits = last.attn.logits(q[:, self.query_rows], layout.split(k)[1])
-        scores = softmax_pool(logits, self.query_valid)  # (B, G, M)
+        scores = last.attn.score(
+            q[:, self.query_rows], layout.split(k)[1], self.query_valid
+        )  # (B, G, M)
         x = last.feed_forward(last.attend(x, q, k, v, layout))
         tokens, pos = self._transition(
             tokens._replace(x=x), scores, num_keeps[2]
@@ -537,8 +541,8 @@ class GTPT(BaseModule):
             num_rest = places.shape[2]
             if num_keep < num_rest:
                 queries = layout.split(q)[0].unsqueeze(1)
-                logits = layer.attn.logits(queries, layout.split(k)[1])
-                best = keep_top_tokens(softmax_pool(logits), num_keep)
+                scores = layer.attn.score(queries, layout.split(k)[1])
+                best = keep_top_tokens(scores, num_keep)
                 rows = layout.rows(best, num_rest)
                 x = self._attend_rows(layer, x, q, k, v, layout, rows)
                 places = places.expand(x.shape[0], -1, -1).gather(2, best)
@@ -599,18 +603,22 @@ class GTPT(BaseModule):
         ]
         places = tokens.places.expand(rows.shape[0], groups.num_groups, -1)
         mask = None
-        if self.group_mask is not None:
-            mask = self.group_mask(patches)  # (B, M, G * C)
-            mask = mask.unflatten(2, (groups.num_groups, -1)).transpose(1, 2)
-        patches = patches.unsqueeze(1).expand(-1, groups.num_groups, -1, -1)
+        if self.group_mask is not None:  # (B, M * G, C)
+            mask = self.group_mask(patches).unflatten(2, (-1, self.embed_dims))
+            mask = mask.flatten(1, 2)
         if min(counts) < scores.shape[2]:
             # Falling scores: a group that keeps fewer takes the first ones.
             best = scores.topk(max(counts), dim=-1).indices
-            places = places.gather(2, best)
-            patches = take_tokens(patches, best)
-            mask = None if mask is None else take_tokens(mask, best)
+        else:
+            best = torch.arange(scores.shape[2], device=scores.device)
+            best = best.expand(*scores.shape[:2], -1)
+        places = places.gather(2, best)
         pos = F.embedding(places, self.pos_table)  # (B, G, count, C)
+        patches = take_rows(patches, best.flatten(1)).view_as(pos)
         if mask is not None:
+            own = torch.arange(groups.num_groups, device=best.device)
+            own = best * groups.num_groups + own[:, None]
+            mask = take_rows(mask, own.flatten(1)).view_as(pos)
             patches, pos = patches * mask, pos * mask
 
         dense = self._dense_tokens(rows)
@@ -712,5 +720,5 @@ class GTPT(BaseModule):
         is_front = rows < self.num_front[:, None]  # (G, M)
         is_dense = rows[:width] < self.num_dense[:, None]
         valid = torch.cat((self.slot_valid, is_dense), dim=1)
-        logits = layer.attn.logits(queries, layout.split(k)[1])
-        return softmax_pool(logits, valid).masked_fill(is_front, torch.inf)
+        scores = layer.attn.score(queries, layout.split(k)[1], valid)
+        return scores.masked_fill(is_front, torch.inf)

@@ -2,6 +2,8 @@
 
 # B batch, K keypoints, C channels, W bins
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from mmengine.structures import PixelData
@@ -28,6 +30,10 @@ class GTPTHead(BaseHead):
         decoder: Codec; gives the number of bins and decodes.
         loss: Loss of one or two passes.
         init_cfg: Initialisation, see mmengine.
+
+    Attributes:
+        supervised: Keypoints in the loss, None for all; see
+            :meth:`supervise`.
 
     Raises:
         ValueError: If the tokens do not have K rows or C channels.
@@ -56,6 +62,32 @@ class GTPTHead(BaseHead):
         self.fc_x = nn.Linear(in_channels, num_x)
         self.norm_y = nn.LayerNorm(in_channels)
         self.fc_y = nn.Linear(in_channels, num_y)
+        self.supervised: list[int] | None = None
+
+    def supervise(self, keypoints: Sequence[int] | None) -> None:
+        """Choose the keypoints that the loss is of; predictions keep all.
+
+        The losses and the accuracy become averages over these keypoints, and
+        no logits of others are computed.
+
+        Args:
+            keypoints: Indices in 0..K-1, or None for all keypoints.
+
+        Raises:
+            ValueError: If there is no index, or one is double or not in
+                0..K-1.
+        """
+        if keypoints is None:
+            self.supervised = None
+            return
+        keypoints = [int(index) for index in keypoints]
+        wrong = set(keypoints) - set(range(self.out_channels))
+        if not keypoints or wrong or len(set(keypoints)) < len(keypoints):
+            raise ValueError(
+                'supervised keypoints must be different indices in '
+                f'0..{self.out_channels - 1}, at least one, got {keypoints}'
+            )
+        self.supervised = keypoints
 
     def forward(self, feats: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Return the logits of the pruned pass.
@@ -68,7 +100,10 @@ class GTPTHead(BaseHead):
             Logits over horizontal bins, (B, K, Wx), and vertical ones,
             (B, K, Wy).
         """
-        tokens = feats[0]
+        self._check(feats[0])
+        return self._classify(feats[0])
+
+    def _check(self, tokens: Tensor) -> None:
         if tokens.shape[1:] != (self.out_channels, self.in_channels):
             raise ValueError(
                 f'GTPTHead(out_channels={self.out_channels}, in_channels='
@@ -76,6 +111,8 @@ class GTPTHead(BaseHead):
                 f'{tuple(tokens.shape)}; set them to the number of keypoints '
                 "and the embed_dims of the backbone's arch"
             )
+
+    def _classify(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         return self.fc_x(self.norm_x(tokens)), self.fc_y(self.norm_y(tokens))
 
     def predict(
@@ -131,15 +168,24 @@ class GTPTHead(BaseHead):
         batch_data_samples: OptSampleList,
         train_cfg: dict | None = None,
     ) -> dict[str, Tensor]:
-        """Return the losses of the passes in ``feats`` and the accuracy."""
+        """Return the losses of the passes in ``feats`` and the accuracy.
+
+        Both are of the ``supervised`` keypoints.
+        """
         labels = [d.gt_instance_labels for d in batch_data_samples]
         target = (
             torch.cat([d.keypoint_x_labels for d in labels]),
             torch.cat([d.keypoint_y_labels for d in labels]),
         )
         weights = torch.cat([d.keypoint_weights for d in labels])
-        # One head call for all passes: fewer, larger products.
-        x, y = self.forward((torch.cat(feats),))
+        # All passes at once: fewer, larger products.
+        tokens = torch.cat(feats)
+        self._check(tokens)
+        if self.supervised is not None:
+            tokens = tokens[:, self.supervised]
+            target = tuple(axis[:, self.supervised] for axis in target)
+            weights = weights[:, self.supervised]
+        x, y = self._classify(tokens)
         passes = list(
             zip(x.chunk(len(feats)), y.chunk(len(feats)), strict=True)
         )

@@ -1,0 +1,13 @@
+_base_ = [
+    '../../../_base_/models/gtpt_coco_wholebody.py',
+    '../../../_base_/schedules/adam_300e.py',
+    '../../../_base_/datasets/coco_wholebody_simcc_256x192.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.data_preprocessor,
+    backbone=dict(img_size=_base_.codec.input_size[::-1]),
+    head=dict(decoder=_base_.codec))
+
+default_hooks = dict(
+    checkpoint=dict(save_best='coco-wholebody/AP', rule='greater'))

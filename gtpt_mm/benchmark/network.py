@@ -1,0 +1,198 @@
+"""Networks as their configs describe them, and inputs for them."""
+
+# B batch, K keypoints, (h, w) input in pixels
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS, MODELS, TRANSFORMS
+from mmpose.structures import PoseDataSample
+from torch import Tensor, nn
+
+from .selection import ModelChoice
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network to measure.
+
+    Attributes:
+        label: Its name in the tables.
+        config: Its config file.
+        cfg: The config, overrides applied.
+        model: The network on the CPU, in float32, in evaluation mode.
+        input_size: Input (w, h) in pixels.
+    """
+
+    label: str
+    config: Path
+    cfg: Config
+    model: nn.Module
+    input_size: tuple[int, int]
+
+    def images(self, batch_size: int) -> Tensor:
+        """Return normalised noise of the right size, (B, 3, h, w)."""
+        width, height = self.input_size
+        generator = torch.Generator().manual_seed(0)
+        return torch.randn(batch_size, 3, height, width, generator=generator)
+
+
+def load_network(
+    choice: ModelChoice, input_size: tuple[int, int] | None = None
+) -> Network:
+    """Build the network of a config with random weights.
+
+    Nothing is downloaded: speed does not depend on what the weights are.
+
+    Args:
+        choice: The config and what to change in it.
+        input_size: Input (w, h) in pixels; None takes it from the config.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: If the config does not load, build or give a size.
+    """
+    try:
+        cfg = Config.fromfile(choice.config)
+        cfg.merge_from_dict(choice.options)
+        init_default_scope(cfg.get('default_scope', 'mmpose'))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = MODELS.build(cfg.model)
+    except Exception as error:
+        # Whatever a constructor raises is about the config.
+        raise ValueError(
+            f'{choice.label}: the model of {choice.config} cannot be built: '
+            f'{error}'
+        ) from error
+    return Network(
+        choice.label,
+        choice.config,
+        cfg,
+        revert_sync_batchnorm(model).eval(),
+        input_size or _find_input_size(cfg, choice.label),
+    )
+
+
+def _find_input_size(cfg: Config, label: str) -> tuple[int, int]:
+    """Return the (w, h) that test images are brought to."""
+    holders = [
+        *_pipeline(cfg, 'test_dataloader'),
+        *_pipeline(cfg, 'val_dataloader'),
+        cfg.model.get('head', {}).get('decoder', {}),
+        cfg.get('codec', {}),
+    ]
+    for holder in holders:
+        if 'input_size' in holder:
+            width, height = holder['input_size']
+            return int(width), int(height)
+    raise ValueError(
+        f'{label}: neither the test pipeline nor the codec of the config has '
+        'an input_size; give one by --input-size W H'
+    )
+
+
+def _datasets(cfg: Config, loader: str) -> Iterator[ConfigDict]:
+    """Yield the dataset of a loader, and those that it wraps."""
+    dataset = cfg.get(loader, {}).get('dataset')
+    while dataset:
+        yield dataset
+        dataset = dataset.get('dataset') or next(
+            iter(dataset.get('datasets', ())), None
+        )
+
+
+def _pipeline(cfg: Config, loader: str) -> Iterator[ConfigDict]:
+    """Yield the steps of a loader's pipelines, the outermost first."""
+    for dataset in _datasets(cfg, loader):
+        yield from dataset.get('pipeline', ())
+
+
+def training_batch(
+    network: Network, batch_size: int, device: str = 'cpu'
+) -> tuple[Tensor, list[PoseDataSample]]:
+    """Return images and the targets of random keypoints.
+
+    The targets are made by the steps of the config's own training pipeline
+    that come after augmentation: ``GenerateTarget`` and ``PackPoseInputs``.
+
+    Args:
+        network: The network to train.
+        batch_size: Number of images B, with one person in each.
+        device: Where images and targets go.
+
+    Returns:
+        Images (B, 3, h, w) and B data samples, as a model's loss takes them.
+
+    Raises:
+        ValueError: If the config has no such steps.
+    """
+    steps = [
+        TRANSFORMS.build(step)
+        for step in _pipeline(network.cfg, 'train_dataloader')
+        if step['type'] in ('GenerateTarget', 'PackPoseInputs')
+    ]
+    if len(steps) != 2:
+        raise ValueError(
+            f'the training pipeline of {network.label} makes its targets by '
+            'other steps than one GenerateTarget and one PackPoseInputs'
+        )
+    rng = np.random.default_rng(0)
+    metainfo = _metainfo(network.cfg)
+    samples = []
+    for _ in range(batch_size):
+        results = _random_person(metainfo, network.input_size, rng)
+        for step in steps:
+            results = step(results)
+        samples.append(results['data_samples'].to(device))
+    return network.images(batch_size).to(device), samples
+
+
+def _metainfo(cfg: Config) -> dict:
+    """Return the skeleton of the training set, without opening the set."""
+    for dataset in _datasets(cfg, 'train_dataloader'):
+        metainfo = dataset.get('metainfo')
+        if metainfo is None:
+            metainfo = getattr(DATASETS.get(dataset.type), 'METAINFO', None)
+        if metainfo:
+            return parse_pose_metainfo(metainfo)
+    raise ValueError('the training set of the config has no metainfo')
+
+
+def _random_person(
+    metainfo: dict, input_size: tuple[int, int], rng: np.random.Generator
+) -> dict:
+    """Return what a pipeline knows of a person after augmentation."""
+    num_keypoints = metainfo['num_keypoints']
+    size = np.array(input_size, np.float32)
+    keypoints = rng.random((1, num_keypoints, 2), np.float32) * size
+    return dict(
+        img=np.zeros((input_size[1], input_size[0], 3), np.uint8),
+        img_shape=input_size[::-1],
+        ori_shape=input_size[::-1],
+        img_path='',
+        img_id=0,
+        id=0,
+        category_id=1,
+        input_size=input_size,
+        input_center=size / 2,
+        input_scale=size,
+        bbox=np.array([[0, 0, *input_size]], np.float32),
+        bbox_center=size[None] / 2,
+        bbox_scale=size[None],
+        bbox_score=np.ones(1, np.float32),
+        keypoints=keypoints,
+        transformed_keypoints=keypoints,
+        keypoints_visible=np.ones((1, num_keypoints), np.float32),
+        dataset_keypoint_weights=metainfo['dataset_keypoint_weights'],
+        flip_indices=metainfo['flip_indices'],
+    )

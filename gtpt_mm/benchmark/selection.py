@@ -1,0 +1,159 @@
+"""Which models to measure: names and overrides as a user types them."""
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import DictAction
+from mmpose.apis.inferencers.utils import get_model_aliases
+
+import gtpt_mm
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model to measure.
+
+    Args:
+        config: Its config file.
+        label: Its name in the tables.
+        options: What to change in the config, dotted key -> value.
+    """
+
+    config: Path
+    label: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def parse_models(words: Sequence[str]) -> list[ModelChoice]:
+    """Read ``MODEL [KEY=VALUE ...] [MODEL [KEY=VALUE ...] ...]``.
+
+    Args:
+        words: A model is what :func:`find_config` takes; it may be followed
+            by ``model.*=VALUE``, which changes its config, written as for
+            ``--cfg-options`` of mmpose, and by ``label=NAME``.
+
+    Returns:
+        The models in order.
+
+    Raises:
+        ValueError: If a model is unknown, a key changes nothing that is
+            measured, or two models have the same label.
+    """
+    groups: list[tuple[str, list[str]]] = []
+    for word in words:
+        if _is_override(word):
+            if not groups:
+                raise ValueError(
+                    f'{word!r} changes no model: write it behind the model '
+                    'that it belongs to'
+                )
+            groups[-1][1].append(word)
+        else:
+            groups.append((word, []))
+    choices = [_choose(name, pairs) for name, pairs in groups]
+    labels = [choice.label for choice in choices]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(
+                f'two models are called {label!r}; tell them apart by '
+                'label=NAME behind one of them'
+            )
+    return choices
+
+
+def _is_override(word: str) -> bool:
+    return (
+        bool(re.match(r'[A-Za-z_][\w.]*=', word)) and not Path(word).exists()
+    )
+
+
+def _choose(name: str, pairs: list[str]) -> ModelChoice:
+    """Make the choice of one model and its overrides."""
+    options = _parse_pairs(pairs)
+    config = find_config(name)
+    changes = [
+        f'{key.rpartition(".")[2]}={value}'
+        for key, value in options.items()
+        if key != 'label'
+    ]
+    label = str(options.pop('label', ' '.join([config.stem, *changes])))
+    for key in options:
+        if not key.startswith('model.'):
+            raise ValueError(
+                f'{key!r} behind {name!r} changes nothing that is measured: '
+                'only keys that start with model., and label=, do'
+            )
+    return ModelChoice(config, label, options)
+
+
+def _parse_pairs(pairs: list[str]) -> dict[str, Any]:
+    """Parse KEY=VALUE as ``--cfg-options`` does."""
+    if not pairs:
+        return {}
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--options', nargs='+', action=DictAction)
+    return parser.parse_args(['--options', *pairs]).options
+
+
+def find_config(name: str) -> Path:
+    """Find the config of a model.
+
+    Args:
+        name: Path of a config; or the name of a config of this project or
+            of mmpose, without folder, with or without ``.py``; or an alias
+            of mmpose's model zoo such as ``vitpose-b``.
+
+    Returns:
+        Path of the config file.
+
+    Raises:
+        ValueError: If there is none; names the closest ones.
+    """
+    path = Path(name)
+    if path.suffix == '.py' and path.is_file():
+        return path
+    known = _known_configs()
+    stem = name.removesuffix('.py')
+    if stem in known:
+        return known[stem]
+    close = difflib.get_close_matches(stem, known, n=3, cutoff=0.5)
+    hint = f'; close to it: {", ".join(close)}' if close else ''
+    raise ValueError(
+        f'no config is called {name!r}, neither a file nor a model of '
+        f'gtpt_mm or mmpose{hint}'
+    )
+
+
+@cache
+def _known_configs() -> dict[str, Path]:
+    """Map names and aliases to configs; ours come before mmpose's."""
+    import mmpose
+
+    known: dict[str, Path] = {}
+    for package in (mmpose, gtpt_mm):
+        folder = Path(package.__file__).parent
+        # A checkout has configs beside the package, a wheel in .mim.
+        for root in (folder.parent, folder / '.mim'):
+            for path in _configs_below(root):
+                known[path.stem] = path
+    for alias, name in get_model_aliases().items():
+        if name in known:
+            known.setdefault(alias, known[name])
+    return known
+
+
+def _configs_below(root: Path) -> list[Path]:
+    """Return the configs of a checkout or of what mim installs."""
+    patterns = ('configs/**/*.py', 'projects/*/configs/**/*.py')
+    return [
+        path
+        for pattern in patterns
+        for path in root.glob(pattern)
+        if '_base_' not in path.parts
+    ]

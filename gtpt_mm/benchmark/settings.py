@@ -1,0 +1,129 @@
+"""What is measured, and how."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
+CLOCKS = ('wall', 'cpu')
+INFERENCE, TRAINING = 'inference', 'training'
+EAGER, COMPILED, PREPARED = 'eager', 'compiled', 'prepared'
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    Args:
+        batch_sizes: Images of an inference call; empty times none.
+        train_batch_sizes: Images of a training step; empty measures none.
+        dtypes: Any of ``fp32``, ``bf16``, ``fp16``. Inference casts weights
+            and images; training keeps float32 weights under autocast.
+        device: ``'cpu'`` or ``'cuda'``, optionally with a number.
+        threads: CPU threads of an operator; None leaves them as they are.
+        clock: On a CPU, ``'wall'`` or ``'cpu'``: the time on the wall, or
+            the processor time of this process, which other jobs on the
+            machine lengthen less. Needs one thread.
+        repeats: Timed calls of each model in each setting.
+        warmup: Calls before them.
+        time_limit: Seconds; a setting in which a model takes longer for one
+            warm-up call is given up (fp16 training on a CPU takes minutes).
+            Compilation does not count.
+        compile_mode: Also measure with ``torch.compile`` in this mode
+            (``'default'``, ``'reduce-overhead'``, ...); None does not.
+        prepare: Also measure what
+            ``gtpt_mm.models.prepare_for_inference`` makes of a model.
+
+    Raises:
+        ValueError: If a value is out of range or unknown; if the clock does
+            not fit the device or the number of threads.
+    """
+
+    batch_sizes: Sequence[int] = (1, 32)
+    train_batch_sizes: Sequence[int] = ()
+    dtypes: Sequence[str] = ('fp32',)
+    device: str = 'cpu'
+    threads: int | None = None
+    clock: str = 'wall'
+    repeats: int = 10
+    warmup: int = 3
+    time_limit: float = 60.0
+    compile_mode: str | None = None
+    prepare: bool = False
+
+    def __post_init__(self) -> None:
+        sizes = [*self.batch_sizes, *self.train_batch_sizes]
+        if min(sizes, default=1) < 1:
+            raise ValueError(f'batch sizes must be positive, got {sizes}')
+        unknown = set(self.dtypes) - set(DTYPES)
+        if unknown or not self.dtypes:
+            raise ValueError(
+                f'dtypes must be some of {list(DTYPES)}, got '
+                f'{list(self.dtypes)}'
+            )
+        for name, least in dict(threads=1, repeats=1, warmup=0).items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f'{name} must be at least {least}: {value}')
+        self._check_device()
+
+    def _check_device(self) -> None:
+        if self.clock not in CLOCKS:
+            raise ValueError(
+                f'clock must be one of {CLOCKS}, got {self.clock!r}'
+            )
+        if not re.fullmatch(r'cpu|cuda(:\d+)?', self.device):
+            raise ValueError(
+                f'device must be cpu, cuda or cuda:N, got {self.device!r}'
+            )
+        kind, _, number = self.device.partition(':')
+        count = torch.cuda.device_count()
+        if kind == 'cuda' and int(number or 0) >= count:
+            raise ValueError(
+                f'device {self.device!r}: PyTorch sees {count} GPUs here; '
+                'choose another, or run `gtpt-mm doctor` if there should be '
+                'more'
+            )
+        if self.clock == 'cpu':
+            threads = self.threads or torch.get_num_threads()
+            if kind != 'cpu' or threads > 1:
+                raise ValueError(
+                    "clock 'cpu' adds up the time of all threads and does "
+                    'not see a GPU: it needs device cpu and one thread, got '
+                    f'{self.device} and {threads}; give --threads 1'
+                )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is compared between models: one line of the table for each.
+
+    Args:
+        task: ``'inference'`` or ``'training'``.
+        mode: ``'eager'``, ``'compiled'``, ``'prepared'`` or
+            ``'prepared compiled'``.
+        dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
+        batch_size: Images of a call.
+    """
+
+    task: str
+    mode: str
+    dtype: str
+    batch_size: int
+
+
+def settings_of(settings: Settings, batch_size: int) -> Iterator[Setting]:
+    """Yield what is measured at one batch size."""
+    compiles = settings.compile_mode is not None
+    if batch_size in settings.batch_sizes:
+        for plain in (EAGER, PREPARED) if settings.prepare else (EAGER,):
+            compiled = COMPILED if plain == EAGER else f'{plain} {COMPILED}'
+            for mode in (plain, compiled) if compiles else (plain,):
+                for dtype in settings.dtypes:
+                    yield Setting(INFERENCE, mode, dtype, batch_size)
+    if batch_size in settings.train_batch_sizes:
+        for mode in (EAGER, COMPILED) if compiles else (EAGER,):
+            for dtype in settings.dtypes:
+                yield Setting(TRAINING, mode, dtype, batch_size)

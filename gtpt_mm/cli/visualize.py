@@ -1,0 +1,157 @@
+"""``gtpt-mm visualize``: what a GTPT keeps and looks at, as pictures."""
+
+import argparse
+import pickle
+import sys
+from collections import Counter
+from pathlib import Path
+
+HELP = 'Draw the tokens that a GTPT keeps, or the attention of its keypoints.'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.add_argument('config', type=Path, help='config of the model')
+    parser.add_argument('checkpoint', help='its weights, a file or URL')
+    parser.add_argument(
+        'images', nargs='+', type=Path, metavar='IMAGE', help='images to draw'
+    )
+    parser.add_argument(
+        '--kind',
+        choices=('pruning', 'attention', 'shallow'),
+        default='pruning',
+        help='kept tokens (default); attention in all layers, unpruned and '
+        'pruned; attention of many keypoints in one layer',
+    )
+    parser.add_argument(
+        '--keypoints',
+        nargs='+',
+        metavar='KEYPOINT',
+        help='names such as nose left_wrist, or numbers (default: attention: '
+        'the first of each group; shallow: the whole body)',
+    )
+    parser.add_argument(
+        '--layer',
+        nargs='+',
+        type=int,
+        metavar='N',
+        help='layers, counted from 1 (default: attention: all; shallow: the '
+        'first with keypoint tokens)',
+    )
+    parser.add_argument(
+        '--bboxes',
+        nargs=4,
+        type=float,
+        action='append',
+        metavar=('X1', 'Y1', 'X2', 'Y2'),
+        help='a person in pixels of the only image; may be repeated (default: '
+        'one that fills the image)',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('work_dirs/visualize'),
+        help='folder of the pictures, {name of the image}_{kind}.png '
+        '(default: work_dirs/visualize)',
+    )
+    parser.add_argument(
+        '--device', default='cpu', help='cpu (default), cuda, cuda:1, ...'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw all images; print what was written; return 2 on bad input."""
+    try:
+        _check(args)
+        _draw(args)
+    except (ValueError, OSError, pickle.UnpicklingError) as error:
+        print(f'gtpt-mm visualize: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what cannot be drawn before anything is loaded."""
+    from gtpt_mm.visualization.kinds import check_options
+
+    check_options(args.kind, args.keypoints, args.layer)
+    if args.bboxes and len(args.images) > 1:
+        raise ValueError(
+            f'--bboxes belong to one image, got {len(args.images)} images; '
+            'call once for each image'
+        )
+    counts = Counter(path.stem for path in args.images)
+    twice = [path for path in args.images if counts[path.stem] > 1]
+    if twice:
+        raise ValueError(
+            f'the pictures of {", ".join(map(str, twice))} would have one '
+            'name; call once for each, with another --out'
+        )
+
+
+def _draw(args: argparse.Namespace) -> None:
+    """Load the model and write a picture for each image."""
+    import cv2
+
+    from gtpt_mm.visualization.canvas import stack
+    from gtpt_mm.visualization.crops import crop_people
+    from gtpt_mm.visualization.kinds import draw_crop
+
+    model = _load(args.config, args.checkpoint, args.device)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for path in args.images:
+        img = cv2.imread(str(path))
+        if img is None:
+            raise ValueError(
+                f'OpenCV cannot read {path}: give an existing file in a '
+                'format such as jpg or png'
+            )
+        people = [
+            draw_crop(
+                args.kind,
+                model.backbone,
+                crop,
+                model.dataset_meta,
+                args.keypoints,
+                args.layer,
+            )
+            for crop in crop_people(model, img, args.bboxes)
+        ]
+        target = args.out / f'{path.stem}_{args.kind}.png'
+        if not cv2.imwrite(str(target), stack(people)):
+            raise OSError(f'OpenCV cannot write {target}')
+        print(f'{path} -> {target}')
+
+
+def _load(config: Path, checkpoint: str, device: str):
+    """Build the model with exactly the weights of the checkpoint.
+
+    Raises:
+        ValueError: If device or weights do not fit.
+    """
+    import torch
+    from mmengine.runner import load_checkpoint
+    from mmpose.apis import init_model
+
+    try:
+        device = torch.device(device)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f'--device {device} cannot be used ({error}); leave it out for cpu'
+        ) from error
+    model = init_model(config, device=device)
+    try:
+        # init_model would load what fits and draw noise for the rest.
+        content = load_checkpoint(
+            model, checkpoint, map_location='cpu', strict=True
+        )
+    except RuntimeError as error:
+        raise ValueError(
+            f'{checkpoint} does not hold the weights of {config}: give the '
+            'config it was trained with; a file of the authors is converted '
+            f'by `gtpt-mm convert`. {error}'
+        ) from error
+    meta = content.get('meta', {})
+    model.dataset_meta = meta.get('dataset_meta', model.dataset_meta)
+    return model

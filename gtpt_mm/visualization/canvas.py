@@ -1,0 +1,75 @@
+"""Small pictures with titles, put together to large ones."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+#: Narrowest panel in pixels: a title must fit above it.
+MIN_WIDTH = 128
+WHITE = (255, 255, 255)
+
+
+def panel(img: np.ndarray, text: str) -> np.ndarray:
+    """Put a line of text above a picture, and a margin around it.
+
+    Args:
+        img: Picture, (H, W, 3), uint8; enlarged by a whole number until it
+            is ``MIN_WIDTH`` wide.
+        text: Title; what is too long is cut off.
+
+    Returns:
+        Picture, (zoom * H + 24, zoom * W + 4, 3), uint8.
+    """
+    zoom = -(-MIN_WIDTH // img.shape[1])
+    img = np.kron(img, np.ones((zoom, zoom, 1), np.uint8))
+    img = cv2.copyMakeBorder(
+        img, 20, 4, 2, 2, cv2.BORDER_CONSTANT, value=WHITE
+    )
+    return _write(img, text, 0.38)
+
+
+def tile(panels: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Put panels of one size into rows; the last row is filled with white."""
+    blank = np.full_like(panels[0], 255)
+    rows = [
+        list(panels[start : start + columns])
+        for start in range(0, len(panels), columns)
+    ]
+    rows[-1] += [blank] * (columns - len(rows[-1]))
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+
+def with_heading(img: np.ndarray, text: str) -> np.ndarray:
+    """Put a line of larger text above a picture."""
+    strip = np.full((26, img.shape[1], 3), 255, np.uint8)
+    return np.concatenate((_write(strip, text, 0.5), img))
+
+
+def stack(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Put pictures below each other, narrow ones filled up with white."""
+    width = max(picture.shape[1] for picture in pictures)
+    return np.concatenate(
+        [
+            cv2.copyMakeBorder(
+                picture,
+                *(0, 0, 0, width - picture.shape[1]),
+                cv2.BORDER_CONSTANT,
+                value=WHITE,
+            )
+            for picture in pictures
+        ]
+    )
+
+
+def _write(img: np.ndarray, text: str, size: float) -> np.ndarray:
+    """Write at the upper left."""
+    return cv2.putText(
+        img,
+        text,
+        (4, round(8 + 16 * size)),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        size,
+        (0, 0, 0),
+        lineType=cv2.LINE_AA,
+    )

@@ -1,0 +1,75 @@
+import json
+
+import pytest
+
+import gtpt_mm.benchmark
+from gtpt_mm.cli import main
+
+SAMPLE = 'gtpt-t_1xb16-14e_sample-96x64'
+UNPRUNED = 'model.backbone.keep_rates=[1,1,1,1]'
+
+
+def test_pruned_beside_unpruned(capsys, tmp_path):
+    files = tmp_path / 'new' / 'x.json', tmp_path / 'new' / 'x.svg'
+    code = main(
+        [
+            'benchmark', SAMPLE, SAMPLE, UNPRUNED, 'label=unpruned',
+            '--batch-sizes', '1', '--train', '2', '--threads', '1',
+            '--repeats', '2', '--warmup', '1', '--clock', 'cpu',
+            '--json', str(files[0]), '--plot', str(files[1]),
+        ]
+    )  # fmt: skip
+    assert code == 0
+    out, err = capsys.readouterr()
+    assert '| unpruned ' in out
+    assert 'round 2 of 2' in err
+    content = json.loads(files[0].read_text())
+    pruned, unpruned = content['models']
+    assert unpruned['parameters'] == pruned['parameters']
+    assert unpruned['macs_modules'] > pruned['macs_modules']
+    assert unpruned['macs_operators'] > pruned['macs_operators']
+    assert [(row['model'], row['task']) for row in content['rows']] == [
+        (SAMPLE, 'inference'),
+        ('unpruned', 'inference'),
+        (SAMPLE, 'training'),
+        ('unpruned', 'training'),
+    ]
+    assert not any(row['error'] for row in content['rows'])
+    assert '<svg' in files[1].read_text()
+
+
+def test_count_only(capsys):
+    assert main(['benchmark', SAMPLE, '--count-only']) == 0
+    out, err = capsys.readouterr()
+    assert f'| {SAMPLE} | 96 x 64 ' in out
+    assert 'quartiles' not in out
+    assert not err
+
+
+def test_exit_code_of_a_model_that_fails(capsys, monkeypatch):
+    def fail(call, device):
+        raise RuntimeError('out of memory')
+
+    monkeypatch.setattr(gtpt_mm.benchmark.measure, 'peak_memory', fail)
+    code = main(['benchmark', SAMPLE, '--batch-sizes', '1', '--warmup', '0'])
+    assert code == 1
+    assert '[1] not supported: out of memory' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    'words, message',
+    [
+        (['gtpt-q'], "no config is called 'gtpt-q'"),
+        ([SAMPLE, '--dtypes', 'fp7'], 'fp7'),
+        ([SAMPLE, '--plot', 'x.docx'], 'x.docx'),
+        ([SAMPLE, '--plot', 'x.png', '--count-only'], '--count-only'),
+        ([SAMPLE, '--input-size', '32', '32', '--count-only'], r'\(32, 32\)'),
+    ],
+)
+def test_bad_input(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(['benchmark', *words]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith('gtpt-mm benchmark: ')
+    assert message.replace('\\', '') in err
+    assert not list(tmp_path.iterdir())

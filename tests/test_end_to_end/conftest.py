@@ -1,0 +1,81 @@
+"""Real configs on small crops of a few drawn people."""
+
+import pytest
+from mmengine.config import Config
+
+#: Folder of a task's configs, name of one, and the config that is small.
+TASKS = {
+    'body': (
+        'body_2d_keypoint/gtpt',
+        'coco/gtpt-{}_4xb64-300e_coco-256x192.py',
+        'sample/gtpt-t_1xb16-14e_sample-96x64.py',
+    ),
+    'wholebody': (
+        'wholebody_2d_keypoint/gtpt',
+        'coco-wholebody/gtpt-{}_4xb64-300e_coco-wholebody-256x192.py',
+        'sample/gtpt-t_1xb16-14e_sample-wholebody-96x64.py',
+    ),
+}
+
+
+@pytest.fixture(scope='session')
+def data_root(tmp_path_factory):
+    """24 training and 6 validation pictures with 17 and 133 keypoints."""
+    from gtpt_mm.datasets.synthetic import generate
+
+    root = tmp_path_factory.mktemp('sample')
+    layouts = ['coco', 'coco-wholebody']
+    generate(root, layouts=layouts, num_train=24, num_val=6, seed=3)
+    return root / 'coco'
+
+
+@pytest.fixture(scope='session')
+def small_config(repo_root, data_root):
+    """Return a config by name: ``demo`` or, say, ``wholebody-s``.
+
+    The latter is that of COCO-WholeBody with its model, pipelines, hooks and
+    schedule; only the input is small.
+    """
+
+    def read(case: str) -> Config:
+        task, _, size = case.partition('-')
+        folder, name, small = TASKS['body' if case == 'demo' else task]
+        folder = repo_root / 'configs' / folder
+        cfg = Config.fromfile(folder / small)
+        if case != 'demo':
+            cfg = _shrink(Config.fromfile(folder / name.format(size)), cfg)
+        cfg.train_dataloader.batch_size = 8
+        cfg.train_dataloader.dataset.indices = 24
+        for loader in (cfg.train_dataloader, cfg.val_dataloader):
+            loader.num_workers = 0
+            loader.persistent_workers = False
+            loader.dataset.data_root = str(data_root) + '/'
+        cfg.val_dataloader.dataset.bbox_file = str(
+            data_root / 'person_detection_results'
+            '/COCO_val2017_detections_AP_H_56_person.json'
+        )
+        cfg.test_dataloader = cfg.val_dataloader
+        ann = str(data_root / cfg.val_dataloader.dataset.ann_file)
+        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = ann
+        cfg.default_hooks.logger.interval = 1
+        cfg.default_hooks.checkpoint.interval = 1
+        # Runs in one process must not share a visualizer.
+        cfg.visualizer.name = case
+        return cfg
+
+    return read
+
+
+def _shrink(cfg: Config, small: Config) -> Config:
+    """Give a config the input size and the patches of a small one."""
+    cfg.codec = small.codec
+    for key in ('img_size', 'patch_size', 'keep_rates'):
+        cfg.model.backbone[key] = small.model.backbone[key]
+    cfg.model.head.decoder = small.codec
+    for loader in ('train_dataloader', 'val_dataloader'):
+        for step in cfg[loader].dataset.pipeline:
+            if step.type == 'TopdownAffine':
+                step.input_size = small.codec.input_size
+            elif step.type == 'GenerateTarget':
+                step.encoder = small.codec
+    return cfg

@@ -1,0 +1,79 @@
+"""Two processes train as one with the batch of both."""
+
+import numpy as np
+import pytest
+import torch
+
+NAMES = ['body-t', 'wholebody-t']
+RANDOM = (
+    'RandomHalfBody',
+    'RandomHalfBodyByIds',
+    'ClippedRandomBBoxTransform',
+    'RandomFlip',
+)
+
+
+@pytest.fixture(scope='module')
+def folder(small_config, run_processes, tmp_path_factory):
+    """Train 12 people, 3 steps of 4, with and without a second process."""
+    folder = tmp_path_factory.mktemp('two')
+    for name in NAMES:
+        cfg = small_config(name)
+        # Frozen statistics of a new model: let activations keep their size.
+        cfg.model.backbone.update(
+            qk_init_gain=3.0, init_cfg=dict(type='Kaiming', layer='Conv2d')
+        )
+        loader = cfg.train_dataloader
+        loader.sampler.shuffle = False
+        loader.dataset.indices = 12
+        loader.dataset.pipeline = [
+            step for step in loader.dataset.pipeline if step.type not in RANDOM
+        ]
+        # Adam would blow rounding up where a gradient is almost zero.
+        cfg.optim_wrapper = dict(optimizer=dict(type='SGD', lr=1.0))
+        cfg.train_cfg.max_epochs = 1
+        for key in ('cfg', 'dataloader', 'evaluator'):
+            cfg[f'val_{key}'] = cfg[f'test_{key}'] = None
+        cfg.default_hooks.checkpoint.pop('save_best')
+        cfg.dump(folder / f'{name}.py')
+    run_processes('train_gtpt.py', folder, *NAMES)
+    return folder
+
+
+@pytest.fixture(params=NAMES)
+def records(request, folder):
+    """What each process recorded, and what the one alone did."""
+    return [
+        torch.load(folder / f'{request.param}-{who}.pt', weights_only=True)
+        for who in (0, 1, 'alone')
+    ]
+
+
+def test_losses_are_those_of_one_process(records):
+    first, second, alone = (np.array(r['losses']) for r in records)
+    assert len(alone) == 3
+    assert (first != second).all()  # each had people of its own
+    np.testing.assert_allclose((first + second) / 2, alone, 1e-5)
+    assert len(set(alone)) == 3
+
+
+def test_gradients_are_those_of_one_process(records):
+    first, second, alone = (record['gradients'] for record in records)
+    assert len(first) == len(second) == len(alone) == 3
+    for one, other, expected in zip(first, second, alone, strict=True):
+        assert set(one) == set(expected)
+        largest = max(grad.norm() for grad in expected.values())
+        for name, grad in expected.items():
+            assert torch.equal(one[name], other[name]), name
+            error = (one[name] - grad).norm()
+            assert error < 1e-4 * grad.norm() + 1e-6 * largest, name
+
+
+def test_average_is_that_of_one_process(records):
+    first, second, alone = (record['average'] for record in records)
+    assert set(first) == set(alone)
+    for name, expected in alone.items():
+        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(
+            first[name], expected, rtol=1e-5, atol=1e-6, msg=name
+        )

@@ -1,4 +1,0 @@
-_base_ = [
-    '../../../../configs/body_2d_keypoint/topdown_heatmap/sample/td-hm_hevitpose-t_1xb16-6e_sample-mpii-128x128.py'
-]
-model = dict(backbone=dict(attention=dict(cascade_normed=False)))

@@ -205,7 +205,7 @@ def _to_map(tokens: Tensor, grid_size: torch.Size) -> Tensor:
 def _make_projection(proj: str, embed_dims: int) -> nn.Sequential:
     if proj not in PROJECTIONS:
         raise ValueError(f'proj must be one of {PROJECTIONS}, got {proj!r}')
-    layers = [nn.ReLU()] if proj.startswith('relu') else []
+    layers = [nn.ReLU(inplace=True)] if proj.startswith('relu') else []
     if proj.endswith('bn'):
         layers.append(conv_bn(embed_dims, embed_dims, zero=True))
     else:

@@ -74,7 +74,7 @@ class CascadedWindowAttention(nn.Module):
             for kernel in query_kernels
         )
         self.proj = nn.Sequential(
-            nn.ReLU(), conv_bn(embed_dims, embed_dims, zero=True)
+            nn.ReLU(inplace=True), conv_bn(embed_dims, embed_dims, zero=True)
         )
         # One bias for each head and each distance (|dy|, |dx|).
         self.position_bias = nn.Parameter(

@@ -88,7 +88,7 @@ class OverlapPatchEmbed(nn.Sequential):
         self.stride = prod(strides)
         for i, (width, stride) in enumerate(zip(widths, strides, strict=True)):
             if i:
-                self.append(nn.ReLU())
+                self.append(nn.ReLU(inplace=True))
             kernel = stride + overlap_width
             self.append(
                 conv_bn(in_channels, width, kernel, stride, (kernel - 1) // 2)
@@ -99,10 +99,10 @@ class OverlapPatchEmbed(nn.Sequential):
             deconv = nn.ConvTranspose2d(
                 in_channels, embed_dims, 4, 2, 1, bias=False
             )
-            self.append(nn.ReLU())
+            self.append(nn.ReLU(inplace=True))
             self.append(nn.Sequential(deconv, nn.BatchNorm2d(embed_dims)))
         if with_act:
-            self.append(nn.ReLU())
+            self.append(nn.ReLU(inplace=True))
 
     def forward(self, img: Tensor) -> Tensor:
         """Map images (B, C_in, H, W) to patches (B, C, h, w)."""

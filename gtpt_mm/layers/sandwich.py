@@ -39,7 +39,7 @@ class ResidualFFN(nn.Module):
         super().__init__()
         hidden = int(embed_dims * mlp_ratio)
         self.expand = conv_bn(embed_dims, hidden)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
         self.reduce = conv_bn(hidden, embed_dims, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class SqueezeExcite(nn.Module):
                 f'ratio={ratio} does not divide channels={channels}'
             )
         self.reduce = nn.Conv2d(channels, channels // ratio, 1)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
         self.expand = nn.Conv2d(channels // ratio, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class PatchMerging(nn.Module):
         super().__init__()
         hidden = 4 * in_channels
         self.expand = conv_bn(in_channels, hidden)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
         self.depthwise = conv_bn(hidden, hidden, 3, 2, 1, hidden)
         self.gate = SqueezeExcite(hidden)
         self.reduce = conv_bn(hidden, out_channels)

@@ -2,7 +2,13 @@
 
 from .backbones import GTPT
 from .heads import GTPTHead
-from .losses import GlobalPerceivedLoss
+from .losses import Global2LocalLoss, GlobalPerceivedLoss
 from .prepare import prepare_for_inference
 
-__all__ = ['GTPT', 'GTPTHead', 'GlobalPerceivedLoss', 'prepare_for_inference']
+__all__ = [
+    'GTPT',
+    'GTPTHead',
+    'Global2LocalLoss',
+    'GlobalPerceivedLoss',
+    'prepare_for_inference',
+]

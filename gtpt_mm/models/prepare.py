@@ -18,7 +18,9 @@ def prepare_for_inference(
     Args:
         model: Estimator, ours or mmpose's, on any device; it stays as it is.
         chunk_size: Images that pass GTPT at once on a CPU; None passes the
-            whole batch. Other models ignore it.
+            whole batch. Other models ignore it. Give None to export a model
+            with any batch size, or to compile large batches: a graph holds
+            the chunks one by one, so it fixes the batch and grows with it.
 
     Returns:
         A copy in eval mode that predicts, and is moved and cast as usual. It

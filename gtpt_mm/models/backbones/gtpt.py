@@ -429,8 +429,16 @@ class GTPT(BaseModule):
         return pruned.x, full.x
 
     def _in_chunks(self, img: Tensor) -> bool:
-        """Whether a folded model takes fewer images at a time."""
-        return self.chunk_size is not None and img.device.type == 'cpu'
+        """Whether a folded model takes fewer images at a time.
+
+        Not in a graph that is compiled or exported: it would be unrolled, and
+        bound to one batch size.
+        """
+        return (
+            self.chunk_size is not None
+            and img.device.type == 'cpu'
+            and not torch.compiler.is_compiling()
+        )
 
     def _predict(self, img: Tensor) -> Tensor:
         """Return the keypoint tokens of the pruned pass, (B, K, C)."""

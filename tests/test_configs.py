@@ -37,7 +37,9 @@ def evaluators(cfg) -> list[dict]:
 def test_model_pipeline_and_codec_agree(cfg):
     codec = cfg.codec
     assert cfg.model.head.decoder == codec
-    assert tuple(cfg.model.backbone.img_size) == codec.input_size[::-1]
+    # Convolutional backbones take any size and are not told.
+    img_size = cfg.model.backbone.get('img_size')
+    assert img_size is None or tuple(img_size) == codec.input_size[::-1]
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         for step in cfg[loader].dataset.pipeline:
             if step.type == 'TopdownAffine':
@@ -48,7 +50,7 @@ def test_model_pipeline_and_codec_agree(cfg):
 
 def test_name_tells_arch_and_size(cfg):
     name = Path(cfg.filename).stem
-    letter = re.match('gtpt-([tsb])_', name)
+    letter = re.match('(?:td-hm_hevitpose|gtpt|hevitpose)-([tsb])_', name)
     if letter:
         arch = dict(t='tiny', s='small', b='base')[letter[1]]
         assert cfg.model.backbone.arch == arch
@@ -62,10 +64,13 @@ def test_data_paths_agree(cfg):
         assert dataset.data_root == cfg.data_root
         if dataset.get('bbox_file'):
             assert dataset.bbox_file.startswith(cfg.data_root)
+        if dataset.get('headbox_file'):
+            assert dataset.headbox_file.startswith(cfg.data_root)
     files = [
         metric.ann_file for metric in evaluators(cfg) if 'ann_file' in metric
     ]
-    assert files
+    # MPII's metric takes everything from the dataset.
+    assert files or cfg.val_evaluator.type == 'MpiiPCKAccuracy'
     assert all(path.startswith(cfg.data_root) for path in files)
 
 

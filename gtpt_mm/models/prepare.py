@@ -4,6 +4,8 @@ import copy
 
 from mmcv.cnn import fuse_conv_bn
 from mmpose.models.pose_estimators.base import BasePoseEstimator
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def prepare_for_inference(
@@ -12,15 +14,16 @@ def prepare_for_inference(
     """Return a faster copy of a trained model, with equal predictions.
 
     BatchNorms are folded into convolutions. A backbone that can do more has a
-    method ``fold_for_inference`` (GTPT: channels-last stem, no shuffles); for
-    every other, and for necks and heads, mmcv's ``fuse_conv_bn`` does it.
+    method ``fold_for_inference`` (GTPT: channels-last stem, no shuffles;
+    HEViTPose: matrix products in place); for every other, and for necks and
+    heads, mmcv's ``fuse_conv_bn`` does it, and transposed convolutions, which
+    that leaves alone, take up their norms, too.
 
     Args:
         model: Estimator, ours or mmpose's, on any device; it stays as it is.
-        chunk_size: Images that pass GTPT at once on a CPU; None passes the
-            whole batch. Other models ignore it. Give None to export a model
-            with any batch size, or to compile large batches: a graph holds
-            the chunks one by one, so it fixes the batch and grows with it.
+        chunk_size: Images that pass a backbone of ours at once on a CPU; None
+            passes the whole batch. Other models ignore it, and so do graphs
+            that are compiled or exported.
 
     Returns:
         A copy in eval mode that predicts, and is moved and cast as usual. It
@@ -38,5 +41,21 @@ def prepare_for_inference(
         if hasattr(module, 'fold_for_inference'):
             module.fold_for_inference(chunk_size)
         elif module is not None:
-            setattr(model, name, fuse_conv_bn(module))
+            setattr(model, name, _fuse_deconv_bn(fuse_conv_bn(module)))
     return model
+
+
+def _fuse_deconv_bn(module: nn.Module) -> nn.Module:
+    """Fold the norm right behind each transposed convolution, in place."""
+    last_name = last = None
+    for name, child in module.named_children():
+        if isinstance(last, nn.ConvTranspose2d) and isinstance(
+            child, nn.BatchNorm2d
+        ):
+            fused = fuse_conv_bn_eval(last, child, transpose=True)
+            setattr(module, last_name, fused)
+            setattr(module, name, nn.Identity())
+        else:
+            _fuse_deconv_bn(child)
+        last_name, last = name, child
+    return module

@@ -58,6 +58,8 @@ def plot_training(
     left.legend()
     if val:
         right.plot(*zip(*val, strict=True), marker='o')
-    right.set(xlabel='epoch', ylabel=metric, ylim=(0, 1))
+    # A metric is a share or in percent, as its author likes.
+    top = 100 if any(value > 1 for _, value in val) else 1
+    right.set(xlabel='epoch', ylabel=metric, ylim=(0, top))
     right.grid(alpha=0.3)
     figure.savefig(out_file, dpi=110)

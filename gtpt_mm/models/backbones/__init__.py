@@ -1,5 +1,7 @@
 """One file per method."""
 
+from .efficientvit import EfficientViT
 from .gtpt import GTPT, KeptTokens
+from .hevitpose import HEViTPose
 
-__all__ = ['GTPT', 'KeptTokens']
+__all__ = ['GTPT', 'EfficientViT', 'HEViTPose', 'KeptTokens']

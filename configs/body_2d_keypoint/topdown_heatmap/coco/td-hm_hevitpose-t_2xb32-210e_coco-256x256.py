@@ -1,0 +1,2 @@
+_base_ = './td-hm_hevitpose-b_2xb32-210e_coco-256x256.py'
+model = dict(backbone=dict(arch='tiny'), head=dict(in_channels=192))

@@ -1,0 +1,116 @@
+"""HEViTPose: high-efficiency vision transformer for human pose estimation."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from mmpose.registry import MODELS
+
+from gtpt_mm.layers.cascaded_attention import CGSRMHA
+
+from .efficientvit import SandwichPyramid, check_lengths, read_arch
+
+
+@MODELS.register_module()
+class HEViTPose(SandwichPyramid):
+    """EfficientViT with overlapping patches and CGSR-MHA.
+
+    A patch embedding of stride 4 whose patches overlap, three stages of
+    sandwich blocks at strides 4, 8 and 16, cascaded group attention with
+    spatially reduced keys (``CGSRMHA``) as the token mixer. No position
+    embedding, no windows, no dropout; no norm after a stage. In the paper the
+    last map feeds a ``HeatmapHead`` with two 4x4 transposed convolutions of
+    192 and 96 filters.
+
+    Source: Wu et al., "HEViTPose: High-Efficiency Vision Transformer for
+    Human Pose Estimation", arXiv 2311.13615. **A reconstruction**: no code
+    was published. Parameters and FLOPs of all models and ablations are those
+    that the paper prints. They show that the rows "G" and "L" of Table 2 are
+    swapped: 1, 2, 3 are the depths. The paper gives heads for ``'base'``
+    only; ``'tiny'`` and ``'small'`` are assumed to have the same. What no
+    number decides is an option of ``CGSRMHA``, see there, or the
+    activation after the patch embedding.
+
+    Args:
+        arch: ``'tiny'``, ``'small'`` or ``'base'``; or a dict with
+            ``embed_dims``, ``depths`` and ``num_groups`` of the stages.
+        in_channels: Channels of the image.
+        embed_dims: Channels of each stage; None: as ``arch`` has it.
+        depths: Blocks of each stage; None: as ``arch`` has it.
+        num_groups: Attention groups of each stage; None: as ``arch`` has it.
+        sr_ratios: Spatial reduction of keys and values in each stage.
+        num_heads: Attention heads of one group in each stage.
+        patch_embed: Arguments of ``OverlapPatchEmbed`` but the channels;
+            None: one convolution of stride 4 and overlap width 3.
+        attention: Choices of ``CGSRMHA`` that all stages share; None: its
+            defaults.
+        mlp_ratio: Channels within a feed-forward unit over those outside.
+        out_indices: Stages whose maps are returned, in this order; negative
+            ones count from the last.
+        init_cfg: Initialisation, see mmengine. By default convolutions start
+            as PyTorch's, residual units as the identity; the paper does not
+            say, but that it trains from scratch.
+
+    Raises:
+        ValueError: If ``arch`` is unknown, or sizes do not fit each other.
+
+    Example:
+        >>> import torch
+        >>> model = HEViTPose('tiny', out_indices=(0, 1, 2)).eval()
+        >>> [tuple(x.shape) for x in model(torch.rand(1, 3, 256, 192))]
+        [(1, 64, 64, 48), (1, 128, 32, 24), (1, 192, 16, 12)]
+    """
+
+    arch_settings = {
+        'tiny': dict(
+            embed_dims=(64, 128, 192), depths=(1, 2, 3), num_groups=(4, 4, 4)
+        ),
+        'small': dict(
+            embed_dims=(128, 192, 224), depths=(1, 2, 3), num_groups=(4, 3, 2)
+        ),
+        'base': dict(
+            embed_dims=(128, 256, 384), depths=(1, 2, 3), num_groups=(4, 4, 4)
+        ),
+    }
+
+    def __init__(
+        self,
+        arch: str | dict = 'base',
+        in_channels: int = 3,
+        embed_dims: Sequence[int] | None = None,
+        depths: Sequence[int] | None = None,
+        num_groups: Sequence[int] | None = None,
+        sr_ratios: Sequence[int] = (8, 4, 2),
+        num_heads: Sequence[int] = (2, 4, 8),
+        patch_embed: dict | None = None,
+        attention: dict | None = None,
+        mlp_ratio: float = 2.0,
+        out_indices: Sequence[int] = (-1,),
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        settings = read_arch(arch, self.arch_settings)
+        given = dict(
+            embed_dims=embed_dims, depths=depths, num_groups=num_groups
+        )
+        settings.update({k: v for k, v in given.items() if v is not None})
+        settings.update(sr_ratios=sr_ratios, num_heads=num_heads)
+        check_lengths(**settings)
+        make_mixers = [
+            partial(CGSRMHA, *sizes, **(attention or {}))
+            for sizes in zip(
+                settings['embed_dims'],
+                settings['num_groups'],
+                sr_ratios,
+                num_heads,
+                strict=True,
+            )
+        ]
+        super().__init__(
+            in_channels,
+            settings['embed_dims'],
+            settings['depths'],
+            make_mixers,
+            patch_embed,
+            mlp_ratio,
+            out_indices,
+            init_cfg,
+        )

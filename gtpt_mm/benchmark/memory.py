@@ -42,9 +42,11 @@ def peak_memory(call: Callable[[], object], device: str = 'cpu') -> int:
     profiler = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
     with _silent_stderr():
         profiler.start()
-    result = call()
-    with _silent_stderr():
-        profiler.stop()
+    try:
+        result = call()
+    finally:  # left on, it would slow down whatever is timed next
+        with _silent_stderr():
+            profiler.stop()
     del result
     # The public views join these events to operators and lose the order.
     events = [

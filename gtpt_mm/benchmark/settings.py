@@ -67,6 +67,13 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f'{name} must be at least {least}: {value}')
+        if self.compile_mode is not None:
+            modes = list(torch._inductor.list_mode_options())
+            if self.compile_mode not in modes:
+                raise ValueError(
+                    f'compile_mode must be one of {modes}, got '
+                    f'{self.compile_mode!r}'
+                )
         self._check_device()
 
     def _check_device(self) -> None:

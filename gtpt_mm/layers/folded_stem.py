@@ -21,7 +21,9 @@ def fold_stem(stem: ShuffleStem | ShuffleUNetStem) -> nn.Module:
 
     BatchNorms are folded into the convolutions, pointwise convolutions are
     matrix products over channels-last maps, and shuffles are absorbed by the
-    weights. The result has ``order``, the original channel at each place.
+    weights. The result returns the map in pieces, for
+    :class:`FoldedPatchEmbed` to join; it has ``order``, the original channel
+    at each place of the pieces side by side.
 
     Args:
         stem: A trained stem; it stays as it is.
@@ -51,10 +53,9 @@ class FoldedShuffleStem(nn.Module):
         self.out_channels = stem.out_channels
         self.order = self.stage1.order
 
-    def forward(self, img: Tensor) -> Tensor:
-        """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
-        x = self.stage1(_first_conv(self.conv1, img))
-        return x.permute(0, 3, 1, 2)
+    def forward(self, img: Tensor) -> list[Tensor]:
+        """Map images (B, 3, 4h, 4w) to pieces (B, h, w, some channels)."""
+        return self.stage1([_first_conv(self.conv1, img)])
 
 
 class FoldedShuffleUNetStem(nn.Module):
@@ -73,14 +74,51 @@ class FoldedShuffleUNetStem(nn.Module):
         self.out_channels = stem.out_channels
         self.order = self.fuse2.order
 
-    def forward(self, img: Tensor) -> Tensor:
-        """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
-        x4 = self.stage1(_first_conv(self.conv1, img))  # stride 4
-        x8 = self.stage2(x4)
-        x16 = self.stage3(x8)
-        x8 = self.fuse1(x8, self.upsample1(x16))
-        x4 = self.fuse2(x4, self.upsample2(x8))
-        return x4.permute(0, 3, 1, 2)
+    def forward(self, img: Tensor) -> list[Tensor]:
+        """Map images (B, 3, 4h, 4w) to pieces (B, h, w, some channels)."""
+        x4 = _join(self.stage1([_first_conv(self.conv1, img)]))  # stride 4
+        x8 = _join(self.stage2([x4]))
+        x16 = _join(self.stage3([x8]))
+        x8 = _join(self.fuse1(x8, self.upsample1(x16)))
+        return self.fuse2(x4, self.upsample2(x8))
+
+
+class FoldedPatchEmbed(nn.Module):
+    """A ``PatchEmbed`` for inference: its norm folded into the projection.
+
+    Args:
+        norm: The trained norm over the channels of the stem.
+        proj: The trained projection of patches (row, column, channel).
+        patch_size: Patch (height, width) in pixels of the feature map.
+        order: The trained channel that each input channel holds.
+    """
+
+    def __init__(
+        self,
+        norm: nn.BatchNorm2d,
+        proj: nn.Linear,
+        patch_size: tuple[int, int],
+        order: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        shift = norm.bias - norm.running_mean * scale
+        weight = proj.weight.unflatten(1, (-1, len(scale)))
+        bias = proj.bias + (weight * shift).sum((1, 2))
+        weight = (weight * scale)[:, :, list(order)]
+        self.proj = _linear(weight.flatten(1), bias)
+
+    def forward(self, pieces: list[Tensor]) -> Tensor:
+        """Map pieces (B, H, W, some channels) to tokens (B, N, C)."""
+        patch_h, patch_w = self.patch_size
+        cut = [
+            piece.unflatten(2, (-1, patch_w))
+            .unflatten(1, (-1, patch_h))
+            .transpose(2, 3)  # (B, h, w, patch_h, patch_w, some channels)
+            for piece in pieces
+        ]
+        return self.proj(torch.cat(cut, dim=-1).flatten(3).flatten(1, 2))
 
 
 class FoldedStage(nn.Module):
@@ -109,12 +147,14 @@ class FoldedStage(nn.Module):
         self.units = nn.ModuleList(folded)
         self.order = [c for piece in channels for c in piece]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, h, w, C_in) to (B, h', w', C_out), in ``order``."""
-        pieces = [x]
+    def forward(self, pieces: list[Tensor]) -> list[Tensor]:
+        """Map one piece (B, h, w, C_in) to pieces (B, h', w', some).
+
+        Side by side, the new pieces have the channels of ``order``.
+        """
         for unit in self.units:
             pieces = unit(pieces)
-        return torch.cat(pieces, dim=-1)
+        return pieces
 
 
 class FoldedDownUnit(nn.Module):
@@ -217,10 +257,14 @@ class FoldedFuse(nn.Module):
         self.units = FoldedStage(nn.Sequential(*units))
         self.order = self.units.order
 
-    def forward(self, skip: Tensor, up: Tensor) -> Tensor:
-        """Map two maps (B, h, w, C) to one."""
+    def forward(self, skip: Tensor, up: Tensor) -> list[Tensor]:
+        """Map two maps (B, h, w, C) to pieces of one."""
         x = self.pointwise(torch.cat((skip, up), dim=-1)).relu_()
-        return self.units(x)
+        return self.units([x])
+
+
+def _join(pieces: list[Tensor]) -> Tensor:
+    return torch.cat(pieces, dim=-1)
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:

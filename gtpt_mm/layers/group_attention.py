@@ -239,8 +239,16 @@ class GroupTransformerLayer(nn.Module):
         self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, layout: TokenLayout
     ) -> Tensor:
         """Add the attention of the rows of ``q`` to ``x``, (B, T, C)."""
-        return x + self.attn(q, k, v, layout)
+        return _add(x, self.attn(q, k, v, layout))
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """Add the feed-forward network to ``x``, (B, T, C)."""
-        return x + self.mlp(self.norm2(x))
+        return _add(x, self.mlp(self.norm2(x)))
+
+
+def _add(x: Tensor, new: Tensor) -> Tensor:
+    """Return the sum, in the memory of ``new``, which nobody else holds.
+
+    Under autocast ``new`` is half as wide as the residual stream ``x``.
+    """
+    return new.add_(x) if new.dtype == x.dtype else x + new

@@ -2,13 +2,14 @@
 
 from .backbones import GTPT, EfficientViT, HEViTPose
 from .heads import GTPTHead
-from .losses import GlobalPerceivedLoss
+from .losses import Global2LocalLoss, GlobalPerceivedLoss
 from .prepare import prepare_for_inference
 
 __all__ = [
+    'EfficientViT',
     'GTPT',
     'GTPTHead',
-    'EfficientViT',
+    'Global2LocalLoss',
     'GlobalPerceivedLoss',
     'HEViTPose',
     'prepare_for_inference',

@@ -22,7 +22,8 @@ def prepare_for_inference(
     Args:
         model: Estimator, ours or mmpose's, on any device; it stays as it is.
         chunk_size: Images that pass a backbone of ours at once on a CPU; None
-            passes the whole batch. Other models ignore it.
+            passes the whole batch. Other models ignore it, and so do graphs
+            that are compiled or exported.
 
     Returns:
         A copy in eval mode that predicts, and is moved and cast as usual. It

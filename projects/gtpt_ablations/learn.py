@@ -4,17 +4,19 @@
         --num-train 2000 --num-val 200 --difficulty easy --max-people 1
     python projects/gtpt_ablations/learn.py
 
-One run after the other, each through ``mim train mmpose``; a run that is
-finished is not repeated. The table is written at the end, and with
-``--table`` alone from the runs that are there.
+One run after the other, each through ``mim train mmpose`` and ``mim test
+mmpose``; what is finished is not repeated. The table is printed at the end,
+and with ``--table`` alone from the runs that are there.
 """
 
 import argparse
-import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'projects/gtpt_ablations/configs/sample'
@@ -25,16 +27,14 @@ VARIANTS = {
     'without groups and masks': '_no-groups',
     'with curriculum': '_curriculum',
 }
-#: Column of the table: key that the metrics write, factor.
-COLUMNS = {
-    'PCK@0.05': ('PCK', 100),
-    'EPE (px)': ('EPE', 1),
-    'body AP': ('coco-wholebody/body_AP', 100),
-    'foot AP': ('coco-wholebody/foot_AP', 100),
-    'face AP': ('coco-wholebody/face_AP', 100),
-    'hand AP': ('coco-wholebody/hand_AP', 100),
-    'whole AP': ('coco-wholebody/wholebody_AP', 100),
+PARTS = {
+    'body': slice(0, 17),
+    'feet': slice(17, 23),
+    'face': slice(23, 91),
+    'hands': slice(91, 133),
+    'all': slice(0, 133),
 }
+LAST = 'epoch_6.pth'
 
 
 def work_dir(out: Path, variant: str, seed: int) -> Path:
@@ -42,48 +42,79 @@ def work_dir(out: Path, variant: str, seed: int) -> Path:
     return out / f'{NAME.format(VARIANTS[variant])}_seed{seed}'
 
 
-def read_result(folder: Path) -> dict | None:
-    """Return the metrics of a finished run, None if it has not finished."""
-    for path in sorted(folder.glob('*/vis_data/scalars.json'), reverse=True):
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-        results = [row for row in rows if 'PCK' in row]
-        if results:
-            return results[-1]
-    return None
+def measure(folder: Path) -> dict[str, float]:
+    """Return the errors of a tested run.
+
+    Returns:
+        For each part the mean distance of prediction and annotation over
+        all labelled keypoints, in percent of the root of the box's area; and
+        ``PCK``, the percentage of all keypoints off by less than 5 % of the
+        longer side of the box.
+    """
+    with (folder / 'predictions.pkl').open('rb') as file:
+        people = pickle.load(file)  # written by this script
+    errors, close = [], []
+    for person in people:
+        truth = person['gt_instances']
+        predicted = person['pred_instances']['keypoints'][0]
+        x1, y1, x2, y2 = truth['bboxes'][0]
+        distance = np.linalg.norm(predicted - truth['keypoints'][0], axis=1)
+        visible = np.reshape(truth['keypoints_visible'][0], -1) > 0
+        distance = np.where(visible, distance, np.nan)
+        errors.append(100 * distance / np.sqrt((x2 - x1) * (y2 - y1)))
+        close.append((distance / max(x2 - x1, y2 - y1))[visible] < 0.05)
+    errors = np.stack(errors)
+    result = {k: float(np.nanmean(errors[:, p])) for k, p in PARTS.items()}
+    return result | {'PCK': 100 * float(np.concatenate(close).mean())}
+
+
+def run(command: list[str], log: Path) -> None:
+    """Run mim in a process of its own."""
+    with log.open('w') as file:
+        code = subprocess.run(
+            [sys.executable, '-m', 'mim', *command],
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        ).returncode
+    if code:
+        raise SystemExit(f'{log} ends with exit code {code}')
 
 
 def train(out: Path, variant: str, seed: int) -> None:
-    """Run one training in a process of its own."""
-    config = CONFIGS / f'{NAME.format(VARIANTS[variant])}.py'
-    folder = work_dir(out, variant, seed)
-    print(f'{folder.name} ...', flush=True)
+    """Train and test one variant; what is there is not repeated."""
+    config = str(CONFIGS / f'{NAME.format(VARIANTS[variant])}.py')
+    folder = work_dir(out, variant, seed).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    command = [
-        sys.executable, '-m', 'mim', 'train', 'mmpose', str(config),
-        '--work-dir', str(folder), '--cfg-options', f'randomness.seed={seed}',
-    ]  # fmt: skip
-    with (folder / 'run.log').open('w') as log:
-        code = subprocess.run(
-            command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
-        ).returncode
-    if code:
-        raise SystemExit(f'{folder / "run.log"} ends with exit code {code}')
+    if not (folder / LAST).exists():
+        print(f'{folder.name}: training ...', flush=True)
+        run(
+            ['train', 'mmpose', config, '--work-dir', str(folder),
+             '--cfg-options', f'randomness.seed={seed}'],
+            folder / 'train.log',
+        )  # fmt: skip
+    if not (folder / 'predictions.pkl').exists():
+        print(f'{folder.name}: testing ...', flush=True)
+        run(
+            ['test', 'mmpose', config, '--work-dir', str(folder),
+             '--checkpoint', str(folder / LAST),
+             '--dump', str(folder / 'predictions.pkl')],
+            folder / 'test.log',
+        )  # fmt: skip
 
 
 def print_table(out: Path, seeds: list[int]) -> None:
     """Print every run that has finished."""
-    print('| variant | seed | ' + ' | '.join(COLUMNS) + ' |')
-    print('|---|---|' + '---|' * len(COLUMNS))
+    columns = [*PARTS, 'PCK']
+    print('| variant | seed | ' + ' | '.join(columns) + ' |')
+    print('|---|---|' + '---|' * len(columns))
     for variant in VARIANTS:
         for seed in seeds:
-            result = read_result(work_dir(out, variant, seed))
-            if result is None:
-                continue
-            cells = [
-                f'{result[key] * factor:.2f}'
-                for key, factor in COLUMNS.values()
-            ]
-            print(f'| {variant} | {seed} | ' + ' | '.join(cells) + ' |')
+            folder = work_dir(out, variant, seed)
+            if (folder / 'predictions.pkl').exists():
+                result = measure(folder)
+                cells = [f'{result[column]:.2f}' for column in columns]
+                print(f'| {variant} | {seed} | ' + ' | '.join(cells) + ' |')
 
 
 def main() -> None:
@@ -99,8 +130,7 @@ def main() -> None:
     if not args.table:
         for seed in args.seeds:
             for variant in VARIANTS:
-                if read_result(work_dir(args.out, variant, seed)) is None:
-                    train(args.out, variant, seed)
+                train(args.out, variant, seed)
     print_table(args.out, args.seeds)
 
 

@@ -225,6 +225,7 @@ def test_threads_are_set_and_set_back(network_of):
         (dict(repeats=0), 'repeats.*0'),
         (dict(warmup=-1), 'warmup.*-1'),
         (dict(threads=0), 'threads.*0'),
+        (dict(compile_mode='gtpt-s'), "compile_mode.*'gtpt-s'"),
         (dict(device='meta'), 'device.*meta'),
         (dict(device='gpu'), 'device.*gpu'),
         (dict(device='cuda:99'), r'cuda:99.*\d+ GPUs'),

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -40,3 +41,14 @@ def test_backward_counts():
 def test_profiler_is_quiet(capfd):
     peak_memory(lambda: torch.empty(10))
     assert capfd.readouterr() == ('', '')
+
+
+def test_profiler_is_off_after_a_call_that_fails():
+    """Else it would slow down all that a benchmark times afterwards."""
+
+    def fail():
+        raise RuntimeError('no such kernel')
+
+    with pytest.raises(RuntimeError, match='no such kernel'):
+        peak_memory(fail)
+    assert not torch._C._autograd._profiler_enabled()

@@ -25,11 +25,11 @@ def test_folded_stem_gives_the_same_map_in_its_order(stem):
     img = torch.randn(2, 3, 64, 48, dtype=torch.float64)
     with torch.no_grad():
         folded = fold_stem(stem)
-        expected, x = stem(img), folded(img)
+        expected, pieces = stem(img), folded(img)
+    x = torch.cat(pieces, dim=-1).permute(0, 3, 1, 2)
     assert sorted(folded.order) == list(range(32))
     assert folded.order != list(range(32))
     torch.testing.assert_close(x, expected[:, folded.order])
-    assert x.is_contiguous(memory_format=torch.channels_last)
     norms = [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
     assert not norms
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from mmpose.registry import MODELS
 
-from gtpt_mm.models import GlobalPerceivedLoss
+from gtpt_mm.models import Global2LocalLoss, GlobalPerceivedLoss
 
 
 @pytest.mark.parametrize('case', 'abc')
@@ -78,3 +79,29 @@ def test_errors_name_the_value():
     pruned, full, target = make_case()
     with pytest.raises(ValueError, match='target_weight'):
         GlobalPerceivedLoss()(pruned, full, target)
+
+
+@pytest.mark.parametrize('options', [{}, dict(temperature=3.0, detach=False)])
+def test_global_2_local_alone_is_that_term(options):
+    """Value and gradients, of a loss that any head can name in its config."""
+    weight = torch.rand(2, 3)
+    pruned, full, target = make_case()
+    whole = GlobalPerceivedLoss(0.0, 0.0, 0.5, **options)
+    expected = whole(pruned, full, target, weight)['loss_g2l']
+    expected.backward()
+    student, teacher, _ = make_case()
+    alone = MODELS.build(
+        dict(type='Global2LocalLoss', loss_weight=0.5, **options)
+    )
+    value = alone(student, teacher, weight[..., None])
+    value.backward()
+    torch.testing.assert_close(value, expected)
+    for own, other in zip((*student, *teacher), (*pruned, *full), strict=True):
+        assert (own.grad is None) == (other.grad is None)
+        if own.grad is not None:
+            torch.testing.assert_close(own.grad, other.grad)
+    with pytest.raises(ValueError, match='Global2LocalLoss.*target_weight'):
+        Global2LocalLoss()(student, teacher)
+    unweighted = Global2LocalLoss(use_target_weight=False)(student, teacher)
+    ones = Global2LocalLoss()(student, teacher, torch.ones(2, 3))
+    torch.testing.assert_close(unweighted, ones)

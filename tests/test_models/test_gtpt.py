@@ -109,6 +109,8 @@ def test_autocast_stays_finite(img, dtype):
         pruned, full = model(img)
     assert torch.isfinite(pruned).all()
     assert torch.isfinite(full).all()
+    # The residual stream stays wide.
+    assert pruned.dtype == full.dtype == torch.float32
 
 
 def test_qk_init_gain_scales_queries_and_keys_only():

@@ -68,7 +68,7 @@ class Network(nn.Module):
 def network(request):
     model = build()
     if request.param == 'prepared':
-        model = prepare_for_inference(model, chunk_size=None)
+        model = prepare_for_inference(model)
     return Network(model).eval()
 
 

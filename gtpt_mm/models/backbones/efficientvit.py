@@ -89,7 +89,12 @@ class SandwichPyramid(BaseModule):
             s is the stride of the patch embedding, twice that of the second
             stage, and so on.
         """
-        if self.chunk_size and img.device.type == 'cpu':
+        if (
+            self.chunk_size
+            and img.device.type == 'cpu'
+            # A graph would unroll the chunks and be bound to one batch size.
+            and not torch.compiler.is_compiling()
+        ):
             chunks = [self._forward(x) for x in img.split(self.chunk_size)]
             return tuple(torch.cat(maps) for maps in zip(*chunks, strict=True))
         return self._forward(img)

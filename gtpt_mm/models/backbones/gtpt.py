@@ -12,7 +12,7 @@ from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from gtpt_mm.layers.folded_stem import fold_stem
+from gtpt_mm.layers.folded_stem import FoldedPatchEmbed, fold_stem
 from gtpt_mm.layers.group_attention import (
     GroupTransformerLayer,
     TokenLayout,
@@ -84,20 +84,6 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Linear(
             in_channels * patch_size[0] * patch_size[1], embed_dims
         )
-
-    def fold(self, order: Sequence[int]) -> None:
-        """Fold the norm into the projection, for inference.
-
-        Args:
-            order: The trained channel that each input channel will hold.
-        """
-        norm, proj = self.norm.eval(), self.proj
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        shift = norm.bias - norm.running_mean * scale
-        weight = proj.weight.unflatten(1, (-1, len(scale)))
-        proj.bias.data = proj.bias + (weight * shift).sum((1, 2))
-        proj.weight.data = (weight * scale)[:, :, list(order)].flatten(1)
-        self.norm = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features (B, C_in, H, W) to tokens (B, N, C), row-major."""
@@ -406,7 +392,10 @@ class GTPT(BaseModule):
         if chunk_size is not None and chunk_size <= 0:
             raise ValueError(f'chunk_size must be positive, got {chunk_size}')
         self.stem = fold_stem(self.stem)
-        self.patch_embed.fold(self.stem.order)
+        patches = self.patch_embed
+        self.patch_embed = FoldedPatchEmbed(
+            patches.norm, patches.proj, patches.patch_size, self.stem.order
+        )
         self.chunk_size = chunk_size
         self.eval().requires_grad_(False)
 
@@ -440,8 +429,16 @@ class GTPT(BaseModule):
         return pruned.x, full.x
 
     def _in_chunks(self, img: Tensor) -> bool:
-        """Whether a folded model takes fewer images at a time."""
-        return self.chunk_size is not None and img.device.type == 'cpu'
+        """Whether a folded model takes fewer images at a time.
+
+        Not in a graph that is compiled or exported: it would be unrolled, and
+        bound to one batch size.
+        """
+        return (
+            self.chunk_size is not None
+            and img.device.type == 'cpu'
+            and not torch.compiler.is_compiling()
+        )
 
     def _predict(self, img: Tensor) -> Tensor:
         """Return the keypoint tokens of the pruned pass, (B, K, C)."""

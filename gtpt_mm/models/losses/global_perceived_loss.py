@@ -35,14 +35,87 @@ def simcc_kl(log_pred: Tensor, target: Tensor, weight: Tensor | None):
 
 
 @MODELS.register_module()
+class Global2LocalLoss(nn.Module):
+    """Draw the SimCC distributions of a student towards those of a teacher.
+
+    The KL divergence, summed over the two axes. It is called as mmpose's
+    SimCC losses are, with the teacher's logits for the target, by any head
+    that has two sets of logits.
+
+    Source: Wang et al., "GTPT", ECCV 2024, Sec. 3.5; the reduction from the
+    authors' code.
+
+    Args:
+        loss_weight: Factor of the loss.
+        temperature: Softens both sides, > 0; the loss is multiplied by its
+            square to keep its gradients' size.
+        detach: Whether the student alone is taught.
+        use_target_weight: Whether keypoints count by their weight.
+
+    Raises:
+        ValueError: If ``temperature`` is not positive.
+    """
+
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        temperature: float = 1.0,
+        detach: bool = True,
+        use_target_weight: bool = True,
+    ) -> None:
+        super().__init__()
+        if temperature <= 0:
+            raise ValueError(
+                f'temperature must be positive, got {temperature}'
+            )
+        self.loss_weight = loss_weight
+        self.temperature = temperature
+        self.detach = detach
+        self.use_target_weight = use_target_weight
+
+    def forward(
+        self,
+        student: SimCC,
+        teacher: SimCC,
+        target_weight: Tensor | None = None,
+    ) -> Tensor:
+        """Return the loss, scalar.
+
+        Args:
+            student: Logits, (B, K, Wx) and (B, K, Wy).
+            teacher: Logits, shaped alike.
+            target_weight: Weight of each keypoint, (B, K); the last axis may
+                also be 1.
+
+        Raises:
+            ValueError: If ``use_target_weight`` and there is no weight.
+        """
+        return self.compare(
+            _log_softmax(student, self.temperature),
+            _log_softmax(teacher, self.temperature),
+            _read_weight(self, target_weight, student),
+        )
+
+    def compare(
+        self, log_student: SimCC, log_teacher: SimCC, weight: Tensor | None
+    ) -> Tensor:
+        """Return the loss of log-probabilities at the temperature."""
+        goal = tuple(log_p.exp() for log_p in log_teacher)
+        if self.detach:
+            goal = tuple(p.detach() for p in goal)
+        factor = self.loss_weight * self.temperature**2
+        return factor * _both_axes(log_student, goal, weight)
+
+
+@MODELS.register_module()
 class GlobalPerceivedLoss(nn.Module):
     """Loss of a pruned and an unpruned pass over the same image.
 
         L_GP = L_pruned + L_unpruned + L_G2L                      (Eq. 12)
 
     Each term is the KL divergence of SimCC distributions, summed over the two
-    axes. The Global-2-Local term draws the pruned distributions towards the
-    unpruned ones.
+    axes; the last is :class:`Global2LocalLoss`, which draws the pruned
+    distributions towards the unpruned ones.
 
     Source: Wang et al., "GTPT", ECCV 2024, Sec. 3.5, Eq. 12; the reduction
     from the authors' code. The target is used as it is, not normalised.
@@ -70,16 +143,10 @@ class GlobalPerceivedLoss(nn.Module):
         use_target_weight: bool = True,
     ) -> None:
         super().__init__()
-        if temperature <= 0:
-            raise ValueError(
-                f'temperature must be positive, got {temperature}'
-            )
         self.pruned_weight = pruned_weight
         self.unpruned_weight = unpruned_weight
-        self.g2l_weight = g2l_weight
-        self.temperature = temperature
-        self.detach = detach
         self.use_target_weight = use_target_weight
+        self.g2l = Global2LocalLoss(g2l_weight, temperature, detach)
 
     def forward(
         self,
@@ -104,44 +171,48 @@ class GlobalPerceivedLoss(nn.Module):
         Raises:
             ValueError: If ``use_target_weight`` and there is no weight.
         """
-        if not self.use_target_weight:
-            target_weight = None
-        elif target_weight is None:
-            raise ValueError(
-                'GlobalPerceivedLoss(use_target_weight=True) needs '
-                'target_weight, got None'
-            )
-        else:
-            target_weight = target_weight.reshape(pruned[0].shape[:2])
-
-        def against(log_pred: SimCC, goal: SimCC) -> Tensor:
-            return sum(
-                simcc_kl(log_pred[axis], goal[axis], target_weight)
-                for axis in range(2)
-            )
-
+        weight = _read_weight(self, target_weight, pruned)
         log_pruned = _log_softmax(pruned)
         losses = {
-            'loss_pruned': self.pruned_weight * against(log_pruned, target)
+            'loss_pruned': self.pruned_weight
+            * _both_axes(log_pruned, target, weight)
         }
         if unpruned is None:
             return losses
         log_full = _log_softmax(unpruned)
-        losses['loss_unpruned'] = self.unpruned_weight * against(
-            log_full, target
+        losses['loss_unpruned'] = self.unpruned_weight * _both_axes(
+            log_full, target, weight
         )
-        if self.temperature != 1:
-            log_pruned = _log_softmax(pruned, self.temperature)
-            log_full = _log_softmax(unpruned, self.temperature)
-        teacher = tuple(log_p.exp() for log_p in log_full)
-        if self.detach:
-            teacher = tuple(p.detach() for p in teacher)
-        losses['loss_g2l'] = (
-            self.g2l_weight
-            * self.temperature**2
-            * against(log_pruned, teacher)
-        )
+        if self.g2l.temperature != 1:
+            log_pruned = _log_softmax(pruned, self.g2l.temperature)
+            log_full = _log_softmax(unpruned, self.g2l.temperature)
+        losses['loss_g2l'] = self.g2l.compare(log_pruned, log_full, weight)
         return losses
+
+
+def _read_weight(
+    loss: Global2LocalLoss | GlobalPerceivedLoss,
+    target_weight: Tensor | None,
+    logits: SimCC,
+) -> Tensor | None:
+    """Return the weights that ``loss`` uses, (B, K), or None for none."""
+    if not loss.use_target_weight:
+        return None
+    if target_weight is None:
+        raise ValueError(
+            f'{type(loss).__name__}(use_target_weight=True) needs '
+            'target_weight, got None'
+        )
+    return target_weight.reshape(logits[0].shape[:2])
+
+
+def _both_axes(
+    log_pred: SimCC, target: SimCC, weight: Tensor | None
+) -> Tensor:
+    """Return the sum of the divergences of x and y."""
+    return sum(
+        simcc_kl(log_pred[axis], target[axis], weight) for axis in range(2)
+    )
 
 
 def _log_softmax(logits: SimCC, temperature: float = 1.0) -> SimCC:

@@ -1,6 +1,6 @@
 """Networks and losses; importing them registers them in mmpose."""
 
-from .backbones import GTPT
+from .backbones import GTPT, ViTPose
 from .heads import GTPTHead
 from .losses import Global2LocalLoss, GlobalPerceivedLoss
 from .prepare import prepare_for_inference
@@ -10,5 +10,6 @@ __all__ = [
     'GTPTHead',
     'Global2LocalLoss',
     'GlobalPerceivedLoss',
+    'ViTPose',
     'prepare_for_inference',
 ]

@@ -160,6 +160,8 @@ def train_one_step(cfg) -> None:
     optimizer.step()
     assert torch.isfinite(loss)
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
 

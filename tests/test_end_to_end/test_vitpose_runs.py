@@ -37,7 +37,7 @@ def cfg(repo_root, data_root, tmp_path_factory):
     cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = ann_file
     cfg.train_cfg.update(max_epochs=2, val_interval=2)
     cfg.param_scheduler[0].end = 3
-    cfg.param_scheduler[1].T_max = 2
+    cfg.param_scheduler[1].update(T_max=2, eta_min=0)
     cfg.optim_wrapper.paramwise_cfg.layer_decay_rate = 0.8
     cfg.default_hooks.logger.interval = 1
     cfg.visualizer.name = 'vitpose'

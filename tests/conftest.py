@@ -51,6 +51,22 @@ def gtpt_goldens(shared_dir):
 
 
 @pytest.fixture(scope='session')
+def read_vitpose_golden(shared_dir):
+    """Return a function that reads a file of ``goldens/vitpose``."""
+    folder = shared_dir / 'goldens' / 'vitpose'
+
+    def read(name: str):
+        if name.endswith('.json'):
+            return json.loads((folder / name).read_text())
+        if name.endswith('.npz'):
+            with np.load(folder / name) as arrays:
+                return dict(arrays)
+        return torch.load(folder / name, weights_only=True)
+
+    return read
+
+
+@pytest.fixture(scope='session')
 def run_processes(tmp_path_factory):
     """Run a script of ``tests/processes`` in two processes that meet by gloo.
 

@@ -1,5 +1,11 @@
 """What runs beside the model: hooks and optimizer wrappers."""
 
 from .hooks import CosineEMA, CosineEMAHook, CurriculumHook
+from .optim_wrappers import BackboneLayerDecayConstructor
 
-__all__ = ['CosineEMA', 'CosineEMAHook', 'CurriculumHook']
+__all__ = [
+    'BackboneLayerDecayConstructor',
+    'CosineEMA',
+    'CosineEMAHook',
+    'CurriculumHook',
+]

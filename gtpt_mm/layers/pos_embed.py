@@ -5,6 +5,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -58,3 +59,36 @@ def sine_pos_embed(
     rows = encode(h)[:, None].expand(h, w, half)
     columns = encode(w)[None].expand(h, w, half)
     return torch.cat((rows, columns), dim=2).flatten(0, 1).float()
+
+
+def resize_pos_embed(
+    table: Tensor, old_size: tuple[int, int], new_size: tuple[int, int]
+) -> Tensor:
+    """Bring a learned position table to another grid, by bicubic sampling.
+
+    Args:
+        table: Positions, (1, h * w, C), row-major.
+        old_size: Grid (h, w) of the table.
+        new_size: Grid (h, w) wanted.
+
+    Returns:
+        Positions on the new grid, (1, h * w, C); the table itself if the
+        grids are equal.
+
+    Raises:
+        ValueError: If the table is not of ``old_size``.
+
+    Example:
+        >>> resize_pos_embed(torch.rand(1, 192, 32), (16, 12), (24, 18)).shape
+        torch.Size([1, 432, 32])
+    """
+    if table.shape[1] != old_size[0] * old_size[1]:
+        raise ValueError(
+            f'a position table of {table.shape[1]} rows is not of the grid '
+            f'(h, w) = {tuple(old_size)}'
+        )
+    if tuple(old_size) == tuple(new_size):
+        return table
+    maps = table.unflatten(1, old_size).permute(0, 3, 1, 2)
+    maps = F.interpolate(maps, new_size, mode='bicubic', align_corners=False)
+    return maps.flatten(2).transpose(1, 2)

@@ -1,16 +1,19 @@
 """Networks and losses; importing them registers them in mmpose."""
 
-from .backbones import GTPT, EfficientViT, HEViTPose
-from .heads import GTPTHead
+from .backbones import GTPT, EfficientViT, HEViTPose, ViTPose
+from .heads import FrozenPredictorHead, GTPTHead, PixelShuffleHead
 from .losses import Global2LocalLoss, GlobalPerceivedLoss
 from .prepare import prepare_for_inference
 
 __all__ = [
     'EfficientViT',
+    'FrozenPredictorHead',
     'GTPT',
     'GTPTHead',
     'Global2LocalLoss',
     'GlobalPerceivedLoss',
     'HEViTPose',
+    'PixelShuffleHead',
+    'ViTPose',
     'prepare_for_inference',
 ]

@@ -3,5 +3,6 @@
 from .efficientvit import EfficientViT
 from .gtpt import GTPT, KeptTokens
 from .hevitpose import HEViTPose
+from .vitpose import ViTPose
 
-__all__ = ['GTPT', 'EfficientViT', 'HEViTPose', 'KeptTokens']
+__all__ = ['GTPT', 'EfficientViT', 'HEViTPose', 'KeptTokens', 'ViTPose']

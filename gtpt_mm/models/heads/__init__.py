@@ -1,5 +1,6 @@
 """Heads: tokens or features to keypoints."""
 
 from .gtpt_head import GTPTHead
+from .heatmap_variants import FrozenPredictorHead, PixelShuffleHead
 
-__all__ = ['GTPTHead']
+__all__ = ['FrozenPredictorHead', 'GTPTHead', 'PixelShuffleHead']

@@ -1,0 +1,3 @@
+_base_ = './td-hm_vitpose-b_8xb64-210e_coco-256x192.py'
+
+model = dict(head=dict(type='FrozenPredictorHead'))

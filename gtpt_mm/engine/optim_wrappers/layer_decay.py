@@ -1,0 +1,104 @@
+"""Learning rates that fall from the head to the first layer."""
+
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as CONSTRUCTORS
+from torch import nn
+
+
+@CONSTRUCTORS.register_module()
+class BackboneLayerDecayConstructor(DefaultOptimWrapperConstructor):
+    """Scale the learning rate by depth; spare vectors the weight decay.
+
+    With n depths, a parameter at depth d learns with
+
+        lr * layer_decay_rate ** (n - 1 - d)
+
+    The backbone answers for its parameters: ``get_layer_depth(name, prefix)``
+    returns d and n, ``no_weight_decay()`` the names of those that do not decay
+    although they have several axes. Whatever is outside has the full rate.
+    Parameters with one axis (biases, norms) do not decay either.
+
+    mmpose's ``LayerDecayOptimWrapperConstructor`` matches names instead; on a
+    backbone with other names it gives every layer the full rate and says
+    nothing. Groups are those of ViTPose's authors.
+
+    Args:
+        optim_wrapper_cfg: Config of the optimizer wrapper.
+        paramwise_cfg: ``dict(layer_decay_rate=...)``, in (0, 1]; nothing else.
+
+    Raises:
+        ValueError: If ``paramwise_cfg`` has other keys or the rate lies
+            outside; when called, if not exactly one trainable part of the
+            model tells depths.
+
+    Example:
+        >>> wrapper = dict(
+        ...     type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4)
+        ... )
+        >>> construct = BackboneLayerDecayConstructor(
+        ...     wrapper, dict(layer_decay_rate=0.75)
+        ... )
+    """
+
+    def __init__(
+        self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None
+    ) -> None:
+        given = dict(paramwise_cfg or {})
+        if set(given) != {'layer_decay_rate'}:
+            raise ValueError(
+                "paramwise_cfg needs exactly 'layer_decay_rate', got "
+                f'{sorted(given)}; the depth and what does not decay come '
+                'from the backbone'
+            )
+        self.layer_decay_rate = given['layer_decay_rate']
+        if not 0 < self.layer_decay_rate <= 1:
+            raise ValueError(
+                'layer_decay_rate must lie in (0, 1], got '
+                f'{self.layer_decay_rate}'
+            )
+        super().__init__(optim_wrapper_cfg, given)
+
+    def add_params(
+        self, params: list[dict], module: nn.Module, **kwargs
+    ) -> None:
+        """Append the groups of a model's trainable parameters."""
+        path, backbone = _find_backbone(module)
+        prefix = f'{path}.' if path else ''
+        spared = {prefix + name for name in backbone.no_weight_decay()}
+        groups = {}
+        for name, parameter in module.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            depth, num_depths = backbone.get_layer_depth(name, prefix)
+            decays = parameter.ndim > 1 and name not in spared
+            key = f'layer_{depth}_{"decay" if decays else "no_decay"}'
+            if key not in groups:
+                scale = self.layer_decay_rate ** (num_depths - 1 - depth)
+                groups[key] = dict(
+                    group_name=key,
+                    lr=scale * self.base_lr,
+                    lr_scale=scale,
+                    weight_decay=(self.base_wd or 0.0) if decays else 0.0,
+                    param_names=[],
+                    params=[],
+                )
+            groups[key]['param_names'].append(name)
+            groups[key]['params'].append(parameter)
+        params.extend(groups.values())
+
+
+def _find_backbone(model: nn.Module) -> tuple[str, nn.Module]:
+    """Return path and module of the one part that tells depths."""
+    found = [
+        (path, module)
+        for path, module in model.named_modules()
+        if hasattr(module, 'get_layer_depth')
+        and any(p.requires_grad for p in module.parameters())
+    ]
+    if len(found) != 1:
+        raise ValueError(
+            'layer-wise learning rates need exactly one backbone with a '
+            'method get_layer_depth, such as ViTPose; found '
+            f'{[path for path, _ in found]}'
+        )
+    return found[0]

@@ -1,0 +1,134 @@
+"""Self-attention of image tokens, over the whole map or in windows."""
+
+# B batch, N image tokens, H heads, D channels of a head, C = H * D channels,
+# W windows of n tokens, (h, w) token grid
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .windows import join_windows, pool_windows, split_windows, window_mask
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention, every token to every token.
+
+    Args:
+        embed_dims: Channels C of a token.
+        num_heads: Heads; they divide C.
+
+    Raises:
+        ValueError: If the heads do not divide the channels.
+
+    Example:
+        >>> SelfAttention(32, 4)(torch.rand(2, 12, 32), (4, 3)).shape
+        torch.Size([2, 12, 32])
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int) -> None:
+        super().__init__()
+        if num_heads < 1 or embed_dims % num_heads:
+            raise ValueError(
+                f'num_heads must divide embed_dims = {embed_dims}, got '
+                f'{num_heads}'
+            )
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.proj = nn.Linear(embed_dims, embed_dims)
+
+    def forward(self, x: Tensor, grid_size: tuple[int, int]) -> Tensor:
+        """Return the attended tokens.
+
+        Args:
+            x: Image tokens, (B, N, C).
+            grid_size: Token grid (h, w); only windows look at it.
+        """
+        q, k, v = self._heads(self.qkv(x), 3)
+        x = F.scaled_dot_product_attention(q, k, v)  # (B, H, N, D)
+        return self.proj(x.transpose(1, 2).flatten(2))
+
+    def _heads(self, x: Tensor, num_parts: int) -> tuple[Tensor, ...]:
+        """Cut (B, N, parts * C) into parts of shape (B, H, N, D)."""
+        x = x.unflatten(2, (num_parts, self.num_heads, -1))
+        return x.permute(2, 0, 3, 1, 4).unbind()
+
+
+class WindowAttention(SelfAttention):
+    """Self-attention inside windows of the token map.
+
+    Two means let windows exchange what they know, neither with weights of its
+    own: a layer whose windows are shifted by half their size, and the mean
+    key and value of every window of the map, appended to the keys and values
+    of each. Means are taken over windows that are not shifted, so each is of
+    one coherent region.
+
+    Source: Xu et al., "ViTPose++", Sec. 3 and Table 7. There is no code of the
+    authors for it. The paper pools tokens; pooling keys and values is the same
+    (both are linear in the tokens) and gives the GFLOPs of the table.
+
+    Args:
+        embed_dims: Channels C of a token.
+        num_heads: Heads; they divide C.
+        window_size: Window (h, w) in tokens; what exceeds the map is cut.
+        shifted: Whether the windows are shifted.
+        with_pooled: Whether the means are appended.
+
+    Raises:
+        ValueError: If the window is empty.
+
+    Example:
+        >>> attention = WindowAttention(32, 4, (4, 3), shifted=True)
+        >>> attention(torch.rand(2, 48, 32), (8, 6)).shape
+        torch.Size([2, 48, 32])
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        window_size: tuple[int, int],
+        shifted: bool = False,
+        with_pooled: bool = False,
+    ) -> None:
+        super().__init__(embed_dims, num_heads)
+        if len(window_size) != 2 or min(window_size) < 1:
+            raise ValueError(
+                'window_size must be (h, w) in tokens, both at least 1, got '
+                f'{window_size}'
+            )
+        self.window_size = tuple(window_size)
+        self.shifted = shifted
+        self.with_pooled = with_pooled
+
+    def forward(self, x: Tensor, grid_size: tuple[int, int]) -> Tensor:
+        """Return the attended tokens, (B, N, C); N = h * w."""
+        window, shift = self._fit(grid_size)
+        maps = self.qkv(x).unflatten(1, grid_size)  # (B, h, w, 3C)
+        q, k, v = self._heads(split_windows(maps, window, shift), 3)
+        mask = window_mask(grid_size, window, shift)  # (W, n, n)
+        if self.with_pooled:
+            pooled = pool_windows(maps[..., x.shape[2] :], window)
+            num_windows = pooled.shape[1]
+            pooled = pooled.repeat_interleave(num_windows, 0)
+            means = self._heads(pooled, 2)  # (B * W, H, W, D)
+            k, v = (torch.cat(p, 2) for p in zip((k, v), means, strict=True))
+            if mask is not None:
+                mask = F.pad(mask, (0, num_windows), value=True)
+        if mask is not None:
+            mask = mask.to(x.device).repeat(len(x), 1, 1)[:, None]
+        out = F.scaled_dot_product_attention(q, k, v, mask)
+        out = out.transpose(1, 2).flatten(2)  # (B * W, n, C)
+        out = join_windows(out, window, grid_size, shift)
+        return self.proj(out.flatten(1, 2))
+
+    def _fit(
+        self, grid_size: tuple[int, int]
+    ) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return window and shift on a grid that may be the smaller one."""
+        pairs = zip(self.window_size, grid_size, strict=True)
+        window = tuple(min(pair) for pair in pairs)
+        shift = tuple(
+            size // 2 if self.shifted and size < length else 0
+            for size, length in zip(window, grid_size, strict=True)
+        )
+        return window, shift

@@ -1,0 +1,82 @@
+"""The two small decoders of ViTPose++ that mmpose's head does not cover."""
+
+# B batch, K keypoints, C channels, (h, w) feature map
+
+import torch.nn.functional as F
+from mmpose.models.heads import HeatmapHead
+from mmpose.registry import MODELS
+from mmpose.utils.typing import OptConfigType
+from torch import Tensor
+
+
+@MODELS.register_module()
+class PixelShuffleHead(HeatmapHead):
+    """One 1 x 1 convolution to all pixels of a cell: the minimal decoder.
+
+    Source: Xu et al., "ViTPose++", Sec. 3, "minimal" decoder; no code of the
+    authors. They name the operation PixelUnshuffle; what turns 16 K channels
+    into a map four times as large is torch's PixelShuffle, with the channels
+    of a keypoint in succession.
+
+    Args:
+        in_channels: Channels C of the features.
+        out_channels: Number of keypoints K.
+        upscale_factor: Pixels of the heat map along a side of a feature.
+        loss: Loss of heat maps; None as in ``HeatmapHead``.
+        decoder: Codec that reads keypoints from heat maps.
+        init_cfg: Initialisation, see mmengine; None as in ``HeatmapHead``.
+
+    Raises:
+        ValueError: If ``upscale_factor`` is not positive.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        upscale_factor: int = 4,
+        loss: OptConfigType = None,
+        decoder: OptConfigType = None,
+        init_cfg: OptConfigType = None,
+    ) -> None:
+        if upscale_factor < 1:
+            raise ValueError(
+                f'upscale_factor must be at least 1, got {upscale_factor}'
+            )
+        super().__init__(
+            in_channels,
+            out_channels,
+            deconv_out_channels=(),
+            deconv_kernel_sizes=(),
+            final_layer=dict(out_channels=out_channels * upscale_factor**2),
+            loss=loss or dict(type='KeypointMSELoss', use_target_weight=True),
+            decoder=decoder,
+            init_cfg=init_cfg,
+        )
+        self.upscale_factor = upscale_factor
+
+    def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Turn the last features (B, C, h, w) into maps (B, K, sh, sw)."""
+        return F.pixel_shuffle(super().forward(feats), self.upscale_factor)
+
+
+@MODELS.register_module()
+class FrozenPredictorHead(HeatmapHead):
+    """A head whose last layer keeps its random weights: "classic-FP".
+
+    Source: Xu et al., "ViTPose++", Sec. 3, fixed predictor; no code of the
+    authors, and the paper does not say how the layer is initialised. Ours has
+    torch's default: with the standard deviation of 0.001 that mmpose gives to
+    heads, heat maps and gradients would stay a thousandth.
+
+    Arguments are those of ``HeatmapHead``.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.final_layer.requires_grad_(False)
+
+    def init_weights(self) -> None:
+        """Initialise all as ``HeatmapHead`` does, then the last layer."""
+        super().init_weights()
+        self.final_layer.reset_parameters()

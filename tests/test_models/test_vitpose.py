@@ -1,0 +1,178 @@
+"""What ViTPose promises beside the authors' numbers."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+
+from gtpt_mm.layers.attention import SelfAttention, WindowAttention
+from gtpt_mm.models import ViTPose, prepare_for_inference
+
+ARCH = dict(embed_dims=32, depth=4, num_heads=2)
+WINDOWS = dict(
+    patch_stride=8,
+    window_size=(4, 3),
+    shift_windows=True,
+    pool_windows=True,
+    global_interval=3,
+)
+VARIANTS = [dict(), dict(patch_stride=8), dict(patch_stride=4), WINDOWS]
+
+
+@pytest.fixture
+def img():
+    return torch.randn(3, 3, 64, 48)
+
+
+@pytest.mark.parametrize('options', VARIANTS, ids=str)
+def test_shape_gradients_and_batch(options, img):
+    model = ViTPose(ARCH, (64, 48), **options)
+    stride = options.get('patch_stride', 16)
+    [out] = model(img)
+    assert out.shape == (3, 32, 64 // stride, 48 // stride)
+    (out * torch.randn_like(out)).sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad.abs().max() > 0, name
+    model.eval()
+    with torch.no_grad():
+        [out] = model(img)
+        alone = torch.cat([model(one[None])[0] for one in img])
+    torch.testing.assert_close(out, alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize('options', VARIANTS, ids=str)
+def test_any_input_size(options):
+    """Other sizes, odd ones too, and the positions move along."""
+    model = ViTPose(ARCH, (64, 48), **options).eval()
+    for size in ((96, 96), (50, 41), (16, 16)):
+        with torch.no_grad():
+            [out] = model(torch.randn(1, 3, *size))
+        assert out.shape[2:] == model.patch_embed.grid_size(size)
+        assert torch.isfinite(out).all()
+
+
+def test_positions_are_resized_for_another_input():
+    """Positions that rise from left to right still do on a wider grid."""
+    model = ViTPose(ARCH, (64, 48)).eval()
+    ramp = torch.arange(3.0).repeat(4)[None, :, None].expand(1, 12, 32)
+    model.pos_embed.data = ramp.contiguous()
+    model.layers = torch.nn.ModuleList()
+    model.last_norm = torch.nn.Identity()
+    model.patch_embed.proj.weight.data.zero_()
+    model.patch_embed.proj.bias.data.zero_()
+    with torch.no_grad():
+        [out] = model(torch.zeros(1, 3, 64, 96))
+    row = out[0, 0, 0]
+    assert out.shape[2:] == (4, 6)
+    assert (row.diff() > 0).all()
+    torch.testing.assert_close(row + row.flip(0), torch.full((6,), 2.0))
+
+
+def test_checkpointing_changes_nothing_but_memory(img):
+    models = [
+        ViTPose(ARCH, (64, 48), drop_path_rate=0.5, with_cp=with_cp)
+        for with_cp in (False, True)
+    ]
+    models[1].load_state_dict(models[0].state_dict())
+    grads = []
+    for model in models:
+        torch.manual_seed(1)  # the same paths are dropped
+        model.train()(img)[0].square().sum().backward()
+        grads.append([p.grad for p in model.parameters()])
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_drop_path_acts_in_training_only(img):
+    model = ViTPose(ARCH, (64, 48), drop_path_rate=0.9)
+    first, second = (model.train()(img)[0] for _ in range(2))
+    assert not torch.equal(first, second)
+    first, second = (model.eval()(img)[0] for _ in range(2))
+    torch.testing.assert_close(first, second, atol=0, rtol=0)
+
+
+def test_frozen_layers_stay_in_evaluation_mode():
+    model = ViTPose(ARCH, (64, 48), drop_path_rate=0.5, frozen_stages=2)
+    modes = [layer.training for layer in model.train().layers]
+    assert modes == [False, False, True, True]
+    assert model.eval() is model
+    assert not any(module.training for module in model.modules())
+
+
+def test_which_layers_have_windows_and_which_are_shifted():
+    arch = dict(ARCH, depth=12)
+    model = ViTPose(arch, (64, 48), **WINDOWS)
+    kinds = ''.join(
+        'g'
+        if type(layer.attn) is SelfAttention
+        else 's'
+        if layer.attn.shifted
+        else 'w'
+        for layer in model.layers
+    )
+    assert kinds == 'wsgwsgwsgwsg'
+    model = ViTPose(arch, (64, 48), window_size=(4, 3))
+    assert all(type(la.attn) is WindowAttention for la in model.layers)
+
+
+def test_weights_do_not_depend_on_windows():
+    """A global model's weights load into one with windows."""
+    plain = ViTPose(ARCH, (64, 48), patch_stride=8)
+    windowed = ViTPose(ARCH, (64, 48), **WINDOWS)
+    windowed.load_state_dict(plain.state_dict(), strict=True)
+
+
+def test_initial_weights():
+    model = ViTPose(dict(ARCH, embed_dims=256), (64, 48))
+    for name, parameter in model.named_parameters():
+        if 'norm' in name:
+            assert (parameter == name.endswith('weight')).all(), name
+        elif parameter.ndim == 1 and 'patch' not in name:
+            assert (parameter == 0).all(), name
+        elif 'patch' not in name:
+            assert 0.015 < parameter.std() < 0.025, name
+
+
+@pytest.mark.parametrize(
+    ('options', 'word'),
+    [
+        (dict(arch='giant'), 'giant'),
+        (dict(arch=dict(depth=2)), 'embed_dims'),
+        (dict(arch=dict(ARCH, num_heads=5)), '5'),
+        (dict(drop_path_rate=1.0), 'drop_path_rate'),
+        (dict(patch_stride=5), '5'),
+        (dict(img_size=(8, 256)), '8'),
+        (dict(frozen_stages=5), '5'),
+        (dict(shift_windows=True), 'window_size'),
+        (dict(global_interval=2), 'window_size'),
+        (dict(window_size=(4, 0)), 'window_size'),
+        (dict(window_size=(4, 4), global_interval=0), 'global_interval'),
+    ],
+    ids=str,
+)
+def test_bad_options_are_named(options, word):
+    with pytest.raises(ValueError, match=word):
+        ViTPose(**(dict(arch=ARCH) | options))
+
+
+@pytest.mark.parametrize('decoder', ['', '-simple'])
+def test_prepared_model_predicts_the_same(decoder, repo_root):
+    name = f'td-hm_vitpose-s{decoder}_8xb64-210e_coco-256x192.py'
+    folder = repo_root / 'configs/body_2d_keypoint/vitpose/coco'
+    cfg = Config.fromfile(folder / name)
+    init_default_scope('mmpose')
+    cfg.model.backbone.update(arch=ARCH)
+    cfg.model.head.in_channels = 32
+    model = MODELS.build(cfg.model).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            torch.nn.init.normal_(module.running_mean, std=0.1)
+    prepared = prepare_for_inference(model)
+    img = torch.randn(2, 3, 256, 192)
+    with torch.no_grad():
+        maps, fast = (m.head(m.extract_feat(img)) for m in (model, prepared))
+    torch.testing.assert_close(fast, maps, atol=1e-5, rtol=1e-4)
+    assert not any(p.requires_grad for p in prepared.parameters())
+    assert all(p.requires_grad for p in model.parameters())

@@ -24,6 +24,8 @@ VARIANTS = {
     'peow1': 'conv(3,2) twice',
     'stem-act': 'ReLU after the patch embedding',
     'cascade-raw': 'cascade before the norm',
+    'sigma1': 'target of sigma 1, not 1.5',
+    'sigma2': 'target of sigma 2, not 1.5',
 }
 #: PCKh@0.5 of groups of joints, and at 0.1, in percent.
 COLUMNS = ('PCK', 'PCK@0.1', 'Elbow PCK', 'Wrist PCK', 'Knee PCK', 'Ankle PCK')

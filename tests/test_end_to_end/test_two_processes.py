@@ -1,11 +1,16 @@
 """Two processes train as one with the batch of both."""
 
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 #: Config, and the steps that it is trained.
 STEPS = {'body-t': 3, 'wholebody-t': 3, 'wholebody-t-curriculum': 6}
+#: Likewise, with ``make test-slow``.
+SLOW_STEPS = {f'{task}-{s}': 3 for task in ('body', 'wholebody') for s in 'sb'}
 RANDOM = (
     'RandomHalfBody',
     'RandomHalfBodyByIds',
@@ -15,48 +20,66 @@ RANDOM = (
 
 
 @pytest.fixture(scope='module')
-def folder(small_config, run_processes, tmp_path_factory):
+def train_both_ways(small_config, run_processes, tmp_path_factory):
     """Train 12 people in steps of 4, with and without a second process."""
-    folder = tmp_path_factory.mktemp('two')
-    for name, num_steps in STEPS.items():
-        cfg = small_config(name.removesuffix('-curriculum'))
-        # Frozen statistics of a new model: let activations keep their size.
-        cfg.model.backbone.update(
-            qk_init_gain=3.0, init_cfg=dict(type='Kaiming', layer='Conv2d')
-        )
-        loader = cfg.train_dataloader
-        loader.sampler.shuffle = False
-        loader.dataset.indices = 12
-        loader.dataset.pipeline = [
-            step for step in loader.dataset.pipeline if step.type not in RANDOM
+
+    @cache
+    def train(*names: str) -> Path:
+        folder = tmp_path_factory.mktemp('two')
+        for name in names:
+            write_config(name, small_config, folder)
+        run_processes('train_gtpt.py', folder, *names)
+        return folder
+
+    return train
+
+
+def write_config(name: str, small_config, folder: Path) -> None:
+    num_steps = (STEPS | SLOW_STEPS)[name]
+    cfg = small_config(name.removesuffix('-curriculum'))
+    # Frozen statistics of a new model: let activations keep their size.
+    cfg.model.backbone.update(
+        qk_init_gain=3.0, init_cfg=dict(type='Kaiming', layer='Conv2d')
+    )
+    loader = cfg.train_dataloader
+    loader.sampler.shuffle = False
+    loader.dataset.indices = 12
+    loader.dataset.pipeline = [
+        step for step in loader.dataset.pipeline if step.type not in RANDOM
+    ]
+    # Adam would blow rounding up where a gradient is almost zero.
+    cfg.optim_wrapper = dict(optimizer=dict(type='SGD', lr=1.0))
+    cfg.train_cfg.max_epochs = num_steps // 3
+    if name.endswith('curriculum'):
+        # The body alone in the first epoch; the average starts anew.
+        cfg.custom_hooks = [
+            dict(type='CurriculumHook', switch_epoch=1),
+            dict(type='CosineEMAHook'),
         ]
-        # Adam would blow rounding up where a gradient is almost zero.
-        cfg.optim_wrapper = dict(optimizer=dict(type='SGD', lr=1.0))
-        cfg.train_cfg.max_epochs = num_steps // 3
-        if name.endswith('curriculum'):
-            # The body alone in the first epoch; the average starts anew.
-            cfg.custom_hooks = [
-                dict(type='CurriculumHook', switch_epoch=1),
-                dict(type='CosineEMAHook'),
-            ]
-        for key in ('cfg', 'dataloader', 'evaluator'):
-            cfg[f'val_{key}'] = cfg[f'test_{key}'] = None
-        cfg.default_hooks.checkpoint.pop('save_best')
-        cfg.dump(folder / f'{name}.py')
-    run_processes('train_gtpt.py', folder, *STEPS)
-    return folder
+    for key in ('cfg', 'dataloader', 'evaluator'):
+        cfg[f'val_{key}'] = cfg[f'test_{key}'] = None
+    cfg.default_hooks.checkpoint.pop('save_best')
+    cfg.dump(folder / f'{name}.py')
 
 
-@pytest.fixture(params=STEPS)
-def records(request, folder):
+@pytest.fixture(
+    params=[
+        *STEPS,
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_STEPS),
+    ]
+)
+def records(request, train_both_ways):
     """What each process recorded, and what the one alone did."""
+    num_steps = (STEPS | SLOW_STEPS)[request.param]
+    quick = request.param in STEPS
+    folder = train_both_ways(*(STEPS if quick else [request.param]))
     records = [
         torch.load(folder / f'{request.param}-{who}.pt', weights_only=True)
         for who in (0, 1, 'alone')
     ]
     for record in records:
-        assert len(record['losses']) == STEPS[request.param]
-        assert len(record['gradients']) == STEPS[request.param]
+        assert len(record['losses']) == num_steps
+        assert len(record['gradients']) == num_steps
     return records
 
 

@@ -58,6 +58,9 @@ class CGSRMHA(nn.Module):
         proj: What makes Eq. 8's "Linear", one of ``PROJECTIONS``. A choice.
         cascade_normed: Whether the next group gets the output after its norm,
             as Fig. 3c draws, or before it. No number depends on it.
+        with_identity: Whether the attention adds its queries to what it
+            attended, as mmcv's ``MultiheadAttention`` does and Fig. 3c does
+            not draw. No number depends on it.
 
     Raises:
         ValueError: If G does not divide C, H does not divide C / G, the
@@ -83,6 +86,7 @@ class CGSRMHA(nn.Module):
         with_bias: bool = False,
         proj: str = 'conv',
         cascade_normed: bool = True,
+        with_identity: bool = False,
     ) -> None:
         super().__init__()
         if num_groups < 1 or embed_dims % num_groups:
@@ -102,6 +106,7 @@ class CGSRMHA(nn.Module):
         self.num_groups = num_groups
         self.num_heads = num_heads
         self.cascade_normed = cascade_normed
+        self.with_identity = with_identity
 
         def make_norms(name: str, kind: str) -> nn.ModuleList:
             if kind not in NORMS:
@@ -135,7 +140,10 @@ class CGSRMHA(nn.Module):
         for g, group in enumerate(x.chunk(self.num_groups, dim=1)):
             if passed_on is not None:
                 group = group + passed_on
-            attended = self._attend(*self._normed_inputs(group, g))
+            query, key, value = self._normed_inputs(group, g)
+            attended = self._attend(query, key, value)
+            if self.with_identity:
+                attended = attended + query
             output = _pick(self.norm_output, g)(attended)  # (B, N, c)
             outputs.append(output)
             passed_on = _to_map(

@@ -42,6 +42,8 @@ def literal(mixer: CGSRMHA, x: torch.Tensor) -> torch.Tensor:
                 value = norm(mixer.norm_value, reduced)
         mixer.mha.batch_first = True
         attended, _ = mixer.mha(query, key, value, need_weights=False)
+        if mixer.with_identity:
+            attended = attended + query
         normed = norm(mixer.norm_output, attended)
 
         def as_map(tokens):
@@ -64,6 +66,8 @@ def literal(mixer: CGSRMHA, x: torch.Tensor) -> torch.Tensor:
         dict(norm_query='none', proj='relu-conv-bn'),
         dict(norm_key_value='none', norm_output='none'),
         dict(cascade_normed=False),
+        dict(with_identity=True),
+        dict(with_identity=True, cascade_normed=False),
     ],
     ids=str,
 )

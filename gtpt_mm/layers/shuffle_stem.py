@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-def conv_bn(
+def _padded_conv_bn(
     in_channels: int,
     out_channels: int,
     kernel_size: int,
@@ -64,15 +64,15 @@ class ShuffleUnit(nn.Module):
         self.stride = stride
         if stride > 1:
             self.branch1 = nn.Sequential(
-                *conv_bn(
+                *_padded_conv_bn(
                     in_channels, in_channels, 3, stride, in_channels, False
                 ),
-                *conv_bn(in_channels, half, 1),
+                *_padded_conv_bn(in_channels, half, 1),
             )
         self.branch2 = nn.Sequential(
-            *conv_bn(in_channels if stride > 1 else half, half, 1),
-            *conv_bn(half, half, 3, stride, half, False),
-            *conv_bn(half, half, 1),
+            *_padded_conv_bn(in_channels if stride > 1 else half, half, 1),
+            *_padded_conv_bn(half, half, 3, stride, half, False),
+            *_padded_conv_bn(half, half, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class ShuffleStem(nn.Module):
     def __init__(self, out_channels: int) -> None:
         super().__init__()
         self.out_channels = out_channels
-        self.conv1 = nn.Sequential(*conv_bn(3, 64, 3, stride=2))
+        self.conv1 = nn.Sequential(*_padded_conv_bn(3, 64, 3, stride=2))
         self.stage1 = _stage(64, out_channels, 4)
 
     def forward(self, img: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ class ShuffleUNetStem(nn.Module):
         super().__init__()
         c4, c8, c16 = channels
         self.out_channels = c4
-        self.conv1 = nn.Sequential(*conv_bn(3, 64, 3, stride=2))
+        self.conv1 = nn.Sequential(*_padded_conv_bn(3, 64, 3, stride=2))
         self.stage1 = _stage(64, c4, 4)
         self.stage2 = _stage(c4, c8, 4)
         self.stage3 = _stage(c8, c16, 4)
@@ -158,7 +158,7 @@ class ShuffleUNetStem(nn.Module):
     @staticmethod
     def _fuse(channels: int) -> nn.Module:
         return nn.Sequential(
-            nn.Sequential(*conv_bn(2 * channels, channels, 1)),
+            nn.Sequential(*_padded_conv_bn(2 * channels, channels, 1)),
             ShuffleUnit(channels, channels),
             ShuffleUnit(channels, channels),
         )

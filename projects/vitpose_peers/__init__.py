@@ -1,0 +1,1 @@
+"""ViTPose beside its peers."""

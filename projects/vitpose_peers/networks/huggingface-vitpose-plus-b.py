@@ -1,0 +1,2 @@
+_base_ = './huggingface-vitpose-b.py'
+model = dict(num_experts=6, part_features=192)

@@ -19,8 +19,14 @@ from .subject import Drawable, Subject
 
 _OBJECT = 1  # in the buffer of owners; people start at PARTS_PER_PERSON
 
+
+def _sample_person(rng, light, simple, like) -> Figure:
+    """Draw a person, whoever else is in the picture."""
+    return sample_figure(rng, light, simple)
+
+
 PEOPLE = Subject(
-    sample=sample_figure,
+    sample=_sample_person,
     draw=draw_figure,
     hosts=HOSTS,
     unguessed=np.zeros(len(HOSTS), bool),
@@ -170,7 +176,8 @@ def _place(rng, setting, size, count, light) -> list[Drawable]:
     common = rng.uniform(low, high)
     figures, boxes = [], []
     for _ in range(count):
-        figure = setting.subject.sample(rng, light, setting.simple)
+        like = figures[0] if figures else None
+        figure = setting.subject.sample(rng, light, setting.simple, like)
         start, end = figure.extent
         span = end - start
         # People of one picture are of similar size, but not crouching ones

@@ -47,7 +47,8 @@ class Subject:
     """What pictures show, and where.
 
     Args:
-        sample: Draws a figure from (rng, light, simple).
+        sample: Draws a figure from (rng, light, simple, like), the last
+            being the first figure of the picture, or None.
         draw: Paints a placed figure on (canvas, figure).
         hosts: Parts that show each keypoint on top, (N, 64).
         unguessed: Keypoints that annotators leave out (v = 0) where they do
@@ -57,7 +58,7 @@ class Subject:
         with_seats: Whether who sits may sit on something.
     """
 
-    sample: Callable[[np.random.Generator, np.ndarray, bool], Drawable]
+    sample: Callable[..., Drawable]
     draw: Callable[[np.ndarray, Drawable], None]
     hosts: np.ndarray
     unguessed: np.ndarray

@@ -495,7 +495,10 @@ class Animal:
 
 
 def sample_animal(
-    rng: np.random.Generator, light: np.ndarray, simple: bool = False
+    rng: np.random.Generator,
+    light: np.ndarray,
+    simple: bool = False,
+    like: Animal | None = None,
 ) -> Animal:
     """Draw an animal; still to be placed.
 
@@ -503,9 +506,12 @@ def sample_animal(
         rng: Source of randomness.
         light: Where the light comes from, image (x, y), length at most 1.
         simple: Whether it stands or walks and is seen from the side.
+        like: An animal of the same picture; most often of the same species.
     """
     names = tuple(SPECIES)
     species = SPECIES[names[rng.integers(len(names))]]
+    if like is not None and rng.random() < 0.85:
+        species = like.species
     build = sample_build(rng, species)
     pose = sample_pose(rng, species, build, simple=simple)
     look = sample_look(rng, species, build, light)

@@ -51,5 +51,6 @@ def fill_tube(canvas, style: Lit, rings, size: float, color, part: int):
     for grow, tone in _layers(style):
         offset = (1 - grow) * size * style.light
         layer = middle + grow * (rings - middle) + offset
+        shaded = shade(color, tone)
         for pair in zip(layer[:-1], layer[1:], strict=True):
-            fill_hull(canvas, np.concatenate(pair), shade(color, tone), part)
+            fill_hull(canvas, np.concatenate(pair), shaded, part)

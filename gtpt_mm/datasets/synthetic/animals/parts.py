@@ -69,6 +69,9 @@ for _name in ('left_eye', 'right_eye', 'nose'):
 HOSTS[KEYPOINT_INDEX['neck'], [Part.NECK, Part.TRUNK, Part.MANE]] = True
 HOSTS[KEYPOINT_INDEX['root_of_tail'], [Part.TRUNK, Part.TAIL]] = True
 for _side in SIDES:
+    # The mass of shoulders and thighs rises to the line of the back.
+    HOSTS[KEYPOINT_INDEX['neck'], leg_part(_side, 'upper_arm')] = True
+    HOSTS[KEYPOINT_INDEX['root_of_tail'], leg_part(_side, 'thigh')] = True
     for _name, (_, _parts) in LEG_KEYPOINTS.items():
         _columns = [leg_part(_side, part) for part in _parts]
         HOSTS[KEYPOINT_INDEX[f'{_side}_{_name}'], _columns] = True

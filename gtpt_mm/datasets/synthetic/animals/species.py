@@ -192,7 +192,7 @@ _BEAR = Build(
     tail_shape='short', size=1.6,
 )  # fmt: skip
 
-_SITS = ('sit', 'sit')
+_SITS = ('sit', 'sit')  # twice as often as others graze and sit
 _SPECIES = (
     Species(1, 'antelope', 'Bovidae', _ANTELOPE, (
         Coat(_TAN, 'saddle', _DARK_BROWN, _WHITE),
@@ -281,7 +281,7 @@ _SPECIES = (
         neck=0.86, neck_rest=62, neck_base=0.15, neck_top=0.068, head=0.25,
         skull=0.07, muzzle=0.04, head_rest=-26, ear=0.10, tail=0.45,
         tail_shape='tuft', horns='knobs', mane='brush', size=3.0,
-    ), (Coat(_CREAM, 'net', (46, 92, 152)),)),
+    ), (Coat(_CREAM, 'net', (46, 92, 152)),), ()),  # cannot reach the grass
     Species(48, 'pig', 'Suidae', _PIG, (
         Coat((172, 184, 228), nose=(138, 146, 206)),
         Coat((172, 184, 228), 'patches', _BLACK, nose=(138, 146, 206)),

@@ -76,7 +76,7 @@ def sample_look(
     if coat.belly is not None:
         band = _band(np.linspace(0.8, 8.4, 9), -128, -52)
         look.marks.append(Mark('trunk', band, look.belly))
-        throat = _band(np.linspace(0.0, 6.0, 7), -135, -45)
+        throat = _band(np.linspace(1.0, 6.0, 6), -130, -50)
         look.marks.append(Mark('neck', throat, look.belly))
     _MARKINGS[coat.pattern](rng, look)
     return look
@@ -266,7 +266,7 @@ def draw_mark(
     turns = np.round(angles.mean(1, keepdims=True) / (2 * math.pi))
     angles = angles - 2 * math.pi * turns
     shown = (angles.min(1) < _EDGE) & (angles.max(1) > -_EDGE)
-    shown &= slope[low] > 0.3
+    shown &= slope[low] > 0.45
     angles = np.clip(angles, -_EDGE, _EDGE) + middle
     if not shown.any():
         return

@@ -292,7 +292,7 @@ class Animal:
         build = self.build
         hip = self._on_back(0.05, -0.75 * build.rump, 0.72 * width)
         femur, tibia, cannon = self._hind_lengths()
-        hock = np.array((1.05 * width, _FOOT + 0.025, hip[2] - 0.05))
+        hock = np.array((1.05 * width, _FOOT + 0.025, hip[2] + 0.12))
         stifle, hock = bend(hip, hock, femur, tibia, 1.0)
         stifle = stifle + (0.25 * width, 0, 0)
         paw = hock + (0, 0, cannon)

@@ -345,20 +345,23 @@ def draw_image(
 def _mapper(workers: int, count: int):
     """Yield a map function that keeps the order; with processes or not."""
     threads = cv2.getNumThreads()
-    if workers == 1 or count < 2:
-        # Small pictures: more threads cost more than they bring.
-        cv2.setNumThreads(1)
-        try:
+    # Small pictures: more threads cost more than they bring. A process whose
+    # OpenCV has threads must not be forked, either: its children would wait
+    # for them for ever.
+    cv2.setNumThreads(1)
+    try:
+        if workers == 1 or count < 2:
             yield map
-        finally:
-            cv2.setNumThreads(threads)
-        return
-    # Forked workers need not import everything again.
-    methods = multiprocessing.get_all_start_methods()
-    method = 'fork' if 'fork' in methods else None
-    context = multiprocessing.get_context(method)
-    with context.Pool(workers, cv2.setNumThreads, (1,)) as pool:
-        yield partial(pool.imap, chunksize=max(min(count // workers, 16), 1))
+            return
+        # Forked workers need not import everything again.
+        methods = multiprocessing.get_all_start_methods()
+        method = 'fork' if 'fork' in methods else None
+        context = multiprocessing.get_context(method)
+        with context.Pool(workers, cv2.setNumThreads, (1,)) as pool:
+            size = max(min(count // workers, 16), 1)
+            yield partial(pool.imap, chunksize=size)
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _with_bar(images, count: int, name: str, progress: bool) -> Iterator:

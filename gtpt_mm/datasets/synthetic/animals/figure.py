@@ -16,6 +16,7 @@ from ..poses import SIDES
 from ..skeleton import rot_x, rot_y
 from .coat import Look, sample_look
 from .gaits import LEGS, Pose, sample_pose
+from .head import ear_tips, horn_tips
 from .parts import KEYPOINT_INDEX, KEYPOINTS, LEG_KEYPOINTS
 from .species import SPECIES, Build, Species, sample_build
 
@@ -467,8 +468,6 @@ class Animal:
 
     def _tips(self) -> np.ndarray:
         """Return the ends of ears and horns in the body's frame."""
-        from .head import ear_tips, horn_tips
-
         return self.head_points(
             np.concatenate([ear_tips(self.build), horn_tips(self.build)])
         )

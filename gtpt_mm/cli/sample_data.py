@@ -3,8 +3,10 @@
 import argparse
 import sys
 
-HELP = 'draw images of people with known keypoints, laid out like COCO etc.'
-LAYOUT_NAMES = ('coco', 'coco-wholebody', 'mpii', 'aic', 'crowdpose')
+HELP = 'draw people or animals with known keypoints, laid out like COCO etc.'
+LAYOUT_NAMES = (
+    'coco', 'coco-wholebody', 'mpii', 'aic', 'crowdpose', 'ap10k', 'apt36k',
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,15 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--difficulty',
         default='normal',
         choices=('easy', 'normal', 'hard'),
-        help='easy: people stand or walk, face the viewer and are seen '
-        'whole; hard: twice as much is cut, hidden and cluttered as normal '
-        '(default: normal)',
+        help='easy: people stand or walk, face the viewer (animals: show '
+        'their side) and are seen whole; hard: twice as much is cut, '
+        'hidden and cluttered as normal (default: normal)',
     )
     parser.add_argument(
         '--max-people',
         type=int,
         metavar='K',
-        help='most people in one image (default: as usual in the data set)',
+        help='most people or animals in one image (default: as usual in the '
+        'data set)',
     )
     parser.add_argument(
         '--image-size',

@@ -1,9 +1,11 @@
-"""Draw people with known keypoints, in the layout of any data set.
+"""Draw people and animals with known keypoints, in any data set's layout.
 
 From a picture to its files: ``skeleton`` poses a body, ``figure`` (with
 ``head``, ``style`` and ``canvas``) draws it, ``scene`` puts people together
 and finds out what is visible, ``layouts`` and ``detections`` write down what
-the data sets tell, and ``generate`` does that for many images.
+the data sets tell, and ``generate`` does that for many images. ``animals``
+holds the figures of four-legged animals; ``subject`` says what a scene asks
+of any figure.
 """
 
 from .generate import Result, generate

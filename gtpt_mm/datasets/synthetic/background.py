@@ -7,17 +7,17 @@ from .canvas import Color, fill, fill_disc, limb_outlines, stroke
 from .style import random_color, shade
 
 
-def _enlarge(small: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def enlarge(small: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Enlarge smoothly, bit by bit the same on any machine."""
     return cv2.resize(small, size, interpolation=cv2.INTER_LINEAR_EXACT)
 
 
-def _noise(
+def smooth_noise(
     rng: np.random.Generator, size: tuple[int, int], cells: int, height: float
 ) -> np.ndarray:
     """Return smooth noise of 0 to ``255 * height``; ``size`` is (w, h)."""
     top = max(int(255 * height), 1)
-    return _enlarge(rng.integers(0, top, (cells, cells), np.uint8), size)
+    return enlarge(rng.integers(0, top, (cells, cells), np.uint8), size)
 
 
 def draw_background(
@@ -34,13 +34,13 @@ def draw_background(
     # Colours of the four corners, enlarged to a gradient.
     corners = random_color(rng, 0.45) + rng.uniform(-22, 22, size=(2, 2, 3))
     corners = np.clip(corners, 35, 245).astype(np.uint8)
-    canvas[..., :3] = _enlarge(corners, (w, h))
+    canvas[..., :3] = enlarge(corners, (w, h))
     row = h
     if rng.random() < 0.75:  # the ground
         row = int(rng.integers(int(0.4 * h), int(0.9 * h)))
         ground = random_color(rng, 0.45) + rng.uniform(-22, 22, size=(2, 3))
         ground = np.clip(ground, 35, 245).astype(np.uint8)
-        canvas[row:, :, :3] = _enlarge(ground[:, None], (w, h - row))
+        canvas[row:, :, :3] = enlarge(ground[:, None], (w, h - row))
     for _ in range(rng.poisson(1.2 * clutter)):
         _draw_frame(rng, canvas, row)
     _draw_texture(rng, canvas, row)
@@ -84,8 +84,12 @@ def _draw_texture(rng: np.random.Generator, canvas: np.ndarray, row: int):
                 cv2.line(canvas, (0, y), (w, y), color, 1)
     size = (w // 2, h // 2)
     noise = cv2.add(
-        _noise(rng, size, int(rng.integers(3, 12)), rng.uniform(0.02, 0.22)),
-        _noise(rng, size, int(rng.integers(24, 120)), rng.uniform(0.0, 0.12)),
+        smooth_noise(
+            rng, size, int(rng.integers(3, 12)), rng.uniform(0.02, 0.22)
+        ),
+        smooth_noise(
+            rng, size, int(rng.integers(24, 120)), rng.uniform(0.0, 0.12)
+        ),
     )
     noise = cv2.resize(noise, (w, h), interpolation=cv2.INTER_NEAREST)
     noise = cv2.merge([noise, noise, noise, np.zeros_like(noise)])
@@ -209,7 +213,7 @@ def finish(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
     image = cv2.LUT(image, table[None])
     if rng.random() < 0.5:  # light from one side
         shadow = rng.integers(0, 45, (2, 2), np.uint8)
-        shadow = _enlarge(shadow, (w, h))
+        shadow = enlarge(shadow, (w, h))
         image = cv2.subtract(image, cv2.merge([shadow, shadow, shadow]))
     if rng.random() < 0.25:
         image = cv2.GaussianBlur(image, (3, 3), 0)

@@ -165,6 +165,28 @@ class Figure:
         """Return all keypoints in the image, in the order of ``KEYPOINTS``."""
         return self.project(self.points)
 
+    @property
+    def category(self) -> int:
+        """Category id: 1 is a person in all data sets."""
+        return 1
+
+    @property
+    def size(self) -> float:
+        """Height relative to that of an average adult."""
+        return self.body.stature
+
+    def advance(self, time: float):
+        """People are drawn in single pictures only."""
+        raise NotImplementedError('people do not move')
+
+    def shadow(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return middle and half axes of the shadow on the ground."""
+        low, high = (end * self.scale + self.shift for end in self.extent)
+        center = np.array((0.5 * (low[0] + high[0]), high[1]))
+        return center, np.array(
+            (0.45 * (high[0] - low[0]), 0.035 * self.scale)
+        )
+
     def _trunk(self) -> tuple[Tube, Tube]:
         """Return chest (waist to neck) and hips (crotch to waist)."""
         body, joints = self.body, self.joints

@@ -1,4 +1,4 @@
-"""Annotation files of the data sets, as their authors and mmpose write them.
+"""Annotation files of people, as the authors and mmpose write them.
 
 Everything starts from records: what ``describe`` keeps of a drawn person.
 Coordinates of a record are those of the image, pixel centers at whole
@@ -78,16 +78,18 @@ _CROWDPOSE = _select(CROWDPOSE_KEYPOINTS)
 
 @dataclass
 class Record:
-    """One person of an image.
+    """One person or animal of an image.
 
     Args:
-        keypoints: (x, y, v) in the order of ``parts.KEYPOINTS``, (N, 3);
-            all 0 where v is 0.
+        keypoints: (x, y, v) in the order of the label, (N, 3); all 0 where
+            v is 0.
         box: Around what is visible, (x, y, w, h).
         area: Number of visible pixels.
         segmentation: Polygons around them, x and y in turn.
         head_box: Corners of the box around the head, (2, 2).
         stature: Height when standing upright, in pixels.
+        category: Category id in the annotations.
+        track: Number of the figure, the same in all frames of a clip.
     """
 
     keypoints: np.ndarray
@@ -96,6 +98,8 @@ class Record:
     segmentation: list[list[float]]
     head_box: np.ndarray
     stature: float
+    category: int
+    track: int
 
 
 @dataclass
@@ -137,21 +141,26 @@ def describe(label: PersonLabel) -> Record | None:
         segmentation=polygons,
         head_box=label.head_box,
         stature=label.stature,
+        category=label.category,
+        track=label.track,
     )
 
 
-def _flat(keypoints: np.ndarray) -> list[float]:
+def flat(keypoints: np.ndarray) -> list[float]:
+    """Return x, y and v of (N, 3) in turn, v as whole numbers."""
     return [
         int(v) if i % 3 == 2 else v
         for i, v in enumerate(keypoints.reshape(-1).tolist())
     ]
 
 
-def _num_labelled(keypoints: np.ndarray) -> int:
+def num_labelled(keypoints: np.ndarray) -> int:
+    """Return how many keypoints (N, 3) have v above 0."""
     return int(np.count_nonzero(keypoints[:, 2] > 0))
 
 
-def _write(path: Path, content):
+def write_json(path: Path, content):
+    """Write a file, and its folder where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
 
@@ -183,10 +192,10 @@ def _coco_people(images: list[ImageRecord], split: str):
             yield (
                 {
                     'segmentation': person.segmentation,
-                    'num_keypoints': _num_labelled(body),
+                    'num_keypoints': num_labelled(body),
                     'area': person.area,
                     'iscrowd': 0,
-                    'keypoints': _flat(body),
+                    'keypoints': flat(body),
                     'image_id': FIRST_ID[split] + image.index,
                     'bbox': person.box,
                     'category_id': 1,
@@ -222,9 +231,9 @@ def write_coco(root: Path, split: str, images: list[ImageRecord], seed: int):
     """Write the keypoints and, for the val split, detected boxes."""
     annotations = [a for a, _ in _coco_people(images, split)]
     path = root / f'annotations/person_keypoints_{split}2017.json'
-    _write(path, _coco_file(images, split, annotations))
+    write_json(path, _coco_file(images, split, annotations))
     if split == 'val':
-        _write(
+        write_json(
             root / 'person_detection_results'
             '/COCO_val2017_detections_AP_H_56_person.json',
             detect(
@@ -252,7 +261,7 @@ def _region(keypoints: np.ndarray, min_seen: float, margin: float):
         if size.max() >= 4:
             edge = margin * size.max()
             box = np.round([*(low - edge), *(size + 2 * edge)], 2).tolist()
-            return box, _flat(keypoints), True
+            return box, flat(keypoints), True
     return [0.0] * 4, [0.0] * keypoints.size, False
 
 
@@ -279,12 +288,12 @@ def write_coco_wholebody(
                 'face_valid': face[2],
                 'lefthand_valid': left[2],
                 'righthand_valid': right[2],
-                'foot_valid': bool(_num_labelled(feet)),
-                'foot_kpts': _flat(feet),
+                'foot_valid': bool(num_labelled(feet)),
+                'foot_kpts': flat(feet),
             }
         )
     path = root / f'annotations/coco_wholebody_{split}_v1.0.json'
-    _write(path, _coco_file(images, split, annotations))
+    write_json(path, _coco_file(images, split, annotations))
 
 
 def coco_file_name(index: int, split: str, seed: int) -> str:
@@ -323,7 +332,7 @@ def write_mpii(root: Path, split: str, images: list[ImageRecord], seed: int):
                 }
             )
             head_boxes.append(np.round(person.head_box + 1, 2))
-    _write(root / f'annotations/mpii_{split}.json', annotations)
+    write_json(root / f'annotations/mpii_{split}.json', annotations)
     if split == 'val':
         _write_mpii_mat(
             root / 'annotations/mpii_gt_val.mat', annotations, head_boxes
@@ -377,8 +386,8 @@ def write_aic(root: Path, split: str, images: list[ImageRecord], seed: int):
             annotations.append(
                 {
                     'bbox': person.box,
-                    'keypoints': _flat(joints),
-                    'num_keypoints': _num_labelled(joints),
+                    'keypoints': flat(joints),
+                    'num_keypoints': num_labelled(joints),
                     'image_id': FIRST_ID[split] + image.index,
                     'category_id': 1,
                     'id': FIRST_ID[split] + len(annotations) + 1,
@@ -405,7 +414,7 @@ def write_aic(root: Path, split: str, images: list[ImageRecord], seed: int):
         ],
         'annotations': annotations,
     }
-    _write(root / f'annotations/aic_{split}.json', content)
+    write_json(root / f'annotations/aic_{split}.json', content)
 
 
 def aic_file_name(index: int, split: str, seed: int) -> str:
@@ -453,9 +462,9 @@ def write_crowdpose(
             annotations.append(
                 {
                     # Head and neck do not count in the official files.
-                    'num_keypoints': _num_labelled(joints[:12]),
+                    'num_keypoints': num_labelled(joints[:12]),
                     'iscrowd': 0,
-                    'keypoints': _flat(joints),
+                    'keypoints': flat(joints),
                     'image_id': FIRST_ID[split] + image.index,
                     'bbox': person.box,
                     'category_id': 1,
@@ -478,9 +487,9 @@ def write_crowdpose(
         'annotations': annotations,
     }
     name = _CROWDPOSE_SPLIT[split]
-    _write(root / f'annotations/mmpose_crowdpose_{name}.json', content)
+    write_json(root / f'annotations/mmpose_crowdpose_{name}.json', content)
     if split == 'val':
-        _write(
+        write_json(
             root / 'annotations/det_for_crowd_test_0.1_0.5.json',
             detect(
                 [(FIRST_ID[split] + i.index, i) for i in images], (seed, 3)

@@ -1,4 +1,4 @@
-"""Write whole data sets of drawn people.
+"""Write whole data sets of drawn people and animals.
 
 Each folder that is written holds a file ``gtpt_mm_sample_data.json`` with the
 parameters it was made with: a second call with equal parameters does nothing,
@@ -73,11 +73,11 @@ def generate(
     overwrite: bool = False,
     progress: bool = False,
 ) -> list[Result]:
-    """Draw people and write them as the data sets of the given layouts.
+    """Draw people or animals and write them as data sets.
 
     The same arguments give the same files, byte by byte, however many
     workers draw them. ``coco`` and ``coco-wholebody`` describe the same
-    images.
+    images; those of ``apt36k`` are clips of 15 frames.
 
     Args:
         out_dir: Below it, each data set gets its usual folder, such as
@@ -86,11 +86,13 @@ def generate(
         num_train: Images to train with.
         num_val: Images to validate with; at most 100000.
         seed: Not negative.
-        difficulty: ``easy`` for people who stand or walk, face the viewer
-            and are not cut, hidden or among clutter; ``hard`` for twice as
-            many cuts, occluders and things as ``normal``.
-        max_people: Most people in one image; by default, up to 3 for COCO
-            and MPII, 4 for AIC and 8 for CrowdPose.
+        difficulty: ``easy`` for people who stand or walk and face the
+            viewer, animals who show their side, none of them cut, hidden or
+            among clutter; ``hard`` for twice as many cuts, occluders and
+            things as ``normal``.
+        max_people: Most people or animals in one image; by default, up to
+            3 for COCO, MPII and AP-10K, 2 for APT-36K, 4 for AIC and 8 for
+            CrowdPose.
         image_size: (w, h) of all images; by default, sizes vary from
             192 x 256 to about 512 x 384.
         workers: Processes that draw.
@@ -322,10 +324,13 @@ def draw_image(
         place: Folder to write to; None writes nothing.
         index: Of the image in its split.
     """
+    # All frames of a clip are drawn from the same numbers.
+    clip, frame = divmod(index, images.clip)
     rng = np.random.default_rng(
-        [seed, SPLITS.index(split), images.number, index]
+        [seed, SPLITS.index(split), images.number, clip]
     )
-    image, labels, _ = draw_scene(rng, setting)
+    time = frame - (images.clip - 1) / 2
+    image, labels, _ = draw_scene(rng, setting, time)
     if place is not None:
         path = place / images.file_name(index, split, seed)
         quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
@@ -340,20 +345,23 @@ def draw_image(
 def _mapper(workers: int, count: int):
     """Yield a map function that keeps the order; with processes or not."""
     threads = cv2.getNumThreads()
-    if workers == 1 or count < 2:
-        # Small pictures: more threads cost more than they bring.
-        cv2.setNumThreads(1)
-        try:
+    # Small pictures: more threads cost more than they bring. A process whose
+    # OpenCV has threads must not be forked, either: its children would wait
+    # for them for ever.
+    cv2.setNumThreads(1)
+    try:
+        if workers == 1 or count < 2:
             yield map
-        finally:
-            cv2.setNumThreads(threads)
-        return
-    # Forked workers need not import everything again.
-    methods = multiprocessing.get_all_start_methods()
-    method = 'fork' if 'fork' in methods else None
-    context = multiprocessing.get_context(method)
-    with context.Pool(workers, cv2.setNumThreads, (1,)) as pool:
-        yield partial(pool.imap, chunksize=max(min(count // workers, 16), 1))
+            return
+        # Forked workers need not import everything again.
+        methods = multiprocessing.get_all_start_methods()
+        method = 'fork' if 'fork' in methods else None
+        context = multiprocessing.get_context(method)
+        with context.Pool(workers, cv2.setNumThreads, (1,)) as pool:
+            size = max(min(count // workers, 16), 1)
+            yield partial(pool.imap, chunksize=size)
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _with_bar(images, count: int, name: str, progress: bool) -> Iterator:

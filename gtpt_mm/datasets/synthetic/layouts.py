@@ -6,6 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .animals import ANIMALS
+from .animals.formats import (
+    FRAMES_PER_CLIP,
+    animal_file_name,
+    write_ap10k,
+    write_apt36k,
+)
 from .formats import (
     ImageRecord,
     aic_file_name,
@@ -31,6 +38,7 @@ class ImageSet:
         image_dirs: Folder of the images of each split.
         file_name: Name of an image from (index, split, seed).
         setting: What the pictures are like.
+        clip: Frames of a clip; 1 for single pictures.
     """
 
     number: int
@@ -38,6 +46,7 @@ class ImageSet:
     image_dirs: dict[str, str]
     file_name: Callable[[int, str, int], str]
     setting: Setting
+    clip: int = 1
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,37 @@ _CROWDPOSE_IMAGES = ImageSet(
     ),
 )
 
+_AP10K_IMAGES = ImageSet(
+    4,
+    'ap10k',
+    {'train': 'data', 'val': 'data'},
+    animal_file_name,
+    Setting(
+        sizes=(
+            ((320, 240), (320, 256), (384, 256), (288, 288)),
+            ((400, 300), (480, 320), (480, 360)),
+        ),
+        crowd=(0.76, 0.17, 0.07),
+        height=((0.60, 0.95), (0.45, 0.75)),
+        subject=ANIMALS,
+    ),
+)
+_APT36K_IMAGES = ImageSet(
+    5,
+    'apt36k',
+    {'train': 'data', 'val': 'data'},
+    animal_file_name,
+    Setting(
+        sizes=(((384, 256), (400, 240)), ((480, 270), (480, 320))),
+        crowd=(0.7, 0.3),
+        # Room to move.
+        height=((0.40, 0.70), (0.35, 0.60)),
+        truncate=0.05,
+        subject=ANIMALS,
+    ),
+    clip=FRAMES_PER_CLIP,
+)
+
 LAYOUTS = {
     'coco': Layout(
         _COCO_IMAGES,
@@ -163,6 +203,22 @@ LAYOUTS = {
             'annotations/det_for_crowd_test_0.1_0.5.json',
         ),
     ),
+    'ap10k': Layout(
+        _AP10K_IMAGES,
+        write_ap10k,
+        (
+            'annotations/ap10k-train-split1.json',
+            'annotations/ap10k-val-split1.json',
+        ),
+    ),
+    'apt36k': Layout(
+        _APT36K_IMAGES,
+        write_apt36k,
+        (
+            'annotations/train_annotations_1.json',
+            'annotations/val_annotations_1.json',
+        ),
+    ),
 }
 
 DIFFICULTIES = ('easy', 'normal', 'hard')
@@ -179,9 +235,11 @@ def adapt(
     Args:
         setting: That of the layout.
         difficulty: ``easy`` leaves out cuts, occluders and most clutter,
-            and everybody stands or walks and faces the viewer; ``hard``
-            doubles cuts, occluders and clutter.
-        max_people: Most people in a picture; None keeps the layout's.
+            and everybody stands or walks, people face the viewer and
+            animals show their side; ``hard`` doubles cuts, occluders and
+            clutter.
+        max_people: Most people or animals in a picture; None keeps the
+            layout's.
         image_size: (w, h) of all images; None keeps the layout's.
     """
     if difficulty == 'easy':

@@ -1,4 +1,7 @@
-"""One picture with people: who stands where, who hides what."""
+"""One picture with figures: who stands where, who hides what.
+
+People are meant wherever a name says so, and animals in the same way.
+"""
 
 import math
 from contextlib import contextmanager
@@ -11,9 +14,26 @@ from .background import draw_background, draw_seat, draw_thing, finish
 from .canvas import ZOOM
 from .figure import Figure, sample_figure
 from .paint import draw_figure
-from .parts import HOSTS, KEYPOINTS, NUM_WHOLEBODY, PARTS_PER_PERSON
+from .parts import HOSTS, NUM_WHOLEBODY, PARTS_PER_PERSON
+from .subject import Drawable, Subject
 
 _OBJECT = 1  # in the buffer of owners; people start at PARTS_PER_PERSON
+
+
+def _sample_person(rng, light, simple, like) -> Figure:
+    """Draw a person, whoever else is in the picture."""
+    return sample_figure(rng, light, simple)
+
+
+PEOPLE = Subject(
+    sample=_sample_person,
+    draw=draw_figure,
+    hosts=HOSTS,
+    unguessed=np.zeros(len(HOSTS), bool),
+    background=draw_background,
+    thing=draw_thing,
+    with_seats=True,
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +51,7 @@ class Setting:
         overlap: Share of a person's box that others may cover when placed.
         simple: Whether everybody stands or walks and faces the viewer.
         gather: Probability that a person is placed close to another one.
+        subject: What the pictures show.
     """
 
     sizes: tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]
@@ -42,19 +63,22 @@ class Setting:
     overlap: float = 0.3
     simple: bool = False
     gather: float = 0.0
+    subject: Subject = PEOPLE
 
 
 @dataclass
 class PersonLabel:
-    """All that is known of one person in a picture.
+    """All that is known of one person or animal in a picture.
 
     Args:
-        keypoints: (x, y, v) in the order of ``parts.KEYPOINTS``, (N, 3);
+        keypoints: (x, y, v) in the order of the subject's ``hosts``, (N, 3);
             v is 0 outside the image, 1 hidden, 2 visible.
         mask: Visible pixels of the person, in the box ``mask_box`` only.
         mask_box: Where the mask lies in the image, (x, y, w, h).
         head_box: Corners of the box around the head, (2, 2).
         stature: Height of the person if standing upright, in pixels.
+        category: Category id in the annotations.
+        track: Number of the figure, the same in all frames of a clip.
     """
 
     keypoints: np.ndarray
@@ -62,16 +86,20 @@ class PersonLabel:
     mask_box: tuple[int, int, int, int]
     head_box: np.ndarray
     stature: float
+    category: int
+    track: int
 
 
 def draw_scene(
-    rng: np.random.Generator, setting: Setting
+    rng: np.random.Generator, setting: Setting, time: float = 0.0
 ) -> tuple[np.ndarray, list[PersonLabel], np.ndarray]:
     """Draw one picture.
 
     Args:
         rng: Source of randomness; the same state gives the same picture.
         setting: What the picture is like.
+        time: Frames before (negative) or after the moment in which the
+            figures were placed. Nothing but them moves.
 
     Returns:
         The image (h, w, 3), blue, green, red; a label for everybody of whom
@@ -79,35 +107,39 @@ def draw_scene(
         the canvas (2h, 2w): 0 for the background, 1 for objects, else
         64 * (number of the label + 1) + part of the body.
     """
+    subject = setting.subject
     count = 1 + int(rng.choice(len(setting.crowd), p=setting.crowd))
     several = int(count > 1)
     sizes = setting.sizes[several]
     w, h = sizes[rng.integers(len(sizes))]
     canvas = np.zeros((ZOOM * h, ZOOM * w, 4), np.uint8)
-    draw_background(rng, canvas, setting.clutter)
+    subject.background(rng, canvas, setting.clutter)
 
     angle = rng.uniform(-math.pi, 0)  # the light comes from above
     light = np.array((math.cos(angle), math.sin(angle))) * rng.uniform(0.3, 1)
     figures = _place(rng, setting, (w, h), count, light)
     owners = np.zeros(canvas.shape[:2], np.uint16)
     for number, figure in enumerate(figures):
+        low, high = _box(figure)
+        if time:
+            figure.advance(time)
         _draw_shadow(rng, canvas, figure)
-        if figure.pose.name == 'sit' and rng.random() < 0.7:
+        is_seated = subject.with_seats and figure.pose.name == 'sit'
+        if is_seated and rng.random() < 0.7:
             with _drawing_object(canvas, owners):
                 draw_seat(rng, canvas, _OBJECT, *_seat(figure))
-        _draw_person(canvas, owners, figure, number)
+        _draw_person(canvas, owners, figure, number, subject)
         if rng.random() < setting.occlude / count:
-            low, high = _box(figure)
             center = rng.uniform(
                 (low[0], 0.4 * low[1] + 0.6 * high[1]), high + (0, 10)
             )
             size = (high - low).max() * rng.uniform(0.12, 0.4)
             with _drawing_object(canvas, owners):
-                draw_thing(rng, canvas, _OBJECT, center, size)
+                subject.thing(rng, canvas, _OBJECT, center, size)
     labels = [
         label
         for number, figure in enumerate(figures)
-        if (label := _label(figure, number, owners)) is not None
+        if (label := _label(figure, number, owners, subject)) is not None
     ]
     _renumber(owners, figures, labels)
     image = finish(rng, canvas)
@@ -127,7 +159,7 @@ def _renumber(owners, figures, labels):
         owners[:] = table[owners]
 
 
-def _box(figure: Figure) -> tuple[np.ndarray, np.ndarray]:
+def _box(figure: Drawable) -> tuple[np.ndarray, np.ndarray]:
     """Return the corners of the box around a placed figure."""
     low, high = figure.extent
     return (
@@ -136,7 +168,7 @@ def _box(figure: Figure) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _place(rng, setting, size, count, light) -> list[Figure]:
+def _place(rng, setting, size, count, light) -> list[Drawable]:
     """Draw ``count`` figures and put them in the image, far ones first."""
     w, h = size
     several = int(count > 1)
@@ -144,14 +176,15 @@ def _place(rng, setting, size, count, light) -> list[Figure]:
     common = rng.uniform(low, high)
     figures, boxes = [], []
     for _ in range(count):
-        figure = sample_figure(rng, light, setting.simple)
+        like = figures[0] if figures else None
+        figure = setting.subject.sample(rng, light, setting.simple, like)
         start, end = figure.extent
         span = end - start
         # People of one picture are of similar size, but not crouching ones
         # as tall as standing ones.
         share = common * rng.uniform(0.75, 1.25) if several else common
         tall = share * h / max(span[1], 0.75 if several else 0.0)
-        tall = tall * (figure.body.stature**0.5 if several else 1)
+        tall = tall * (figure.size**0.5 if several else 1)
         scale = min(tall, 0.96 * w / span[0])
         cut = rng.random() < setting.truncate
         if cut:
@@ -209,14 +242,13 @@ def _covered(corner, box, others) -> float:
     return most
 
 
-def _draw_shadow(rng, canvas, figure: Figure):
+def _draw_shadow(rng, canvas, figure: Drawable):
     """Darken the ground under the feet."""
     if rng.random() < 0.3:
         return
-    low, high = _box(figure)
-    center = (ZOOM * np.array((0.5 * (low[0] + high[0]), high[1]))).astype(int)
-    half = (ZOOM * 0.45 * (high[0] - low[0]), ZOOM * 0.035 * figure.scale)
-    half = tuple(max(int(v), 1) for v in half)
+    center, half = figure.shadow()
+    center = (ZOOM * center).astype(int)
+    half = tuple(max(int(v), 1) for v in ZOOM * half)
     x0, y0 = np.maximum(center - half, 0)
     x1, y1 = np.minimum(center + half, canvas.shape[1::-1])
     if x0 >= x1 or y0 >= y1:
@@ -228,7 +260,7 @@ def _draw_shadow(rng, canvas, figure: Figure):
     region[:] = cv2.subtract(region, dark)
 
 
-def _canvas_region(figure: Figure, shape) -> tuple[slice, slice]:
+def _canvas_region(figure: Drawable, shape) -> tuple[slice, slice]:
     """Return the rows and columns of the canvas that a figure may touch."""
     low, high = _box(figure)
     margin = 0.12 * figure.scale + 2
@@ -259,17 +291,17 @@ def _seat(figure: Figure) -> tuple[np.ndarray, np.ndarray]:
     return low, np.maximum(high, low + 0.1 * figure.scale)
 
 
-def _draw_person(canvas, owners, figure: Figure, number: int):
+def _draw_person(canvas, owners, figure: Drawable, number: int, subject):
     """Draw a figure and note its pixels in the buffer of owners."""
     region = _canvas_region(figure, canvas.shape)
     canvas[..., 3] = 0
-    draw_figure(canvas, figure)
+    subject.draw(canvas, figure)
     parts = canvas[region][..., 3]
     own = parts.astype(np.uint16) + PARTS_PER_PERSON * (number + 1)
     np.copyto(owners[region], own, where=parts > 0)
 
 
-def _label(figure: Figure, number: int, owners: np.ndarray):
+def _label(figure: Drawable, number: int, owners: np.ndarray, subject):
     """Return (number, label) of a figure, or None if nothing is seen."""
     rows, columns = _canvas_region(figure, owners.shape)
     # Whole pixels of the image.
@@ -287,20 +319,22 @@ def _label(figure: Figure, number: int, owners: np.ndarray):
     x, y, w, h = cv2.boundingRect(mask)
     if min(w, h) < 4 or cv2.countNonZero(mask) < 24:
         return None
-    keypoints = np.zeros((len(KEYPOINTS), 3))
+    keypoints = np.zeros((len(subject.hosts), 3))
     keypoints[:, :2] = figure.keypoints()
-    keypoints[:, 2] = _visibility(figure, number, keypoints, owners)
+    keypoints[:, 2] = _visibility(figure, number, keypoints, owners, subject)
     label = PersonLabel(
         keypoints=keypoints,
         mask=mask[y : y + h, x : x + w],
         mask_box=(x0 + x, y0 + y, w, h),
         head_box=figure.head_box(),
         stature=figure.scale,
+        category=figure.category,
+        track=number,
     )
     return number, label
 
 
-def _visibility(figure, number, keypoints, owners) -> np.ndarray:
+def _visibility(figure, number, keypoints, owners, subject) -> np.ndarray:
     """Return 0, 1 or 2 for every keypoint, (N,).
 
     A keypoint is visible if it faces the camera and if one of the parts that
@@ -321,9 +355,11 @@ def _visibility(figure, number, keypoints, owners) -> np.ndarray:
     owner = owners[around[..., 1], around[..., 0]].astype(int)
     part = owner - PARTS_PER_PERSON * (number + 1)
     own = (part > 0) & (part < PARTS_PER_PERSON)
-    shown = HOSTS[np.arange(len(KEYPOINTS))[:, None], np.where(own, part, 0)]
+    rows = np.arange(len(keypoints))[:, None]
+    shown = subject.hosts[rows, np.where(own, part, 0)]
     visible = (shown & own).any(1) & figure.facing
-    return inside * (1 + visible)
+    labelled = inside & (figure.facing | ~subject.unguessed)
+    return labelled * (1 + visible)
 
 
 def wholebody(label: PersonLabel) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Checkpoint files: what is in them, and how they are written."""
 
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def read_state_dicts(
             is needed and missing.
     """
     if Path(path).suffix == SAFETENSORS:
-        return _safetensors().load_file(path), None
+        return _read_safetensors(path), None
     content = torch.load(path, map_location='cpu', weights_only=True)
     if not isinstance(content, dict):
         raise ValueError(
@@ -87,7 +88,19 @@ def write_state_dict(
         torch.save(dict(meta=meta, state_dict=state_dict), path)
 
 
-def _safetensors():
+def _read_safetensors(path: str | Path) -> dict[str, Tensor]:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no such file: {path}')
+    module = _safetensors()
+    try:
+        return module.load_file(path)
+    except Exception as error:  # its own kind, of no public parent
+        raise ValueError(
+            f'{path} cannot be read as safetensors: {error}'
+        ) from error
+
+
+def _safetensors() -> ModuleType:
     try:
         from safetensors import torch as safetensors
     except ImportError as error:

@@ -1,5 +1,7 @@
 """``gtpt-mm convert`` from file to file."""
 
+import sys
+
 import pytest
 import torch
 
@@ -167,6 +169,6 @@ def test_bad_safetensors_are_named(convert, tmp_path, monkeypatch):
     (tmp_path / 'bad.safetensors').write_bytes(b'1234')
     code, printed = convert('bad.safetensors', 'x.pth')
     assert code == 2 and 'cannot be read' in printed
-    monkeypatch.setitem(__import__('sys').modules, 'safetensors', None)
+    monkeypatch.setitem(sys.modules, 'safetensors', None)
     code, printed = convert('bad.safetensors', 'x.pth')
     assert code == 2 and 'pip install safetensors' in printed

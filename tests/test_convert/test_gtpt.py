@@ -74,6 +74,11 @@ def test_unknown_key_is_named(gtpt_goldens):
         convert_gtpt(official)
 
 
+def test_other_models_are_not_reverted():
+    with pytest.raises(ValueError, match='not a checkpoint'):
+        revert_gtpt({'x': torch.zeros(1)})
+
+
 def test_missing_half_is_named():
     with pytest.raises(ValueError, match="'ema'"):
         convert_gtpt({'features.human_token': torch.zeros(1, 1, 32)}, 'ema')

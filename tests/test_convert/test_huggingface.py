@@ -52,9 +52,7 @@ def test_there_and_back(name, read_vitpose_golden, assert_equal):
 
 
 @pytest.mark.parametrize('name', FILES)
-def test_recorded_heatmaps(
-    name, read_vitpose_golden, build_vitpose, heatmaps
-):
+def test_recorded_heatmaps(name, read_vitpose_golden, build_vitpose, heatmaps):
     """Recorded with epsilon 1e-6, as ours, and with their 1e-12."""
     golden = read_vitpose_golden(f'{name}.pt')
     config = golden['config']

@@ -1,7 +1,12 @@
 """Stock mmpose's ViTPose, with mmpretrain's backbone, beside ours."""
 
+from pathlib import Path
+
+import mmpose
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 from gtpt_mm.convert import convert_vitpose, revert_vitpose, split_vitpose
@@ -98,3 +103,57 @@ def test_split_plus_plus_loads(read_vitpose_golden, heatmaps):
         atol=2e-5,
         rtol=1e-5,
     )
+
+
+def make_small_plus_plus() -> dict[str, torch.Tensor]:
+    """ViTPose++-S before its split, zeros: 96 channels are its experts'."""
+    shapes = {
+        'backbone.pos_embed': (1, 193, 384),
+        'backbone.patch_embed.proj.weight': (384, 3, 16, 16),
+        'backbone.patch_embed.proj.bias': (384,),
+        'backbone.last_norm.weight': (384,),
+        'backbone.last_norm.bias': (384,),
+    }
+    layers = {
+        'norm1': (384,),
+        'attn.qkv': (1152, 384),
+        'attn.proj': (384, 384),
+        'norm2': (384,),
+        'mlp.fc1': (1536, 384),
+        'mlp.fc2': (288, 1536),
+    }
+    layers |= {f'mlp.experts.{e}': (96, 1536) for e in range(6)}
+    for i in range(12):
+        for part, shape in layers.items():
+            shapes[f'backbone.blocks.{i}.{part}.weight'] = shape
+            shapes[f'backbone.blocks.{i}.{part}.bias'] = shape[:1]
+    head = 'keypoint_head'
+    for i, channels in ((0, 384), (3, 256)):
+        shapes[f'{head}.deconv_layers.{i}.weight'] = (channels, 256, 4, 4)
+        for leaf in ('weight', 'bias', 'running_mean', 'running_var'):
+            shapes[f'{head}.deconv_layers.{i + 1}.{leaf}'] = (256,)
+        shapes[f'{head}.deconv_layers.{i + 1}.num_batches_tracked'] = ()
+    shapes[f'{head}.final_layer.weight'] = (17, 256, 1, 1)
+    shapes[f'{head}.final_layer.bias'] = (17,)
+    return {name: torch.zeros(shape) for name, shape in shapes.items()}
+
+
+def test_configs_of_both_load_a_split_file(repo_root):
+    init_default_scope('mmpose')
+    ours = convert_vitpose(make_small_plus_plus()).state_dict
+    dense = split_vitpose(ours, 'coco')
+    own = 'configs/body_2d_keypoint/vitpose/coco/td-hm_vitpose-s'
+    stock = (
+        '.mim/configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_ViTPose-'
+        'small'
+    )
+    for path, state in (
+        (repo_root / own, dense),
+        (
+            Path(mmpose.__file__).parent / stock,
+            revert_vitpose(dense, 'mmpose').state_dict,
+        ),
+    ):
+        cfg = Config.fromfile(f'{path}_8xb64-210e_coco-256x192.py')
+        model = MODELS.build(cfg.model)
+        model.load_state_dict(state, strict=True)

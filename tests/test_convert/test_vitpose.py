@@ -94,7 +94,9 @@ def test_leftovers_are_named(authors_vitpose, fill):
 
 
 def test_wrapped_names_are_read(authors_vitpose):
-    source = {f'module.{key}': value for key, value in authors_vitpose().items()}
+    source = {
+        f'module.{key}': value for key, value in authors_vitpose().items()
+    }
     assert convert_vitpose(source).left_out == []
 
 

@@ -116,6 +116,11 @@ def _check_options(args: argparse.Namespace, source) -> None:
                 f'--{option.replace("_", "-")} is of no use for this source, '
                 f'{source}'
             )
+    if is_mae and args.to not in ('ours', 'mmpose'):
+        raise ValueError(
+            f'an encoder alone is of no use for --to {args.to}; a training '
+            'starts from it with --to ours or mmpose'
+        )
     if source.project == args.to and not args.dataset:
         raise ValueError(
             f'the source has the names of {args.to!r} already; --to chooses '

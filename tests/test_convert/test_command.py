@@ -98,6 +98,12 @@ def test_plus_plus_and_its_split(
     assert convert('plus.pth', 'stock.pth', *options)[0] == 0
     assert find_vitpose_layout(read(tmp_path / 'stock.pth')) == 'mmpose'
 
+    options = ('--to', 'authors', '--dataset', 'aic')  # as their own script
+    assert convert('plus.pth', 'aic.pth', *options)[0] == 0
+    split = read(tmp_path / 'aic.pth')
+    assert len(split['keypoint_head.final_layer.bias']) == 14
+    assert not [k for k in split if 'expert' in k or 'associate' in k]
+
     code, printed = convert('plus.pth', 'x.pth', '--to', 'mmpose')
     assert code == 2 and 'data set' in printed
     code, printed = convert('mpii.pth', 'x.pth', '--dataset', 'mpii')
@@ -125,6 +131,8 @@ def test_mae_encoder(convert, read_vitpose_golden, tmp_path):
     stock = read(tmp_path / 'stock.pth')
     assert stock['backbone.pos_embed'].shape == (1, 192, 48)
     assert 'backbone.layers.2.ffn.layers.1.bias' in stock
+    code, printed = convert('mae.pth', 'x.pth', '--to', 'huggingface')
+    assert code == 2 and 'encoder alone' in printed
 
 
 @pytest.mark.parametrize(

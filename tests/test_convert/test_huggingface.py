@@ -180,6 +180,9 @@ def test_what_transformers_cannot_hold_is_refused(authors_vitpose):
     no_coco = {k: v for k, v in plus_plus.items() if '.coco.' not in k}
     with pytest.raises(ValueError, match="'coco'.*'aic'"):
         revert_vitpose(no_coco, 'huggingface')
+    backbone = {k: v for k, v in ours.items() if k.startswith('backbone.')}
+    with pytest.raises(ValueError, match='a backbone alone'):
+        revert_vitpose(backbone, 'huggingface')
     other = ours | {'head.conv_layers.0.weight': torch.zeros(1)}
     with pytest.raises(ValueError, match='conv_layers'):
         revert_vitpose(other, 'huggingface')

@@ -195,10 +195,17 @@ def test_init_cfg_says_what_is_not_loaded(encoder, tmp_path, monkeypatch):
     )
     torch.save(encoder, tmp_path / 'mae.pth')
     init_cfg = dict(type='MAEPretrained', checkpoint=str(tmp_path / 'mae.pth'))
+    backbone = dict(
+        type='ViTPose', arch=ARCH, img_size=(64, 48), init_cfg=init_cfg
+    )
+    head = dict(type='HeatmapHead', in_channels=48, out_channels=17)
     model = MODELS.build(
-        dict(type='ViTPose', arch=ARCH, img_size=(64, 48), init_cfg=init_cfg)
+        dict(type='TopdownPoseEstimator', backbone=backbone, head=head)
     )
     model.init_weights()
+    torch.testing.assert_close(
+        model.backbone.layers[2].mlp.fc2.bias, encoder['blocks.2.mlp.fc2.bias']
+    )
     [line] = lines
     for name in ('backbone.cls_token', 'backbone.norm.weight', 'last_norm'):
         assert name in line

@@ -117,3 +117,8 @@ def test_bad_checkpoints_are_named(authors_vitpose):
         revert_vitpose({}, 'caffe')
     with pytest.raises(ValueError, match='stem.weight'):
         revert_vitpose({'stem.weight': torch.zeros(1)})
+    ours = convert_vitpose(authors_vitpose()).state_dict
+    del ours['backbone.layers.1.norm2.bias']
+    for layout in LAYOUTS:
+        with pytest.raises(ValueError, match='layers.1.norm2.bias'):
+            revert_vitpose(ours, layout)

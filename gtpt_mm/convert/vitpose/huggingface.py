@@ -163,6 +163,8 @@ def _part_qkv(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _check_head(out: dict[str, Tensor]) -> None:
     """Their two decoders: two deconvolutions and 1 x 1, or only 3 x 3."""
+    if 'head.conv.weight' not in out:
+        raise ValueError('a backbone alone; transformers wants a head, too')
     kernel = tuple(out['head.conv.weight'].shape[2:])
     is_classic = 'head.deconv2.weight' in out
     if kernel != ((1, 1) if is_classic else (3, 3)):

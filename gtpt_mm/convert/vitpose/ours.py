@@ -229,8 +229,12 @@ def revert_all(
 ) -> dict[str, Tensor]:
     """Return tensors of ours under foreign names.
 
+    Args:
+        state_dict: A model of ours, or a backbone alone.
+        rename: Gives the foreign name, or None.
+
     Raises:
-        ValueError: If a tensor has no foreign name.
+        ValueError: If a tensor has no foreign name, or one is missing.
     """
     out = {}
     for key, value in state_dict.items():
@@ -241,4 +245,6 @@ def revert_all(
                 'a part that only ours has'
             )
         out[name] = value
+    with_head = any(key.startswith('head.') for key in state_dict)
+    check_complete(state_dict, with_head)
     return out

@@ -59,7 +59,10 @@ def run(args: argparse.Namespace) -> int:
     except (ValueError, OSError, pickle.UnpicklingError) as error:
         print(f'gtpt-mm convert: {error}', file=sys.stderr)
         return 2
-    print(f'{args.source} -> {args.target}: {num_tensors} tensors')
+    print(
+        f'{args.source} -> {args.target}: {num_tensors} tensors with the '
+        f'names of {args.to}'
+    )
     return 0
 
 

@@ -154,8 +154,7 @@ def _part_qkv(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     for key, value in state_dict.items():
         if match := _QKV.fullmatch(key):
             for third, part in zip(_THIRDS, value.chunk(3), strict=True):
-                # Tensors of a safetensors file must not share memory.
-                out[f'{match[1]}.{third}.{match[2]}'] = part.clone()
+                out[f'{match[1]}.{third}.{match[2]}'] = part
         else:
             out[key] = value
     return out

@@ -4,6 +4,10 @@ import argparse
 import pickle
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gtpt_mm.convert import Source
 
 HELP = (
     'Convert a checkpoint between this project and others; whose it is is '
@@ -104,7 +108,7 @@ def _convert(args: argparse.Namespace) -> int:
     return len(written)
 
 
-def _check_options(args: argparse.Namespace, source) -> None:
+def _check_options(args: argparse.Namespace, source: 'Source') -> None:
     """Refuse options that this source has no use for."""
     is_mae = source.model == 'MAE encoder'
     for option, fits in (
@@ -146,7 +150,7 @@ def _convert_gtpt(
 
 
 def _convert_vitpose(
-    state_dict: dict, source, args: argparse.Namespace
+    state_dict: dict, source: 'Source', args: argparse.Namespace
 ) -> tuple[dict, dict | None]:
     """Return weights and meta of a ViTPose; say what becomes of what."""
     from gtpt_mm.convert import (
@@ -198,7 +202,10 @@ def _describe_plus_plus(state_dict: dict) -> None:
         )
 
 
-def _convert_mae(state_dict: dict, args: argparse.Namespace):
+def _convert_mae(
+    state_dict: dict, args: argparse.Namespace
+) -> tuple[dict, list[str]]:
+    """Return an encoder as weights of our backbone, and what was left out."""
     from gtpt_mm.convert import convert_mae, find_patch_grid
 
     grid_size = find_patch_grid(args.img_size or (256, 192))

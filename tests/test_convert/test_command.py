@@ -6,12 +6,18 @@ import pytest
 import torch
 
 from gtpt_mm.cli import main
+from gtpt_mm.cli.convert import TARGETS
 from gtpt_mm.convert import (
     convert_vitpose,
     find_vitpose_layout,
     read_state_dicts,
     split_vitpose,
 )
+from gtpt_mm.convert.vitpose import LAYOUTS
+
+
+def test_every_project_is_a_target():
+    assert ('ours', *LAYOUTS) == TARGETS
 
 
 @pytest.fixture

@@ -104,19 +104,19 @@ def convert_mae(
             'not an encoder of MAE under the names of FAIR or mmpretrain; '
             f'its first keys are {list(state_dict)[:5]}'
         )
-    table, leftovers = LAYOUTS[name]
+    names, leftovers = LAYOUTS[name]
     prefixed = {
         _add_backbone(key): value
         for key, value in strip_module(state_dict).items()
     }
-    converted, left_out = rename_all(prefixed, table.ours, leftovers)
+    converted, left_out = rename_all(prefixed, names.ours, leftovers)
     check_complete(converted, with_head=False)
-    table, num_extra = _find_grid(converted[POSITIONS], grid_size)
+    positions, num_extra = _find_grid(converted[POSITIONS], grid_size)
     if num_extra and name == 'mmpretrain':  # of the class token only
         left_out.append('backbone.pos_embed[:, :1]')
     elif num_extra:
-        table = table + converted[POSITIONS][:, :1]
-    converted[POSITIONS] = table
+        positions = positions + converted[POSITIONS][:, :1]
+    converted[POSITIONS] = positions
     weight = 'backbone.patch_embed.proj.weight'
     converted[weight] = _enlarge_patches(converted[weight], patch_padding)
     if num_experts:
@@ -146,11 +146,12 @@ def _find_grid(
     for num_extra in (1, 0):
         num_patches = num_rows - num_extra
         side = isqrt(num_patches)
-        if num_patches == wanted:
-            return table[:, num_extra:], num_extra
+        patches = table[:, num_extra:]
         if side * side == num_patches:
-            table = table[:, num_extra:]
-            return resize_pos_embed(table, (side, side), grid_size), num_extra
+            patches = resize_pos_embed(patches, (side, side), grid_size)
+            return patches, num_extra
+        if num_patches == wanted:
+            return patches, num_extra
     raise ValueError(
         f'a position table of {num_rows} rows is neither a square nor the '
         f'grid (h, w) = {tuple(grid_size)}, with or without a class token'

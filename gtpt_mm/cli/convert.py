@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--dataset',
         help='of a ViTPose++: write the plain ViTPose that it is for this '
-        'data set: coco, aic, mpii, ap10k, apt36k or wholebody',
+        'data set, in the released ones coco, aic, mpii, ap10k, apt36k, '
+        'wholebody',
     )
     parser.add_argument(
         '--img-size',
@@ -195,7 +196,8 @@ def _describe_plus_plus(state_dict: dict) -> None:
 
     if num_experts := count_experts(state_dict):
         heads = find_datasets(state_dict)
-        missing = [name for name in DATASETS if name not in heads]
+        released = set(heads) <= set(DATASETS)
+        missing = [name for name in DATASETS if released and name not in heads]
         print(
             f'a ViTPose++: {num_experts} experts, heads of {", ".join(heads)}'
             + (f'; none of {", ".join(missing)}' if missing else '')

@@ -45,8 +45,6 @@ class MAEPretrained:
 
     def __call__(self, module: nn.Module) -> None:
         """Load the file into a backbone, in place."""
-        own = module.state_dict()
-        experts = {f'backbone.{key}': None for key in own}
         content = CheckpointLoader.load_checkpoint(
             self.checkpoint, map_location='cpu', logger='current'
         )
@@ -54,20 +52,18 @@ class MAEPretrained:
             find_weights(content),
             module.grid_size,
             self.patch_padding,
-            count_experts(experts),
-            module.embed_dims - len(own['layers.0.mlp.fc2.bias']),
+            *_count_experts(module),
         )
         weights = {
             key.removeprefix('backbone.'): value
             for key, value in weights.items()
         }
-        own_start = self._check(weights, own)
-        module.load_state_dict(own | weights, strict=True)
+        not_in_file = self._load(module, weights)
         print_log(
             f'{type(module).__name__}: {len(weights)} tensors from '
             f'{self.checkpoint}. Of the file not loaded: '
             f'{", ".join(left_out) or "none"}. Of the model not in the file: '
-            f'{", ".join(own_start) or "none"}.',
+            f'{", ".join(not_in_file) or "none"}.',
             logger='current',
         )
         if hasattr(module, '_params_init_info'):
@@ -75,24 +71,30 @@ class MAEPretrained:
                 module, init_info=f'MAEPretrained from {self.checkpoint}'
             )
 
-    def _check(self, weights: dict, own: dict) -> list[str]:
+    def _load(self, module: nn.Module, weights: dict) -> list[str]:
         """Return what a plain encoder has no tensors for; refuse all else."""
-        absent = [key for key in own if key not in weights]
+        problem = f'{self.checkpoint} does not fit the backbone'
+        try:
+            result = module.load_state_dict(weights, strict=False)
+        except RuntimeError as error:  # shapes; it names them
+            raise ValueError(f'{problem}: {error}') from error
         missing = [
             key
-            for key in absent
+            for key in result.missing_keys
             if re.sub(r'^layers\.\d+\.', 'layers.0.', key) in weights
         ]
-        unknown = [key for key in weights if key not in own]
-        shapes = {
-            key: (tuple(value.shape), tuple(own[key].shape))
-            for key, value in weights.items()
-            if key in own and value.shape != own[key].shape
-        }
-        if missing or unknown or shapes:
+        if missing or result.unexpected_keys:
             raise ValueError(
-                f'{self.checkpoint} does not fit the backbone. Missing: '
-                f'{missing[:5]}; too many: {unknown[:5]}; other shapes '
-                f'(file, model): {dict(list(shapes.items())[:3])}'
+                f'{problem}. Missing: {missing[:5]}; too many: '
+                f'{result.unexpected_keys[:5]}'
             )
-        return absent
+        return result.missing_keys
+
+
+def _count_experts(backbone: nn.Module) -> tuple[int, int]:
+    """Return the experts of each layer and their channels, or 0 and 0."""
+    state = {f'backbone.{k}': v for k, v in backbone.state_dict().items()}
+    if num_experts := count_experts(state):
+        bias = state['backbone.layers.0.mlp.experts.0.bias']
+        return num_experts, len(bias)
+    return 0, 0

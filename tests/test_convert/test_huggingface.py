@@ -80,6 +80,7 @@ def split_with_coco_head(ours: dict, index: int) -> dict:
         key.replace('.heads.coco.', f'.heads.{name}.'): value
         for key, value in ours.items()
     }
+    assert find_datasets(renamed) == [name]
     return split_vitpose(renamed, name)
 
 

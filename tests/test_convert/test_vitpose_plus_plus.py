@@ -120,6 +120,49 @@ def test_nothing_to_split_is_refused(authors_vitpose):
         split_vitpose(only_coco, 'aic')
 
 
+def rename_heads(ours: dict, names: dict[str, str]) -> dict:
+    """Keep heads of some data sets, in this order, under other names."""
+    out = {k: v for k, v in ours.items() if not k.startswith('head.')}
+    for old, new in names.items():
+        for leaf in ('weight', 'bias'):
+            end = f'final_layer.{leaf}'
+            out[f'head.heads.{new}.{end}'] = ours[f'head.heads.{old}.{end}']
+    return out
+
+
+def test_data_sets_of_our_own_trainings(authors_vitpose):
+    """Heads say which expert is whose, whatever the data sets are."""
+    ours = convert_vitpose(authors_vitpose(plus_plus=True)).state_dict
+    names = ('horses', 'coco', 'mpii', 'aic', 'hands', 'cats')
+    own = rename_heads(ours, dict(zip(DATASETS, names, strict=True)))
+    mlp = 'backbone.layers.1.mlp'
+    for i, name in enumerate(names):
+        dense = split_vitpose(own, name)
+        torch.testing.assert_close(
+            dense[f'{mlp}.fc2.weight'][6:], ours[f'{mlp}.experts.{i}.weight']
+        )
+        head = f'head.heads.{DATASETS[i]}.final_layer.bias'
+        torch.testing.assert_close(dense['head.final_layer.bias'], ours[head])
+    with pytest.raises(ValueError, match='in this order.*horses'):
+        revert_vitpose(own, 'authors')
+    two = rename_heads(ours, dict(coco='coco', aic='horses'))
+    with pytest.raises(ValueError, match='cannot be told'):
+        split_vitpose(two, 'coco')
+
+
+def test_order_of_the_keys_in_a_file_does_not_matter(
+    authors_vitpose, assert_equal
+):
+    source = authors_vitpose(plus_plus=True)
+    backwards = dict(reversed(source.items()))
+    for dataset in DATASETS:
+        one, other = (
+            split_vitpose(convert_vitpose(state).state_dict, dataset)
+            for state in (source, backwards)
+        )
+        assert_equal(one, other)
+
+
 def test_mmpose_gets_one_data_set_only(authors_vitpose):
     ours = convert_vitpose(authors_vitpose(plus_plus=True)).state_dict
     with pytest.raises(ValueError, match='data set'):

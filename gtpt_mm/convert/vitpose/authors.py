@@ -15,6 +15,7 @@ from .ours import (
     add_zero_row,
     check_complete,
     count_experts,
+    find_datasets,
     fold_first_row,
     rename_all,
     revert_all,
@@ -78,6 +79,7 @@ def convert_authors(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     state_dict = strip_module(state_dict)
     if _is_before_split(state_dict):
         result = rename_all(state_dict, PLUS_PLUS.ours, CLASS_TOKEN)
+        result = result._replace(state_dict=_sort_heads(result.state_dict))
     else:
         result = rename_all(state_dict, DENSE.ours, LEFTOVERS)
     converted = result.state_dict
@@ -90,12 +92,29 @@ def revert_authors(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     """Return our ViTPose or ViTPose++ under the authors' names.
 
     Raises:
-        ValueError: If a tensor has no name of theirs.
+        ValueError: If a tensor has no name of theirs, or experts and heads
+            are of other data sets, or in another order, than theirs.
     """
+    heads = find_datasets(state_dict)
+    if len(heads) > 1 and heads != list(DATASETS):
+        raise ValueError(
+            f'the authors have heads and experts of {list(DATASETS)}, in this '
+            f'order; here they are of {heads}'
+        )
     table = PLUS_PLUS if count_experts(state_dict) else DENSE
     out = revert_all(state_dict, table.theirs)
     out['backbone.pos_embed'] = add_zero_row(out['backbone.pos_embed'])
     return ConvertedViTPose(out, [])
+
+
+def _sort_heads(converted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Put heads into the order of the experts; ``split_vitpose`` wants it."""
+
+    def place(key: str) -> int:
+        name = key.removeprefix(HEADS).partition('.')[0]
+        return 1 + DATASETS.index(name) if key.startswith(HEADS) else 0
+
+    return dict(sorted(converted.items(), key=lambda item: place(item[0])))
 
 
 def _is_before_split(state_dict: dict[str, Tensor]) -> bool:

@@ -72,30 +72,13 @@ def split_vitpose(
 
     Args:
         state_dict: A ViTPose++ under our names.
-        dataset: One of ``DATASETS``.
+        dataset: Name of one of its data sets.
 
     Raises:
-        ValueError: If there are no experts, no such data set, or no head.
+        ValueError: If there are no experts, or no head of this data set.
     """
-    if dataset not in DATASETS:
-        raise ValueError(
-            f'dataset must be one of {list(DATASETS)}, got {dataset!r}'
-        )
-    num_experts = count_experts(state_dict)
-    if not num_experts:
-        raise ValueError(
-            'nothing to split: no experts take part in this checkpoint. It '
-            'is a plain ViTPose, or a ViTPose++ that was split before; it '
-            'holds the weights of one data set, so leave the data set out'
-        )
-    index = DATASETS.index(dataset)
+    index = _find_expert(state_dict, dataset)
     head = f'{HEADS}{dataset}.'
-    if index >= num_experts or dataset not in find_datasets(state_dict):
-        raise ValueError(
-            f'no head or no expert of {dataset!r}: heads are there of '
-            f'{find_datasets(state_dict)}, experts for the first '
-            f'{num_experts} of {list(DATASETS)}'
-        )
     dense = {}
     for key, value in state_dict.items():
         if key.startswith(head):
@@ -108,6 +91,34 @@ def split_vitpose(
         else:
             dense[key] = value
     return dense
+
+
+def _find_expert(state_dict: dict[str, Tensor], dataset: str) -> int:
+    """Return the number of a data set's expert.
+
+    Heads are in the order of the experts. A file with fewer heads (of
+    transformers) has the experts of the released models.
+    """
+    num_experts = count_experts(state_dict)
+    if not num_experts:
+        raise ValueError(
+            'nothing to split: no experts take part in this checkpoint. It '
+            'is a plain ViTPose, or a ViTPose++ that was split before; it '
+            'holds the weights of one data set, so leave the data set out'
+        )
+    heads = find_datasets(state_dict)
+    if dataset not in heads:
+        raise ValueError(
+            f'no head of {dataset!r}; this checkpoint has heads of {heads}'
+        )
+    if len(heads) == num_experts:
+        return heads.index(dataset)
+    if num_experts == len(DATASETS) and set(heads) <= set(DATASETS):
+        return DATASETS.index(dataset)
+    raise ValueError(
+        f'{num_experts} experts and heads of {heads}: it cannot be told which '
+        f'expert is of {dataset!r}'
+    )
 
 
 def strip_module(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:

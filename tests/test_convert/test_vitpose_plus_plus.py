@@ -111,6 +111,10 @@ def test_nothing_to_split_is_refused(authors_vitpose):
             split_vitpose(state_dict, 'aic')
     with pytest.raises(ValueError, match="'jhmdb'"):
         split_vitpose(ours, 'jhmdb')
+    name = 'backbone.layers.0.mlp.experts.0.fc1.bias'
+    other_kind = plain | {name: torch.zeros(32)}
+    with pytest.raises(ValueError, match='networks of their own'):
+        split_vitpose(other_kind, 'aic')
     only_coco = {
         k: v
         for k, v in ours.items()

@@ -100,6 +100,12 @@ def _find_expert(state_dict: dict[str, Tensor], dataset: str) -> int:
     transformers) has the experts of the released models.
     """
     num_experts = count_experts(state_dict)
+    if not num_experts and any('.mlp.experts.' in key for key in state_dict):
+        raise ValueError(
+            'the experts of this checkpoint are networks of their own, not '
+            'the last rows of a layer as in the released ViTPose++; such '
+            'weights cannot be split'
+        )
     if not num_experts:
         raise ValueError(
             'nothing to split: no experts take part in this checkpoint. It '

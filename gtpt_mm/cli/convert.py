@@ -4,8 +4,16 @@ import argparse
 import pickle
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-HELP = "Convert a checkpoint of a model's authors to this project's layout."
+if TYPE_CHECKING:
+    from gtpt_mm.convert import Source
+
+HELP = (
+    'Convert a checkpoint between this project and others; whose it is is '
+    'told by its names.'
+)
+TARGETS = ('ours', 'authors', 'mmpose', 'huggingface')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,22 +21,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', type=Path, help='checkpoint to read')
     parser.add_argument('target', type=Path, help='checkpoint to write')
     parser.add_argument(
+        '--to',
+        choices=TARGETS,
+        default='ours',
+        help='whose names to write; default ours',
+    )
+    parser.add_argument(
+        '--dataset',
+        help='of a ViTPose++: write the plain ViTPose that it is for this '
+        'data set, in the released ones coco, aic, mpii, ap10k, apt36k, '
+        'wholebody',
+    )
+    parser.add_argument(
+        '--img-size',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='of an MAE encoder: input size in pixels that its positions are '
+        'resized for; default 256 192',
+    )
+    parser.add_argument(
+        '--patch-padding',
+        choices=('pad', 'bilinear', 'bicubic'),
+        help='of an MAE encoder with patches of 14 x 14: how they become '
+        '16 x 16; default pad (zeros)',
+    )
+    parser.add_argument(
         '--half',
         choices=('ema', 'model'),
-        help='which weights of a GTPT file: averaged (what the paper '
+        help='of a GTPT of its authors: averaged weights (what the paper '
         'evaluates; the default) or trained',
-    )
-    parser.add_argument(
-        '--reverse',
-        action='store_true',
-        help="write the authors' layout from one of our checkpoints (of a "
-        'GTPT: both halves)',
-    )
-    parser.add_argument(
-        '--layout',
-        choices=('authors', 'mmpose'),
-        help='with --reverse, of a ViTPose: whose names to write; default '
-        "the authors'",
     )
     parser.add_argument(
         '--overwrite', action='store_true', help='replace an existing target'
@@ -36,78 +58,161 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert one file; print what was written; return 2 on bad input."""
+    """Convert one file; print what was done; return 2 on bad input."""
     try:
         num_tensors = _convert(args)
     except (ValueError, OSError, pickle.UnpicklingError) as error:
         print(f'gtpt-mm convert: {error}', file=sys.stderr)
         return 2
-    print(f'{args.source} -> {args.target}: {num_tensors} tensors')
+    print(
+        f'{args.source} -> {args.target}: {num_tensors} tensors with the '
+        f'names of {args.to}'
+    )
     return 0
 
 
 def _convert(args: argparse.Namespace) -> int:
     """Convert one file and return the number of tensors written."""
-    import torch
-
-    from gtpt_mm.convert import read_state_dicts
+    from gtpt_mm.convert import (
+        SAFETENSORS,
+        find_source,
+        read_state_dicts,
+        write_state_dict,
+    )
 
     if args.target.exists() and not args.overwrite:
         raise ValueError(
             f'{args.target} exists; give --overwrite to replace it'
         )
-    if args.layout and not args.reverse:
-        raise ValueError('--layout says what --reverse writes; give both')
-    if args.half and args.reverse:
-        raise ValueError('--reverse writes both halves; leave --half out')
-    state_dict, trained = read_state_dicts(str(args.source))
-    if args.reverse:
-        content = converted = _revert(state_dict, trained, args.layout)
-    else:
-        converted, meta = _import(state_dict, args.half)
-        meta['converted_from'] = args.source.name
-        content = dict(meta=meta, state_dict=converted)
-    args.target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(content, args.target)
-    return len(converted)
-
-
-def _import(state_dict: dict, half: str | None) -> tuple[dict, dict]:
-    """Find out what a foreign checkpoint is of; return weights and meta."""
-    from gtpt_mm.convert import (
-        convert_gtpt,
-        convert_vitpose,
-        find_vitpose_layout,
-        is_authors_gtpt,
-    )
-
-    layout = find_vitpose_layout(state_dict)
-    if layout:
-        if half:
-            raise ValueError(f'--half {half} is of GTPT; this is a ViTPose')
-        converted, left_out = convert_vitpose(state_dict)
-        for name in left_out:
-            print(f'left out, not used by a ViTPose: {name}')
-        return converted, dict(layout=layout, left_out=left_out)
-    if is_authors_gtpt(state_dict):
-        half = half or 'ema'
-        return convert_gtpt(state_dict, half), dict(half=half)
-    raise ValueError(
-        "neither a GTPT of its authors nor a ViTPose of its authors' or "
-        f'mmpose; the first keys are {list(state_dict)[:5]}'
-    )
-
-
-def _revert(
-    state_dict: dict, trained: dict | None, layout: str | None
-) -> dict:
-    """Return one of our checkpoints under foreign names."""
-    from gtpt_mm.convert import is_our_vitpose, revert_gtpt, revert_vitpose
-
-    if is_our_vitpose(state_dict):
-        return revert_vitpose(state_dict, layout or 'authors')
-    if layout:
+    if args.target.suffix == SAFETENSORS and args.to != 'huggingface':
         raise ValueError(
-            f'--layout {layout} is of ViTPose; the checkpoint is not'
+            f'only --to huggingface writes {SAFETENSORS}; mmengine and the '
+            'authors cannot read it'
         )
-    return revert_gtpt(state_dict, trained)
+    state_dict, trained = read_state_dicts(args.source)
+    source = find_source(state_dict)
+    if not source:
+        raise ValueError(
+            'neither a GTPT of its authors or ours, nor a ViTPose of its '
+            'authors, mmpose, transformers or ours, nor an encoder of MAE; '
+            f'the first keys are {list(state_dict)[:5]}'
+        )
+    print(f'source: {source}')
+    _check_options(args, source)
+    if source.model == 'GTPT':
+        written, meta = _convert_gtpt(state_dict, trained, args)
+    else:
+        written, meta = _convert_vitpose(state_dict, source, args)
+    if meta is not None:
+        meta = dict(converted_from=args.source.name, **meta)
+    write_state_dict(args.target, written, meta)
+    return len(written)
+
+
+def _check_options(args: argparse.Namespace, source: 'Source') -> None:
+    """Refuse options that this source has no use for."""
+    is_mae = source.model == 'MAE encoder'
+    for option, fits in (
+        ('dataset', source.model == 'ViTPose'),
+        ('img_size', is_mae),
+        ('patch_padding', is_mae),
+        ('half', source.model == 'GTPT' and source.project == 'authors'),
+    ):
+        value = getattr(args, option)
+        if value is not None and not fits:
+            raise ValueError(
+                f'--{option.replace("_", "-")} is of no use for this source, '
+                f'{source}'
+            )
+    if is_mae and args.to not in ('ours', 'mmpose'):
+        raise ValueError(
+            f'an encoder alone is of no use for --to {args.to}; a training '
+            'starts from it with --to ours or mmpose'
+        )
+    if source.project == args.to and not args.dataset:
+        raise ValueError(
+            f'the source has the names of {args.to!r} already; --to chooses '
+            f'others of {list(TARGETS)}'
+        )
+
+
+def _convert_gtpt(
+    state_dict: dict, trained: dict | None, args: argparse.Namespace
+) -> tuple[dict, dict | None]:
+    """Return weights and meta of a GTPT; its authors' files have no meta."""
+    from gtpt_mm.convert import convert_gtpt, revert_gtpt
+
+    if args.to == 'ours':
+        half = args.half or 'ema'
+        return convert_gtpt(state_dict, half), dict(half=half)
+    if args.to == 'authors':
+        return revert_gtpt(state_dict, trained), None
+    raise ValueError(f'--to {args.to} is of ViTPose; this is a GTPT')
+
+
+def _convert_vitpose(
+    state_dict: dict, source: 'Source', args: argparse.Namespace
+) -> tuple[dict, dict | None]:
+    """Return weights and meta of a ViTPose; say what becomes of what."""
+    from gtpt_mm.convert import (
+        convert_vitpose,
+        revert_vitpose,
+        split_vitpose,
+    )
+
+    left_out = []
+    if source.model == 'MAE encoder':
+        state_dict, left_out = _convert_mae(state_dict, args)
+    elif source.project != 'ours':
+        state_dict, left_out = convert_vitpose(state_dict)
+    if source.project in ('authors', 'huggingface', 'timm'):
+        print('the first row of the position table was added to the others')
+    for name in left_out:
+        print(f'left out, of no use in the model: {name}')
+    _describe_plus_plus(state_dict)
+    if args.dataset:
+        state_dict = split_vitpose(state_dict, args.dataset)
+        print(
+            f'split: the expert and head of {args.dataset} are kept, all '
+            'others left out'
+        )
+    if args.to == 'ours':
+        meta = dict(layout=source.project, left_out=left_out)
+        if args.dataset:
+            meta['dataset'] = args.dataset
+        return state_dict, meta
+    state_dict, no_place = revert_vitpose(state_dict, args.to)
+    for name in no_place:
+        print(f'left out, no place in {args.to}: {name}')
+    if args.to == 'huggingface':
+        print('for equal numbers configure layer_norm_eps=1e-6')
+        return state_dict, None
+    return state_dict, dict()
+
+
+def _describe_plus_plus(state_dict: dict) -> None:
+    """Say which data sets a ViTPose++ is for, and which heads are missing."""
+    from gtpt_mm.convert import DATASETS, count_experts, find_datasets
+
+    if num_experts := count_experts(state_dict):
+        heads = find_datasets(state_dict)
+        released = set(heads) <= set(DATASETS)
+        missing = [name for name in DATASETS if released and name not in heads]
+        print(
+            f'a ViTPose++: {num_experts} experts, heads of {", ".join(heads)}'
+            + (f'; none of {", ".join(missing)}' if missing else '')
+        )
+
+
+def _convert_mae(
+    state_dict: dict, args: argparse.Namespace
+) -> tuple[dict, list[str]]:
+    """Return an encoder as weights of our backbone, and what was left out."""
+    from gtpt_mm.convert import convert_mae, find_patch_grid
+
+    grid_size = find_patch_grid(args.img_size or (256, 192))
+    print(
+        f'positions resized to the grid (h, w) = {grid_size}; the last norm '
+        'of the model starts at one and zero'
+    )
+    return convert_mae(state_dict, grid_size, args.patch_padding or 'pad')

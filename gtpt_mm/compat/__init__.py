@@ -7,8 +7,14 @@ in words what it repaired.
 
 import importlib
 
-# In this order: mmpose cannot be imported before the first is in place.
-SHIMS = ('mmcv_ops', 'torch_api', 'numpy_api', 'matplotlib_api')
+# In this order: mmpose cannot be imported before the first two are in place.
+SHIMS = (
+    'mmcv_ops',
+    'mmpretrain_api',
+    'torch_api',
+    'numpy_api',
+    'matplotlib_api',
+)
 
 _applied: dict[str, list[str]] = {}
 

@@ -1,29 +1,56 @@
 """Foreign checkpoints: one file each, a table of names and a function."""
 
+from .files import (
+    SAFETENSORS,
+    find_weights,
+    read_state_dicts,
+    write_state_dict,
+)
 from .gtpt import (
     convert_gtpt,
     is_authors_gtpt,
     our_gtpt_name,
-    read_state_dicts,
     revert_gtpt,
 )
+from .names import NameTable
+from .sources import Source, find_source
 from .vitpose import (
+    DATASETS,
     ConvertedViTPose,
+    convert_mae,
     convert_vitpose,
+    count_experts,
+    find_datasets,
+    find_mae_layout,
+    find_patch_grid,
     find_vitpose_layout,
     is_our_vitpose,
     revert_vitpose,
+    split_vitpose,
 )
 
 __all__ = [
+    'DATASETS',
+    'SAFETENSORS',
     'ConvertedViTPose',
+    'NameTable',
+    'Source',
     'convert_gtpt',
+    'convert_mae',
     'convert_vitpose',
+    'count_experts',
+    'find_datasets',
+    'find_mae_layout',
+    'find_patch_grid',
+    'find_source',
     'find_vitpose_layout',
+    'find_weights',
     'is_authors_gtpt',
     'is_our_vitpose',
     'our_gtpt_name',
     'read_state_dicts',
     'revert_gtpt',
     'revert_vitpose',
+    'split_vitpose',
+    'write_state_dict',
 ]

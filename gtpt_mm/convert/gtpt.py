@@ -228,28 +228,3 @@ def _rename_back(key: str, num_coarse: int, with_skips: bool) -> str:
         if count:
             return renamed
     raise ValueError(f'{key!r} is not a tensor of GTPT')
-
-
-def read_state_dicts(path: str) -> tuple[dict, dict | None]:
-    """Read the weights of a checkpoint file, ours or the authors'.
-
-    Returns:
-        The state dict (flat, or the entry ``state_dict``), and the trained
-        weights behind an average where mmengine saved them, else None.
-
-    Raises:
-        ValueError: If the file holds no state dict.
-    """
-    content = torch.load(path, map_location='cpu', weights_only=True)
-    if not isinstance(content, dict):
-        raise ValueError(
-            f'{path} holds a {type(content).__name__}, not a state dict'
-        )
-    trained = content.get('ema_state_dict')
-    if trained is not None:
-        trained = {
-            key.removeprefix('module.'): value
-            for key, value in trained.items()
-            if key.startswith('module.')
-        }
-    return content.get('state_dict', content), trained

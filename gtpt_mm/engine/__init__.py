@@ -1,6 +1,7 @@
-"""What runs beside the model: hooks and optimizer wrappers."""
+"""What runs beside the model: hooks, optimizer wrappers, initialisation."""
 
 from .hooks import CosineEMA, CosineEMAHook, CurriculumHook
+from .mae_pretrained import MAEPretrained
 from .optim_wrappers import BackboneLayerDecayConstructor
 
 __all__ = [
@@ -8,4 +9,5 @@ __all__ = [
     'CosineEMA',
     'CosineEMAHook',
     'CurriculumHook',
+    'MAEPretrained',
 ]

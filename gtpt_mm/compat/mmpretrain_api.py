@@ -1,0 +1,47 @@
+"""mmpretrain beside a transformers that it does not know.
+
+Broken: the multimodal models of mmpretrain <= 1.2.0 import functions from
+``transformers.modeling_utils`` that transformers 5 no longer has there. Where
+both are installed no model of mmpretrain can be imported, its vision
+transformers, which stock ViTPose configs use, included; and mmdet, which
+imports mmpretrain where it finds it, fails with them.
+
+Here: mmpretrain is told that it has no multimodal packages. It then puts
+placeholders in the place of BLIP, OFA and the like, which say so when built.
+
+Can go: when mmpretrain imports beside the current transformers.
+"""
+
+import importlib.util
+from pathlib import Path
+
+#: What mmpretrain takes from a place where transformers no longer has it.
+MOVED = 'apply_chunking_to_forward'
+
+
+def install() -> list[str]:
+    """Turn off what cannot be imported.
+
+    Returns:
+        What was repaired, in words; empty if nothing was broken.
+    """
+    if not importlib.util.find_spec('mmpretrain') or _has_moved_names():
+        return []
+    try:
+        from mmpretrain.utils import dependency
+    except ImportError:  # not usable at all; mmdet and mmpose skip it then
+        return []
+    dependency.WITH_MULTIMODAL = False
+    return [
+        'mmpretrain cannot import its multimodal models beside this '
+        'transformers; they are placeholders, all else works'
+    ]
+
+
+def _has_moved_names() -> bool:
+    """Tell whether transformers is absent, or old enough; not importing it."""
+    spec = importlib.util.find_spec('transformers')
+    if spec is None or spec.origin is None:
+        return True
+    source = Path(spec.origin).with_name('modeling_utils.py')
+    return not source.is_file() or MOVED in source.read_text()

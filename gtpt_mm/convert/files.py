@@ -1,0 +1,111 @@
+"""Checkpoint files: what is in them, and how they are written."""
+
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+#: Where files keep the weights: mmengine and the authors of ViTPose, FAIR,
+#: DeepSpeed. A file without any of them holds nothing but weights.
+ENTRIES = ('state_dict', 'model', 'module')
+SAFETENSORS = '.safetensors'
+
+
+def read_state_dicts(
+    path: str | Path,
+) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
+    """Read the weights of a checkpoint file, of any project.
+
+    Nothing but tensors and plain values is built from the file.
+
+    Args:
+        path: A file of ``torch.save``, or a ``.safetensors``.
+
+    Returns:
+        The state dict; and the trained weights behind an average where
+        mmengine saved them, else None.
+
+    Raises:
+        ValueError: If the file holds no state dict, or package safetensors
+            is needed and missing.
+    """
+    if Path(path).suffix == SAFETENSORS:
+        return _read_safetensors(path), None
+    content = torch.load(path, map_location='cpu', weights_only=True)
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'{path} holds a {type(content).__name__}, not a state dict'
+        )
+    trained = content.get('ema_state_dict')
+    if trained is not None:
+        trained = {
+            key.removeprefix('module.'): value
+            for key, value in trained.items()
+            if key.startswith('module.')
+        }
+    return find_weights(content), trained
+
+
+def find_weights(content: dict) -> dict[str, Tensor]:
+    """Return the state dict in the content of a checkpoint file.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    for entry in ENTRIES:
+        if isinstance(content.get(entry), dict):
+            content = content[entry]
+            break
+    others = [k for k, v in content.items() if not isinstance(v, Tensor)]
+    if others:
+        raise ValueError(
+            'the file holds other things than weights, and not all of the '
+            f'weights under one of {list(ENTRIES)}: {others[:5]}'
+        )
+    return content
+
+
+def write_state_dict(
+    path: str | Path, state_dict: dict[str, Tensor], meta: dict | None
+) -> None:
+    """Write weights; the folder is made if need be.
+
+    Args:
+        path: File to write, a ``.safetensors`` or one of ``torch.save``.
+        state_dict: The weights.
+        meta: Written beside the weights, as mmengine does; None writes
+            nothing but weights. A ``.safetensors`` never has it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == SAFETENSORS:
+        tensors = {k: v.contiguous() for k, v in state_dict.items()}
+        _safetensors().save_file(tensors, path, metadata=dict(format='pt'))
+    elif meta is None:
+        torch.save(state_dict, path)
+    else:
+        torch.save(dict(meta=meta, state_dict=state_dict), path)
+
+
+def _read_safetensors(path: str | Path) -> dict[str, Tensor]:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no such file: {path}')
+    module = _safetensors()
+    try:
+        return module.load_file(path)
+    except Exception as error:  # its own kind, of no public parent
+        raise ValueError(
+            f'{path} cannot be read as safetensors: {error}'
+        ) from error
+
+
+def _safetensors() -> ModuleType:
+    try:
+        from safetensors import torch as safetensors
+    except ImportError as error:
+        raise ValueError(
+            'files that end with .safetensors need the package safetensors: '
+            'pip install safetensors'
+        ) from error
+    return safetensors

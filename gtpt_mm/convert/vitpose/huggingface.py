@@ -1,0 +1,174 @@
+"""VitPose of Hugging Face's transformers, to and from ours.
+
+Queries, keys and values are three layers there and one here. Their position
+table is the authors': the first row is added to every token.
+
+The weights do not hold the epsilon of the norms. It is 1e-6 in the authors'
+code and here, 1e-12 in transformers unless its configuration says
+``layer_norm_eps=1e-6``; heat maps of one magnitude differ by 2e-6.
+"""
+
+import re
+
+import torch
+from torch import Tensor
+
+from ..names import NameTable
+from .ours import (
+    DATASETS,
+    HEADS,
+    POSITIONS,
+    ConvertedViTPose,
+    add_zero_row,
+    check_complete,
+    count_experts,
+    find_datasets,
+    fold_first_row,
+    rename_all,
+    revert_all,
+    strip_module,
+)
+
+_LAYER = 'backbone.encoder.layer.#'
+#: Ours beside theirs, after queries, keys and values were joined.
+BACKBONE = (
+    (POSITIONS, 'backbone.embeddings.position_embeddings'),
+    (
+        'backbone.patch_embed.proj.*',
+        'backbone.embeddings.patch_embeddings.projection.*',
+    ),
+    ('backbone.layers.#.norm1.*', f'{_LAYER}.layernorm_before.*'),
+    ('backbone.layers.#.attn.qkv.*', f'{_LAYER}.attention.attention.qkv.*'),
+    ('backbone.layers.#.attn.proj.*', f'{_LAYER}.attention.output.dense.*'),
+    ('backbone.layers.#.norm2.*', f'{_LAYER}.layernorm_after.*'),
+    ('backbone.layers.#.mlp.fc1.*', f'{_LAYER}.mlp.fc1.*'),
+    ('backbone.layers.#.mlp.fc2.*', f'{_LAYER}.mlp.fc2.*'),
+    ('backbone.layers.#.mlp.experts.#.*', f'{_LAYER}.mlp.experts.#.*'),
+    ('backbone.last_norm.*', 'backbone.layernorm.*'),
+)
+#: A head of ours beside theirs: classic, or simple with the last row only.
+HEAD = (
+    ('deconv_layers.0.*', 'head.deconv1.*'),
+    ('deconv_layers.1.**', 'head.batchnorm1.**'),
+    ('deconv_layers.3.*', 'head.deconv2.*'),
+    ('deconv_layers.4.**', 'head.batchnorm2.**'),
+    ('final_layer.*', 'head.conv.*'),
+)
+
+
+def _table(head: str) -> NameTable:
+    rows = ((head + ours, theirs) for ours, theirs in HEAD)
+    return NameTable((*BACKBONE, *rows))
+
+
+DENSE = _table('head.')
+#: Their ViTPose++ has all experts but only the head of COCO.
+PLUS_PLUS = _table(f'{HEADS}{DATASETS[0]}.')
+_THIRDS = ('query', 'key', 'value')
+_THIRD = re.compile(rf'(.+\.attention)\.({"|".join(_THIRDS)})\.(weight|bias)')
+_QKV = re.compile(r'(.+\.attention)\.qkv\.(weight|bias)')
+
+
+def is_huggingface(state_dict: dict[str, Tensor]) -> bool:
+    """Return whether a state dict names its tensors as transformers does."""
+    return {
+        'backbone.encoder.layer.0.layernorm_before.weight',
+        'backbone.layernorm.weight',
+    } <= set(strip_module(state_dict))
+
+
+def convert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+    """Return a VitPose of transformers under our names.
+
+    Of a ViTPose++ there are all experts and the head of COCO; the heads of
+    the other data sets do not exist in their files.
+
+    Raises:
+        ValueError: If keys are unknown or missing.
+    """
+    joined = _join_qkv(strip_module(state_dict))
+    table = PLUS_PLUS if any('.experts.' in key for key in joined) else DENSE
+    result = rename_all(joined, table.ours, leftovers='')
+    converted = result.state_dict
+    check_complete(converted)
+    converted[POSITIONS] = fold_first_row(converted[POSITIONS])
+    return result
+
+
+def revert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+    """Return our ViTPose or ViTPose++ under the names of transformers.
+
+    Returns:
+        The weights; and the heads that transformers has no place for, all but
+        that of COCO.
+
+    Raises:
+        ValueError: If the head is neither classic nor simple, or it is a
+            ViTPose++ without the head of COCO.
+    """
+    table, left_out = DENSE, []
+    if count_experts(state_dict):
+        table = PLUS_PLUS
+        coco = f'{HEADS}{DATASETS[0]}.'
+        if DATASETS[0] not in find_datasets(state_dict):
+            raise ValueError(
+                "transformers keeps the head of 'coco'; heads are there of "
+                f'{find_datasets(state_dict)}'
+            )
+        left_out = [
+            key
+            for key in state_dict
+            if key.startswith(HEADS) and not key.startswith(coco)
+        ]
+    kept = {k: v for k, v in state_dict.items() if k not in set(left_out)}
+    out = revert_all(kept, table.theirs)
+    positions = table.theirs(POSITIONS)
+    out[positions] = add_zero_row(out[positions])
+    _check_head(out)
+    return ConvertedViTPose(_part_qkv(out), left_out)
+
+
+def _join_qkv(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Put queries, keys and values of a layer into one tensor each."""
+    out, thirds = {}, {}
+    for key, value in state_dict.items():
+        if match := _THIRD.fullmatch(key):
+            name = f'{match[1]}.qkv.{match[3]}'
+            thirds.setdefault(name, {})[match[2]] = value
+        else:
+            out[key] = value
+    for name, parts in thirds.items():
+        missing = set(_THIRDS) - set(parts)
+        if missing:
+            raise ValueError(
+                f'{name.replace("qkv", "*")} lacks its {sorted(missing)}; '
+                'the file is not complete'
+            )
+        out[name] = torch.cat([parts[third] for third in _THIRDS])
+    return out
+
+
+def _part_qkv(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Cut each joint tensor into queries, keys and values."""
+    out = {}
+    for key, value in state_dict.items():
+        if match := _QKV.fullmatch(key):
+            for third, part in zip(_THIRDS, value.chunk(3), strict=True):
+                out[f'{match[1]}.{third}.{match[2]}'] = part
+        else:
+            out[key] = value
+    return out
+
+
+def _check_head(out: dict[str, Tensor]) -> None:
+    """Their two decoders: two deconvolutions and 1 x 1, or only 3 x 3."""
+    if 'head.conv.weight' not in out:
+        raise ValueError('a backbone alone; transformers wants a head, too')
+    kernel = tuple(out['head.conv.weight'].shape[2:])
+    is_classic = 'head.deconv2.weight' in out
+    if kernel != ((1, 1) if is_classic else (3, 3)):
+        raise ValueError(
+            f'a head with a last kernel of {kernel} and '
+            f'{"two" if is_classic else "no"} deconvolutions is neither the '
+            'classic nor the simple decoder, the only ones of transformers'
+        )

@@ -1,0 +1,204 @@
+"""Encoders pretrained as masked autoencoders (MAE): a backbone to start from.
+
+FAIR's files, and others with the names of timm (DeiT), and mmpretrain's;
+mmpose's mirror of them has mmpretrain's names, too.
+
+Source: what the authors' code does when it loads such a file, which the
+paper does not write down. The encoder's last norm is not loaded: ViTPose's
+starts at one and zero.
+"""
+
+# N image tokens, C channels, P channels of an expert, (h, w) token grid
+
+import re
+from math import isqrt
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gtpt_mm.layers.pos_embed import resize_pos_embed
+from gtpt_mm.models import ViTPose
+from gtpt_mm.models.backbones.vitpose import PATCH_SIZE
+
+from ..names import NameTable
+from . import authors, mmpose
+from .ours import (
+    POSITIONS,
+    ConvertedViTPose,
+    check_complete,
+    rename_all,
+    strip_module,
+)
+
+PATCH_PADDINGS = ('pad', 'bilinear', 'bicubic')
+#: Of each project: its names, and what no backbone of ours has (class and
+#: mask token, the encoder's last norm, decoder, classifier).
+LAYOUTS = {
+    'timm': (
+        NameTable(authors.BACKBONE),
+        r'backbone\.(cls_token|mask_token|(fc_)?norm\..+|decoder_.+|head\..+)',
+    ),
+    'mmpretrain': (
+        NameTable(mmpose.BACKBONE),
+        r'backbone\.(cls_token|mask_token|ln1\..+)|neck\..+',
+    ),
+}
+_FC2 = re.compile(r'(.+\.mlp)\.fc2\.(weight|bias)')
+
+
+def find_mae_layout(state_dict: dict[str, Tensor]) -> str | None:
+    """Return the key of ``LAYOUTS`` that an encoder is in, None if none."""
+    keys = set(strip_module(state_dict))
+    if 'blocks.0.norm1.weight' in keys:
+        return 'timm'
+    if 'layers.0.ln1.weight' in keys:
+        return 'mmpretrain'
+    if 'backbone.layers.0.ln1.weight' in keys:
+        return None if mmpose.is_mmpose(state_dict) else 'mmpretrain'
+    return None
+
+
+def find_patch_grid(img_size: tuple[int, int]) -> tuple[int, int]:
+    """Return the token grid (h, w) of ViTPose for an image (h, w) in pixels.
+
+    Example:
+        >>> find_patch_grid((256, 192))
+        (16, 12)
+    """
+    with torch.random.fork_rng(devices=[]):  # only its grid matters
+        arch = dict(embed_dims=1, depth=1, num_heads=1)
+        return ViTPose(arch, img_size).grid_size
+
+
+def convert_mae(
+    state_dict: dict[str, Tensor],
+    grid_size: tuple[int, int],
+    patch_padding: str = 'pad',
+    num_experts: int = 0,
+    part_features: int = 0,
+) -> ConvertedViTPose:
+    """Return a pretrained encoder as weights of our backbone.
+
+    Args:
+        state_dict: The encoder, with or without its decoder.
+        grid_size: Token grid (h, w) to bring the positions to, bicubic.
+        patch_padding: How patches smaller than 16 x 16 pixels (14 x 14 of
+            MAE's ViT-H) become as large: ``'pad'`` with zeros around, or
+            stretched, ``'bilinear'`` or ``'bicubic'``.
+        num_experts: Experts of each layer of a ViTPose++, all of which start
+            from the last P rows of the second layer; 0 for a ViTPose.
+        part_features: Channels P of an expert.
+
+    Returns:
+        The backbone's weights but for ``last_norm``, under our names with
+        ``backbone.`` in front; and what was left out.
+
+    Raises:
+        ValueError: If it is no such encoder, keys are unknown or missing, or
+            positions or patches cannot be brought to the sizes wanted.
+    """
+    name = find_mae_layout(state_dict)
+    if name is None:
+        raise ValueError(
+            'not an encoder of MAE under the names of FAIR or mmpretrain; '
+            f'its first keys are {list(state_dict)[:5]}'
+        )
+    names, leftovers = LAYOUTS[name]
+    prefixed = {
+        _add_backbone(key): value
+        for key, value in strip_module(state_dict).items()
+    }
+    converted, left_out = rename_all(prefixed, names.ours, leftovers)
+    check_complete(converted, with_head=False)
+    positions, num_extra = _find_grid(converted[POSITIONS], grid_size)
+    if num_extra and name == 'mmpretrain':  # of the class token only
+        left_out.append('backbone.pos_embed[:, :1]')
+    elif num_extra:
+        positions = positions + converted[POSITIONS][:, :1]
+    converted[POSITIONS] = positions
+    weight = 'backbone.patch_embed.proj.weight'
+    converted[weight] = _enlarge_patches(converted[weight], patch_padding)
+    if num_experts:
+        converted = _make_experts(converted, num_experts, part_features)
+    return ConvertedViTPose(converted, left_out)
+
+
+def _add_backbone(key: str) -> str:
+    if key.startswith(('backbone.', 'neck.')):
+        return key
+    return f'backbone.{key}'
+
+
+def _find_grid(
+    table: Tensor, grid_size: tuple[int, int]
+) -> tuple[Tensor, int]:
+    """Return the positions of the patches on the grid wanted.
+
+    Pretraining uses square images, so the table is a square with or without
+    a row for the class token; or it has the grid wanted already.
+
+    Returns:
+        Positions, (1, N, C); and the rows before them in the file, 0 or 1.
+    """
+    num_rows = table.shape[1]
+    wanted = grid_size[0] * grid_size[1]
+    for num_extra in (1, 0):
+        num_patches = num_rows - num_extra
+        side = isqrt(num_patches)
+        patches = table[:, num_extra:]
+        if side * side == num_patches:
+            patches = resize_pos_embed(patches, (side, side), grid_size)
+            return patches, num_extra
+        if num_patches == wanted:
+            return patches, num_extra
+    raise ValueError(
+        f'a position table of {num_rows} rows is neither a square nor the '
+        f'grid (h, w) = {tuple(grid_size)}, with or without a class token'
+    )
+
+
+def _enlarge_patches(weight: Tensor, patch_padding: str) -> Tensor:
+    """Bring the kernel of the patch embedding, (C, 3, p, p), to 16 x 16."""
+    if patch_padding not in PATCH_PADDINGS:
+        raise ValueError(
+            f'patch_padding must be one of {list(PATCH_PADDINGS)}, got '
+            f'{patch_padding!r}'
+        )
+    height, width = weight.shape[2:]
+    if height != width or width > PATCH_SIZE:
+        raise ValueError(
+            f'patches of {height} x {width} pixels; at most {PATCH_SIZE} x '
+            f'{PATCH_SIZE} can be brought to that size'
+        )
+    if width == PATCH_SIZE:
+        return weight
+    if patch_padding == 'pad':
+        before = (PATCH_SIZE - width) // 2
+        after = PATCH_SIZE - width - before
+        return F.pad(weight, (before, after, before, after))
+    return F.interpolate(
+        weight, (PATCH_SIZE,) * 2, mode=patch_padding, align_corners=False
+    )
+
+
+def _make_experts(
+    converted: dict[str, Tensor], num_experts: int, part_features: int
+) -> dict[str, Tensor]:
+    """Give the last P rows of each second layer to every expert."""
+    out = {}
+    for key, value in converted.items():
+        match = _FC2.fullmatch(key)
+        if not match:
+            out[key] = value
+            continue
+        if not 0 < part_features < len(value):
+            raise ValueError(
+                f'part_features must lie between 0 and {len(value)}, the '
+                f'channels of a token, got {part_features}'
+            )
+        out[key] = value[:-part_features]
+        for e in range(num_experts):
+            name = f'{match[1]}.experts.{e}.{match[2]}'
+            out[name] = value[-part_features:]
+    return out

@@ -1,0 +1,90 @@
+"""ViTPose of stock mmpose 1.x (mmpretrain's names), to and from ours."""
+
+from math import isqrt
+
+from torch import Tensor
+
+from ..names import NameTable
+from .ours import (
+    POSITIONS,
+    ConvertedViTPose,
+    check_complete,
+    count_experts,
+    rename_all,
+    revert_all,
+    strip_module,
+)
+
+#: Ours beside mmpretrain's.
+BACKBONE = (
+    (POSITIONS, 'backbone.pos_embed'),
+    ('backbone.patch_embed.proj.*', 'backbone.patch_embed.projection.*'),
+    ('backbone.layers.#.norm1.*', 'backbone.layers.#.ln1.*'),
+    ('backbone.layers.#.attn.qkv.*', 'backbone.layers.#.attn.qkv.*'),
+    ('backbone.layers.#.attn.proj.*', 'backbone.layers.#.attn.proj.*'),
+    ('backbone.layers.#.norm2.*', 'backbone.layers.#.ln2.*'),
+    ('backbone.layers.#.mlp.fc1.*', 'backbone.layers.#.ffn.layers.0.0.*'),
+    ('backbone.layers.#.mlp.fc2.*', 'backbone.layers.#.ffn.layers.1.*'),
+    ('backbone.last_norm.*', 'backbone.ln1.*'),
+)
+TABLE = NameTable((*BACKBONE, ('head.**', 'head.**')))
+CLASS_TOKEN = 'backbone.cls_token'
+
+
+def is_mmpose(state_dict: dict[str, Tensor]) -> bool:
+    """Return whether a state dict is of mmpose's ViTPose, head included."""
+    keys = set(strip_module(state_dict))
+    return {
+        'backbone.layers.0.ln1.weight',
+        'backbone.ln1.weight',
+    } <= keys and (any(key.startswith('head.') for key in keys))
+
+
+def convert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+    """Return a checkpoint of mmpose under our names.
+
+    Files of 2023 have a position table with one row too many, for a class
+    token that was dropped; it never had an effect, so it is left out. Such a
+    file is told by its class token, or by a number of rows that makes a grid
+    of 1 : 1 or 4 : 3 only without the first.
+
+    Raises:
+        ValueError: If keys are unknown or missing.
+    """
+    state_dict = strip_module(state_dict)
+    converted, left_out = rename_all(
+        state_dict, TABLE.ours, CLASS_TOKEN.replace('.', r'\.')
+    )
+    check_complete(converted)
+    table = converted[POSITIONS]
+    if CLASS_TOKEN in left_out or _has_dead_row(table.shape[1]):
+        converted[POSITIONS] = table[:, 1:]
+        left_out.append('backbone.pos_embed[:, :1]')
+    return ConvertedViTPose(converted, left_out)
+
+
+def revert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+    """Return our ViTPose under the names that mmpose's configs load.
+
+    Raises:
+        ValueError: If it is a ViTPose++, which mmpose does not have, or a
+            tensor is unknown.
+    """
+    if count_experts(state_dict):
+        raise ValueError(
+            'mmpose has no ViTPose++; choose the data set whose plain '
+            'ViTPose it should get'
+        )
+    return ConvertedViTPose(revert_all(state_dict, TABLE.theirs), [])
+
+
+def _has_dead_row(num_rows: int) -> bool:
+    return _is_usual_grid(num_rows - 1) and not _is_usual_grid(num_rows)
+
+
+def _is_usual_grid(num_patches: int) -> bool:
+    """Tell a grid whose sides are as 1 : 1 or 4 : 3."""
+    return any(
+        num_patches == area * isqrt(num_patches // area) ** 2
+        for area in (1, 12)
+    )

@@ -1,0 +1,100 @@
+"""Start a training from an encoder pretrained as a masked autoencoder."""
+
+import re
+
+from mmengine.logging import print_log
+from mmengine.model.weight_init import update_init_info
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from gtpt_mm.convert import convert_mae, find_weights
+from gtpt_mm.convert.vitpose.ours import count_experts
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class MAEPretrained:
+    """Initialise a ViTPose or ViTPose++ backbone from an MAE file.
+
+    Reads FAIR's files and mmpretrain's. The positions are resized to the
+    grid of the model, patches of 14 x 14 pixels are enlarged, and every
+    expert starts from the last rows of the second layer. One line of the log
+    names what of the file is not loaded (its last norm, class token, decoder)
+    and what of the model is not in the file. An encoder of another size is an
+    error, where mmengine's own ``Pretrained`` goes on without it.
+
+    Args:
+        checkpoint: Path or address of the file.
+        patch_padding: How smaller patches become 16 x 16: ``'pad'`` with
+            zeros, as the authors, ``'bilinear'`` or ``'bicubic'``.
+
+    Raises:
+        ValueError: When it is called, if the file does not fit the model.
+
+    Example:
+        >>> backbone = dict(
+        ...     type='ViTPose', arch='huge',
+        ...     init_cfg=dict(
+        ...         type='MAEPretrained',
+        ...         checkpoint='mae_pretrain_vit_huge.pth'))
+    """
+
+    def __init__(self, checkpoint: str, patch_padding: str = 'pad') -> None:
+        self.checkpoint = checkpoint
+        self.patch_padding = patch_padding
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load the file into a backbone, in place."""
+        content = CheckpointLoader.load_checkpoint(
+            self.checkpoint, map_location='cpu', logger='current'
+        )
+        weights, left_out = convert_mae(
+            find_weights(content),
+            module.grid_size,
+            self.patch_padding,
+            *_count_experts(module),
+        )
+        weights = {
+            key.removeprefix('backbone.'): value
+            for key, value in weights.items()
+        }
+        not_in_file = self._load(module, weights)
+        print_log(
+            f'{type(module).__name__}: {len(weights)} tensors from '
+            f'{self.checkpoint}. Of the file not loaded: '
+            f'{", ".join(left_out) or "none"}. Of the model not in the file: '
+            f'{", ".join(not_in_file) or "none"}.',
+            logger='current',
+        )
+        if hasattr(module, '_params_init_info'):
+            update_init_info(
+                module, init_info=f'MAEPretrained from {self.checkpoint}'
+            )
+
+    def _load(self, module: nn.Module, weights: dict) -> list[str]:
+        """Return what a plain encoder has no tensors for; refuse all else."""
+        problem = f'{self.checkpoint} does not fit the backbone'
+        try:
+            result = module.load_state_dict(weights, strict=False)
+        except RuntimeError as error:  # shapes; it names them
+            raise ValueError(f'{problem}: {error}') from error
+        missing = [
+            key
+            for key in result.missing_keys
+            if re.sub(r'^layers\.\d+\.', 'layers.0.', key) in weights
+        ]
+        if missing or result.unexpected_keys:
+            raise ValueError(
+                f'{problem}. Missing: {missing[:5]}; too many: '
+                f'{result.unexpected_keys[:5]}'
+            )
+        return result.missing_keys
+
+
+def _count_experts(backbone: nn.Module) -> tuple[int, int]:
+    """Return the experts of each layer and their channels, or 0 and 0."""
+    state = {f'backbone.{k}': v for k, v in backbone.state_dict().items()}
+    if num_experts := count_experts(state):
+        bias = state['backbone.layers.0.mlp.experts.0.bias']
+        return num_experts, len(bias)
+    return 0, 0

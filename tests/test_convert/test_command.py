@@ -1,0 +1,188 @@
+"""``gtpt-mm convert`` from file to file."""
+
+import sys
+
+import pytest
+import torch
+
+from gtpt_mm.cli import main
+from gtpt_mm.cli.convert import TARGETS
+from gtpt_mm.convert import (
+    convert_vitpose,
+    find_vitpose_layout,
+    read_state_dicts,
+    split_vitpose,
+)
+from gtpt_mm.convert.vitpose import LAYOUTS
+
+
+def test_every_project_is_a_target():
+    assert ('ours', *LAYOUTS) == TARGETS
+
+
+@pytest.fixture
+def convert(tmp_path, capsys):
+    """Run the command on names in a folder; return its code and output."""
+
+    def run(source: str, target: str, *options: str) -> tuple[int, str]:
+        code = main(
+            ['convert', str(tmp_path / source), str(tmp_path / target)]
+            + list(options)
+        )
+        out, err = capsys.readouterr()
+        return code, out + err
+
+    return run
+
+
+def read(path) -> dict[str, torch.Tensor]:
+    return read_state_dicts(path)[0]
+
+
+@pytest.mark.parametrize('entry', ['state_dict', 'model', 'module', None])
+def test_every_kind_of_file_is_read(
+    entry, convert, authors_vitpose, tmp_path, assert_equal
+):
+    source = authors_vitpose() | {'backbone.cls_token': torch.zeros(1, 1, 8)}
+    content = {entry: source, 'meta': dict(epoch=210)} if entry else source
+    torch.save(content, tmp_path / 'theirs.pth')
+    code, printed = convert('theirs.pth', 'ours.pth')
+    assert code == 0
+    assert 'source: ViTPose with the names of authors' in printed
+    assert 'first row' in printed and 'backbone.cls_token' in printed
+    ours = read(tmp_path / 'ours.pth')
+    assert_equal(ours, convert_vitpose(source).state_dict)
+    meta = torch.load(tmp_path / 'ours.pth', weights_only=True)['meta']
+    assert meta['converted_from'] == 'theirs.pth'
+
+
+@pytest.mark.parametrize(
+    ('project', 'target'),
+    [
+        ('authors', 'theirs.pth'),
+        ('mmpose', 'theirs.pth'),
+        ('huggingface', 'theirs.safetensors'),
+        ('huggingface', 'theirs.pth'),
+    ],
+)
+def test_round_trip(
+    project, target, convert, authors_vitpose, tmp_path, assert_equal
+):
+    ours = convert_vitpose(authors_vitpose()).state_dict
+    torch.save(ours, tmp_path / 'ours.pth')
+    code, printed = convert('ours.pth', target, '--to', project)
+    assert code == 0, printed
+    assert ('layer_norm_eps' in printed) == (project == 'huggingface')
+    assert find_vitpose_layout(read(tmp_path / target)) == project
+    assert convert(target, 'back/ours.pth')[0] == 0
+    assert_equal(read(tmp_path / 'back/ours.pth'), ours)
+
+
+def test_from_one_foreign_project_to_another(
+    convert, authors_vitpose, tmp_path
+):
+    torch.save(authors_vitpose(), tmp_path / 'theirs.pth')
+    assert convert('theirs.pth', 'stock.pth', '--to', 'mmpose')[0] == 0
+    assert find_vitpose_layout(read(tmp_path / 'stock.pth')) == 'mmpose'
+
+
+def test_plus_plus_and_its_split(
+    convert, authors_vitpose, tmp_path, assert_equal
+):
+    source = authors_vitpose(plus_plus=True)
+    torch.save(dict(state_dict=source), tmp_path / 'plus.pth')
+    code, printed = convert('plus.pth', 'ours.pth')
+    assert code == 0 and '6 experts, heads of coco, aic, mpii' in printed
+    ours = read(tmp_path / 'ours.pth')
+
+    code, printed = convert('ours.pth', 'mpii.pth', '--dataset', 'mpii')
+    assert code == 0 and 'split' in printed
+    dense = read(tmp_path / 'mpii.pth')
+    assert_equal(dense, split_vitpose(ours, 'mpii'))
+
+    options = ('--to', 'mmpose', '--dataset', 'mpii')
+    assert convert('plus.pth', 'stock.pth', *options)[0] == 0
+    assert find_vitpose_layout(read(tmp_path / 'stock.pth')) == 'mmpose'
+
+    options = ('--to', 'authors', '--dataset', 'aic')  # as their own script
+    assert convert('plus.pth', 'aic.pth', *options)[0] == 0
+    split = read(tmp_path / 'aic.pth')
+    assert len(split['keypoint_head.final_layer.bias']) == 14
+    assert not [k for k in split if 'expert' in k or 'associate' in k]
+
+    code, printed = convert('plus.pth', 'x.pth', '--to', 'mmpose')
+    assert code == 2 and 'data set' in printed
+    code, printed = convert('mpii.pth', 'x.pth', '--dataset', 'mpii')
+    assert code == 2 and 'split before' in printed
+
+    target = 'model.safetensors'
+    code, printed = convert('ours.pth', target, '--to', 'huggingface')
+    assert code == 0 and 'head.heads.wholebody.final_layer' in printed
+    code, printed = convert(target, 'again.pth')
+    assert code == 0 and 'heads of coco; none of aic, mpii' in printed
+    code, printed = convert(target, 'x.pth', '--dataset', 'mpii')
+    assert code == 2 and "'mpii'" in printed
+
+
+def test_mae_encoder(convert, read_vitpose_golden, tmp_path):
+    encoder = read_vitpose_golden('mae_load_p14_s11.pt')['mae_model']
+    torch.save(dict(model=encoder), tmp_path / 'mae.pth')
+    code, printed = convert('mae.pth', 'start.pth', '--img-size', '64', '48')
+    assert code == 0 and '(4, 3)' in printed
+    assert 'backbone.norm.weight' in printed
+    start = read(tmp_path / 'start.pth')
+    assert start['backbone.pos_embed'].shape == (1, 12, 48)
+    # Stock mmpose cannot read FAIR's own file.
+    assert convert('mae.pth', 'stock.pth', '--to', 'mmpose')[0] == 0
+    stock = read(tmp_path / 'stock.pth')
+    assert stock['backbone.pos_embed'].shape == (1, 192, 48)
+    assert 'backbone.layers.2.ffn.layers.1.bias' in stock
+    code, printed = convert('mae.pth', 'x.pth', '--to', 'huggingface')
+    assert code == 2 and 'encoder alone' in printed
+
+
+@pytest.mark.parametrize(
+    ('target', 'options', 'word'),
+    [
+        ('x.pth', ('--half', 'ema'), '--half'),
+        ('x.pth', ('--img-size', '64', '48'), '--img-size'),
+        ('x.pth', ('--patch-padding', 'pad'), '--patch-padding'),
+        ('x.pth', ('--to', 'authors'), 'already'),
+        ('x.pth', ('--dataset', 'coco'), 'split before'),
+        ('x.safetensors', (), '--to huggingface'),
+    ],
+)
+def test_options_without_use_are_refused(
+    target, options, word, convert, authors_vitpose, tmp_path
+):
+    torch.save(authors_vitpose(), tmp_path / 'theirs.pth')
+    code, printed = convert('theirs.pth', target, *options)
+    assert code == 2 and word in printed
+    assert not (tmp_path / target).exists()
+
+
+@pytest.mark.parametrize(
+    ('content', 'word'),
+    [
+        ([1.0], 'list'),
+        (dict(epoch=3), "'epoch'"),
+        (dict(state_dict={'stem.weight': torch.zeros(1)}), 'stem.weight'),
+    ],
+)
+def test_files_without_a_known_model_are_refused(
+    content, word, convert, tmp_path
+):
+    torch.save(content, tmp_path / 'other.pth')
+    code, printed = convert('other.pth', 'x.pth')
+    assert code == 2 and word in printed
+
+
+def test_bad_safetensors_are_named(convert, tmp_path, monkeypatch):
+    code, printed = convert('none.safetensors', 'x.pth')
+    assert code == 2 and 'none.safetensors' in printed
+    (tmp_path / 'bad.safetensors').write_bytes(b'1234')
+    code, printed = convert('bad.safetensors', 'x.pth')
+    assert code == 2 and 'cannot be read' in printed
+    monkeypatch.setitem(sys.modules, 'safetensors', None)
+    code, printed = convert('bad.safetensors', 'x.pth')
+    assert code == 2 and 'pip install safetensors' in printed

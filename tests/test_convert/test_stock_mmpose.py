@@ -1,0 +1,159 @@
+"""Stock mmpose's ViTPose, with mmpretrain's backbone, beside ours."""
+
+from pathlib import Path
+
+import mmpose
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS
+
+from gtpt_mm.convert import convert_vitpose, revert_vitpose, split_vitpose
+
+pytest.importorskip('mmpretrain')
+
+SIZE = dict(dim=32, depth=2, heads=4, img=(64, 48))
+
+
+def build_stock(
+    config: dict, num_keypoints: int = 17, simple: bool = False
+) -> torch.nn.Module:
+    """As in td-hm_ViTPose-*_8xb64-210e_coco-256x192.py, but smaller."""
+    backbone = dict(
+        type='mmpretrain.VisionTransformer',
+        arch=dict(
+            embed_dims=config['dim'],
+            num_layers=config['depth'],
+            num_heads=config['heads'],
+            feedforward_channels=4 * config['dim'],
+        ),
+        img_size=config['img'],
+        patch_size=16,
+        qkv_bias=True,
+        with_cls_token=False,
+        out_type='featmap',
+        patch_cfg=dict(padding=2),
+    )
+    head = dict(
+        type='HeatmapHead',
+        in_channels=config['dim'],
+        out_channels=num_keypoints,
+        deconv_out_channels=config.get('filt', (256, 256)),
+        deconv_kernel_sizes=(4, 4),
+    )
+    neck = None
+    if simple:
+        neck = dict(
+            type='FeatureMapProcessor', scale_factor=4.0, apply_relu=True
+        )
+        head.update(
+            deconv_out_channels=[],
+            deconv_kernel_sizes=[],
+            final_layer=dict(kernel_size=3, padding=1),
+        )
+    model = dict(
+        type='TopdownPoseEstimator', backbone=backbone, neck=neck, head=head
+    )
+    return MODELS.build(model).eval()
+
+
+def shake(model: torch.nn.Module) -> torch.nn.Module:
+    for tensor in model.state_dict().values():  # no zeros, no ones
+        if tensor.is_floating_point():
+            tensor.add_(0.1 * torch.rand_like(tensor))
+    return model
+
+
+@pytest.mark.parametrize('simple', [False, True])
+def test_both_directions(simple, build_vitpose, heatmaps):
+    img = torch.randn(2, 3, 64, 48)
+    stock = shake(build_stock(SIZE, simple=simple))
+    ours = build_vitpose(SIZE, simple=simple)
+    state, left_out = convert_vitpose(stock.state_dict())
+    assert not left_out
+    ours.load_state_dict(state, strict=True)
+    expected = heatmaps(stock, img)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(
+        heatmaps(ours, img), expected, atol=2e-5, rtol=1e-5
+    )
+
+    ours = shake(build_vitpose(SIZE, simple=simple))
+    stock = build_stock(SIZE, simple=simple)
+    state = revert_vitpose(ours.state_dict(), 'mmpose').state_dict
+    stock.load_state_dict(state, strict=True)
+    torch.testing.assert_close(
+        heatmaps(stock, img), heatmaps(ours, img), atol=2e-5, rtol=1e-5
+    )
+
+
+def test_split_plus_plus_loads(read_vitpose_golden, heatmaps):
+    """One data set of the authors' ViTPose++ in stock mmpose."""
+    golden = read_vitpose_golden('vit_moe_s12.pt')
+    recorded = read_vitpose_golden('model_split_s12.pt')['split']['mpii']
+    ours = convert_vitpose(golden['state_dict']).state_dict
+    model = build_stock(golden['config'], num_keypoints=16)
+    dense = split_vitpose(ours, 'mpii')
+    state = revert_vitpose(dense, 'mmpose').state_dict
+    model.load_state_dict(state, strict=True)
+    torch.testing.assert_close(
+        heatmaps(model, golden['img']),
+        recorded['heatmap_eval'],
+        atol=2e-5,
+        rtol=1e-5,
+    )
+
+
+def make_small_plus_plus() -> dict[str, torch.Tensor]:
+    """ViTPose++-S before its split, zeros: 96 channels are its experts'."""
+    shapes = {
+        'backbone.pos_embed': (1, 193, 384),
+        'backbone.patch_embed.proj.weight': (384, 3, 16, 16),
+        'backbone.patch_embed.proj.bias': (384,),
+        'backbone.last_norm.weight': (384,),
+        'backbone.last_norm.bias': (384,),
+    }
+    layers = {
+        'norm1': (384,),
+        'attn.qkv': (1152, 384),
+        'attn.proj': (384, 384),
+        'norm2': (384,),
+        'mlp.fc1': (1536, 384),
+        'mlp.fc2': (288, 1536),
+    }
+    layers |= {f'mlp.experts.{e}': (96, 1536) for e in range(6)}
+    for i in range(12):
+        for part, shape in layers.items():
+            shapes[f'backbone.blocks.{i}.{part}.weight'] = shape
+            shapes[f'backbone.blocks.{i}.{part}.bias'] = shape[:1]
+    head = 'keypoint_head'
+    for i, channels in ((0, 384), (3, 256)):
+        shapes[f'{head}.deconv_layers.{i}.weight'] = (channels, 256, 4, 4)
+        for leaf in ('weight', 'bias', 'running_mean', 'running_var'):
+            shapes[f'{head}.deconv_layers.{i + 1}.{leaf}'] = (256,)
+        shapes[f'{head}.deconv_layers.{i + 1}.num_batches_tracked'] = ()
+    shapes[f'{head}.final_layer.weight'] = (17, 256, 1, 1)
+    shapes[f'{head}.final_layer.bias'] = (17,)
+    return {name: torch.zeros(shape) for name, shape in shapes.items()}
+
+
+def test_configs_of_both_load_a_split_file(repo_root):
+    init_default_scope('mmpose')
+    ours = convert_vitpose(make_small_plus_plus()).state_dict
+    dense = split_vitpose(ours, 'coco')
+    own = 'configs/body_2d_keypoint/vitpose/coco/td-hm_vitpose-s'
+    stock = (
+        '.mim/configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_ViTPose-'
+        'small'
+    )
+    for path, state in (
+        (repo_root / own, dense),
+        (
+            Path(mmpose.__file__).parent / stock,
+            revert_vitpose(dense, 'mmpose').state_dict,
+        ),
+    ):
+        cfg = Config.fromfile(f'{path}_8xb64-210e_coco-256x192.py')
+        model = MODELS.build(cfg.model)
+        model.load_state_dict(state, strict=True)

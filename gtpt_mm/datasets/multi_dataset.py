@@ -26,7 +26,8 @@ class MultiDataset(CombinedDataset):
         datasets: Config of each dataset, by name; all or some of ``names``.
             The last step of its pipeline is ``PackPoseInputs``.
         main: Name of the dataset whose metainfo stands for all where there
-            can be one only (visualizer, checkpoint); None takes the first.
+            can be one only (visualizer, checkpoint); None takes the first of
+            ``names``.
         sample_ratio_factor: How many times an epoch has each dataset, by
             name: 0.5 leaves out half of its samples, drawn anew by epoch. A
             name that is not there counts once; None leaves all as they are.
@@ -59,6 +60,8 @@ class MultiDataset(CombinedDataset):
                 f'datasets must name one or more of {list(names)}, '
                 f'got {list(datasets)}, {sample_ratio_factor=}'
             )
+        # A written config has its keys in alphabetical order.
+        datasets = {n: datasets[n] for n in names if n in datasets}
         main = main or next(iter(datasets))
         if main not in datasets:
             raise ValueError(

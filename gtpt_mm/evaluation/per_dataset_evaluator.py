@@ -40,6 +40,7 @@ class PerDatasetEvaluator(Evaluator):
                 f'{list(metrics)}'
             )
         self.names = tuple(names)
+        metrics = {n: metrics[n] for n in names if n in metrics}
         super().__init__(
             [dict(metric, prefix=name) for name, metric in metrics.items()]
         )

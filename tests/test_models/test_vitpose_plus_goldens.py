@@ -2,7 +2,6 @@
 
 import hashlib
 
-import hashlib
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper

@@ -41,6 +41,7 @@ def make_model_cfg(
         ),
         head=dict(
             type='MultiDatasetHead',
+            names=NAMES,
             heads={
                 name: dict(out_channels=k, decoder=make_codec(name, img_size))
                 for name, k in zip(NAMES, KEYPOINTS, strict=True)

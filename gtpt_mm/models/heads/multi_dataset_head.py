@@ -36,8 +36,10 @@ class MultiDatasetHead(BaseHead):
     more than that each task has its decoder.
 
     Args:
-        heads: Config of the head of each dataset, by name, in the order of
-            ``dataset_idx``. What it does not say, ``shared`` does.
+        names: Names of the datasets, in the order of ``dataset_idx``. (A
+            written config has the keys of ``heads`` in alphabetical order.)
+        heads: Config of the head of each dataset, by name. What it does not
+            say, ``shared`` does.
         shared: What the heads have in common, such as ``in_channels``.
         own_samples_only: Whether a head sees the samples of its dataset only.
             By default, as in the authors' code, each sees the whole batch, so
@@ -49,11 +51,12 @@ class MultiDatasetHead(BaseHead):
         init_cfg: Initialisation, see mmengine; that of each head is its own.
 
     Raises:
-        ValueError: If there is no head, one is not a ``HeatmapHead``, or
-            ``train_only`` names one that does not exist.
+        ValueError: If ``names`` and ``heads`` differ, a head is not a
+            ``HeatmapHead``, or ``train_only`` names one that does not exist.
 
     Example:
         >>> head = MultiDatasetHead(
+        ...     names=['a', 'b'],
         ...     heads=dict(a=dict(out_channels=17), b=dict(out_channels=9)),
         ...     shared=dict(type='HeatmapHead', in_channels=32),
         ... )
@@ -64,6 +67,7 @@ class MultiDatasetHead(BaseHead):
 
     def __init__(
         self,
+        names: Sequence[str],
         heads: dict[str, dict],
         shared: OptConfigType = None,
         own_samples_only: bool = False,
@@ -71,12 +75,15 @@ class MultiDatasetHead(BaseHead):
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(init_cfg)
-        if not heads:
-            raise ValueError('heads must name at least one dataset')
+        if sorted(names) != sorted(heads) or not names:
+            raise ValueError(
+                f'names={list(names)} must be those of the heads, each once; '
+                f'there are heads for {list(heads)}'
+            )
         self.heads = nn.ModuleDict(
             {
-                name: MODELS.build({**(shared or {}), **cfg})
-                for name, cfg in heads.items()
+                name: MODELS.build({**(shared or {}), **heads[name]})
+                for name in names
             }
         )
         for name, head in self.heads.items():
@@ -85,7 +92,7 @@ class MultiDatasetHead(BaseHead):
                     f'the head of {name!r} is a {type(head).__name__}; it '
                     'must be a HeatmapHead or derive from it'
                 )
-        self.names = tuple(heads)
+        self.names = tuple(names)
         self.own_samples_only = own_samples_only
         self.frozen = self._find_frozen(train_only)
         for name in self.frozen:

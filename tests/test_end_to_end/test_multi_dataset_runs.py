@@ -1,0 +1,149 @@
+"""ViTPose++ through a Runner: six small datasets in one training."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+NAME = 'td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64.py'
+NAMES = ['coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody']
+KEYPOINTS = [17, 14, 16, 17, 17, 133]
+
+
+def pretend_animals(coco: Path, root: Path, files: dict, images: str) -> None:
+    """Lay people of COCO out as a dataset of animals, which has 17, too."""
+    for split, name in files.items():
+        source = f'annotations/person_keypoints_{split}2017.json'
+        labels = json.loads((coco / source).read_text())
+        for image in labels['images']:
+            target = root / images / image['file_name']
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(coco / f'{split}2017' / image['file_name'], target)
+        path = root / 'annotations' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(labels))
+
+
+@pytest.fixture(scope='module')
+def six_datasets(tmp_path_factory):
+    """6 training and 2 validation pictures of each."""
+    from gtpt_mm.datasets.synthetic import generate
+
+    root = tmp_path_factory.mktemp('six')
+    layouts = ['coco', 'coco-wholebody', 'mpii', 'aic']
+    generate(
+        root,
+        layouts,
+        num_train=6,
+        num_val=2,
+        seed=5,
+        max_people=1,
+        image_size=(128, 128),
+    )
+    split = 'ap10k-{}-split1.json'
+    pretend_animals(
+        root / 'coco',
+        root / 'ap10k',
+        {s: split.format(s) for s in ('train', 'val')},
+        'data',
+    )
+    pretend_animals(
+        root / 'coco',
+        root / 'apt36k',
+        {s: f'{s}_annotations_1.json' for s in ('train', 'val')},
+        '',
+    )
+    return root
+
+
+@pytest.fixture(scope='module')
+def cfg(repo_root, six_datasets, tmp_path_factory):
+    """The sample config with little data, two epochs."""
+    folder = repo_root / 'configs/multi_dataset/vitpose_plus/sample'
+    text = Config.fromfile(folder / NAME).pretty_text
+    text = text.replace('data/sample/', f'{six_datasets}/')
+    cfg = Config.fromstring(text, '.py')
+    init_default_scope('mmpose')
+    cfg.train_dataloader.batch_size = 16
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.num_workers = 0
+        loader.persistent_workers = False
+    cfg.test_dataloader = cfg.val_dataloader
+    cfg.train_cfg.update(max_epochs=2, val_interval=2)
+    cfg.param_scheduler[0].end = 3
+    cfg.param_scheduler[1].update(T_max=2, eta_min=0)
+    cfg.default_hooks.logger.interval = 1
+    cfg.visualizer.name = 'six'
+    cfg.work_dir = str(tmp_path_factory.mktemp('vitposepp'))
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def runner(cfg):
+    torch.manual_seed(0)
+    runner = Runner.from_cfg(cfg)
+    runner.start = {
+        name: value.clone() for name, value in runner.model.named_parameters()
+    }
+    runner.train()
+    return runner
+
+
+def test_every_sample_knows_its_dataset(runner):
+    """In training and in test, with targets of its own number of keypoints."""
+    for loader in (runner.train_dataloader, runner.val_dataloader):
+        dataset = loader.dataset
+        idx = [
+            dataset[i]['data_samples'].dataset_idx for i in range(len(dataset))
+        ]
+        assert idx == sorted(idx)
+        assert [idx.count(k) for k in range(6)] == dataset.lens
+        assert min(dataset.lens) >= 1
+    for place, first in enumerate(np.cumsum([0, *dataset.lens[:-1]])):
+        sample = dataset[int(first)]['data_samples']
+        assert len(sample.flip_indices) == KEYPOINTS[place]
+    train = runner.train_dataloader.dataset
+    for place, first in enumerate(np.cumsum([0, *train.lens[:-1]])):
+        sample = train[int(first)]['data_samples']
+        assert sample.gt_fields.heatmaps.shape == (KEYPOINTS[place], 24, 16)
+
+
+def test_every_parameter_is_trained(runner):
+    for name, value in runner.model.named_parameters():
+        assert torch.isfinite(value).all(), name
+        assert not torch.equal(value, runner.start[name]), name
+
+
+def test_each_dataset_has_a_loss_and_a_metric(runner):
+    history = runner.message_hub.log_scalars
+    for name in NAMES:
+        losses, _ = history[f'train/{name}/loss_kpt'].data
+        assert np.isfinite(losses).all()
+        metric = 'PCK' if name == 'mpii' else 'AP'
+        assert 0 <= history[f'val/{name}/{metric}'].current() <= 100
+
+
+def test_table_of_all_datasets_is_logged(runner):
+    [log] = Path(runner.work_dir).glob('*/*.log')
+    lines = log.read_text().splitlines()
+    [head] = [
+        i for i, li in enumerate(lines) if li.split()[:2] == ['dataset', 'AP']
+    ]
+    assert [line.split()[0] for line in lines[head + 1 : head + 7]] == NAMES
+
+
+def test_checkpoint_gives_the_same_metrics(runner, cfg):
+    again = cfg.copy()
+    again.load_from = str(Path(runner.work_dir) / 'epoch_2.pth')
+    again.visualizer.name = 'six-test'
+    metrics = Runner.from_cfg(again).test()
+    for name in NAMES:
+        metric = f'{name}/' + ('PCK' if name == 'mpii' else 'AP')
+        trained = runner.message_hub.log_scalars[f'val/{metric}'].current()
+        assert metrics[metric] == pytest.approx(trained, abs=1e-6)

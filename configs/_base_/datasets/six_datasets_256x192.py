@@ -177,3 +177,7 @@ val_evaluator = dict(
             ann_file=coco_root +
             'annotations/coco_wholebody_val_v1.0.json')))
 test_evaluator = val_evaluator
+
+del start, augment, udp_crop, crop, udp_target, target, udp_train_pipeline, \
+    mpii_train_pipeline, train_pipeline, udp_val_pipeline, val_pipeline, \
+    coco_root, aic_root, mpii_root, ap10k_root, apt36k_root, detections

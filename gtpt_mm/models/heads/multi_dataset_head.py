@@ -5,6 +5,7 @@
 from collections.abc import Sequence
 
 import torch
+from mmengine.model import ModuleDict
 from mmpose.evaluation.functional import pose_pck_accuracy
 from mmpose.models.heads import HeatmapHead
 from mmpose.models.heads.base_head import BaseHead
@@ -80,7 +81,7 @@ class MultiDatasetHead(BaseHead):
                 f'names={list(names)} must be those of the heads, each once; '
                 f'there are heads for {list(heads)}'
             )
-        self.heads = nn.ModuleDict(
+        self.heads = ModuleDict(  # mmengine's: it initialises its modules
             {
                 name: MODELS.build({**(shared or {}), **heads[name]})
                 for name in names

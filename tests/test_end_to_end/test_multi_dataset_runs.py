@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from mmpose.apis import MMPoseInferencer, init_model
+from mmpose.registry import DATASETS, MODELS
+
+from gtpt_mm.cli import main
 
 NAME = 'td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64.py'
 NAMES = ['coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody']
@@ -69,6 +74,29 @@ def move(value, old: str, new: str):
     if isinstance(value, list | tuple):
         return type(value)(move(item, old, new) for item in value)
     return value.replace(old, new) if isinstance(value, str) else value
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _plain_text():
+    """Write configs without layout: for this large one it takes seconds.
+
+    Keys are in alphabetical order, as in what mmengine writes.
+    """
+
+    def write(cfg: Config) -> str:
+        items = sorted(order(cfg.to_dict()).items())
+        return '\n'.join(f'{key} = {value!r}' for key, value in items)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Config, 'pretty_text', property(write))
+        yield
+
+
+def order(value):
+    """Bring the keys of nested dicts into alphabetical order."""
+    if isinstance(value, dict):
+        return {key: order(value[key]) for key in sorted(value, key=str)}
+    return [order(v) for v in value] if isinstance(value, list) else value
 
 
 @pytest.fixture(scope='module')
@@ -157,3 +185,79 @@ def test_checkpoint_gives_the_same_metrics(runner):
         metric = f'{name}/' + ('PCK' if name == 'mpii' else 'AP')
         trained = runner.message_hub.log_scalars[f'val/{metric}'].current()
         assert metrics[metric] == pytest.approx(trained, abs=1e-6)
+
+
+@pytest.fixture(scope='module')
+def split(runner, tmp_path_factory):
+    """Plain models of two datasets, from the files that the run wrote."""
+    [config] = Path(runner.work_dir).glob('*/vis_data/config.py')
+    checkpoint = Path(runner.work_dir) / 'epoch_2.pth'
+    out = tmp_path_factory.mktemp('split')
+    command = ['split', str(config), str(checkpoint), str(out)]
+    assert main([*command, '--dataset', 'mpii', 'wholebody']) == 0
+    assert main([*command, '--dataset', 'mpii']) == 2  # not overwritten
+    assert main([*command, '--dataset', 'dogs']) == 2
+    return out
+
+
+@pytest.mark.parametrize('name', ['mpii', 'wholebody'])
+def test_split_model_predicts_the_same(name, runner, split):
+    dense = init_model(
+        str(split / f'{name}.py'), str(split / f'{name}.pth'), device='cpu'
+    )
+    assert type(dense).__name__ == 'TopdownPoseEstimator'
+    assert dense.backbone.num_experts == 0
+    assert dense.dataset_meta['num_keypoints'] == KEYPOINTS[NAMES.index(name)]
+    assert dense.cfg.test_evaluator.prefix == name
+    both = runner.val_dataloader.dataset
+    single = DATASETS.build(dense.cfg.test_dataloader.dataset)
+    first = sum(both.lens[: NAMES.index(name)])
+    for i in range(len(single)):
+        [expected] = runner.model.test_step(pseudo_collate([both[first + i]]))
+        [result] = dense.test_step(pseudo_collate([single[i]]))
+        np.testing.assert_allclose(
+            result.pred_instances.keypoints,
+            expected.pred_instances.keypoints,
+            atol=1e-3,
+        )
+
+
+def test_inferencer_takes_a_split_model(split, six_datasets):
+    inferencer = MMPoseInferencer(
+        pose2d=str(split / 'mpii.py'),
+        pose2d_weights=str(split / 'mpii.pth'),
+        det_model='whole_image',
+        device='cpu',
+    )
+    image = next((six_datasets / 'mpii/images').iterdir())
+    result = next(inferencer(str(image)))
+    [[person]] = result['predictions']
+    assert np.shape(person['keypoints']) == (16, 2)
+
+
+def test_a_dataset_is_added(runner, tmp_path, repo_root):
+    source = Path(runner.work_dir) / 'epoch_2.pth'
+    target = tmp_path / 'seven.pth'
+    command = ['add-dataset', str(source), str(target)]
+    assert main([*command, '--name', 'aic', '--like', 'coco']) == 2
+    assert main([*command, '--name', 'crowdpose', '--like', 'aic']) == 0
+    name = 'td-hm_vitposepp-t_1xb32-6e_sample-add-crowdpose-96x64.py'
+    folder = repo_root / 'configs/multi_dataset/vitpose_plus/sample'
+    model = MODELS.build(Config.fromfile(folder / name).model).eval()
+    state = torch.load(target, weights_only=True)['state_dict']
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    assert unexpected == []
+    assert missing == [
+        f'head.heads.crowdpose.final_layer.{leaf}'
+        for leaf in ('weight', 'bias')
+    ]
+    trained = [n for n, p in model.named_parameters() if p.requires_grad]
+    assert trained
+    for path in trained:
+        assert '.experts.6.' in path or '.crowdpose.' in path
+    img = torch.randn(2, 3, 96, 64)
+    with torch.no_grad():
+        old = runner.model.eval().extract_feat(img, [1, 4])[0]
+        torch.testing.assert_close(model.extract_feat(img, [1, 4])[0], old)
+        new = model.extract_feat(img[:1], [6])[0]
+    torch.testing.assert_close(new, old[:1], atol=1e-5, rtol=1e-5)

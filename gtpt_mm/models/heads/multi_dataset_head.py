@@ -181,10 +181,7 @@ class MultiDatasetHead(BaseHead):
             loss = head.loss_module(maps, target, weights)
             losses[f'{name}/loss_kpt'] = loss * (len(own) / len(dataset_idx))
             if train_cfg.get('compute_acc', True):
-                _, accuracy, _ = pose_pck_accuracy(
-                    to_numpy(maps), to_numpy(target), to_numpy(weights) > 0
-                )
-                losses[f'{name}/acc_pose'] = maps.new_tensor(accuracy)
+                losses[f'{name}/acc_pose'] = _measure(maps, target, weights)
         return losses
 
     def _run(
@@ -267,6 +264,14 @@ def _take(feats: tuple[Tensor, ...], own: list[int]) -> tuple[Tensor, ...]:
         return feats
     index = torch.tensor(own, device=feats[0].device)
     return tuple(level[index] for level in feats)
+
+
+def _measure(maps: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Return the share of keypoints whose peak is near that of the target."""
+    _, accuracy, _ = pose_pck_accuracy(
+        to_numpy(maps.float()), to_numpy(target), to_numpy(weights) > 0
+    )
+    return torch.tensor(accuracy, device=maps.device)
 
 
 def _stack_targets(

@@ -62,7 +62,7 @@ def six_datasets(tmp_path_factory):
         root / 'coco',
         root / 'apt36k',
         {s: f'{s}_annotations_1.json' for s in ('train', 'val')},
-        '',
+        'data',
     )
     return root
 

@@ -90,7 +90,7 @@ train_dataloader = dict(
                 type='APT36KDataset',
                 data_root=apt36k_root,
                 ann_file='annotations/train_annotations_1.json',
-                data_prefix=dict(img=''),
+                data_prefix=dict(img='data/'),
                 pipeline=train_pipeline),
             wholebody=dict(
                 type='CocoWholeBodyDataset',
@@ -148,7 +148,7 @@ val_dataloader = dict(
                 type='APT36KDataset',
                 data_root=apt36k_root,
                 ann_file='annotations/val_annotations_1.json',
-                data_prefix=dict(img=''),
+                data_prefix=dict(img='data/'),
                 test_mode=True,
                 pipeline=val_pipeline),
             wholebody=dict(

@@ -9,8 +9,8 @@ udp_codec = dict(
     heatmap_size=(16, 24),
     sigma=1,
     blur_kernel_size=5)
-# Unlike the authors' without rounding: on so small a map it costs all. Perfect
-# maps of AI Challenger would come to an AP of 0.07, those of WholeBody to 0.04.
+# Without rounding, unlike the authors', which on so small a map costs all:
+# perfect maps of AI Challenger would reach an AP of 0.07, of WholeBody 0.04.
 msra_codec = dict(
     type='MSRAHeatmap',
     input_size=input_size,

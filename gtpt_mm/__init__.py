@@ -33,7 +33,14 @@ def _is_doctor() -> bool:
 
 def _register() -> None:
     """Import every module that registers something in mmpose."""
-    from . import codecs, datasets, engine, models, visualization  # noqa: F401
+    from . import (  # noqa: F401
+        codecs,
+        datasets,
+        engine,
+        evaluation,
+        models,
+        visualization,
+    )
 
 
 try:

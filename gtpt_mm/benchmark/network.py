@@ -106,9 +106,10 @@ def _datasets(cfg: Config, loader: str) -> Iterator[ConfigDict]:
     dataset = cfg.get(loader, {}).get('dataset')
     while dataset:
         yield dataset
-        dataset = dataset.get('dataset') or next(
-            iter(dataset.get('datasets', ())), None
-        )
+        inner = dataset.get('datasets', ())
+        if isinstance(inner, dict):  # MultiDataset has names for them
+            inner = inner.values()
+        dataset = dataset.get('dataset') or next(iter(inner), None)
 
 
 def _pipeline(cfg: Config, loader: str) -> Iterator[ConfigDict]:

@@ -9,7 +9,15 @@ where torch or mmpose is broken.
 import argparse
 import importlib
 
-COMMANDS = ('doctor', 'sample-data', 'convert', 'visualize', 'benchmark')
+COMMANDS = (
+    'doctor',
+    'sample-data',
+    'convert',
+    'split',
+    'add-dataset',
+    'visualize',
+    'benchmark',
+)
 
 
 def main(argv: list[str] | None = None) -> int:

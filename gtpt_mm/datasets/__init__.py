@@ -1,5 +1,7 @@
 """Datasets, their transforms, and the sample-data generator."""
 
+from .apt36k import APT36KDataset
+from .multi_dataset import MultiDataset
 from .transforms import (
     AnnotatedVisibility,
     ClippedRandomBBoxTransform,
@@ -7,7 +9,9 @@ from .transforms import (
 )
 
 __all__ = [
+    'APT36KDataset',
     'AnnotatedVisibility',
     'ClippedRandomBBoxTransform',
+    'MultiDataset',
     'RandomHalfBodyByIds',
 ]

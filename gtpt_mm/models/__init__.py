@@ -1,8 +1,14 @@
 """Networks and losses; importing them registers them in mmpose."""
 
 from .backbones import GTPT, EfficientViT, HEViTPose, ViTPose
-from .heads import FrozenPredictorHead, GTPTHead, PixelShuffleHead
+from .heads import (
+    FrozenPredictorHead,
+    GTPTHead,
+    MultiDatasetHead,
+    PixelShuffleHead,
+)
 from .losses import Global2LocalLoss, GlobalPerceivedLoss
+from .pose_estimators import MultiDatasetPoseEstimator
 from .prepare import prepare_for_inference
 
 __all__ = [
@@ -13,6 +19,8 @@ __all__ = [
     'Global2LocalLoss',
     'GlobalPerceivedLoss',
     'HEViTPose',
+    'MultiDatasetHead',
+    'MultiDatasetPoseEstimator',
     'PixelShuffleHead',
     'ViTPose',
     'prepare_for_inference',

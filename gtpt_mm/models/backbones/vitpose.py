@@ -2,6 +2,9 @@
 
 # B batch, N image tokens, C channels, (h, w) token grid
 
+import copy
+from collections.abc import Sequence
+
 import torch
 from mmengine.model import BaseModule
 from mmpose.registry import MODELS
@@ -9,6 +12,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gtpt_mm.layers.attention import SelfAttention, WindowAttention
+from gtpt_mm.layers.expert_mlp import (
+    ExpertMLP,
+    build_expert_mlp,
+    group_by_dataset,
+)
 from gtpt_mm.layers.mlp import MLP
 from gtpt_mm.layers.patch_embed import ConvPatchEmbed
 from gtpt_mm.layers.pos_embed import resize_pos_embed
@@ -20,6 +28,9 @@ PATCH_SIZE = 16
 @MODELS.register_module()
 class ViTPose(BaseModule):
     """Plain vision transformer: an image to one map of features.
+
+    With ``experts`` it is ViTPose++: parts of its feed-forward networks belong
+    to one of several datasets each, and every image says which is its own.
 
     Source: Xu et al., "ViTPose", NeurIPS 2022, and "ViTPose++", TPAMI 2023.
     Follows the authors' code, whose weights it loads, but for one thing:
@@ -58,6 +69,10 @@ class ViTPose(BaseModule):
             trained (paper, Table 8).
         freeze_ffn: Whether feed-forward networks, the norms before them, the
             position table and the patch embedding are not trained.
+        experts: For several datasets: ``dict(num_experts=6,
+            part_features=192)``, see ``build_expert_mlp``; None for one.
+        train_only_expert: Index of the only expert that is trained; all else
+            is frozen. For a dataset that is added to a trained model.
         init_cfg: Initialisation, see mmengine.
 
     Raises:
@@ -94,6 +109,8 @@ class ViTPose(BaseModule):
         frozen_stages: int = -1,
         freeze_attn: bool = False,
         freeze_ffn: bool = False,
+        experts: dict | None = None,
+        train_only_expert: int | None = None,
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -104,6 +121,8 @@ class ViTPose(BaseModule):
         self.frozen_stages = frozen_stages
         self.freeze_attn = freeze_attn
         self.freeze_ffn = freeze_ffn
+        self.experts = experts
+        self.train_only_expert = train_only_expert
         self._check(drop_path_rate, patch_stride, img_size)
 
         if patch_padding is None:
@@ -176,6 +195,11 @@ class ViTPose(BaseModule):
                 f'frozen_stages must lie in [-1, {self.depth}], the number '
                 f'of layers, got {self.frozen_stages}'
             )
+        if self.train_only_expert not in (None, *range(self.num_experts)):
+            raise ValueError(
+                f'train_only_expert={self.train_only_expert}: there are '
+                f'{self.num_experts} experts, counted from 0'
+            )
 
     def _build_attentions(
         self,
@@ -223,7 +247,16 @@ class ViTPose(BaseModule):
 
     def _build_mlp(self, hidden_channels: int) -> nn.Module:
         """Return the feed-forward network of a layer."""
-        return MLP(self.embed_dims, hidden_channels)
+        if self.experts is None:
+            return MLP(self.embed_dims, hidden_channels)
+        return build_expert_mlp(
+            self.embed_dims, hidden_channels, **self.experts
+        )
+
+    @property
+    def num_experts(self) -> int:
+        """Number of datasets that have experts; 0 for a plain ViTPose."""
+        return 0 if self.experts is None else self.experts['num_experts']
 
     def _init_own_weights(self) -> None:
         """As the authors: the convolution keeps torch's initialisation."""
@@ -232,8 +265,13 @@ class ViTPose(BaseModule):
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
+        for layer in self.layers:
+            if isinstance(layer.mlp, ExpertMLP):
+                layer.mlp.init_experts()
 
     def _frozen_parts(self) -> list[nn.Module]:
+        if self.train_only_expert is not None:
+            return [self]
         parts = []
         if self.frozen_stages >= 0 or self.freeze_ffn:
             parts.append(self.patch_embed)
@@ -250,24 +288,54 @@ class ViTPose(BaseModule):
             part.requires_grad_(False)
         if self.freeze_ffn:
             self.pos_embed.requires_grad_(False)
+        if self.train_only_expert is not None:
+            for layer in self.layers:
+                expert = layer.mlp.experts[self.train_only_expert]
+                expert.requires_grad_(True)
 
     def train(self, mode: bool = True) -> 'ViTPose':
         """Set the mode; frozen parts stay in evaluation mode."""
         super().train(mode)
         for part in self._frozen_parts():
-            part.eval()
+            for module in part.modules():
+                module.training = False
         return self
 
-    def forward(self, img: Tensor) -> tuple[Tensor]:
+    def forward(
+        self, img: Tensor, dataset_idx: Sequence[int] | Tensor | None = None
+    ) -> tuple[Tensor]:
         """Return the features of the last layer.
 
         Args:
             img: Images, (B, 3, H, W), of any size from one patch on.
+            dataset_idx: Dataset of each image, B numbers from 0 on; with
+                experts only, see ``group_by_dataset``.
 
         Returns:
             One map, (B, C, h, w), with (h, w) the patch grid.
+
+        Raises:
+            ValueError: If ``dataset_idx`` is missing, or there are no
+                experts for it.
         """
-        return self._encode(img)
+        if (dataset_idx is None) != (self.experts is None):
+            raise ValueError(
+                f'dataset_idx={dataset_idx} for {self.num_experts} experts: '
+                'give one for each image exactly if there are experts. In a '
+                'model, MultiDatasetPoseEstimator does it'
+            )
+        if dataset_idx is None:
+            return self._encode(img)
+        counts, order = group_by_dataset(dataset_idx, self.num_experts)
+        if sum(counts) != len(img):
+            raise ValueError(
+                f'{sum(counts)} dataset_idx for {len(img)} images'
+            )
+        if order is None:
+            return self._encode(img, counts)
+        order = torch.tensor(order, device=img.device)
+        [x] = self._encode(img[order], counts)  # grouped by dataset
+        return (x[order.argsort()],)
 
     def _encode(self, img: Tensor, *mlp_args) -> tuple[Tensor]:
         """Encode; ``mlp_args`` go to the feed-forward networks."""
@@ -282,6 +350,40 @@ class ViTPose(BaseModule):
                 x = layer(x, grid_size, *mlp_args)
         x = self.last_norm(x)
         return (x.transpose(1, 2).unflatten(2, grid_size),)  # (B, C, h, w)
+
+    def select_expert(self, expert: int) -> 'ViTPose':
+        """Return the plain ViTPose that does what one dataset's images get.
+
+        Args:
+            expert: Index of the dataset.
+
+        Returns:
+            A copy with plain feed-forward networks; its features are those
+            of this model, at the cost of a ViTPose. (Experts of the kind
+            ``'shared'`` give it twice the ``mlp_ratio``.)
+
+        Raises:
+            ValueError: If there is no such expert.
+
+        Example:
+            >>> arch = dict(embed_dims=32, depth=2, num_heads=2)
+            >>> model = ViTPose(arch, (64, 48), experts=dict(num_experts=3))
+            >>> dense = model.select_expert(1)
+            >>> ViTPose(arch, (64, 48)).load_state_dict(dense.state_dict())
+            <All keys matched successfully>
+        """
+        if not 0 <= expert < self.num_experts:
+            raise ValueError(
+                f'no expert {expert}: there are {self.num_experts}, counted '
+                'from 0'
+            )
+        merged = {
+            id(layer.mlp): layer.mlp.merge(expert) for layer in self.layers
+        }
+        dense = copy.deepcopy(self, merged)  # copies all but the experts
+        dense.experts = dense.train_only_expert = None
+        dense.requires_grad_(True)._freeze()
+        return dense.train(self.training)
 
     def get_layer_depth(
         self, param_name: str, prefix: str = ''

@@ -2,5 +2,11 @@
 
 from .gtpt_head import GTPTHead
 from .heatmap_variants import FrozenPredictorHead, PixelShuffleHead
+from .multi_dataset_head import MultiDatasetHead
 
-__all__ = ['FrozenPredictorHead', 'GTPTHead', 'PixelShuffleHead']
+__all__ = [
+    'FrozenPredictorHead',
+    'GTPTHead',
+    'MultiDatasetHead',
+    'PixelShuffleHead',
+]

@@ -1,0 +1,84 @@
+"""One of two processes, each with datasets that the other has not.
+
+BatchNorm uses its running statistics: those of a batch depend on how the
+batch is divided, everything else must not.
+"""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
+
+import torch
+import torch.distributed as dist
+from mmengine.registry import init_default_scope
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+import gtpt_mm  # noqa: F401  (compat before anything of mmpose)
+
+from mmpose.registry import MODELS  # isort: skip
+
+#: Datasets of the samples of both processes, in two steps. Of aic there is
+#: nothing anywhere.
+BATCHES = (([0, 0, 3], [5, 2, 5]), ([2, 2, 2], [0, 4, 3]))
+
+
+def read_tools():
+    path = Path(__file__).parents[1] / 'test_models' / 'vitpose_plus.py'
+    spec = importlib.util.spec_from_file_location('vitpose_plus', path)
+    tools = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tools)
+    return tools
+
+
+def train(tools, rank: int | None, own_samples_only: bool) -> dict:
+    """Return losses, gradients and weights; rank None has both batches."""
+    torch.manual_seed(0)
+    cfg = tools.make_model_cfg(
+        dim=32, depth=2, num_heads=2, own_samples_only=own_samples_only
+    )
+    model = network = MODELS.build(cfg).train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    if rank is not None:
+        network = DistributedDataParallel(model)  # no find_unused_parameters
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    record = dict(losses=[], gradients=[])
+    for step, batches in enumerate(BATCHES):
+        torch.manual_seed(step)
+        dataset_idx = [k for batch in batches for k in batch]
+        img = torch.randn(len(dataset_idx), 3, 64, 48)
+        samples = tools.make_samples(dataset_idx)
+        if rank is not None:
+            own = slice(3 * rank, 3 * rank + 3)
+            img, samples = img[own], samples[own]
+        loss, _ = model.parse_losses(network(img, samples, mode='loss'))
+        optimizer.zero_grad()
+        loss.backward()
+        grads = {n: p.grad.clone() for n, p in model.named_parameters()}
+        record['gradients'].append(grads)
+        record['losses'].append(loss.item())
+        optimizer.step()
+    return record
+
+
+def main(folder: str) -> None:
+    init_default_scope('mmpose')
+    tools = read_tools()
+    dist.init_process_group('gloo')
+    rank = dist.get_rank()
+    for own_only in (False, True):
+        record = train(tools, rank, own_only)
+        torch.save(record, Path(folder) / f'{own_only}-{rank}.pt')
+        if rank == 0:
+            alone = train(tools, None, own_only)
+            torch.save(alone, Path(folder) / f'{own_only}-alone.pt')
+    dist.destroy_process_group()
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

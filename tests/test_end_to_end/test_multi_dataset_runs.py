@@ -1,0 +1,263 @@
+"""ViTPose++ through a Runner: six small datasets in one training."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmpose.apis import MMPoseInferencer, init_model
+from mmpose.registry import DATASETS, MODELS
+
+from gtpt_mm.cli import main
+
+NAME = 'td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64.py'
+NAMES = ['coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody']
+KEYPOINTS = [17, 14, 16, 17, 17, 133]
+
+
+def pretend_animals(coco: Path, root: Path, files: dict, images: str) -> None:
+    """Lay people of COCO out as a dataset of animals, which has 17, too."""
+    for split, name in files.items():
+        source = f'annotations/person_keypoints_{split}2017.json'
+        labels = json.loads((coco / source).read_text())
+        for image in labels['images']:
+            target = root / images / image['file_name']
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(coco / f'{split}2017' / image['file_name'], target)
+        path = root / 'annotations' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(labels))
+
+
+@pytest.fixture(scope='module')
+def six_datasets(tmp_path_factory):
+    """6 training and 2 validation pictures of each."""
+    from gtpt_mm.datasets.synthetic import generate
+
+    root = tmp_path_factory.mktemp('six')
+    layouts = ['coco', 'coco-wholebody', 'mpii', 'aic']
+    generate(
+        root,
+        layouts,
+        num_train=6,
+        num_val=2,
+        seed=5,
+        max_people=1,
+        image_size=(128, 128),
+    )
+    split = 'ap10k-{}-split1.json'
+    pretend_animals(
+        root / 'coco',
+        root / 'ap10k',
+        {s: split.format(s) for s in ('train', 'val')},
+        'data',
+    )
+    pretend_animals(
+        root / 'coco',
+        root / 'apt36k',
+        {s: f'{s}_annotations_1.json' for s in ('train', 'val')},
+        'data',
+    )
+    return root
+
+
+def move(value, old: str, new: str):
+    """Replace the folder of the data in all strings of a config."""
+    if isinstance(value, dict):
+        return {key: move(item, old, new) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(move(item, old, new) for item in value)
+    return value.replace(old, new) if isinstance(value, str) else value
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _plain_text():
+    """Write configs without layout: for this large one it takes seconds.
+
+    Keys are in alphabetical order, as in what mmengine writes.
+    """
+
+    def write(cfg: Config) -> str:
+        items = sorted(order(cfg.to_dict()).items())
+        return '\n'.join(f'{key} = {value!r}' for key, value in items)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Config, 'pretty_text', property(write))
+        yield
+
+
+def order(value):
+    """Bring the keys of nested dicts into alphabetical order."""
+    if isinstance(value, dict):
+        return {key: order(value[key]) for key in sorted(value, key=str)}
+    return [order(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope='module')
+def cfg(repo_root, six_datasets, tmp_path_factory):
+    """The sample config with little data, two epochs."""
+    folder = repo_root / 'configs/multi_dataset/vitpose_plus/sample'
+    cfg = Config.fromfile(folder / NAME)
+    cfg = Config(move(cfg.to_dict(), 'data/sample/', f'{six_datasets}/'))
+    init_default_scope('mmpose')
+    cfg.train_dataloader.batch_size = 16
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.num_workers = 0
+        loader.persistent_workers = False
+    cfg.test_dataloader = cfg.val_dataloader
+    cfg.train_cfg.update(max_epochs=2, val_interval=2)
+    cfg.param_scheduler[0].end = 3
+    cfg.param_scheduler[1].update(T_max=2, eta_min=0)
+    cfg.default_hooks.logger.interval = 1
+    # mmengine takes seconds to lay out so large a config for each.
+    cfg.default_hooks.checkpoint.interval = 2
+    cfg.visualizer.name = 'six'
+    cfg.work_dir = str(tmp_path_factory.mktemp('vitposepp'))
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def runner(cfg):
+    torch.manual_seed(0)
+    runner = Runner.from_cfg(cfg)
+    runner.start = {
+        name: value.clone() for name, value in runner.model.named_parameters()
+    }
+    runner.train()
+    return runner
+
+
+def test_every_sample_knows_its_dataset(runner):
+    """In training and in test, with targets of its own number of keypoints."""
+    for loader in (runner.train_dataloader, runner.val_dataloader):
+        dataset = loader.dataset
+        idx = [
+            dataset[i]['data_samples'].dataset_idx for i in range(len(dataset))
+        ]
+        assert idx == sorted(idx)
+        assert [idx.count(k) for k in range(6)] == dataset.lens
+        assert min(dataset.lens) >= 1
+    for place, first in enumerate(np.cumsum([0, *dataset.lens[:-1]])):
+        sample = dataset[int(first)]['data_samples']
+        assert len(sample.flip_indices) == KEYPOINTS[place]
+    train = runner.train_dataloader.dataset
+    for place, first in enumerate(np.cumsum([0, *train.lens[:-1]])):
+        sample = train[int(first)]['data_samples']
+        assert sample.gt_fields.heatmaps.shape == (KEYPOINTS[place], 24, 16)
+
+
+def test_every_parameter_is_trained(runner):
+    for name, value in runner.model.named_parameters():
+        assert torch.isfinite(value).all(), name
+        assert not torch.equal(value, runner.start[name]), name
+
+
+def test_each_dataset_has_a_loss_and_a_metric(runner):
+    history = runner.message_hub.log_scalars
+    for name in NAMES:
+        losses, _ = history[f'train/{name}/loss_kpt'].data
+        assert np.isfinite(losses).all()
+        metric = 'PCK' if name == 'mpii' else 'AP'
+        assert 0 <= history[f'val/{name}/{metric}'].current() <= 100
+
+
+def test_table_of_all_datasets_is_logged(runner):
+    [log] = Path(runner.work_dir).glob('*/*.log')
+    lines = log.read_text().splitlines()
+    [head] = [
+        i for i, li in enumerate(lines) if li.split()[:2] == ['dataset', 'AP']
+    ]
+    assert [line.split()[0] for line in lines[head + 1 : head + 7]] == NAMES
+
+
+def test_checkpoint_gives_the_same_metrics(runner):
+    for parameter in runner.model.parameters():
+        parameter.data.zero_()
+    runner.load_checkpoint(str(Path(runner.work_dir) / 'epoch_2.pth'))
+    metrics = runner.test()
+    for name in NAMES:
+        metric = f'{name}/' + ('PCK' if name == 'mpii' else 'AP')
+        trained = runner.message_hub.log_scalars[f'val/{metric}'].current()
+        assert metrics[metric] == pytest.approx(trained, abs=1e-6)
+
+
+@pytest.fixture(scope='module')
+def split(runner, tmp_path_factory):
+    """Plain models of two datasets, from the files that the run wrote."""
+    [config] = Path(runner.work_dir).glob('*/vis_data/config.py')
+    checkpoint = Path(runner.work_dir) / 'epoch_2.pth'
+    out = tmp_path_factory.mktemp('split')
+    command = ['split', str(config), str(checkpoint), str(out)]
+    assert main([*command, '--dataset', 'mpii', 'wholebody']) == 0
+    assert main([*command, '--dataset', 'mpii']) == 2  # not overwritten
+    assert main([*command, '--dataset', 'dogs']) == 2
+    return out
+
+
+@pytest.mark.parametrize('name', ['mpii', 'wholebody'])
+def test_split_model_predicts_the_same(name, runner, split):
+    dense = init_model(
+        str(split / f'{name}.py'), str(split / f'{name}.pth'), device='cpu'
+    )
+    assert type(dense).__name__ == 'TopdownPoseEstimator'
+    assert dense.backbone.num_experts == 0
+    assert dense.dataset_meta['num_keypoints'] == KEYPOINTS[NAMES.index(name)]
+    assert dense.cfg.test_evaluator.prefix == name
+    both = runner.val_dataloader.dataset
+    single = DATASETS.build(dense.cfg.test_dataloader.dataset)
+    first = sum(both.lens[: NAMES.index(name)])
+    for i in range(len(single)):
+        [expected] = runner.model.test_step(pseudo_collate([both[first + i]]))
+        [result] = dense.test_step(pseudo_collate([single[i]]))
+        np.testing.assert_allclose(
+            result.pred_instances.keypoints,
+            expected.pred_instances.keypoints,
+            atol=1e-3,
+        )
+
+
+def test_inferencer_takes_a_split_model(split, six_datasets):
+    inferencer = MMPoseInferencer(
+        pose2d=str(split / 'mpii.py'),
+        pose2d_weights=str(split / 'mpii.pth'),
+        det_model='whole_image',
+        device='cpu',
+    )
+    image = next((six_datasets / 'mpii/images').iterdir())
+    result = next(inferencer(str(image)))
+    [[person]] = result['predictions']
+    assert np.shape(person['keypoints']) == (16, 2)
+
+
+def test_a_dataset_is_added(runner, tmp_path, repo_root):
+    source = Path(runner.work_dir) / 'epoch_2.pth'
+    target = tmp_path / 'seven.pth'
+    command = ['add-dataset', str(source), str(target)]
+    assert main([*command, '--name', 'aic', '--like', 'coco']) == 2
+    assert main([*command, '--name', 'crowdpose', '--like', 'aic']) == 0
+    name = 'td-hm_vitposepp-t_1xb32-6e_sample-add-crowdpose-96x64.py'
+    folder = repo_root / 'configs/multi_dataset/vitpose_plus/sample'
+    model = MODELS.build(Config.fromfile(folder / name).model).eval()
+    state = torch.load(target, weights_only=True)['state_dict']
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    assert unexpected == []
+    assert missing == [
+        f'head.heads.crowdpose.final_layer.{leaf}'
+        for leaf in ('weight', 'bias')
+    ]
+    trained = [n for n, p in model.named_parameters() if p.requires_grad]
+    assert trained
+    for path in trained:
+        assert '.experts.6.' in path or '.crowdpose.' in path
+    img = torch.randn(2, 3, 96, 64)
+    with torch.no_grad():
+        old = runner.model.eval().extract_feat(img, [1, 4])[0]
+        torch.testing.assert_close(model.extract_feat(img, [1, 4])[0], old)
+        new = model.extract_feat(img[:1], [6])[0]
+    torch.testing.assert_close(new, old[:1], atol=1e-5, rtol=1e-5)

@@ -12,6 +12,7 @@ from gtpt_mm.layers.attention import SelfAttention, WindowAttention
 from gtpt_mm.layers.mlp import MLP
 from gtpt_mm.layers.patch_embed import ConvPatchEmbed
 from gtpt_mm.layers.pos_embed import resize_pos_embed
+from gtpt_mm.layers.rel_pos import DecomposedRelPos
 from gtpt_mm.layers.vit_layer import ViTLayer
 
 PATCH_SIZE = 16
@@ -48,6 +49,9 @@ class ViTPose(BaseModule):
         pool_windows: Whether each window sees the means of all windows, too.
         global_interval: Every n-th layer attends to the whole map; None: no
             layer does. In units of layers: 3 makes 4 of 12 global.
+        with_rel_pos: Whether attention knows where tokens are relative to
+            each other (``DecomposedRelPos``), in every layer. Starting from
+            a checkpoint without them changes nothing at first: they are 0.
         with_cp: Whether training computes the layers a second time in the
             backward pass instead of keeping what they computed.
         frozen_stages: Number of first layers that are not trained, together
@@ -90,6 +94,7 @@ class ViTPose(BaseModule):
         shift_windows: bool = False,
         pool_windows: bool = False,
         global_interval: int | None = None,
+        with_rel_pos: bool = False,
         with_cp: bool = False,
         frozen_stages: int = -1,
         freeze_attn: bool = False,
@@ -123,6 +128,7 @@ class ViTPose(BaseModule):
             shift_windows,
             pool_windows,
             global_interval,
+            with_rel_pos,
         )
         self.layers = nn.ModuleList(
             ViTLayer(
@@ -184,6 +190,7 @@ class ViTPose(BaseModule):
         shift_windows: bool,
         pool_windows: bool,
         global_interval: int | None,
+        with_rel_pos: bool,
     ) -> list[nn.Module]:
         """Return the attention of each layer, in windows or global."""
         if window_size is None:
@@ -202,11 +209,24 @@ class ViTPose(BaseModule):
                 f'global_interval must be at least 1 or None, got '
                 f'{global_interval}'
             )
+
+        def rel_pos(size: tuple[int, int], stretched: bool):
+            if not with_rel_pos:
+                return None
+            head_dims = self.embed_dims // num_heads
+            return DecomposedRelPos(head_dims, size, stretched)
+
         attentions = []
         num_windowed = 0
         for i in range(self.depth):
             if global_interval and (i + 1) % global_interval == 0:
-                attentions.append(SelfAttention(self.embed_dims, num_heads))
+                attentions.append(
+                    SelfAttention(
+                        self.embed_dims,
+                        num_heads,
+                        rel_pos(self.grid_size, stretched=True),
+                    )
+                )
                 continue
             shifted = shift_windows and num_windowed % 2 == 1
             attentions.append(
@@ -216,6 +236,7 @@ class ViTPose(BaseModule):
                     window_size,
                     shifted,
                     pool_windows,
+                    rel_pos(window_size, stretched=False),
                 )
             )
             num_windowed += 1
@@ -308,7 +329,9 @@ class ViTPose(BaseModule):
 
     def no_weight_decay(self) -> set[str]:
         """Return the parameters with several axes that should not decay."""
-        return {'pos_embed'}
+        return {'pos_embed'} | {
+            name for name, _ in self.named_parameters() if '.rel_pos.' in name
+        }
 
 
 def _authors_padding(patch_stride: int) -> int:

@@ -136,8 +136,12 @@ def shrink(model: dict) -> dict:
     if model.backbone.type != 'ViTPose':
         return model
     model = copy.deepcopy(model)
-    model.backbone.arch = dict(embed_dims=32, depth=2, num_heads=2)
-    model.head.in_channels = 32
+    for part in (model, model.get('teacher')):
+        if part:
+            part.backbone.arch = dict(embed_dims=32, depth=2, num_heads=2)
+            part.head.in_channels = 32
+    if model.type == 'KnowledgeTokenTeacher':
+        model.backbone.knowledge_dims = 32
     return model
 
 

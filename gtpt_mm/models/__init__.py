@@ -1,11 +1,13 @@
 """Networks and losses; importing them registers them in mmpose."""
 
 from .backbones import GTPT, EfficientViT, HEViTPose, ViTPose
+from .distillers import DistilledStudent, KnowledgeTokenTeacher
 from .heads import FrozenPredictorHead, GTPTHead, PixelShuffleHead
 from .losses import Global2LocalLoss, GlobalPerceivedLoss
 from .prepare import prepare_for_inference
 
 __all__ = [
+    'DistilledStudent',
     'EfficientViT',
     'FrozenPredictorHead',
     'GTPT',
@@ -13,6 +15,7 @@ __all__ = [
     'Global2LocalLoss',
     'GlobalPerceivedLoss',
     'HEViTPose',
+    'KnowledgeTokenTeacher',
     'PixelShuffleHead',
     'ViTPose',
     'prepare_for_inference',

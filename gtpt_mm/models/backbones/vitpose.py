@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gtpt_mm.layers.attention import SelfAttention, WindowAttention
+from gtpt_mm.layers.knowledge_token import KnowledgeToken
 from gtpt_mm.layers.mlp import MLP
 from gtpt_mm.layers.patch_embed import ConvPatchEmbed
 from gtpt_mm.layers.pos_embed import resize_pos_embed
@@ -52,6 +53,9 @@ class ViTPose(BaseModule):
         with_rel_pos: Whether attention knows where tokens are relative to
             each other (``DecomposedRelPos``), in every layer. Starting from
             a checkpoint without them changes nothing at first: they are 0.
+        knowledge_dims: Channels of a knowledge token that goes through all
+            layers with the image tokens (``KnowledgeToken``): those of the
+            teacher it is from. None: no token.
         with_cp: Whether training computes the layers a second time in the
             backward pass instead of keeping what they computed.
         frozen_stages: Number of first layers that are not trained, together
@@ -95,6 +99,7 @@ class ViTPose(BaseModule):
         pool_windows: bool = False,
         global_interval: int | None = None,
         with_rel_pos: bool = False,
+        knowledge_dims: int | None = None,
         with_cp: bool = False,
         frozen_stages: int = -1,
         freeze_attn: bool = False,
@@ -141,6 +146,15 @@ class ViTPose(BaseModule):
         )
         self.last_norm = nn.LayerNorm(self.embed_dims, eps=1e-6)
         self._init_own_weights()
+        self.knowledge = None
+        if knowledge_dims is not None:
+            if window_size is not None or with_rel_pos:
+                raise ValueError(
+                    f'a knowledge token (knowledge_dims={knowledge_dims}) has '
+                    'no place on the map, so windows and relative positions '
+                    'do not go with it'
+                )
+            self.knowledge = KnowledgeToken(knowledge_dims, self.embed_dims)
         self._freeze()
 
     def _read_arch(self, arch: str | dict) -> dict:
@@ -294,6 +308,9 @@ class ViTPose(BaseModule):
         """Encode; ``mlp_args`` go to the feed-forward networks."""
         x, grid_size = self.patch_embed(img)  # (B, N, C)
         x = x + resize_pos_embed(self.pos_embed, self.grid_size, grid_size)
+        num_tokens = x.shape[1]
+        if self.knowledge is not None:
+            x = self.knowledge(x)  # (B, N + 1, C)
         for layer in self.layers:
             if self.with_cp and self.training and torch.is_grad_enabled():
                 x = checkpoint(
@@ -301,7 +318,7 @@ class ViTPose(BaseModule):
                 )
             else:
                 x = layer(x, grid_size, *mlp_args)
-        x = self.last_norm(x)
+        x = self.last_norm(x[:, :num_tokens])
         return (x.transpose(1, 2).unflatten(2, grid_size),)  # (B, C, h, w)
 
     def get_layer_depth(
@@ -329,7 +346,7 @@ class ViTPose(BaseModule):
 
     def no_weight_decay(self) -> set[str]:
         """Return the parameters with several axes that should not decay."""
-        return {'pos_embed'} | {
+        return {'pos_embed', 'knowledge.token'} | {
             name for name, _ in self.named_parameters() if '.rel_pos.' in name
         }
 

@@ -3,11 +3,13 @@
 from .transforms import (
     AnnotatedVisibility,
     ClippedRandomBBoxTransform,
+    CrowdHeatmapMask,
     RandomHalfBodyByIds,
 )
 
 __all__ = [
     'AnnotatedVisibility',
     'ClippedRandomBBoxTransform',
+    'CrowdHeatmapMask',
     'RandomHalfBodyByIds',
 ]

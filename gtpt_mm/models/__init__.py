@@ -3,7 +3,11 @@
 from .backbones import GTPT, EfficientViT, HEViTPose, ViTPose
 from .distillers import DistilledStudent, KnowledgeTokenTeacher
 from .heads import FrozenPredictorHead, GTPTHead, PixelShuffleHead
-from .losses import Global2LocalLoss, GlobalPerceivedLoss
+from .losses import (
+    Global2LocalLoss,
+    GlobalPerceivedLoss,
+    MaskedHeatmapLoss,
+)
 from .prepare import prepare_for_inference
 
 __all__ = [
@@ -16,6 +20,7 @@ __all__ = [
     'GlobalPerceivedLoss',
     'HEViTPose',
     'KnowledgeTokenTeacher',
+    'MaskedHeatmapLoss',
     'PixelShuffleHead',
     'ViTPose',
     'prepare_for_inference',

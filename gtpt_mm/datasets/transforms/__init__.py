@@ -2,10 +2,12 @@
 
 from .annotated_visibility import AnnotatedVisibility
 from .clipped_bbox_transform import ClippedRandomBBoxTransform
+from .crowd_heatmap_mask import CrowdHeatmapMask
 from .half_body_by_ids import RandomHalfBodyByIds
 
 __all__ = [
     'AnnotatedVisibility',
     'ClippedRandomBBoxTransform',
+    'CrowdHeatmapMask',
     'RandomHalfBodyByIds',
 ]

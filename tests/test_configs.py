@@ -35,6 +35,11 @@ def evaluators(cfg) -> list[dict]:
     return [m for e in both for m in (e if isinstance(e, list) else [e])]
 
 
+def innermost(dataset: dict) -> dict:
+    """Return the dataset inside of wrappers, which has files and pipeline."""
+    return innermost(dataset.dataset) if 'dataset' in dataset else dataset
+
+
 def test_model_pipeline_and_codec_agree(cfg):
     codec = cfg.codec
     decoder = cfg.model.head.decoder
@@ -47,7 +52,7 @@ def test_model_pipeline_and_codec_agree(cfg):
     img_size = cfg.model.backbone.get('img_size')
     assert img_size is None or tuple(img_size) == codec.input_size[::-1]
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        for step in cfg[loader].dataset.pipeline:
+        for step in innermost(cfg[loader].dataset).pipeline:
             if 'input_size' in step:
                 assert step.input_size == codec.input_size
             if step.type == 'GenerateTarget':
@@ -73,7 +78,7 @@ def test_name_tells_arch_and_size(cfg):
 
 def test_data_paths_agree(cfg):
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        dataset = cfg[loader].dataset
+        dataset = innermost(cfg[loader].dataset)
         assert dataset.data_root == cfg.data_root
         if dataset.get('bbox_file'):
             assert dataset.bbox_file.startswith(cfg.data_root)
@@ -152,13 +157,14 @@ def shrink(model: dict) -> dict:
 
 def train_one_step(cfg) -> None:
     """Two drawn people through the config's own pipeline and model."""
-    meta = build_meta(cfg.train_dataloader.dataset)
+    dataset = innermost(cfg.train_dataloader.dataset)
+    meta = build_meta(dataset)
     head = cfg.model.head
     num_keypoints = head.get('num_keypoints', head.get('out_channels'))
     assert num_keypoints == meta['num_keypoints']
     pipeline = [
         TRANSFORMS.build(step)
-        for step in cfg.train_dataloader.dataset.pipeline
+        for step in dataset.pipeline
         if step.type != 'LoadImage'
     ]
     batch = []

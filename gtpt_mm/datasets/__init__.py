@@ -1,5 +1,6 @@
 """Datasets, their transforms, and the sample-data generator."""
 
+from .repeated_fraction import RepeatedFraction
 from .transforms import (
     AnnotatedVisibility,
     ClippedRandomBBoxTransform,
@@ -12,4 +13,5 @@ __all__ = [
     'ClippedRandomBBoxTransform',
     'CrowdHeatmapMask',
     'RandomHalfBodyByIds',
+    'RepeatedFraction',
 ]

@@ -3,7 +3,7 @@ codec = dict(
     type='ImageAssociativeEmbedding',
     input_size=(128, 128),
     heatmap_size=(64, 64),
-    sigma=1.5,
+    sigma=1,
     use_udp=True,
     # From the head down to the limbs.
     decode_keypoint_order=[

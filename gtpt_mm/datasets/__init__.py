@@ -4,6 +4,7 @@ from .repeated_fraction import RepeatedFraction
 from .transforms import (
     AnnotatedVisibility,
     ClippedRandomBBoxTransform,
+    CropBBox,
     CrowdHeatmapMask,
     RandomHalfBodyByIds,
 )
@@ -11,6 +12,7 @@ from .transforms import (
 __all__ = [
     'AnnotatedVisibility',
     'ClippedRandomBBoxTransform',
+    'CropBBox',
     'CrowdHeatmapMask',
     'RandomHalfBodyByIds',
     'RepeatedFraction',

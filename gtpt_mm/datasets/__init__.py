@@ -2,9 +2,12 @@
 
 from .apt36k import APT36KDataset
 from .multi_dataset import MultiDataset
+from .repeated_fraction import RepeatedFraction
 from .transforms import (
     AnnotatedVisibility,
     ClippedRandomBBoxTransform,
+    CropBBox,
+    CrowdHeatmapMask,
     RandomHalfBodyByIds,
 )
 
@@ -12,6 +15,9 @@ __all__ = [
     'APT36KDataset',
     'AnnotatedVisibility',
     'ClippedRandomBBoxTransform',
+    'CropBBox',
+    'CrowdHeatmapMask',
     'MultiDataset',
     'RandomHalfBodyByIds',
+    'RepeatedFraction',
 ]

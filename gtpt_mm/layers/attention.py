@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .rel_pos import DecomposedRelPos
 from .windows import join_windows, pool_windows, split_windows, window_mask
 
 
@@ -16,6 +17,7 @@ class SelfAttention(nn.Module):
     Args:
         embed_dims: Channels C of a token.
         num_heads: Heads; they divide C.
+        rel_pos: Positions of tokens relative to each other; None: none.
 
     Raises:
         ValueError: If the heads do not divide the channels.
@@ -25,7 +27,12 @@ class SelfAttention(nn.Module):
         torch.Size([2, 12, 32])
     """
 
-    def __init__(self, embed_dims: int, num_heads: int) -> None:
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        rel_pos: DecomposedRelPos | None = None,
+    ) -> None:
         super().__init__()
         if num_heads < 1 or embed_dims % num_heads:
             raise ValueError(
@@ -35,17 +42,22 @@ class SelfAttention(nn.Module):
         self.num_heads = num_heads
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
         self.proj = nn.Linear(embed_dims, embed_dims)
+        self.rel_pos = rel_pos
 
     def forward(self, x: Tensor, grid_size: tuple[int, int]) -> Tensor:
         """Return the attended tokens.
 
         Args:
             x: Image tokens, (B, N, C).
-            grid_size: Token grid (h, w); only windows look at it.
+            grid_size: Token grid (h, w); only windows and relative positions
+                look at it.
         """
         q, k, v = self._heads(self.qkv(x), 3)
-        x = F.scaled_dot_product_attention(q, k, v)  # (B, H, N, D)
-        return self.proj(x.transpose(1, 2).flatten(2))
+        scale = q.shape[-1] ** -0.5
+        if self.rel_pos is not None:
+            q, k = self.rel_pos(q, k, grid_size)
+        x = F.scaled_dot_product_attention(q, k, v, scale=scale)
+        return self.proj(x.transpose(1, 2).flatten(2))  # from (B, H, N, D)
 
     def _heads(self, x: Tensor, num_parts: int) -> tuple[Tensor, ...]:
         """Cut (B, N, parts * C) into parts of shape (B, H, N, D)."""
@@ -72,6 +84,8 @@ class WindowAttention(SelfAttention):
         window_size: Window (h, w) in tokens; what exceeds the map is cut.
         shifted: Whether the windows are shifted.
         with_pooled: Whether the means are appended.
+        rel_pos: Positions relative to each other in a window of
+            ``window_size``; None: none. Means have no position.
 
     Raises:
         ValueError: If the window is empty.
@@ -89,8 +103,9 @@ class WindowAttention(SelfAttention):
         window_size: tuple[int, int],
         shifted: bool = False,
         with_pooled: bool = False,
+        rel_pos: DecomposedRelPos | None = None,
     ) -> None:
-        super().__init__(embed_dims, num_heads)
+        super().__init__(embed_dims, num_heads, rel_pos)
         if len(window_size) != 2 or min(window_size) < 1:
             raise ValueError(
                 'window_size must be (h, w) in tokens, both at least 1, got '
@@ -105,18 +120,22 @@ class WindowAttention(SelfAttention):
         window, shift = self._fit(grid_size)
         maps = self.qkv(x).unflatten(1, grid_size)  # (B, h, w, 3C)
         q, k, v = self._heads(split_windows(maps, window, shift), 3)
+        scale = q.shape[-1] ** -0.5
+        if self.rel_pos is not None:
+            q, k = self.rel_pos(q, k, window)
         mask = window_mask(grid_size, window, shift)  # (W, n, n)
         if self.with_pooled:
             pooled = pool_windows(maps[..., x.shape[2] :], window)
             num_windows = pooled.shape[1]
             pooled = pooled.repeat_interleave(num_windows, 0)
-            means = self._heads(pooled, 2)  # (B * W, H, W, D)
-            k, v = (torch.cat(p, 2) for p in zip((k, v), means, strict=True))
+            mean_k, mean_v = self._heads(pooled, 2)  # (B * W, H, W, D)
+            mean_k = F.pad(mean_k, (0, k.shape[-1] - mean_k.shape[-1]))
+            k, v = torch.cat((k, mean_k), 2), torch.cat((v, mean_v), 2)
             if mask is not None:
                 mask = F.pad(mask, (0, num_windows), value=True)
         if mask is not None:
             mask = mask.to(x.device).repeat(len(x), 1, 1)[:, None]
-        out = F.scaled_dot_product_attention(q, k, v, mask)
+        out = F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
         out = out.transpose(1, 2).flatten(2)  # (B * W, n, C)
         out = join_windows(out, window, grid_size, shift)
         return self.proj(out.flatten(1, 2))

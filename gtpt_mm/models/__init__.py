@@ -1,17 +1,23 @@
 """Networks and losses; importing them registers them in mmpose."""
 
 from .backbones import GTPT, EfficientViT, HEViTPose, ViTPose
+from .distillers import DistilledStudent, KnowledgeTokenTeacher
 from .heads import (
     FrozenPredictorHead,
     GTPTHead,
     MultiDatasetHead,
     PixelShuffleHead,
 )
-from .losses import Global2LocalLoss, GlobalPerceivedLoss
+from .losses import (
+    Global2LocalLoss,
+    GlobalPerceivedLoss,
+    MaskedHeatmapLoss,
+)
 from .pose_estimators import MultiDatasetPoseEstimator
 from .prepare import prepare_for_inference
 
 __all__ = [
+    'DistilledStudent',
     'EfficientViT',
     'FrozenPredictorHead',
     'GTPT',
@@ -19,6 +25,8 @@ __all__ = [
     'Global2LocalLoss',
     'GlobalPerceivedLoss',
     'HEViTPose',
+    'KnowledgeTokenTeacher',
+    'MaskedHeatmapLoss',
     'MultiDatasetHead',
     'MultiDatasetPoseEstimator',
     'PixelShuffleHead',

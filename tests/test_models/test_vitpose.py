@@ -17,7 +17,13 @@ WINDOWS = dict(
     pool_windows=True,
     global_interval=3,
 )
-VARIANTS = [dict(), dict(patch_stride=8), dict(patch_stride=4), WINDOWS]
+VARIANTS = [
+    dict(),
+    dict(patch_stride=8),
+    dict(patch_stride=4),
+    WINDOWS,
+    dict(WINDOWS, with_rel_pos=True),
+]
 
 
 @pytest.fixture
@@ -121,6 +127,17 @@ def test_weights_do_not_depend_on_windows():
     plain = ViTPose(ARCH, (64, 48), patch_stride=8)
     windowed = ViTPose(ARCH, (64, 48), **WINDOWS)
     windowed.load_state_dict(plain.state_dict(), strict=True)
+
+
+def test_relative_positions_start_as_none(img):
+    """A model without them loads into one with them, equal at first."""
+    plain = ViTPose(ARCH, (64, 48), **WINDOWS).eval()
+    model = ViTPose(ARCH, (64, 48), **WINDOWS, with_rel_pos=True).eval()
+    missing, unexpected = model.load_state_dict(plain.state_dict(), False)
+    assert len(missing) == 2 * 4 and not unexpected
+    assert set(missing) < model.no_weight_decay()
+    with torch.no_grad():
+        torch.testing.assert_close(model(img), plain(img))
 
 
 def test_initial_weights():

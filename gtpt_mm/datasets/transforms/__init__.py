@@ -2,10 +2,14 @@
 
 from .annotated_visibility import AnnotatedVisibility
 from .clipped_bbox_transform import ClippedRandomBBoxTransform
+from .crop_bbox import CropBBox
+from .crowd_heatmap_mask import CrowdHeatmapMask
 from .half_body_by_ids import RandomHalfBodyByIds
 
 __all__ = [
     'AnnotatedVisibility',
     'ClippedRandomBBoxTransform',
+    'CropBBox',
+    'CrowdHeatmapMask',
     'RandomHalfBodyByIds',
 ]

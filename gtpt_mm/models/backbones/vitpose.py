@@ -17,9 +17,11 @@ from gtpt_mm.layers.expert_mlp import (
     build_expert_mlp,
     group_by_dataset,
 )
+from gtpt_mm.layers.knowledge_token import KnowledgeToken
 from gtpt_mm.layers.mlp import MLP
 from gtpt_mm.layers.patch_embed import ConvPatchEmbed
 from gtpt_mm.layers.pos_embed import resize_pos_embed
+from gtpt_mm.layers.rel_pos import DecomposedRelPos
 from gtpt_mm.layers.vit_layer import ViTLayer
 
 PATCH_SIZE = 16
@@ -59,6 +61,12 @@ class ViTPose(BaseModule):
         pool_windows: Whether each window sees the means of all windows, too.
         global_interval: Every n-th layer attends to the whole map; None: no
             layer does. In units of layers: 3 makes 4 of 12 global.
+        with_rel_pos: Whether attention knows where tokens are relative to
+            each other (``DecomposedRelPos``), in every layer. Starting from
+            a checkpoint without them changes nothing at first: they are 0.
+        knowledge_dims: Channels of a knowledge token that goes through all
+            layers with the image tokens (``KnowledgeToken``): those of the
+            teacher it is from. None: no token.
         with_cp: Whether training computes the layers a second time in the
             backward pass instead of keeping what they computed.
         frozen_stages: Number of first layers that are not trained, together
@@ -105,6 +113,8 @@ class ViTPose(BaseModule):
         shift_windows: bool = False,
         pool_windows: bool = False,
         global_interval: int | None = None,
+        with_rel_pos: bool = False,
+        knowledge_dims: int | None = None,
         with_cp: bool = False,
         frozen_stages: int = -1,
         freeze_attn: bool = False,
@@ -142,6 +152,7 @@ class ViTPose(BaseModule):
             shift_windows,
             pool_windows,
             global_interval,
+            with_rel_pos,
         )
         self.layers = nn.ModuleList(
             ViTLayer(
@@ -154,6 +165,15 @@ class ViTPose(BaseModule):
         )
         self.last_norm = nn.LayerNorm(self.embed_dims, eps=1e-6)
         self._init_own_weights()
+        self.knowledge = None
+        if knowledge_dims is not None:
+            if window_size is not None or with_rel_pos:
+                raise ValueError(
+                    f'a knowledge token (knowledge_dims={knowledge_dims}) has '
+                    'no place on the map, so windows and relative positions '
+                    'do not go with it'
+                )
+            self.knowledge = KnowledgeToken(knowledge_dims, self.embed_dims)
         self._freeze()
 
     def _read_arch(self, arch: str | dict) -> dict:
@@ -208,6 +228,7 @@ class ViTPose(BaseModule):
         shift_windows: bool,
         pool_windows: bool,
         global_interval: int | None,
+        with_rel_pos: bool,
     ) -> list[nn.Module]:
         """Return the attention of each layer, in windows or global."""
         if window_size is None:
@@ -226,11 +247,24 @@ class ViTPose(BaseModule):
                 f'global_interval must be at least 1 or None, got '
                 f'{global_interval}'
             )
+
+        def rel_pos(size: tuple[int, int], stretched: bool):
+            if not with_rel_pos:
+                return None
+            head_dims = self.embed_dims // num_heads
+            return DecomposedRelPos(head_dims, size, stretched)
+
         attentions = []
         num_windowed = 0
         for i in range(self.depth):
             if global_interval and (i + 1) % global_interval == 0:
-                attentions.append(SelfAttention(self.embed_dims, num_heads))
+                attentions.append(
+                    SelfAttention(
+                        self.embed_dims,
+                        num_heads,
+                        rel_pos(self.grid_size, stretched=True),
+                    )
+                )
                 continue
             shifted = shift_windows and num_windowed % 2 == 1
             attentions.append(
@@ -240,6 +274,7 @@ class ViTPose(BaseModule):
                     window_size,
                     shifted,
                     pool_windows,
+                    rel_pos(window_size, stretched=False),
                 )
             )
             num_windowed += 1
@@ -341,6 +376,9 @@ class ViTPose(BaseModule):
         """Encode; ``mlp_args`` go to the feed-forward networks."""
         x, grid_size = self.patch_embed(img)  # (B, N, C)
         x = x + resize_pos_embed(self.pos_embed, self.grid_size, grid_size)
+        num_tokens = x.shape[1]
+        if self.knowledge is not None:
+            x = self.knowledge(x)  # (B, N + 1, C)
         for layer in self.layers:
             if self.with_cp and self.training and torch.is_grad_enabled():
                 x = checkpoint(
@@ -348,7 +386,7 @@ class ViTPose(BaseModule):
                 )
             else:
                 x = layer(x, grid_size, *mlp_args)
-        x = self.last_norm(x)
+        x = self.last_norm(x[:, :num_tokens])
         return (x.transpose(1, 2).unflatten(2, grid_size),)  # (B, C, h, w)
 
     def select_expert(self, expert: int) -> 'ViTPose':
@@ -410,7 +448,9 @@ class ViTPose(BaseModule):
 
     def no_weight_decay(self) -> set[str]:
         """Return the parameters with several axes that should not decay."""
-        return {'pos_embed'}
+        return {'pos_embed', 'knowledge.token'} | {
+            name for name, _ in self.named_parameters() if '.rel_pos.' in name
+        }
 
 
 def _authors_padding(patch_stride: int) -> int:

@@ -1,0 +1,137 @@
+"""Learned positions of tokens relative to each other."""
+
+# B batch, N image tokens, H heads, D channels of a head, (h, w) token grid
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: Fused attention on a GPU wants a multiple of this many channels.
+ALIGNMENT = 8
+
+
+class DecomposedRelPos(nn.Module):
+    """Let a query look at distances, those of rows and of columns apart.
+
+    With q and k of the tokens i and j, at (row, column) of the grid,
+
+        logit_ij = q_i . k_j / sqrt(D) + q_i . R_(row_i - row_j)
+                                       + q_i . C_(column_i - column_j)
+
+    The sum is one product of longer vectors: q_i followed by its products
+    with all rows and columns, k_j followed by a one at its row and a one at
+    its column. So fused attention needs no bias of N x N.
+
+    Source: Li et al., "MViTv2", CVPR 2022, Sec. 4.1, Eq. 3 and 4, and Li et
+    al., "ViTDet", 2022, which ViTPose++ (Sec. 3.3) cites; no code of its
+    authors. As in both, q is not scaled and the tables start at 0.
+
+    Args:
+        head_dims: Channels D of a head.
+        size: Grid (h, w) that attention covers, the map or a window.
+        stretched: What another grid means. True: the same picture in more or
+            fewer tokens, so the tables are resized (linearly, as MViTv2).
+            False: a part of the grid, so distances stay; it cannot be larger.
+
+    Raises:
+        ValueError: In the forward pass, if a grid that may not be stretched
+            is larger than ``size``.
+
+    Example:
+        >>> rel_pos = DecomposedRelPos(16, (8, 6))
+        >>> q, k = rel_pos(*torch.rand(2, 1, 4, 48, 16), (8, 6))
+        >>> q.shape, k.shape  # 16 + 8 + 6, filled up to a multiple of 8
+        (torch.Size([1, 4, 48, 32]), torch.Size([1, 4, 48, 32]))
+    """
+
+    def __init__(
+        self,
+        head_dims: int,
+        size: tuple[int, int],
+        stretched: bool = False,
+    ) -> None:
+        super().__init__()
+        self.stretched = stretched
+        h, w = size
+        self.rows = nn.Parameter(torch.zeros(2 * h - 1, head_dims))
+        self.columns = nn.Parameter(torch.zeros(2 * w - 1, head_dims))
+
+    def forward(
+        self, q: Tensor, k: Tensor, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Return queries and keys whose scaled product is the logit.
+
+        Args:
+            q: Queries, (B, H, N, D), not scaled.
+            k: Keys, (B, H, N, D).
+            size: Grid (h, w) of these tokens, with h * w == N.
+
+        Returns:
+            Both with more channels, (B, H, N, D'); their product is still to
+            be divided by sqrt(D), not by sqrt(D').
+        """
+        h, w = size
+        head_dims = q.shape[-1]
+        rows = _pairs(self._fit(self.rows, h), h)  # (h, h, D)
+        columns = _pairs(self._fit(self.columns, w), w)
+        maps = q.unflatten(2, size)  # (B, H, h, w, D)
+        by_row = torch.einsum('bnhwd,hkd->bnhwk', maps, rows)
+        by_column = torch.einsum('bnhwd,wkd->bnhwk', maps, columns)
+        bias = torch.cat((by_row, by_column), 4).flatten(2, 3)
+        # The product will be scaled, these terms are not to be.
+        bias = bias * head_dims**0.5
+        places = torch.arange(h * w, device=q.device)
+        marks = torch.cat(
+            (F.one_hot(places // w, h), F.one_hot(places % w, w)), 1
+        ).to(k.dtype)
+        marks = marks.expand(*k.shape[:2], -1, -1)
+        fill = (0, -(head_dims + h + w) % ALIGNMENT)
+        return (
+            F.pad(torch.cat((q, bias.to(q.dtype)), 3), fill),
+            F.pad(torch.cat((k, marks), 3), fill),
+        )
+
+    def _fit(self, table: Tensor, length: int) -> Tensor:
+        """Return the 2 * length - 1 rows of a table for so many tokens."""
+        if self.stretched:
+            return resize_rel_pos(table, 2 * length - 1)
+        cut = len(table) // 2 + 1 - length
+        if cut < 0:
+            raise ValueError(
+                f'relative positions reach {len(table) // 2 + 1} tokens, the '
+                f'grid has {length}; build them for it or stretch them'
+            )
+        return table[cut : len(table) - cut]
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        """Resize the tables of another window or map to this one."""
+        for name in ('rows', 'columns'):
+            given = state_dict.get(prefix + name)
+            if given is not None and given.ndim == 2:
+                state_dict[prefix + name] = resize_rel_pos(
+                    given, len(getattr(self, name))
+                )
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def resize_rel_pos(table: Tensor, num_distances: int) -> Tensor:
+    """Bring a table of distances to another number of them, linearly.
+
+    Args:
+        table: A row for each distance, from the most negative, (2n - 1, D).
+        num_distances: Rows wanted.
+
+    Returns:
+        The new table; the old one if the numbers are equal.
+    """
+    if len(table) == num_distances:
+        return table
+    return F.interpolate(
+        table.T[None], num_distances, mode='linear', align_corners=False
+    )[0].T
+
+
+def _pairs(table: Tensor, length: int) -> Tensor:
+    """Return the row of the table for each pair of places, (n, n, D)."""
+    place = torch.arange(length, device=table.device)
+    return table[place[:, None] - place + length - 1]

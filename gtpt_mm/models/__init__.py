@@ -4,8 +4,10 @@ from .backbones import GTPT, EfficientViT, HEViTPose, ViTPose
 from .heads import FrozenPredictorHead, GTPTHead, PixelShuffleHead
 from .losses import Global2LocalLoss, GlobalPerceivedLoss
 from .prepare import prepare_for_inference
+from .task_modules import BatchHungarianAssigner, KeypointL1Cost, OKSCost
 
 __all__ = [
+    'BatchHungarianAssigner',
     'EfficientViT',
     'FrozenPredictorHead',
     'GTPT',
@@ -13,6 +15,8 @@ __all__ = [
     'Global2LocalLoss',
     'GlobalPerceivedLoss',
     'HEViTPose',
+    'KeypointL1Cost',
+    'OKSCost',
     'PixelShuffleHead',
     'ViTPose',
     'prepare_for_inference',

@@ -1,7 +1,12 @@
 """Networks and losses; importing them registers them in mmpose."""
 
 from .backbones import GTPT, EfficientViT, HEViTPose, ViTPose
-from .heads import FrozenPredictorHead, GTPTHead, PixelShuffleHead
+from .heads import (
+    FrozenPredictorHead,
+    GroupPoseHead,
+    GTPTHead,
+    PixelShuffleHead,
+)
 from .losses import Global2LocalLoss, GlobalPerceivedLoss
 from .prepare import prepare_for_inference
 from .task_modules import BatchHungarianAssigner, KeypointL1Cost, OKSCost
@@ -14,6 +19,7 @@ __all__ = [
     'GTPTHead',
     'Global2LocalLoss',
     'GlobalPerceivedLoss',
+    'GroupPoseHead',
     'HEViTPose',
     'KeypointL1Cost',
     'OKSCost',

@@ -103,8 +103,6 @@ class OKSCost(BaseMatchCost):
         return (1 - oks.clamp(min=MIN_OKS)) * self.weight
 
 
-def _apart(
-    pred_instances: InstanceData, gt_instances: InstanceData
-) -> Tensor:
+def _apart(pred_instances: InstanceData, gt_instances: InstanceData) -> Tensor:
     """Return the differences of every pair, (P, G, K, 2)."""
     return pred_instances.keypoints[:, None] - gt_instances.keypoints

@@ -207,6 +207,42 @@ def test_options_change_predictions_of_equal_weights(options, same):
     assert torch.allclose(actual, expected, atol=1e-6) == same
 
 
+def test_variant_with_boxes_trains_every_parameter():
+    head = build_head(human_decoder=dict(num_humans=12, feedforward_dims=32))
+    samples = make_samples()
+    for sample in samples:
+        points = sample.gt_instances.keypoints
+        sample.gt_instances.bboxes = np.concatenate(
+            (points.min(1), points.max(1)), axis=1
+        )
+    losses = head.train().loss(make_feats(), samples)
+    assert len(losses) == 3 * 3 + 3 * 3
+    assert losses['human_loss_giou'] > 0
+    sum(losses.values()).backward()
+    for name, parameter in head.named_parameters():
+        assert parameter.grad.abs().sum() > 0, name
+    with torch.no_grad():
+        logits, _ = head.eval()(make_feats(), samples)
+    assert logits.shape == (2, 6, 2)
+    with pytest.raises(ValueError, match='got num_humans=3'):
+        build_head(human_decoder=dict(num_humans=3))
+
+
+def test_boxes_that_are_found_cost_nothing():
+    head = build_head(human_decoder=dict(num_humans=12, feedforward_dims=32))
+    person = InstanceData(
+        bboxes=torch.tensor([[0.2, 0.1, 0.5, 0.7]]),
+        labels=torch.ones(1).long(),
+    )
+    boxes = torch.rand(1, 1, 5, 4).cumsum(-1) / 4
+    boxes[0, 0, 3] = person.bboxes[0]
+    logits = torch.zeros(1, 1, 5, 2)
+    [[(places, _)]] = head.human_criterion.match(logits, boxes, [person])
+    assert places.tolist() == [3]
+    losses = head.human_criterion(logits, boxes, [person])
+    assert losses['loss_bbox'] == 0 and losses['loss_giou'].abs() < 1e-5
+
+
 def test_masked_attention_reads_the_pairs_of_the_groups():
     """Changing an instance's slot changes that slot of others, no other."""
     from gtpt_mm.layers.instance_attention import FlatSelfAttention
@@ -289,7 +325,7 @@ def test_misaligned_encoder_loss_is_an_option():
 def test_starts_with_all_keypoints_at_the_proposal():
     head = GroupPoseHead(make_metainfo(5), embed_dims=32, num_queries=6)
     head.init_weights()
-    logits, keypoints, enc_logits, points = head._run(make_feats(), None)
+    logits, keypoints, enc_logits, points, _ = head._run(make_feats(), None)
     assert points.std(dim=2).max() < 1e-6
     torch.testing.assert_close(keypoints[0], points, atol=1e-3, rtol=0)
     assert enc_logits.sigmoid().mean() < 0.1

@@ -60,6 +60,7 @@ def test_every_ablation_has_a_row(table):
     }
 
 
+@pytest.mark.slow
 def test_ablations_build_and_differ(table):
     size = (
         192,

@@ -6,10 +6,10 @@
 from dataclasses import dataclass
 
 import torch
-from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
 from mmpose.models.heads.transformer_heads.transformers import FFN
 from mmpose.models.utils import inverse_sigmoid
 from torch import Tensor, nn
+from torchvision.ops import box_convert
 
 from gtpt_mm.layers.deform_attention import DeformableAttention
 from gtpt_mm.layers.deform_encoder import PostNormFeedForward, TokenMaps
@@ -194,5 +194,5 @@ class HumanDecoder(nn.Module):
         return Humans(
             Proposals(*kept, proposals.indices.gather(1, best)),
             torch.stack([*logits, proposals.logits.to(logits[0])]),
-            bbox_cxcywh_to_xyxy(torch.stack([*found, first])),
+            box_convert(torch.stack([*found, first]), 'cxcywh', 'xyxy'),
         )

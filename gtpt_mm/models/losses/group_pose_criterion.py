@@ -5,10 +5,10 @@
 from collections.abc import Sequence
 
 import torch
-from mmdet.structures.bbox import bbox_xyxy_to_cxcywh
 from mmengine.structures import InstanceData
 from mmpose.registry import MODELS
 from torch import Tensor
+from torchvision.ops import box_convert
 
 from .set_criterion import SetCriterion
 
@@ -121,8 +121,10 @@ class HumanCriterion(SetCriterion):
     ) -> dict[str, Tensor]:
         """Compare corners of boxes, (M, 4)."""
         wanted = people.bboxes
-        apart = bbox_xyxy_to_cxcywh(values) - bbox_xyxy_to_cxcywh(wanted)
+        pred, true = (
+            box_convert(boxes, 'xyxy', 'cxcywh') for boxes in (values, wanted)
+        )
         return dict(
-            loss_bbox=apart.abs().sum(-1) * self.box_weight,
+            loss_bbox=(pred - true).abs().sum(-1) * self.box_weight,
             loss_giou=self.loss_giou(values, wanted),
         )

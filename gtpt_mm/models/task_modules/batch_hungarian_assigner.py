@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from mmdet.models.task_modules.assigners import HungarianAssigner
 from mmengine.structures import InstanceData
 from mmpose.registry import TASK_UTILS
 from scipy.optimize import linear_sum_assignment
@@ -19,12 +18,13 @@ Match = tuple[np.ndarray, np.ndarray]
 
 
 @TASK_UTILS.register_module()
-class BatchHungarianAssigner(HungarianAssigner):
-    """mmdet's ``HungarianAssigner`` that waits for the device once.
+class BatchHungarianAssigner:
+    """Like mmdet's ``HungarianAssigner``, but waits for the device once.
 
-    Stock, every head of every image costs a copy from the device, which
+    There, every head of every image costs a copy from the device, which
     waits for all work on it. Here the costs of an image are computed for all
-    heads at once, and all images are copied together.
+    heads at once, and all images are copied together. It takes the same
+    costs, and is no subclass, because importing mmdet's models takes seconds.
 
     Args:
         match_costs: Configs of the costs, summed; from mmpose's registry, so

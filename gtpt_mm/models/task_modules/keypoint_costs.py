@@ -5,7 +5,6 @@
 from collections.abc import Sequence
 
 import torch
-from mmdet.models.task_modules.assigners.match_cost import BaseMatchCost
 from mmengine.structures import InstanceData
 from mmpose.registry import TASK_UTILS
 from torch import Tensor
@@ -14,7 +13,7 @@ MIN_OKS = 1e-6  # as the authors' code
 
 
 @TASK_UTILS.register_module()
-class KeypointL1Cost(BaseMatchCost):
+class KeypointL1Cost:
     """Sum of |dx| + |dy| over the labelled keypoints.
 
     It is not divided by their number: a person with many labelled keypoints
@@ -37,7 +36,7 @@ class KeypointL1Cost(BaseMatchCost):
     """
 
     def __init__(self, weight: float = 1.0) -> None:
-        super().__init__(weight)
+        self.weight = weight
 
     def __call__(
         self,
@@ -59,7 +58,7 @@ class KeypointL1Cost(BaseMatchCost):
 
 
 @TASK_UTILS.register_module()
-class OKSCost(BaseMatchCost):
+class OKSCost:
     """One minus the object keypoint similarity (OKS).
 
     OKS = sum_k v_k exp(-d_k^2 / (2 area (2 sigma_k)^2)) / sum_k v_k, at
@@ -75,7 +74,7 @@ class OKSCost(BaseMatchCost):
     """
 
     def __init__(self, sigmas: Sequence[float], weight: float = 1.0) -> None:
-        super().__init__(weight)
+        self.weight = weight
         self.sigmas = tuple(float(sigma) for sigma in sigmas)
 
     def __call__(

@@ -93,14 +93,17 @@ def _convert(args: argparse.Namespace) -> int:
     source = find_source(state_dict)
     if not source:
         raise ValueError(
-            'neither a GTPT of its authors or ours, nor a ViTPose of its '
-            'authors, mmpose, transformers or ours, nor an encoder of MAE; '
+            'neither a GTPT or Group Pose of its authors or ours, nor a '
+            'ViTPose of its authors, mmpose, transformers or ours, nor an '
+            'encoder of MAE; '
             f'the first keys are {list(state_dict)[:5]}'
         )
     print(f'source: {source}')
     _check_options(args, source)
     if source.model == 'GTPT':
         written, meta = _convert_gtpt(state_dict, trained, args)
+    elif source.model == 'Group Pose':
+        written, meta = _convert_group_pose(state_dict, args)
     else:
         written, meta = _convert_vitpose(state_dict, source, args)
     if meta is not None:
@@ -148,6 +151,19 @@ def _convert_gtpt(
     if args.to == 'authors':
         return revert_gtpt(state_dict, trained), None
     raise ValueError(f'--to {args.to} is of ViTPose; this is a GTPT')
+
+
+def _convert_group_pose(
+    state_dict: dict, args: argparse.Namespace
+) -> tuple[dict, dict | None]:
+    """Return weights and meta of a Group Pose; the authors' have no meta."""
+    from gtpt_mm.convert import convert_group_pose, revert_group_pose
+
+    if args.to == 'ours':
+        return convert_group_pose(state_dict), {}
+    if args.to == 'authors':
+        return revert_group_pose(state_dict), None
+    raise ValueError(f'--to {args.to} is of ViTPose; this is a Group Pose')
 
 
 def _convert_vitpose(

@@ -6,6 +6,13 @@ from .files import (
     read_state_dicts,
     write_state_dict,
 )
+from .group_pose import (
+    convert_group_pose,
+    is_authors_group_pose,
+    is_our_group_pose,
+    our_group_pose_name,
+    revert_group_pose,
+)
 from .gtpt import (
     convert_gtpt,
     is_authors_gtpt,
@@ -35,6 +42,7 @@ __all__ = [
     'ConvertedViTPose',
     'NameTable',
     'Source',
+    'convert_group_pose',
     'convert_gtpt',
     'convert_mae',
     'convert_vitpose',
@@ -45,10 +53,14 @@ __all__ = [
     'find_source',
     'find_vitpose_layout',
     'find_weights',
+    'is_authors_group_pose',
     'is_authors_gtpt',
+    'is_our_group_pose',
     'is_our_vitpose',
+    'our_group_pose_name',
     'our_gtpt_name',
     'read_state_dicts',
+    'revert_group_pose',
     'revert_gtpt',
     'revert_vitpose',
     'split_vitpose',

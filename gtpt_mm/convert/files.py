@@ -1,5 +1,7 @@
 """Checkpoint files: what is in them, and how they are written."""
 
+import argparse
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 
@@ -17,7 +19,8 @@ def read_state_dicts(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
     """Read the weights of a checkpoint file, of any project.
 
-    Nothing but tensors and plain values is built from the file.
+    Nothing but tensors and plain values is built from the file, and the
+    ``argparse.Namespace`` that the authors of Group Pose save.
 
     Args:
         path: A file of ``torch.save``, or a ``.safetensors``.
@@ -32,7 +35,10 @@ def read_state_dicts(
     """
     if Path(path).suffix == SAFETENSORS:
         return _read_safetensors(path), None
-    content = torch.load(path, map_location='cpu', weights_only=True)
+    # torch before 2.5 cannot allow a type for one call, and refuses the file.
+    allow = getattr(torch.serialization, 'safe_globals', nullcontext)
+    with allow([argparse.Namespace]):
+        content = torch.load(path, map_location='cpu', weights_only=True)
     if not isinstance(content, dict):
         raise ValueError(
             f'{path} holds a {type(content).__name__}, not a state dict'

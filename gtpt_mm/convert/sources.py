@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from .group_pose import is_authors_group_pose, is_our_group_pose
 from .gtpt import is_authors_gtpt
 from .vitpose import find_mae_layout, find_vitpose_layout, is_our_vitpose
 
@@ -12,7 +13,8 @@ class Source(NamedTuple):
     """Where a checkpoint comes from.
 
     Attributes:
-        model: ``'ViTPose'`` (also ++), ``'GTPT'`` or ``'MAE encoder'``.
+        model: ``'ViTPose'`` (also ++), ``'GTPT'``, ``'Group Pose'`` or
+            ``'MAE encoder'``.
         project: Whose names its tensors have.
     """
 
@@ -35,4 +37,8 @@ def find_source(state_dict: dict[str, Tensor]) -> Source | None:
         return Source('GTPT', 'ours')
     if is_authors_gtpt(state_dict):
         return Source('GTPT', 'authors')
+    if is_our_group_pose(state_dict):
+        return Source('Group Pose', 'ours')
+    if is_authors_group_pose(state_dict):
+        return Source('Group Pose', 'authors')
     return None

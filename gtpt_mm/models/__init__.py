@@ -4,6 +4,7 @@ from .backbones import GTPT, EfficientViT, HEViTPose, ViTPose
 from .distillers import DistilledStudent, KnowledgeTokenTeacher
 from .heads import (
     FrozenPredictorHead,
+    GroupPoseHead,
     GTPTHead,
     MultiDatasetHead,
     PixelShuffleHead,
@@ -15,8 +16,10 @@ from .losses import (
 )
 from .pose_estimators import MultiDatasetPoseEstimator
 from .prepare import prepare_for_inference
+from .task_modules import BatchHungarianAssigner, KeypointL1Cost, OKSCost
 
 __all__ = [
+    'BatchHungarianAssigner',
     'DistilledStudent',
     'EfficientViT',
     'FrozenPredictorHead',
@@ -24,11 +27,14 @@ __all__ = [
     'GTPTHead',
     'Global2LocalLoss',
     'GlobalPerceivedLoss',
+    'GroupPoseHead',
     'HEViTPose',
+    'KeypointL1Cost',
     'KnowledgeTokenTeacher',
     'MaskedHeatmapLoss',
     'MultiDatasetHead',
     'MultiDatasetPoseEstimator',
+    'OKSCost',
     'PixelShuffleHead',
     'ViTPose',
     'prepare_for_inference',

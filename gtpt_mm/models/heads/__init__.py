@@ -1,5 +1,6 @@
 """Heads: tokens or features to keypoints."""
 
+from .group_pose_head import GroupPoseHead
 from .gtpt_head import GTPTHead
 from .heatmap_variants import FrozenPredictorHead, PixelShuffleHead
 from .multi_dataset_head import MultiDatasetHead
@@ -7,6 +8,7 @@ from .multi_dataset_head import MultiDatasetHead
 __all__ = [
     'FrozenPredictorHead',
     'GTPTHead',
+    'GroupPoseHead',
     'MultiDatasetHead',
     'PixelShuffleHead',
 ]

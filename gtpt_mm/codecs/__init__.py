@@ -1,5 +1,6 @@
 """Keypoints to training targets and back; numpy only."""
 
+from .group_pose_label import GroupPoseLabel
 from .unrounded_simcc import UnroundedSimCCLabel
 
-__all__ = ['UnroundedSimCCLabel']
+__all__ = ['GroupPoseLabel', 'UnroundedSimCCLabel']

@@ -3,6 +3,8 @@
 # B batch, V values of all levels, Q queries, M heads, D channels of a head,
 # L levels, P points per level
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,7 +26,8 @@ def ms_deform_attn_forward(
     Args:
         value: Values of all levels, (B, V, M, D).
         value_spatial_shapes: Size (h, w) of each level, (L, 2).
-        value_level_start_index: First value of each level, (L,).
+        value_level_start_index: First value of each level, (L,); unused,
+            levels follow one another.
         sampling_locations: Places (x, y), (B, Q, M, L, P, 2), with 0 and 1
             at the outer edges of the map.
         attention_weights: Weight of each place, (B, Q, M, L, P).
@@ -34,11 +37,7 @@ def ms_deform_attn_forward(
         (B, Q, M * D), in the type of ``value``.
     """
     output = _attend(
-        value,
-        value_spatial_shapes.tolist(),
-        value_level_start_index.tolist(),
-        sampling_locations,
-        attention_weights,
+        value, value_spatial_shapes, sampling_locations, attention_weights
     )
     return output.to(value.dtype)
 
@@ -65,12 +64,7 @@ def ms_deform_attn_backward(
         for tensor in (value, sampling_locations, attention_weights)
     ]
     with torch.enable_grad():
-        output = _attend(
-            leaves[0],
-            value_spatial_shapes.tolist(),
-            value_level_start_index.tolist(),
-            *leaves[1:],
-        )
+        output = _attend(leaves[0], value_spatial_shapes, *leaves[1:])
     gradients = torch.autograd.grad(output, leaves, grad_output.to(output))
     for target, gradient in zip(
         (grad_value, grad_sampling_loc, grad_attn_weight),
@@ -81,29 +75,164 @@ def ms_deform_attn_backward(
 
 
 def _attend(
-    value: Tensor,
-    shapes: list[tuple[int, int]],
-    starts: list[int],
-    places: Tensor,
-    weights: Tensor,
+    value: Tensor, shapes: Tensor, locations: Tensor, weights: Tensor
 ) -> Tensor:
-    """Return (B, Q, M * D) in at least 32 bits."""
+    """Call :class:`DeformSampler` with mmcv's arguments."""
     dtype = torch.promote_types(value.dtype, torch.float32)
-    batch, _, heads, channels = value.shape
-    queries = places.shape[1]
-    grid = 2 * places.to(dtype) - 1  # grid_sample has the edges at -1 and 1
-    grid = grid.transpose(1, 2).flatten(0, 1)  # (B * M, Q, L, P, 2)
-    weights = weights.to(dtype).transpose(1, 2).flatten(0, 1)
-    output = value.new_zeros(batch * heads, channels, queries, dtype=dtype)
-    with torch.autocast(value.device.type, enabled=False):
-        for level, ((h, w), start) in enumerate(
-            zip(shapes, starts, strict=True)
-        ):
-            maps = value[:, start : start + h * w].to(dtype)
-            maps = maps.permute(0, 2, 3, 1)  # (B, M, D, h * w)
-            maps = maps.reshape(batch * heads, channels, h, w)
-            sampled = F.grid_sample(  # (B * M, D, Q, P)
-                maps, grid[:, :, level], align_corners=False
+    sizes = shapes.flip(1).to(locations.device, dtype)[:, None]  # (w, h)
+    places = locations.to(dtype) * sizes - 0.5
+    return DeformSampler(value, shapes.tolist())(places, weights)
+
+
+IMPLEMENTATIONS = ('row_gather', 'grid_sample')
+
+
+class DeformSampler:
+    """Sums values sampled at a few places of every level, differentiably.
+
+    Both ways to do it give equal numbers, gradients too. ``row_gather``
+    reads whole rows of D numbers with one ``F.embedding_bag``: on one CPU
+    core it took a quarter of the time of ``grid_sample``, which reads one
+    number at a time. ``grid_sample`` is what exporters know.
+
+    Args:
+        value: Values of all levels, (B, V, M, D).
+        shapes: Size (h, w) of each level; L pairs of integers.
+        impl: ``'row_gather'``, ``'grid_sample'``, or ``'auto'``: the first
+            on a CPU, the second on other devices and in graphs for export.
+
+    Raises:
+        ValueError: If ``impl`` is none of the three.
+
+    Example:
+        >>> sampler = DeformSampler(torch.rand(1, 20, 2, 8), [(4, 5)])
+        >>> places, weights = torch.rand(1, 3, 2, 1, 4, 2), torch.rand(4)
+        >>> sampler(places, weights.expand(1, 3, 2, 1, 4)).shape
+        torch.Size([1, 3, 16])
+    """
+
+    def __init__(
+        self,
+        value: Tensor,
+        shapes: Sequence[Sequence[int]],
+        impl: str = 'auto',
+    ) -> None:
+        if impl == 'auto':
+            exporting = torch.onnx.is_in_onnx_export() or _is_exporting()
+            on_cpu = value.device.type == 'cpu'
+            impl = IMPLEMENTATIONS[not on_cpu or exporting]
+        if impl not in IMPLEMENTATIONS:
+            raise ValueError(
+                f"impl must be 'auto' or one of {IMPLEMENTATIONS}, got "
+                f'{impl!r}'
             )
-            output = output + (sampled * weights[:, None, :, level]).sum(-1)
-    return output.view(batch, heads * channels, queries).transpose(1, 2)
+        value = value.to(torch.promote_types(value.dtype, torch.float32))
+        self.shapes = shapes
+        self.impl = impl
+        self.batch, _, self.heads, self.channels = value.shape
+        if impl == 'row_gather':
+            self._frame_levels(value)
+        else:
+            self.value, self.dtype = value, value.dtype
+
+    def __call__(self, places: Tensor, weights: Tensor) -> Tensor:
+        """Sample.
+
+        Args:
+            places: Places (x, y), (B, Q, M, L, P, 2), in cells of their
+                level, with the centers of cells at whole numbers.
+            weights: Weight of each place, (B, Q, M, L, P).
+
+        Returns:
+            (B, Q, M * D), in 32 bits or what is wider in the values.
+        """
+        places, weights = places.to(self.dtype), weights.to(self.dtype)
+        with torch.autocast(places.device.type, enabled=False):
+            if self.impl == 'row_gather':
+                return self._gather_rows(places, weights)
+            return self._sample_grids(places, weights)
+
+    def _sample_grids(self, places: Tensor, weights: Tensor) -> Tensor:
+        queries = places.shape[1]
+        places = places.transpose(1, 2).flatten(0, 1)  # (B * M, Q, L, P, 2)
+        weights = weights.transpose(1, 2).flatten(0, 1)
+        levels = self.value.split([h * w for h, w in self.shapes], dim=1)
+        output = 0
+        for i, ((h, w), maps) in enumerate(
+            zip(self.shapes, levels, strict=True)
+        ):
+            maps = maps.permute(0, 2, 3, 1)  # (B, M, D, h * w)
+            maps = maps.reshape(self.batch * self.heads, -1, h, w)
+            size = torch.stack((places.new_tensor(w), places.new_tensor(h)))
+            grid = (2 * places[:, :, i] + 1) / size - 1  # edges at -1 and 1
+            sampled = F.grid_sample(maps, grid, align_corners=False)
+            output = output + (sampled * weights[:, None, :, i]).sum(-1)
+        output = output.view(self.batch, self.heads * self.channels, queries)
+        return output.transpose(1, 2)
+
+    def _frame_levels(self, value: Tensor) -> None:
+        """Frame each level by zeros: a row before, two behind.
+
+        A place that is clamped to the frame samples 0 and needs no mask.
+        """
+        sizes = [h * w for h, w in self.shapes]
+        levels = value.flatten(2).split(sizes, dim=1)
+        framed, starts, start = [], [], 0
+        for (h, w), level in zip(self.shapes, levels, strict=True):
+            level = F.pad(level.unflatten(1, (h, w)), (0, 0, 1, 2, 1, 2))
+            framed.append(level.flatten(1, 2))
+            starts.append(start + (w + 3) + 1)
+            start += (h + 3) * (w + 3)
+        rows = torch.cat(framed, dim=1)
+        self.rows = rows.view(-1, self.channels)  # (B * start * M, D)
+        self.dtype = rows.dtype
+        self.last = rows.new_tensor([[w, h] for h, w in self.shapes])[:, None]
+        ints = dict(dtype=torch.int32, device=rows.device)
+        # Of one level, head and image: rows from one line to the next, and
+        # the row of the cell (0, 0).
+        width = torch.tensor([w + 3 for _, w in self.shapes], **ints)
+        self.stride = width[:, None] * self.heads  # (L, 1)
+        level = torch.tensor(starts, **ints)[:, None] * self.heads
+        head = torch.arange(self.heads, **ints)[:, None, None]
+        image = torch.arange(self.batch, **ints) * (start * self.heads)
+        self.origin = image.view(-1, 1, 1, 1, 1) + head + level
+        right = torch.full_like(self.stride, self.heads)
+        self.corners = torch.stack(
+            (right * 0, right, self.stride, self.stride + right), dim=-1
+        )  # (L, 1, 4)
+
+    def _gather_rows(self, places: Tensor, weights: Tensor) -> Tensor:
+        """Sum the four rows around every place."""
+        batch, queries = places.shape[:2]
+        # fmin and fmax also turn NaN into a place, where clamp keeps it.
+        places = places.fmax(self.last.new_tensor(-1.0)).fmin(self.last)
+        corner = places.detach().floor()
+        right, down = (places - corner).unbind(-1)  # (B, Q, M, L, P)
+        lower = weights * down
+        upper = weights - lower
+        upper_right, lower_right = upper * right, lower * right
+        shares = torch.stack(
+            (
+                upper - upper_right,
+                upper_right,
+                lower - lower_right,
+                lower_right,
+            ),
+            dim=-1,
+        )
+        column, line = corner.int().unbind(-1)
+        index = line * self.stride + column * self.heads + self.origin
+        index = index[..., None] + self.corners  # (B, Q, M, L, P, 4)
+        output = F.embedding_bag(
+            index.flatten(0, 2).flatten(1),
+            self.rows,
+            mode='sum',
+            per_sample_weights=shares.flatten(0, 2).flatten(1),
+        )
+        return output.view(batch, queries, self.heads * self.channels)
+
+
+def _is_exporting() -> bool:
+    """Tell whether torch.export is tracing (torch 2.7 and later know)."""
+    is_exporting = getattr(torch.compiler, 'is_exporting', None)
+    return is_exporting is not None and is_exporting()

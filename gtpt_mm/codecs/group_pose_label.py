@@ -1,4 +1,4 @@
-"""Targets of the end-to-end models: points and sizes in parts of the image."""
+"""What the end-to-end models need of the people in an image."""
 
 # N people, K keypoints
 
@@ -9,95 +9,56 @@ from mmpose.registry import KEYPOINT_CODECS
 
 @KEYPOINT_CODECS.register_module()
 class GroupPoseLabel(BaseKeypointCodec):
-    """Give keypoints, boxes and areas as shares of the image, and back.
+    """Give people to the loss of Group Pose: points as they are, and areas.
 
-    With an image of (w, h) pixels before it is padded in a batch,
-
-        keypoint (x / w, y / h), box (cx / w, cy / h, bw / w, bh / h),
-        area / (w h).
-
-    All people of an image are encoded at once; ``GenerateTarget`` and
-    ``PackPoseInputs`` put the labels into ``gt_instance_labels`` of the data
-    sample.
-
-    Source: Liu et al., "Group Pose", ICCV 2023; targets of the released code.
+    Keypoints stay in pixels of the resized image; ``GroupPoseHead`` reads
+    them from ``gt_instances`` and divides by the size of the image without
+    its padding. What stock ``PackPoseInputs`` does not pack is the area by
+    which OKS is scaled; this codec puts it into ``gt_instance_labels.areas``.
 
     Example:
-        >>> codec = GroupPoseLabel()
-        >>> labels = codec.encode(
-        ...     np.array([[[10.0, 50.0]]]), np.array([[2.0]]),
-        ...     img_shape=(100, 40),
-        ...     bbox=np.array([[0.0, 20.0, 20.0, 100.0]]),
-        ...     area=np.array([800.0]))
-        >>> labels['keypoint_labels'].tolist(), labels['areas'].tolist()
-        ([[[0.25, 0.5]]], [0.20000000298023224])
-        >>> codec.decode(labels['keypoint_labels'], input_size=(40, 100))
-        array([[[10., 50.]]], dtype=float32)
+        >>> points, area = np.zeros((2, 17, 2)), np.array([800.0, 90.0])
+        >>> GroupPoseLabel().encode(points, area=area)
+        {'areas': array([800.,  90.], dtype=float32)}
     """
 
-    auxiliary_encode_keys = {'img_shape', 'bbox', 'area'}
-    label_mapping_table = dict(
-        keypoint_labels='keypoint_labels',
-        keypoint_weights='keypoint_weights',
-        bbox_labels='bbox_labels',
-        areas='areas',
-    )
+    auxiliary_encode_keys = {'area'}
+    label_mapping_table = dict(areas='areas')
 
     def encode(
         self,
         keypoints: np.ndarray,
         keypoints_visible: np.ndarray | None = None,
-        img_shape: tuple[int, int] | None = None,
-        bbox: np.ndarray | None = None,
         area: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
-        """Return the labels of the people in an image.
+        """Return the areas of the people in an image.
 
         Args:
             keypoints: (N, K, 2), in pixels of the image.
-            keypoints_visible: (N, K), above 0 for annotated keypoints; None
-                for all.
-            img_shape: (h, w) of the image.
-            bbox: Corners (x1, y1, x2, y2) in pixels, (N, 4).
-            area: In square pixels, (N,); it scales the OKS.
+            keypoints_visible: (N, K); not read here.
+            area: In square pixels of the image, (N,).
 
         Returns:
-            ``keypoint_labels`` (N, K, 2), ``keypoint_weights`` (N, K) of 0
-            and 1, ``bbox_labels`` (N, 4) and ``areas`` (N,), all float32.
+            ``areas``, (N,), float32.
 
         Raises:
-            ValueError: If ``img_shape``, ``bbox`` or ``area`` is missing, or
-                not of as many people as ``keypoints``.
+            ValueError: If there is no area for each person.
         """
-        given = dict(img_shape=img_shape, bbox=bbox, area=area)
-        missing = [name for name, value in given.items() if value is None]
-        if missing:
+        if area is None:
             raise ValueError(
-                f'GroupPoseLabel needs {missing}; load people with '
-                "data_mode='bottomup' from a data set with boxes and areas"
+                'people have no area, by which OKS is scaled; load them with '
+                "data_mode='bottomup' from a COCO-style data set"
             )
-        if not len(keypoints) == len(bbox) == len(area):
+        if len(area) != len(keypoints):
             raise ValueError(
-                f'{len(keypoints)} people have {len(bbox)} boxes and '
-                f'{len(area)} areas; a step of the pipeline removed people '
-                'without their boxes or areas'
+                f'{len(keypoints)} people have {len(area)} areas; a step of '
+                'the pipeline removed people without their areas, as stock '
+                'BottomupRandomCrop does'
             )
-        if keypoints_visible is None:
-            keypoints_visible = np.ones(keypoints.shape[:2])
-        h, w = img_shape
-        size = np.array((w, h), np.float32)
-        low, high = bbox[:, :2], bbox[:, 2:]
-        box = np.concatenate(((low + high) / 2, high - low), axis=1)
-        labels = dict(
-            keypoint_labels=keypoints / size,
-            keypoint_weights=keypoints_visible > 0,
-            bbox_labels=box / np.tile(size, 2),
-            areas=area / (w * h),
-        )
-        return {k: v.astype(np.float32) for k, v in labels.items()}
+        return dict(areas=np.asarray(area, np.float32))
 
     def decode(
-        self, encoded: np.ndarray, input_size: tuple[int, int]
-    ) -> np.ndarray:
-        """Return points (..., 2) in pixels of an image of size (w, h)."""
-        return encoded * np.array(input_size, encoded.dtype)
+        self, encoded: tuple[np.ndarray, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return points (N, K, 2) in pixels and scores (N, K) as they are."""
+        return encoded

@@ -27,6 +27,7 @@ class AnnotatedPeople:
     """
 
     def load_data_list(self) -> list[dict]:
+        """Read the annotations, one entry for each image."""
         if self.data_mode != 'bottomup':
             raise ValueError(
                 f'{type(self).__name__} gives all people of an image at once;'

@@ -1,4 +1,4 @@
-"""Labels of all people of an image, as shares of it."""
+"""People of an image, packed for the loss of Group Pose."""
 
 import numpy as np
 import pytest
@@ -14,65 +14,42 @@ def sample(num: int) -> dict:
         img=np.zeros((120, 200, 3), np.uint8),
         img_shape=(120, 200),
         keypoints=rng.uniform(0, 100, (num, 17, 2)).astype(np.float32),
-        keypoints_visible=rng.integers(0, 3, (num, 17)).astype(np.float32),
+        keypoints_visible=rng.integers(0, 2, (num, 17)).astype(np.float32),
         bbox=np.concatenate((low, low + (40, 60)), 1).astype(np.float32),
-        area=np.full(num, 1200.0, np.float32),
+        area=rng.uniform(100, 2400, num).astype(np.float32),
+        category_id=np.ones(num),
         id=list(range(num)),
     )
 
 
-def test_convention_x_goes_with_w():
-    # Pitfall: stock EDPoseLabel reads img_shape as (w, h).
-    codec = KEYPOINT_CODECS.build(dict(type='GroupPoseLabel'))
-    data = sample(3)
-    data['keypoints'][:] = (200, 60)
-    labels = codec.encode(
-        data['keypoints'], data['keypoints_visible'],
-        **{key: data[key] for key in codec.auxiliary_encode_keys},
-    )  # fmt: skip
-    np.testing.assert_allclose(labels['keypoint_labels'][0, 0], (1.0, 0.5))
-    size = labels['bbox_labels'][:, 2:]
-    np.testing.assert_allclose(size, [(0.2, 0.5)] * 3, rtol=1e-5)
-    np.testing.assert_allclose(labels['areas'], 1200 / (120 * 200))
-    assert set(np.unique(labels['keypoint_weights'])) == {0, 1}
-
-
-def test_convention_decode_undoes_encode():
-    codec = KEYPOINT_CODECS.build(dict(type='GroupPoseLabel'))
-    data = sample(4)
-    labels = codec.encode(
-        data['keypoints'], None, data['img_shape'], data['bbox'], data['area']
-    )
-    points = codec.decode(labels['keypoint_labels'], input_size=(200, 120))
-    np.testing.assert_allclose(points, data['keypoints'], rtol=1e-5)
-    assert (labels['keypoint_weights'] == 1).all()
-
-
 @pytest.mark.parametrize('num', NUM.values(), ids=NUM)
-def test_stock_steps_pack_every_label(num):
-    # Pitfall: stock EDPoseLabel leaves gt_instance_labels empty.
-    data = sample(num)
+def test_stock_steps_pack_people_and_areas(num):
+    # Pitfall: stock EDPoseLabel leaves gt_instance_labels empty and reads
+    # img_shape as (w, h).
+    data = people = sample(num)
     for step in (
         dict(type='GenerateTarget', encoder=dict(type='GroupPoseLabel')),
         dict(type='PackPoseInputs', meta_keys=('id', 'img_shape')),
     ):
         data = TRANSFORMS.build(step)(data)
-    labels = data['data_samples'].gt_instance_labels
-    assert labels.keypoint_labels.shape == (num, 17, 2)
-    assert labels.keypoint_weights.shape == (num, 17)
-    assert labels.bbox_labels.shape == (num, 4)
-    assert labels.areas.shape == (num,)
-    assert len(data['data_samples'].gt_instances.keypoints) == num
+    packed = data['data_samples']
+    areas = packed.gt_instance_labels.areas
+    np.testing.assert_array_equal(areas, people['area'])
+    for key in ('keypoints', 'keypoints_visible'):
+        np.testing.assert_array_equal(packed.gt_instances[key], people[key])
 
 
-def test_errors_name_what_is_missing():
+def test_convention_points_are_pixels():
+    codec = KEYPOINT_CODECS.build(dict(type='GroupPoseLabel'))
+    points, scores = np.full((2, 17, 2), 30.5), np.ones((2, 17))
+    back, _ = codec.decode((points, scores))
+    np.testing.assert_array_equal(back, points)
+
+
+def test_errors_say_what_is_missing():
     codec = KEYPOINT_CODECS.build(dict(type='GroupPoseLabel'))
     data = sample(2)
-    with pytest.raises(ValueError, match=r"\['area'\]"):
-        codec.encode(
-            data['keypoints'], img_shape=(120, 200), bbox=data['bbox']
-        )
-    with pytest.raises(ValueError, match='2 people have 2 boxes and 1 areas'):
-        codec.encode(
-            data['keypoints'], None, (120, 200), data['bbox'], data['area'][:1]
-        )
+    with pytest.raises(ValueError, match='no area'):
+        codec.encode(data['keypoints'])
+    with pytest.raises(ValueError, match='2 people have 1 areas'):
+        codec.encode(data['keypoints'], area=data['area'][:1])

@@ -1,4 +1,4 @@
-# Group Pose on COCO: AdamW, a tenth of the rate for the backbone, clipped hard.
+# Group Pose on COCO: AdamW, a tenth of the rate for the backbone.
 _base_ = '../default_runtime.py'
 
 train_cfg = dict(by_epoch=True, max_epochs=60, val_interval=5)

@@ -34,7 +34,7 @@ data_root = 'data/group_pose/crowdpose/'
 dataset_type = 'CrowdPoseDataset'
 data_mode = 'bottomup'
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -46,7 +46,7 @@ train_dataloader = dict(
         data_prefix=dict(img='images/'),
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
     persistent_workers=True,
     drop_last=False,

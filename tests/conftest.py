@@ -67,6 +67,12 @@ def read_vitpose_golden(shared_dir):
 
 
 @pytest.fixture(scope='session')
+def group_pose_goldens(shared_dir):
+    """The folder ``goldens/group_pose``."""
+    return shared_dir / 'goldens' / 'group_pose'
+
+
+@pytest.fixture(scope='session')
 def run_processes(tmp_path_factory):
     """Run a script of ``tests/processes`` in two processes that meet by gloo.
 

@@ -75,12 +75,18 @@ def _convert(args: argparse.Namespace) -> int:
 def _import(state_dict: dict, half: str | None) -> tuple[dict, dict]:
     """Find out what a foreign checkpoint is of; return weights and meta."""
     from gtpt_mm.convert import (
+        convert_group_pose,
         convert_gtpt,
         convert_vitpose,
         find_vitpose_layout,
+        is_authors_group_pose,
         is_authors_gtpt,
     )
 
+    if is_authors_group_pose(state_dict):
+        if half:
+            raise ValueError(f'--half {half} is of GTPT; this is a Group Pose')
+        return convert_group_pose(state_dict), {}
     layout = find_vitpose_layout(state_dict)
     if layout:
         if half:
@@ -93,8 +99,8 @@ def _import(state_dict: dict, half: str | None) -> tuple[dict, dict]:
         half = half or 'ema'
         return convert_gtpt(state_dict, half), dict(half=half)
     raise ValueError(
-        "neither a GTPT of its authors nor a ViTPose of its authors' or "
-        f'mmpose; the first keys are {list(state_dict)[:5]}'
+        'neither a GTPT or Group Pose of its authors nor a ViTPose of its '
+        f"authors' or mmpose; the first keys are {list(state_dict)[:5]}"
     )
 
 
@@ -102,7 +108,13 @@ def _revert(
     state_dict: dict, trained: dict | None, layout: str | None
 ) -> dict:
     """Return one of our checkpoints under foreign names."""
-    from gtpt_mm.convert import is_our_vitpose, revert_gtpt, revert_vitpose
+    from gtpt_mm.convert import (
+        is_our_group_pose,
+        is_our_vitpose,
+        revert_group_pose,
+        revert_gtpt,
+        revert_vitpose,
+    )
 
     if is_our_vitpose(state_dict):
         return revert_vitpose(state_dict, layout or 'authors')
@@ -110,4 +122,6 @@ def _revert(
         raise ValueError(
             f'--layout {layout} is of ViTPose; the checkpoint is not'
         )
+    if is_our_group_pose(state_dict):
+        return revert_group_pose(state_dict)
     return revert_gtpt(state_dict, trained)

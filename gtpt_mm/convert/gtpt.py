@@ -1,6 +1,8 @@
 """The authors' GTPT checkpoints, to and from ours."""
 
+import argparse
 import re
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -231,16 +233,23 @@ def _rename_back(key: str, num_coarse: int, with_skips: bool) -> str:
 
 
 def read_state_dicts(path: str) -> tuple[dict, dict | None]:
-    """Read the weights of a checkpoint file, ours or the authors'.
+    """Read the weights of a checkpoint file, ours or some authors'.
+
+    Nothing in the file is run: of other types only the ``argparse.Namespace``
+    is read that the authors of Group Pose save.
 
     Returns:
-        The state dict (flat, or the entry ``state_dict``), and the trained
-        weights behind an average where mmengine saved them, else None.
+        The state dict (flat, or the entry ``state_dict`` or ``model``), and
+        the trained weights behind an average where mmengine saved them, else
+        None.
 
     Raises:
         ValueError: If the file holds no state dict.
     """
-    content = torch.load(path, map_location='cpu', weights_only=True)
+    # torch before 2.5 cannot allow a type for one call, and refuses the file.
+    allow = getattr(torch.serialization, 'safe_globals', nullcontext)
+    with allow([argparse.Namespace]):
+        content = torch.load(path, map_location='cpu', weights_only=True)
     if not isinstance(content, dict):
         raise ValueError(
             f'{path} holds a {type(content).__name__}, not a state dict'
@@ -252,4 +261,5 @@ def read_state_dicts(path: str) -> tuple[dict, dict | None]:
             for key, value in trained.items()
             if key.startswith('module.')
         }
-    return content.get('state_dict', content), trained
+    weights = content.get('state_dict', content.get('model', content))
+    return weights, trained

@@ -61,6 +61,33 @@ def sine_pos_embed(
     return torch.cat((rows, columns), dim=2).flatten(0, 1).float()
 
 
+def sine_point_embed(
+    points: Tensor, embed_dims: int, temperature: float = 10000.0
+) -> Tensor:
+    """Encode points as :func:`sine_pos_embed` encodes the cells of a grid.
+
+    Args:
+        points: Points (x, y), (..., 2), in units of the map; or boxes (cx,
+            cy, w, h), (..., 4).
+        embed_dims: Channels C of two numbers; a multiple of 4.
+        temperature: Ratio of the longest to the shortest wavelength.
+
+    Returns:
+        (..., C): y in the first half, x in the second; of boxes (..., 2 C):
+        behind them w, then h.
+
+    Example:
+        >>> sine_point_embed(torch.rand(5, 17, 2), 32).shape
+        torch.Size([5, 17, 32])
+    """
+    num_pairs = embed_dims // 4
+    pair = torch.arange(num_pairs, device=points.device)
+    wavelength = temperature ** (pair / num_pairs) / (2 * math.pi)
+    order = [1, 0, 2, 3][: points.shape[-1]]
+    angle = points[..., order, None] / wavelength  # (..., 2 or 4, C / 4)
+    return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(-3)
+
+
 def resize_pos_embed(
     table: Tensor, old_size: tuple[int, int], new_size: tuple[int, int]
 ) -> Tensor:

@@ -1,0 +1,31 @@
+# Group Pose with ResNet-50 for the 17 COCO keypoints, as in the paper.
+model = dict(
+    type='BottomupPoseEstimator',
+    data_preprocessor=dict(
+        type='PoseDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(
+        type='ResNet',
+        depth=50,
+        out_indices=(1, 2, 3),
+        frozen_stages=1,
+        norm_cfg=dict(type='BN', requires_grad=False),
+        norm_eval=True,
+        init_cfg=dict(type='Pretrained',
+                      checkpoint='torchvision://resnet50')),
+    neck=dict(
+        type='ChannelMapper',
+        in_channels=[512, 1024, 2048],
+        out_channels=256,
+        kernel_size=1,
+        num_outs=4,
+        # Norms of 8 channels a group do not cancel it.
+        bias=True,
+        norm_cfg=dict(type='GN', num_groups=32),
+        act_cfg=None),
+    head=dict(
+        type='GroupPoseHead', metainfo='configs/_base_/datasets/coco.py'),
+    # The inferencer of mmpose writes a score_thr where there is one.
+    test_cfg=dict(num_select=50, score_thr=0.0, flip_test=False))

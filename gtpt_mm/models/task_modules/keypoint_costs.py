@@ -1,0 +1,108 @@
+"""What it costs to match a predicted pose with a person."""
+
+# P predictions, G people, K keypoints
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.task_modules.assigners.match_cost import BaseMatchCost
+from mmengine.structures import InstanceData
+from mmpose.registry import TASK_UTILS
+from torch import Tensor
+
+MIN_OKS = 1e-6  # as the authors' code
+
+
+@TASK_UTILS.register_module()
+class KeypointL1Cost(BaseMatchCost):
+    """Sum of |dx| + |dy| over the labelled keypoints.
+
+    It is not divided by their number: a person with many labelled keypoints
+    weighs more in the matching.
+
+    Source: the code of Group Pose (Liu et al., ICCV 2023).
+
+    Args:
+        weight: Factor of the cost.
+
+    Example:
+        >>> pred = InstanceData(keypoints=torch.zeros(3, 2, 2))
+        >>> person = InstanceData(
+        ...     keypoints=torch.ones(1, 2, 2),
+        ...     keypoints_visible=torch.tensor([[1.0, 0.0]]))
+        >>> KeypointL1Cost(weight=10.0)(pred, person)
+        tensor([[20.],
+                [20.],
+                [20.]])
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__(weight)
+
+    def __call__(
+        self,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        img_meta: dict | None = None,
+    ) -> Tensor:
+        """Return the costs, (P, G).
+
+        Args:
+            pred_instances: ``keypoints``, (P, K, 2).
+            gt_instances: ``keypoints``, (G, K, 2), in the same unit, and
+                ``keypoints_visible``, (G, K): 1 labelled, 0 not.
+            img_meta: Unused; of the interface of mmdet.
+        """
+        apart = _apart(pred_instances, gt_instances).abs().sum(-1)
+        visible = gt_instances.keypoints_visible
+        return (apart * visible).sum(-1) * self.weight
+
+
+@TASK_UTILS.register_module()
+class OKSCost(BaseMatchCost):
+    """One minus the object keypoint similarity (OKS).
+
+    OKS = sum_k v_k exp(-d_k^2 / (2 area (2 sigma_k)^2)) / sum_k v_k, at
+    least 1e-6. Coordinates in units of the image's width and height and areas
+    in units of its area make distances along x and y count differently in an
+    image that is not square, as in the authors' code.
+
+    Source: the code of Group Pose (Liu et al., ICCV 2023); OKS of COCO.
+
+    Args:
+        sigmas: Falloff of each keypoint, K numbers.
+        weight: Factor of the cost.
+    """
+
+    def __init__(self, sigmas: Sequence[float], weight: float = 1.0) -> None:
+        super().__init__(weight)
+        self.sigmas = tuple(float(sigma) for sigma in sigmas)
+
+    def __call__(
+        self,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        img_meta: dict | None = None,
+    ) -> Tensor:
+        """Return the costs, (P, G).
+
+        Args:
+            pred_instances: ``keypoints``, (P, K, 2).
+            gt_instances: ``keypoints``, (G, K, 2), in the same unit;
+                ``keypoints_visible``, (G, K): 1 labelled, 0 not; ``areas``,
+                (G,), in that unit squared.
+            img_meta: Unused; of the interface of mmdet.
+        """
+        squared = _apart(pred_instances, gt_instances).square().sum(-1)
+        falloff = squared.new_tensor(self.sigmas).mul(2).square()
+        areas = gt_instances.areas[:, None] * 2  # (G, 1)
+        tiny = torch.finfo(squared.dtype).tiny
+        similar = torch.exp(-squared / (areas * falloff).clamp(min=tiny))
+        visible = gt_instances.keypoints_visible
+        oks = (similar * visible).sum(-1) / (visible.sum(-1) + 1e-6)
+        return (1 - oks.clamp(min=MIN_OKS)) * self.weight
+
+
+def _apart(pred_instances: InstanceData, gt_instances: InstanceData) -> Tensor:
+    """Return the differences of every pair, (P, G, K, 2)."""
+    return pred_instances.keypoints[:, None] - gt_instances.keypoints

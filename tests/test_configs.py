@@ -35,9 +35,15 @@ def evaluators(cfg) -> list[dict]:
     return [m for e in both for m in (e if isinstance(e, list) else [e])]
 
 
+def is_end_to_end(cfg) -> bool:
+    """Tell whether the model sees all people of an image at once."""
+    return cfg.model.head.type == 'GroupPoseHead'
+
+
 def test_model_pipeline_and_codec_agree(cfg):
     codec = cfg.codec
-    assert cfg.model.head.decoder == codec
+    if not is_end_to_end(cfg):
+        assert cfg.model.head.decoder == codec
     # Convolutional backbones take any size and are not told.
     img_size = cfg.model.backbone.get('img_size')
     assert img_size is None or tuple(img_size) == codec.input_size[::-1]
@@ -63,6 +69,11 @@ def test_name_tells_arch_and_size(cfg):
         assert cfg.model.head.in_channels == dims
         assert ('-simple' in name) == ('neck' in cfg.model)
     size = re.search(r'-(\d+)x(\d+)$', name)
+    if is_end_to_end(cfg):  # short side and limit of the long one
+        resize = cfg.val_dataloader.dataset.pipeline[1]
+        assert resize.short_sides == [int(size[1])]
+        assert resize.max_long_side == int(size[2])
+        return
     assert cfg.codec.input_size == (int(size[2]), int(size[1]))
 
 
@@ -131,8 +142,53 @@ def draw_person(meta: dict, index: int) -> dict:
     return data
 
 
+def draw_people(meta: dict, index: int) -> dict:
+    """What a dataset hands to the pipeline of an end-to-end model."""
+    data = draw_person(meta, index)
+    for key in ('bbox', 'bbox_score', 'keypoints', 'keypoints_visible'):
+        data[key] = np.repeat(data[key], 2, axis=0).astype(np.float32)
+    return {
+        **data,
+        'id': [1, 2],
+        'category_id': np.ones(2, int),
+        'area': np.array([2e4, 9e3], np.float32),
+    }
+
+
+def shrink_steps(steps: list[dict]) -> list[dict]:
+    """Return the steps of an end-to-end model for images of 96 pixels."""
+    steps = copy.deepcopy(steps)
+    for step in steps:
+        if step.type == 'GroupPoseResize':
+            step.update(short_sides=[96], max_long_side=None)
+        elif step.type == 'GroupPoseCrop':
+            step.update(min_size=64, max_size=90)
+        elif step.type == 'RandomChoice':
+            step.transforms = [shrink_steps(s) for s in step.transforms]
+    return steps
+
+
+def shrink_end_to_end(model: dict) -> dict:
+    """Return the config of Group Pose with small layers."""
+    model = copy.deepcopy(model)
+    if model.backbone.type == 'SwinTransformer':
+        model.backbone.update(
+            embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8)
+        )
+        model.neck.in_channels = [32, 64, 128]
+    small = dict(num_layers=2, feedforward_dims=64)
+    for part in ('encoder', 'decoder'):
+        model.head[part] = {**model.head.get(part, {}), **small}
+    return model
+
+
 def shrink(model: dict) -> dict:
     """Return the config of a model, of a large one with little in it."""
+    if model.head.type == 'GroupPoseHead':
+        model = shrink_end_to_end(model)
+        # No more than there are tokens.
+        model.head.num_queries = min(12, model.head.get('num_queries', 12))
+        return model
     if model.backbone.type != 'ViTPose':
         return model
     model = copy.deepcopy(model)
@@ -144,19 +200,23 @@ def shrink(model: dict) -> dict:
 def train_one_step(cfg) -> None:
     """Two drawn people through the config's own pipeline and model."""
     meta = build_meta(cfg.train_dataloader.dataset)
-    assert cfg.model.head.out_channels == meta['num_keypoints']
+    steps, draw = cfg.train_dataloader.dataset.pipeline, draw_person
+    if is_end_to_end(cfg):
+        steps, draw = shrink_steps(steps), draw_people
+    else:
+        assert cfg.model.head.out_channels == meta['num_keypoints']
     pipeline = [
-        TRANSFORMS.build(step)
-        for step in cfg.train_dataloader.dataset.pipeline
-        if step.type != 'LoadImage'
+        TRANSFORMS.build(step) for step in steps if step.type != 'LoadImage'
     ]
     batch = []
     for i in range(2):
-        data = draw_person(meta, i)
+        data = draw(meta, i)
         for step in pipeline:
             data = step(data)
         batch.append(data)
     model = MODELS.build(shrink(cfg.model)).train()
+    if is_end_to_end(cfg):
+        assert model.head.num_keypoints == meta['num_keypoints']
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
     inputs = model.data_preprocessor(pseudo_collate(batch), training=True)
     losses = model(**inputs, mode='loss')

@@ -1,4 +1,4 @@
-# Sample data in COCO's layout, whole images of about 192x160: for a CPU.
+# Sample data in COCO's layout, whole images of about 154x128: for a CPU.
 codec = dict(type='GroupPoseLabel')
 
 data_preprocessor = dict(
@@ -11,7 +11,10 @@ data_preprocessor = dict(
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='GroupPoseResize', short_sides=[128, 144, 160]),
+    dict(
+        type='GroupPoseResize',
+        short_sides=[112, 128, 144],
+        max_long_side=192),
     dict(type='GenerateTarget', encoder=codec),
     dict(
         type='PackPoseInputs',
@@ -21,7 +24,7 @@ train_pipeline = [
 ]
 val_pipeline = [
     dict(type='LoadImage'),
-    dict(type='GroupPoseResize', short_sides=[160]),
+    dict(type='GroupPoseResize', short_sides=[128], max_long_side=192),
     dict(
         type='PackPoseInputs',
         meta_keys=('id', 'img_id', 'img_path', 'ori_shape', 'img_shape',

@@ -1,10 +1,10 @@
-# A small Group Pose on drawn people, from random weights, for a CPU.
-# gtpt-mm sample-data data/group_pose --layout coco --num-train 1500 \
-#     --num-val 150 --difficulty easy --max-people 3 --image-size 192 160
+# A small Group Pose on crowds of drawn people, from random weights, for a CPU.
+# gtpt-mm sample-data data/group_pose --layout crowdpose --num-train 1500 \
+#     --num-val 150 --difficulty easy --max-people 4 --image-size 192 160
 _base_ = [
     '../../../_base_/models/group_pose_res50.py',
     '../../../_base_/schedules/adamw_12e.py',
-    '../../../_base_/datasets/sample_coco_group_pose.py',
+    '../../../_base_/datasets/sample_crowdpose_group_pose.py',
 ]
 
 model = dict(
@@ -18,9 +18,9 @@ model = dict(
         norm_cfg=dict(requires_grad=True),
         norm_eval=False,
         init_cfg=None),
-    neck=dict(
-        in_channels=[64, 128, 256], out_channels=128, num_outs=3),
+    neck=dict(in_channels=[64, 128, 256], out_channels=128, num_outs=3),
     head=dict(
+        metainfo='configs/_base_/datasets/crowdpose.py',
         embed_dims=128,
         num_levels=3,
         num_queries=12,

@@ -1,6 +1,11 @@
 """What runs beside the model: hooks and optimizer wrappers."""
 
-from .hooks import CosineEMA, CosineEMAHook, CurriculumHook
+from .hooks import (
+    CosineEMA,
+    CosineEMAHook,
+    CurriculumHook,
+    PretrainedFileHook,
+)
 from .optim_wrappers import BackboneLayerDecayConstructor
 
 __all__ = [
@@ -8,4 +13,5 @@ __all__ = [
     'CosineEMA',
     'CosineEMAHook',
     'CurriculumHook',
+    'PretrainedFileHook',
 ]

@@ -20,3 +20,7 @@ randomness = dict(seed=42)
 default_hooks = dict(
     checkpoint=dict(
         interval=1, max_keep_ckpts=3, save_best='coco/AP', rule='greater'))
+custom_hooks = [
+    # Offline, say how to give the backbone's weights as a file.
+    dict(type='PretrainedFileHook')
+]

@@ -134,7 +134,7 @@ class GroupSelfAttention(nn.Module):
         attention = self.across_attn
         if attention is None:  # shared
             attention = self.within_attn
-        slots = x.transpose(1, 2)  # (B, S, N, C)
+        slots = x.transpose(1, 2).contiguous()  # (B, S, N, C)
         new = attention(slots.flatten(0, 1)).unflatten(0, slots.shape[:2])
         return self.across_norm(x + new.transpose(1, 2))
 

@@ -330,7 +330,7 @@ class GroupPoseDecoder(nn.Module):
         Before the sigmoid; in 32 bits, so that small moves add up.
         """
         first = int(self.with_instance and self.with_keypoints)
-        moves = self.pose_mlps[i](x[:, :, first:])
+        moves = self.pose_mlps[i](x[:, :, first:].contiguous())
         moves = moves.to(torch.promote_types(moves.dtype, torch.float32))
         return moves.view(*x.shape[:2], self.num_keypoints, 2)
 

@@ -205,12 +205,13 @@ class GroupPoseHead(BaseHead):
         self._check_maps(feats)
         masks = self._find_padding(feats, samples)
         if masks is None:
-            shapes = [feat.shape[2:] for feat in feats]
+            # Whole numbers in a trace for export, too.
+            shapes = [tuple(map(int, feat.shape[2:])) for feat in feats]
             maps = TokenMaps.without_padding(shapes, feats[0].device)
         else:
             maps = TokenMaps.with_padding(masks)
         x = torch.cat([f.flatten(2).transpose(1, 2) for f in feats], dim=1)
-        pos = self._embed_positions(feats, masks)
+        pos = self._embed_positions(maps, masks)
         memory = self.encoder(x, pos, maps)  # (B, V, C)
         proposals = self.selector(memory, maps)
         points = self.proposer(proposals.features, proposals.centers)
@@ -249,15 +250,15 @@ class GroupPoseHead(BaseHead):
         ]
 
     def _embed_positions(
-        self, feats: Sequence[Tensor], masks: list[Tensor] | None
+        self, maps: TokenMaps, masks: list[Tensor] | None
     ) -> Tensor:
         """Return positions with the level's embedding, (B or 1, V, C)."""
         if masks is None:
             tables = [
-                sine_pos_embed(
-                    tuple(feat.shape[2:]), self.embed_dims, TEMPERATURE
-                ).to(feat.device)[None]
-                for feat in feats
+                sine_pos_embed(shape, self.embed_dims, TEMPERATURE).to(
+                    self.level_embed
+                )[None]
+                for shape in maps.shapes
             ]
         else:
             tables = [

@@ -92,12 +92,13 @@ class ProposalSelector(nn.Module):
         """Return True for tokens that are no proposals, (B or 1, V)."""
         low, high = PROPOSAL_LIMITS
         inside = ((maps.centers > low) & (maps.centers < high)).all(-1)
-        fits = torch.cat(
+        sizes = torch.cat(
             [
-                inside.new_full((h * w,), low < PROPOSAL_SIZE * 2**i < high)
+                torch.full((h * w,), PROPOSAL_SIZE * 2**i)
                 for i, (h, w) in enumerate(maps.shapes)
             ]
-        )
+        ).to(inside.device)
+        fits = (sizes > low) & (sizes < high)
         invalid = ~(inside & fits)
         return invalid if maps.hidden is None else invalid | maps.hidden
 

@@ -1,30 +1,10 @@
 # A small Group Pose on drawn people, from random weights, for a CPU.
-# gtpt-mm sample-data data/group_pose --layout coco --num-train 1500 \
+# gtpt-mm sample-data data/group_pose --layout coco crowdpose --num-train 1500 \
 #     --num-val 150 --difficulty easy --max-people 3 --image-size 192 160
 _base_ = [
-    '../../../_base_/models/group_pose_res50.py',
+    '../../../_base_/models/group_pose_tiny.py',
     '../../../_base_/schedules/adamw_12e.py',
     '../../../_base_/datasets/sample_coco_group_pose.py',
 ]
 
-model = dict(
-    data_preprocessor=_base_.data_preprocessor,
-    backbone=dict(
-        depth=18,
-        base_channels=32,
-        stem_channels=32,
-        # Nothing is pretrained: all layers and norms learn.
-        frozen_stages=-1,
-        norm_cfg=dict(requires_grad=True),
-        norm_eval=False,
-        init_cfg=None),
-    neck=dict(in_channels=[64, 128, 256], out_channels=128, num_outs=3),
-    head=dict(
-        embed_dims=128,
-        num_levels=3,
-        num_queries=12,
-        num_heads=4,
-        num_points=2,
-        encoder=dict(num_layers=1, feedforward_dims=256),
-        decoder=dict(num_layers=2, feedforward_dims=256)),
-    test_cfg=dict(num_select=12))
+model = dict(data_preprocessor=_base_.data_preprocessor)

@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
+from mmengine.registry import init_default_scope
 from mmpose.registry import KEYPOINT_CODECS, TRANSFORMS
 
 NUM = {'nobody': 0, 'one': 1, 'many': 130}
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    init_default_scope('mmpose')
 
 
 def sample(num: int) -> dict:

@@ -4,9 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 
 NUM_KEYPOINTS = {'CocoPeopleDataset': 17, 'CrowdPosePeopleDataset': 14}
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    init_default_scope('mmpose')
 
 
 def person(image: int, num: int, seen: int, **more) -> dict:

@@ -12,6 +12,11 @@ from gtpt_mm.datasets.transforms.group_pose_resize import resized
 CASES = {'coco': 'CocoPeopleDataset', 'crowdpose': 'CrowdPosePeopleDataset'}
 
 
+@pytest.fixture(autouse=True)
+def _scope():
+    init_default_scope('mmpose')
+
+
 @pytest.fixture(scope='module')
 def golden(shared_dir):
     """Targets that the authors' transforms gave for drawn annotations."""
@@ -132,7 +137,6 @@ def test_targets_after_resize(golden, read_people, case, name, short, long):
 
 @pytest.mark.parametrize('case', CASES)
 def test_targets_after_stock_flip(golden, read_people, case):
-    init_default_scope('mmpose')
     people = TRANSFORMS.build(dict(type='RandomFlip', prob=1.0))(
         read_people(case)
     )
@@ -145,7 +149,6 @@ def test_targets_after_stock_flip(golden, read_people, case):
 @pytest.mark.parametrize('case', CASES)
 def test_targets_after_crop(golden, read_people, case):
     """The chain flip, resize, crop, resize, with the recorded region."""
-    init_default_scope('mmpose')
     top, left, h, w = json.loads(str(golden['meta']))[
         f'{case}_crop_region_top_left_h_w'
     ]

@@ -35,6 +35,7 @@ def make_runner(checkpoint: str, work_dir) -> Runner:
         train_cfg=dict(by_epoch=True, max_epochs=1),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.0)),
         custom_hooks=[PretrainedFileHook()],
+        default_scope='mmpose',
         cfg=Config(),
         experiment_name=f'pretrained-{work_dir.name}',
     )

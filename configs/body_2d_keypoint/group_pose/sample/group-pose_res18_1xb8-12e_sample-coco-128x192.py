@@ -1,6 +1,7 @@
 # A small Group Pose on drawn people, from random weights, for a CPU.
-# gtpt-mm sample-data data/group_pose --layout coco crowdpose --num-train 1500 \
-#     --num-val 150 --difficulty easy --max-people 3 --image-size 192 160
+# gtpt-mm sample-data data/group_pose --layout coco crowdpose \
+#     --num-train 1500 --num-val 150 --difficulty easy --max-people 3 \
+#     --image-size 192 160
 _base_ = [
     '../../../_base_/models/group_pose_tiny.py',
     '../../../_base_/schedules/adamw_12e.py',

@@ -1,5 +1,8 @@
 """Group Pose beyond the goldens: options, sizes, precision, export."""
 
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -207,6 +210,42 @@ def test_options_change_predictions_of_equal_weights(options, same):
     assert torch.allclose(actual, expected, atol=1e-6) == same
 
 
+def test_variant_with_boxes_trains_every_parameter():
+    head = build_head(human_decoder=dict(num_humans=12, feedforward_dims=32))
+    samples = make_samples()
+    for sample in samples:
+        points = sample.gt_instances.keypoints
+        sample.gt_instances.bboxes = np.concatenate(
+            (points.min(1), points.max(1)), axis=1
+        )
+    losses = head.train().loss(make_feats(), samples)
+    assert len(losses) == 3 * 3 + 3 * 3
+    assert losses['human_loss_giou'] > 0
+    sum(losses.values()).backward()
+    for name, parameter in head.named_parameters():
+        assert parameter.grad.abs().sum() > 0, name
+    with torch.no_grad():
+        logits, _ = head.eval()(make_feats(), samples)
+    assert logits.shape == (2, 6, 2)
+    with pytest.raises(ValueError, match='got num_humans=3'):
+        build_head(human_decoder=dict(num_humans=3))
+
+
+def test_boxes_that_are_found_cost_nothing():
+    head = build_head(human_decoder=dict(num_humans=12, feedforward_dims=32))
+    person = InstanceData(
+        bboxes=torch.tensor([[0.2, 0.1, 0.5, 0.7]]),
+        labels=torch.ones(1).long(),
+    )
+    boxes = torch.rand(1, 1, 5, 4).cumsum(-1) / 4
+    boxes[0, 0, 3] = person.bboxes[0]
+    logits = torch.zeros(1, 1, 5, 2)
+    [[(places, _)]] = head.human_criterion.match(logits, boxes, [person])
+    assert places.tolist() == [3]
+    losses = head.human_criterion(logits, boxes, [person])
+    assert losses['loss_bbox'] == 0 and losses['loss_giou'].abs() < 1e-5
+
+
 def test_masked_attention_reads_the_pairs_of_the_groups():
     """Changing an instance's slot changes that slot of others, no other."""
     from gtpt_mm.layers.instance_attention import FlatSelfAttention
@@ -289,7 +328,7 @@ def test_misaligned_encoder_loss_is_an_option():
 def test_starts_with_all_keypoints_at_the_proposal():
     head = GroupPoseHead(make_metainfo(5), embed_dims=32, num_queries=6)
     head.init_weights()
-    logits, keypoints, enc_logits, points = head._run(make_feats(), None)
+    logits, keypoints, enc_logits, points, _ = head._run(make_feats(), None)
     assert points.std(dim=2).max() < 1e-6
     torch.testing.assert_close(keypoints[0], points, atol=1e-3, rtol=0)
     assert enc_logits.sigmoid().mean() < 0.1
@@ -473,3 +512,42 @@ def test_bad_inputs_are_named():
         head.predict(make_feats(), samples)
     with pytest.raises(TypeError, match='num_layer'):
         build_head(decoder=dict(num_layer=3))
+
+
+# ------------------------------------------- recorded after the goldens agreed
+
+RECORDED = Path(__file__).resolve().parents[1] / 'data/group_pose_small.npz'
+
+
+def fill_by_name(module: torch.nn.Module) -> None:
+    """Give every parameter values that only its name and shape decide."""
+    for name, parameter in module.named_parameters():
+        numbers = np.random.RandomState(zlib.crc32(name.encode()))
+        values = numbers.standard_normal(tuple(parameter.shape)) * 0.3
+        if 'norm' in name and name.endswith('weight'):
+            values += 1
+        parameter.data.copy_(torch.from_numpy(values))
+
+
+def test_small_model_as_recorded():
+    """Guards the numbers where the authors' recordings are not at hand."""
+    head = build_head().eval()
+    fill_by_name(head)
+    numbers = np.random.RandomState(0)
+    feats = tuple(
+        torch.from_numpy(numbers.standard_normal((2, 32, h, w))).float()
+        for h, w in SHAPES
+    )
+    with torch.no_grad():
+        logits, keypoints = head(feats, make_samples())
+        losses = head.loss(feats, make_samples())
+    actual = dict(
+        logits=logits.numpy(),
+        keypoints=keypoints.numpy(),
+        losses=np.array([losses[name].item() for name in sorted(losses)]),
+    )
+    with np.load(RECORDED) as recorded:
+        for name, values in actual.items():
+            np.testing.assert_allclose(
+                values, recorded[name], atol=1e-4, rtol=1e-4
+            )

@@ -179,7 +179,7 @@ def test_every_step_matches_authors(full_case):
     for i, feat in enumerate(feats):
         assert_near(feat, case[f'mid/src{i}'], 1e-6)
     with torch.no_grad():
-        logits, keypoints, enc_logits, points = head._run(
+        logits, keypoints, enc_logits, points, _ = head._run(
             feats, case.make_samples(), all_layers=True
         )
     for i in range(2):

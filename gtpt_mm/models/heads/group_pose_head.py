@@ -27,12 +27,14 @@ from gtpt_mm.layers.deform_encoder import DeformableEncoder, TokenMaps
 from gtpt_mm.layers.instance_attention import QueryAttention
 from gtpt_mm.layers.pos_embed import sine_pos_embed
 from gtpt_mm.models.losses.group_pose_criterion import (
-    PERSON,
     GroupPoseCriterion,
+    HumanCriterion,
 )
+from gtpt_mm.models.losses.set_criterion import PERSON
 
 from .group_pose_decoder import GroupPoseDecoder
 from .group_pose_queries import CLASS_BIAS, PoseProposer, ProposalSelector
+from .human_decoder import HumanDecoder, Humans
 
 #: Of the position embedding of the maps.
 TEMPERATURE = 20
@@ -60,6 +62,8 @@ class GroupPoseHead(BaseHead):
       only teach the score.
     - For the loss, ``areas``, (G,), in ``gt_instance_labels`` or
       ``gt_instances``: area of each person in square pixels, for OKS.
+    - For the loss with a ``human_decoder``: ``gt_instances.bboxes``, (G, 4),
+      corners (x1, y1, x2, y2).
 
     Source: Liu et al., "Group Pose: A Simple Baseline for End-to-End
     Multi-person Pose Estimation", ICCV 2023.
@@ -75,6 +79,8 @@ class GroupPoseHead(BaseHead):
         impl: See ``DeformableAttention``.
         encoder: More arguments of ``DeformableEncoder``.
         decoder: More arguments of ``GroupPoseDecoder``.
+        human_decoder: More arguments of ``HumanDecoder`` for the variant that
+            detects boxes before poses (Table 5), else None.
         loss_weights: Arguments of ``GroupPoseCriterion``: weights of the
             losses, and of the same costs in the matching.
         misaligned_enc_loss: Whether the loss of the encoder compares the mean
@@ -99,6 +105,7 @@ class GroupPoseHead(BaseHead):
         impl: str = 'auto',
         encoder: dict | None = None,
         decoder: dict | None = None,
+        human_decoder: dict | None = None,
         loss_weights: dict | None = None,
         misaligned_enc_loss: bool = False,
         init_cfg: dict | list | None = None,
@@ -127,7 +134,14 @@ class GroupPoseHead(BaseHead):
         self.encoder = DeformableEncoder(
             embed_dims, **attention, **(encoder or {})
         )
-        self.selector = ProposalSelector(embed_dims, num_queries)
+        self.human_decoder, num_selected = None, num_queries
+        if human_decoder is not None:
+            self.human_decoder = HumanDecoder(
+                embed_dims, num_queries, **attention, **human_decoder
+            )
+            self.human_criterion = HumanCriterion()
+            num_selected = self.human_decoder.num_humans
+        self.selector = ProposalSelector(embed_dims, num_selected)
         self.proposer = PoseProposer(embed_dims, self.num_keypoints)
         self.decoder = GroupPoseDecoder(
             embed_dims, self.num_keypoints, **attention, **(decoder or {})
@@ -141,13 +155,10 @@ class GroupPoseHead(BaseHead):
         """
         super().init_weights()
         nn.init.normal_(self.level_embed)
-        for module in (
-            self.encoder,
-            self.selector.fc,
-            self.decoder.queries,
-            self.decoder.layers,
-            self.decoder.pos_mlp,
-        ):
+        modules = [self.encoder, self.selector.fc, self.decoder.queries]
+        for decoder in filter(None, (self.decoder, self.human_decoder)):
+            modules += [decoder.layers, decoder.pos_mlp]
+        for module in modules:
             for parameter in module.parameters():
                 if parameter.dim() > 1:
                     nn.init.xavier_uniform_(parameter)
@@ -157,7 +168,8 @@ class GroupPoseHead(BaseHead):
             elif isinstance(module, QueryAttention):
                 nn.init.zeros_(module.qkv.bias)
                 nn.init.zeros_(module.proj.bias)
-        self.decoder.init_weights()
+        for decoder in filter(None, (self.decoder, self.human_decoder)):
+            decoder.init_weights()
         nn.init.constant_(self.selector.fc_cls.bias, CLASS_BIAS)
         nn.init.zeros_(self.proposer.mlp.layers[-1].weight)
         nn.init.zeros_(self.proposer.mlp.layers[-1].bias)
@@ -189,7 +201,7 @@ class GroupPoseHead(BaseHead):
             person; and keypoints, (B, N, K, 2), in units of the image
             without padding.
         """
-        logits, keypoints, _, _ = self._run(feats, batch_data_samples)
+        logits, keypoints, *_ = self._run(feats, batch_data_samples)
         return logits[-1], keypoints[-1]
 
     def _run(
@@ -197,10 +209,11 @@ class GroupPoseHead(BaseHead):
         feats: Sequence[Tensor],
         samples: OptSampleList,
         all_layers: bool = False,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Humans | None]:
         """Return scores and keypoints of the decoder, then of the encoder.
 
-        (H, B, N, 2), (H, B, N, K, 2), (B, N, 2) and (B, N, K, 2).
+        (H, B, N, 2), (H, B, N, K, 2), (B, N, 2) and (B, N, K, 2); and the
+        boxes of the variant.
         """
         self._check_maps(feats)
         masks = self._find_padding(feats, samples)
@@ -214,11 +227,16 @@ class GroupPoseHead(BaseHead):
         pos = self._embed_positions(maps, masks)
         memory = self.encoder(x, pos, maps)  # (B, V, C)
         proposals = self.selector(memory, maps)
+        humans, features = None, proposals.features.detach()
+        if self.human_decoder is not None:
+            humans = self.human_decoder(proposals, memory, maps)
+            proposals = humans.proposals
+            features = proposals.features
         points = self.proposer(proposals.features, proposals.centers)
         logits, keypoints = self.decoder(
-            proposals.features.detach(), points, memory, maps, all_layers
+            features, points, memory, maps, all_layers
         )
-        return logits, keypoints, proposals.logits, points
+        return logits, keypoints, proposals.logits, points, humans
 
     def _check_maps(self, feats: Sequence[Tensor]) -> None:
         channels = [feat.shape[1] for feat in feats]
@@ -282,9 +300,9 @@ class GroupPoseHead(BaseHead):
         """Return the losses of all decoder layers and of the encoder.
 
         ``loss_*`` of the last layer, ``d0.loss_*`` and so on of the others,
-        ``enc_loss_*`` of the encoder.
+        ``enc_loss_*`` of the encoder; of boxes with ``human_`` before.
         """
-        logits, keypoints, enc_logits, enc_points = self._run(
+        logits, keypoints, enc_logits, enc_points, humans = self._run(
             feats, batch_data_samples, all_layers=True
         )
         if self.misaligned_enc_loss:
@@ -296,13 +314,12 @@ class GroupPoseHead(BaseHead):
             torch.cat((keypoints, enc_points[None].to(keypoints))),
             people,
         )
-        num_layers = len(logits)
-        prefixes = [f'd{i}.' for i in range(num_layers - 1)] + ['', 'enc_']
-        return {
-            f'{prefix}{name}': loss
-            for name, of_heads in losses.items()
-            for prefix, loss in zip(prefixes, of_heads, strict=True)
-        }
+        named = _name_heads(losses)
+        if humans is not None:
+            losses = self.human_criterion(humans.logits, humans.boxes, people)
+            for name, loss in _name_heads(losses).items():
+                named[f'human_{name}'] = loss
+        return named
 
     def _read_people(
         self, samples: SampleList, device: torch.device
@@ -314,12 +331,15 @@ class GroupPoseHead(BaseHead):
         num = self.num_keypoints
         people = []
         for own in packed.split(counts):
-            points, visible, areas = own.split((2 * num, num, 1), dim=1)
+            points, visible, boxes, areas = own.split(
+                (2 * num, num, 4, 1), dim=1
+            )
             labels = torch.full_like(areas[:, 0], PERSON, dtype=torch.long)
             people.append(
                 InstanceData(
                     keypoints=points.unflatten(1, (num, 2)),
                     keypoints_visible=visible,
+                    bboxes=boxes,
                     areas=areas[:, 0],
                     labels=labels,
                 )
@@ -339,7 +359,11 @@ class GroupPoseHead(BaseHead):
         visible = to_numpy(instances.keypoints_visible) > 0
         areas = to_numpy(_find_areas(sample)) / (width * height)
         flat = points.reshape(len(points), 2 * self.num_keypoints)
-        row = (flat, visible, areas[:, None])
+        boxes = np.zeros((len(points), 4))
+        if self.human_decoder is not None:
+            size = (width, height, width, height)
+            boxes = to_numpy(instances.bboxes) / size
+        row = (flat, visible, boxes, areas[:, None])
         return np.concatenate(row, axis=1).astype(np.float32)
 
     def predict(
@@ -426,6 +450,17 @@ class GroupPoseHead(BaseHead):
             bboxes=boxes,
             bbox_scores=scores,
         )
+
+
+def _name_heads(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Name the losses of layers and encoder, (H,) each, as mmdet."""
+    num_heads = len(losses['loss_cls'])
+    prefixes = [f'd{i}.' for i in range(num_heads - 2)] + ['', 'enc_']
+    return {
+        f'{prefix}{name}': loss
+        for name, of_heads in losses.items()
+        for prefix, loss in zip(prefixes, of_heads, strict=True)
+    }
 
 
 def _find_areas(sample: PoseDataSample) -> Tensor | np.ndarray:

@@ -83,7 +83,7 @@ class ProposalSelector(nn.Module):
         centers = maps.centers.logit()
         centers = centers.masked_fill(invalid[..., None], float('inf'))
         return Proposals(
-            *(_pick(tensor, best) for tensor in (features, logits, centers)),
+            *(pick(tensor, best) for tensor in (features, logits, centers)),
             best,
         )
 
@@ -92,18 +92,23 @@ class ProposalSelector(nn.Module):
         """Return True for tokens that are no proposals, (B or 1, V)."""
         low, high = PROPOSAL_LIMITS
         inside = ((maps.centers > low) & (maps.centers < high)).all(-1)
-        sizes = torch.cat(
-            [
-                torch.full((h * w,), PROPOSAL_SIZE * 2**i)
-                for i, (h, w) in enumerate(maps.shapes)
-            ]
-        ).to(inside.device)
+        sizes = proposal_sizes(maps).to(inside.device)
         fits = (sizes > low) & (sizes < high)
         invalid = ~(inside & fits)
         return invalid if maps.hidden is None else invalid | maps.hidden
 
 
-def _pick(tensor: Tensor, indices: Tensor) -> Tensor:
+def proposal_sizes(maps: TokenMaps) -> Tensor:
+    """Return width and height of each token's proposal, (V,)."""
+    return torch.cat(
+        [
+            torch.full((h * w,), PROPOSAL_SIZE * 2**i)
+            for i, (h, w) in enumerate(maps.shapes)
+        ]
+    )
+
+
+def pick(tensor: Tensor, indices: Tensor) -> Tensor:
     """Gather rows, (B or 1, V, c) at (B, N) to (B, N, c)."""
     tensor = tensor.expand(len(indices), -1, -1)
     return tensor.gather(1, indices[..., None].expand(-1, -1, tensor.shape[2]))

@@ -1,0 +1,198 @@
+"""Human detection decoder before the pose decoder, a variant of Group Pose."""
+
+# H heads of the loss (layers, encoder), B batch, M humans that may be there,
+# N of them that get a pose, V tokens, C channels
+
+from dataclasses import dataclass
+
+import torch
+from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
+from mmpose.models.heads.transformer_heads.transformers import FFN
+from mmpose.models.utils import inverse_sigmoid
+from torch import Tensor, nn
+
+from gtpt_mm.layers.deform_attention import DeformableAttention
+from gtpt_mm.layers.deform_encoder import PostNormFeedForward, TokenMaps
+from gtpt_mm.layers.instance_attention import QueryAttention
+from gtpt_mm.layers.pos_embed import sine_point_embed
+
+from .group_pose_queries import (
+    CLASS_BIAS,
+    NUM_CLASSES,
+    Proposals,
+    pick,
+    proposal_sizes,
+)
+
+
+@dataclass(frozen=True)
+class Humans:
+    """What the human detection decoder finds.
+
+    Args:
+        proposals: The N best, in the place of the encoder's.
+        logits: Class scores before the sigmoid, (H, B, M, 2): of the layers,
+            then of the encoder.
+        boxes: Corners (x1, y1, x2, y2) in units of the image, (H, B, M, 4).
+    """
+
+    proposals: Proposals
+    logits: Tensor
+    boxes: Tensor
+
+
+class HumanDecoderLayer(nn.Module):
+    """Decoder layer of Deformable DETR, post-norm.
+
+    Args:
+        embed_dims: Channels C.
+        feedforward_dims: Channels inside the feed-forward network.
+        num_heads: Attention heads.
+        num_levels: Levels of the maps.
+        num_points: Points of the deformable attention per head and level.
+        impl: See ``DeformableAttention``.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        feedforward_dims: int,
+        num_heads: int,
+        num_levels: int,
+        num_points: int,
+        impl: str,
+    ) -> None:
+        super().__init__()
+        self.self_attn = QueryAttention(embed_dims, num_heads)
+        self.self_norm = nn.LayerNorm(embed_dims)
+        self.cross_attn = DeformableAttention(
+            embed_dims, num_heads, num_levels, num_points, impl
+        )
+        self.norm = nn.LayerNorm(embed_dims)
+        self.ffn = PostNormFeedForward(embed_dims, feedforward_dims)
+
+    def forward(
+        self,
+        x: Tensor,
+        pos: Tensor,
+        references: Tensor,
+        memory: Tensor,
+        maps: TokenMaps,
+    ) -> Tensor:
+        """Return new queries, (B, M, C)."""
+        x = self.self_norm(x + self.self_attn(x, pos))
+        seen = self.cross_attn(
+            x + pos, memory, references, maps.shapes, maps.hidden
+        )
+        return self.ffn(self.norm(x + seen))
+
+
+class HumanDecoder(nn.Module):
+    """Find boxes of humans and keep the N best for the pose decoder.
+
+    Source: Liu et al., "Group Pose", ICCV 2023, Sec. 4.4 and Table 5: "2
+    human detection decoder layers [...] following ED-Pose". There is no code
+    of it. We follow ED-Pose (Yang et al., ICLR 2023) but leave out its
+    denoising queries, of which the paper says nothing.
+
+    Args:
+        embed_dims: Channels C.
+        num_queries: N, of the pose decoder.
+        num_heads: Attention heads.
+        num_levels: Levels of the maps.
+        num_points: Points of the deformable attention per head and level.
+        impl: See ``DeformableAttention``.
+        num_layers: Number of layers.
+        num_humans: M, candidates of the layers.
+        feedforward_dims: Channels inside the feed-forward networks.
+
+    Raises:
+        ValueError: If there are fewer candidates than poses.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_queries: int,
+        num_heads: int,
+        num_levels: int,
+        num_points: int,
+        impl: str,
+        num_layers: int = 2,
+        num_humans: int = 900,
+        feedforward_dims: int = 2048,
+    ) -> None:
+        super().__init__()
+        if num_humans < num_queries or num_layers < 1:
+            raise ValueError(
+                f'a human decoder needs num_humans >= num_queries='
+                f'{num_queries} and a layer, got num_humans={num_humans}, '
+                f'num_layers={num_layers}'
+            )
+        self.embed_dims = embed_dims
+        self.num_queries = num_queries
+        self.num_humans = num_humans
+        self.enc_box_mlp = FFN(embed_dims, embed_dims, 4, 3)
+        self.layers = nn.ModuleList(
+            HumanDecoderLayer(
+                embed_dims,
+                feedforward_dims,
+                num_heads,
+                num_levels,
+                num_points,
+                impl,
+            )
+            for _ in range(num_layers)
+        )
+        self.pos_mlp = FFN(2 * embed_dims, embed_dims, embed_dims, 2)
+        self.box_mlps = nn.ModuleList(
+            FFN(embed_dims, embed_dims, 4, 3) for _ in range(num_layers)
+        )
+        self.fc_cls = nn.ModuleList(
+            nn.Linear(embed_dims, NUM_CLASSES) for _ in range(num_layers)
+        )
+
+    def init_weights(self) -> None:
+        """Move nothing, and hardly believe in anything."""
+        for mlp in (self.enc_box_mlp, *self.box_mlps):
+            nn.init.zeros_(mlp.layers[-1].weight)
+            nn.init.zeros_(mlp.layers[-1].bias)
+        for linear in self.fc_cls:
+            nn.init.constant_(linear.bias, CLASS_BIAS)
+
+    def forward(
+        self, proposals: Proposals, memory: Tensor, maps: TokenMaps
+    ) -> Humans:
+        """Refine M proposals of the encoder.
+
+        Args:
+            proposals: Of the encoder, M.
+            memory: Tokens of the image, (B, V, C).
+            maps: Their layout.
+        """
+        sizes = proposal_sizes(maps).to(memory.device).logit()
+        sizes = sizes[proposals.indices][..., None].expand(-1, -1, 2)
+        first = torch.cat((proposals.centers, sizes), dim=-1)
+        first = (self.enc_box_mlp(proposals.features) + first).sigmoid()
+        x, boxes = proposals.features.detach(), first.detach()
+        start, found, logits = boxes, [], []
+        for layer, box_mlp, fc_cls in zip(
+            self.layers, self.box_mlps, self.fc_cls, strict=True
+        ):
+            references = maps.references(boxes)
+            pos = sine_point_embed(references[:, :, 0], self.embed_dims)
+            x = layer(x, self.pos_mlp(pos), references, memory, maps)
+            moves = box_mlp(x).to(boxes.dtype)
+            # As poses: the loss of a layer also trains the layer before it.
+            found.append((inverse_sigmoid(start) + moves).sigmoid())
+            start = (inverse_sigmoid(boxes) + moves).sigmoid()
+            boxes = start.detach()
+            logits.append(fc_cls(x))
+        best = logits[-1].amax(-1).topk(self.num_queries, dim=1).indices
+        centers = inverse_sigmoid(boxes[..., :2])
+        kept = (pick(t, best) for t in (x, logits[-1], centers))
+        return Humans(
+            Proposals(*kept, proposals.indices.gather(1, best)),
+            torch.stack([*logits, proposals.logits.to(logits[0])]),
+            bbox_cxcywh_to_xyxy(torch.stack([*found, first])),
+        )

@@ -1,0 +1,4 @@
+# Appendix A.2: only keypoint queries attend across instances.
+_base_ = '../../../configs/_base_/models/group_pose_res50.py'
+
+model = dict(head=dict(decoder=dict(across=('keypoint', ))))

@@ -1,0 +1,4 @@
+# Table 4e: no attention within instances.
+_base_ = '../../../configs/_base_/models/group_pose_res50.py'
+
+model = dict(head=dict(decoder=dict(with_within=False)))

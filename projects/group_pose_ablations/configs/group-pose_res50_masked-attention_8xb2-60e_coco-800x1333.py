@@ -1,0 +1,4 @@
+# Table 4d: one self-attention over all queries, with a mask.
+_base_ = '../../../configs/_base_/models/group_pose_res50.py'
+
+model = dict(head=dict(decoder=dict(self_attn='masked')))

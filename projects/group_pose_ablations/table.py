@@ -1,0 +1,122 @@
+"""Count parameters and MACs of every ablation of Group Pose.
+
+    python projects/group_pose_ablations/table.py
+
+MACs are of all convolutions and matrix products of one image that is not
+padded. AP is the paper's, on COCO val2017; the paper prints no counts.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+import gtpt_mm  # noqa: F401  (compat and registration)
+from gtpt_mm.benchmark.macs import count_operators
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = 'configs/_base_/models/group_pose_{}.py'
+ABLATION = (
+    'projects/group_pose_ablations/configs/'
+    'group-pose_res50_{}_8xb2-60e_coco-800x1333.py'
+)
+SIZE = (800, 1333)  # (h, w)
+
+
+class Row(NamedTuple):
+    """One row that the paper prints.
+
+    Attributes:
+        table: Tables or sections of the paper that have it.
+        label: What the row is.
+        config: Our config of it.
+        ap: AP on COCO val2017 as printed, R50 at 60 epochs if not said.
+    """
+
+    table: str
+    label: str
+    config: str
+    ap: str
+
+
+ROWS = (
+    Row('1, 4', 'Group Pose, R50', MODEL.format('res50'), '72.0'),
+    Row('1', 'Group Pose, Swin-T', MODEL.format('swin-t'), '73.6'),
+    Row('1', 'Group Pose, Swin-L', MODEL.format('swin-l'), '74.8'),
+    *(
+        Row(table, name.replace('-', ' '), ABLATION.format(name), ap)
+        for table, name, ap in (
+            ('4a, 4b', 'only-keypoint-queries', '71.2'),
+            ('4a', 'only-instance-queries', '64.5'),
+            ('4b', 'score-from-keypoints', '71.7'),
+            ('4c', 'n50', '71.4'),
+            ('4c', 'n200', '72.0'),
+            ('4d', 'standard-attention', '69.4'),
+            ('4d', 'masked-attention', '70.7'),
+            ('4e', 'within-only', '66.3'),
+            ('4e', 'across-only', '67.4'),
+            ('4e', 'no-self-attention', '65.3'),
+            ('A.2', 'across-keypoints', '71.4'),
+            ('A.2', 'across-instances', '71.0'),
+            ('A.3', 'shared-attention', '71.5'),
+            ('5', 'human-decoder', '72.2'),
+        )
+    ),
+)
+
+
+class Counts(NamedTuple):
+    """Parameters, those that train, and MACs of one image."""
+
+    params: int
+    trainable: int
+    macs: int
+
+
+def count(config: str, size: tuple[int, int] = SIZE) -> Counts:
+    """Count the model of a config without computing it.
+
+    Args:
+        config: Path below the root of the repository.
+        size: Input (h, w).
+    """
+    from mmpose.registry import MODELS
+
+    model = Config.fromfile(ROOT / config).model
+    init_default_scope('mmpose')
+    model.backbone.init_cfg = None
+    # Swin reads numbers back while it is built, so it needs real ones.
+    real = model.backbone.type == 'SwinTransformer'
+    with torch.device('cpu' if real else 'meta'):
+        model = MODELS.build(model).eval().to('meta')
+    image = torch.zeros(1, 3, *size, device='meta')
+    with torch.no_grad():
+        macs = count_operators(lambda: model(image, None, mode='tensor'))
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return Counts(
+        sum(num for num, _ in sizes),
+        sum(num for num, trains in sizes if trains),
+        macs,
+    )
+
+
+def main() -> None:
+    """Print all rows as a Markdown table."""
+    print(
+        '| table | row | params (M) | trained (M) '
+        f'| GMACs at {SIZE[0]}x{SIZE[1]} | AP, paper |'
+    )
+    print('|---|---|---|---|---|---|')
+    for row in ROWS:
+        counts = count(row.config)
+        print(
+            f'| {row.table} | {row.label} | {counts.params / 1e6:.3f} '
+            f'| {counts.trainable / 1e6:.3f} | {counts.macs / 1e9:.1f} '
+            f'| {row.ap} |'
+        )
+
+
+if __name__ == '__main__':
+    main()

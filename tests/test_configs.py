@@ -28,8 +28,6 @@ CONFIGS = sorted(
 @pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
 def cfg(request):
     cfg = Config.fromfile(request.param)
-    if 'train_dataloader' not in cfg:
-        pytest.skip('only a model; test_group_pose_costs.py builds it')
     init_default_scope(cfg.default_scope)
     return cfg
 
@@ -45,14 +43,21 @@ def innermost(dataset: dict) -> dict:
     return innermost(dataset.dataset) if 'dataset' in dataset else dataset
 
 
+def is_end_to_end(cfg) -> bool:
+    """Tell whether the model sees all people of an image at once."""
+    return cfg.model.head.type == 'GroupPoseHead'
+
+
 def test_model_pipeline_and_codec_agree(cfg):
     codec = cfg.codec
-    decoder = cfg.model.head.decoder
-    if cfg.data_mode == 'bottomup':
+    if is_end_to_end(cfg):
+        assert 'decoder' not in cfg.model.head  # it decodes by itself
+    elif cfg.data_mode == 'bottomup':
         # The test reads heat maps as large as the input.
-        assert decoder == dict(codec, heatmap_size=codec.input_size)
+        expected = dict(codec, heatmap_size=codec.input_size)
+        assert cfg.model.head.decoder == expected
     else:
-        assert decoder == codec
+        assert cfg.model.head.decoder == codec
     # Convolutional backbones take any size and are not told.
     img_size = cfg.model.backbone.get('img_size')
     assert img_size is None or tuple(img_size) == codec.input_size[::-1]
@@ -78,6 +83,11 @@ def test_name_tells_arch_and_size(cfg):
         assert cfg.model.head.in_channels == dims
         assert ('-simple' in name) == ('neck' in cfg.model)
     size = re.search(r'-(\d+)x(\d+)$', name)
+    if is_end_to_end(cfg):  # short side and limit of the long one
+        resize = cfg.val_dataloader.dataset.pipeline[1]
+        assert resize.short_sides == [int(size[1])]
+        assert resize.max_long_side == int(size[2])
+        return
     assert cfg.codec.input_size == (int(size[2]), int(size[1]))
 
 
@@ -146,8 +156,53 @@ def draw_person(meta: dict, index: int) -> dict:
     return data
 
 
+def draw_people(meta: dict, index: int) -> dict:
+    """What a dataset hands to the pipeline of an end-to-end model."""
+    data = draw_person(meta, index)
+    for key in ('bbox', 'bbox_score', 'keypoints', 'keypoints_visible'):
+        data[key] = np.repeat(data[key], 2, axis=0).astype(np.float32)
+    return {
+        **data,
+        'id': [1, 2],
+        'category_id': np.ones(2, int),
+        'area': np.array([2e4, 9e3], np.float32),
+    }
+
+
+def shrink_steps(steps: list[dict]) -> list[dict]:
+    """Return the steps of an end-to-end model for images of 96 pixels."""
+    steps = copy.deepcopy(steps)
+    for step in steps:
+        if step.type == 'GroupPoseResize':
+            step.update(short_sides=[96], max_long_side=None)
+        elif step.type == 'GroupPoseCrop':
+            step.update(min_size=64, max_size=90)
+        elif step.type == 'RandomChoice':
+            step.transforms = [shrink_steps(s) for s in step.transforms]
+    return steps
+
+
+def shrink_end_to_end(model: dict) -> dict:
+    """Return the config of Group Pose with small layers."""
+    model = copy.deepcopy(model)
+    if model.backbone.type == 'SwinTransformer':
+        model.backbone.update(
+            embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8)
+        )
+        model.neck.in_channels = [32, 64, 128]
+    small = dict(num_layers=2, feedforward_dims=64)
+    for part in ('encoder', 'decoder'):
+        model.head[part] = {**model.head.get(part, {}), **small}
+    return model
+
+
 def shrink(model: dict) -> dict:
     """Return the config of a model, of a large one with little in it."""
+    if model.head.type == 'GroupPoseHead':
+        model = shrink_end_to_end(model)
+        # No more than there are tokens.
+        model.head.num_queries = min(12, model.head.get('num_queries', 12))
+        return model
     if model.backbone.type != 'ViTPose':
         return model
     model = copy.deepcopy(model)
@@ -164,21 +219,25 @@ def train_one_step(cfg) -> None:
     """Two drawn people through the config's own pipeline and model."""
     dataset = innermost(cfg.train_dataloader.dataset)
     meta = build_meta(dataset)
-    head = cfg.model.head
-    num_keypoints = head.get('num_keypoints', head.get('out_channels'))
-    assert num_keypoints == meta['num_keypoints']
+    steps, draw = dataset.pipeline, draw_person
+    if is_end_to_end(cfg):
+        steps, draw = shrink_steps(steps), draw_people
+    else:
+        head = cfg.model.head
+        num_keypoints = head.get('num_keypoints', head.get('out_channels'))
+        assert num_keypoints == meta['num_keypoints']
     pipeline = [
-        TRANSFORMS.build(step)
-        for step in dataset.pipeline
-        if step.type != 'LoadImage'
+        TRANSFORMS.build(step) for step in steps if step.type != 'LoadImage'
     ]
     batch = []
     for i in range(2):
-        data = draw_person(meta, i)
+        data = draw(meta, i)
         for step in pipeline:
             data = step(data)
         batch.append(data)
     model = MODELS.build(shrink(cfg.model)).train()
+    if is_end_to_end(cfg):
+        assert model.head.num_keypoints == meta['num_keypoints']
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
     inputs = model.data_preprocessor(pseudo_collate(batch), training=True)
     losses = model(**inputs, mode='loss')

@@ -1,5 +1,6 @@
 """Datasets, their transforms, and the sample-data generator."""
 
+from .annotated_people import CocoPeopleDataset, CrowdPosePeopleDataset
 from .apt36k import APT36KDataset
 from .multi_dataset import MultiDataset
 from .repeated_fraction import RepeatedFraction
@@ -8,6 +9,8 @@ from .transforms import (
     ClippedRandomBBoxTransform,
     CropBBox,
     CrowdHeatmapMask,
+    GroupPoseCrop,
+    GroupPoseResize,
     RandomHalfBodyByIds,
 )
 
@@ -15,8 +18,12 @@ __all__ = [
     'APT36KDataset',
     'AnnotatedVisibility',
     'ClippedRandomBBoxTransform',
+    'CocoPeopleDataset',
     'CropBBox',
     'CrowdHeatmapMask',
+    'CrowdPosePeopleDataset',
+    'GroupPoseCrop',
+    'GroupPoseResize',
     'MultiDataset',
     'RandomHalfBodyByIds',
     'RepeatedFraction',

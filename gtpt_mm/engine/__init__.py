@@ -1,6 +1,11 @@
 """What runs beside the model: hooks, optimizer wrappers, initialisation."""
 
-from .hooks import CosineEMA, CosineEMAHook, CurriculumHook
+from .hooks import (
+    CosineEMA,
+    CosineEMAHook,
+    CurriculumHook,
+    PretrainedFileHook,
+)
 from .mae_pretrained import MAEPretrained
 from .optim_wrappers import BackboneLayerDecayConstructor
 
@@ -10,4 +15,5 @@ __all__ = [
     'CosineEMAHook',
     'CurriculumHook',
     'MAEPretrained',
+    'PretrainedFileHook',
 ]

@@ -4,6 +4,8 @@ from .annotated_visibility import AnnotatedVisibility
 from .clipped_bbox_transform import ClippedRandomBBoxTransform
 from .crop_bbox import CropBBox
 from .crowd_heatmap_mask import CrowdHeatmapMask
+from .group_pose_crop import GroupPoseCrop
+from .group_pose_resize import GroupPoseResize
 from .half_body_by_ids import RandomHalfBodyByIds
 
 __all__ = [
@@ -11,5 +13,7 @@ __all__ = [
     'ClippedRandomBBoxTransform',
     'CropBBox',
     'CrowdHeatmapMask',
+    'GroupPoseCrop',
+    'GroupPoseResize',
     'RandomHalfBodyByIds',
 ]

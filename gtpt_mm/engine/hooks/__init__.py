@@ -2,5 +2,11 @@
 
 from .cosine_ema import CosineEMA, CosineEMAHook
 from .curriculum import CurriculumHook
+from .pretrained_file import PretrainedFileHook
 
-__all__ = ['CosineEMA', 'CosineEMAHook', 'CurriculumHook']
+__all__ = [
+    'CosineEMA',
+    'CosineEMAHook',
+    'CurriculumHook',
+    'PretrainedFileHook',
+]

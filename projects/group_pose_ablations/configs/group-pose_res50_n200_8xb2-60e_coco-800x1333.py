@@ -1,4 +1,6 @@
 # Table 4c: 200 instances.
-_base_ = '../../../configs/_base_/models/group_pose_res50.py'
+_base_ = (
+    '../../../configs/body_2d_keypoint/group_pose/coco/'
+    'group-pose_res50_8xb2-60e_coco-800x1333.py')
 
 model = dict(head=dict(num_queries=200))

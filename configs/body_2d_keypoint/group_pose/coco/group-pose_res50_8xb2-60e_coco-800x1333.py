@@ -1,0 +1,8 @@
+# Group Pose with ResNet-50 on COCO: 16 images a step on 8 devices.
+_base_ = [
+    '../../../_base_/models/group_pose_res50.py',
+    '../../../_base_/schedules/adamw_60e.py',
+    '../../../_base_/datasets/coco_group_pose.py',
+]
+
+model = dict(data_preprocessor=_base_.data_preprocessor)

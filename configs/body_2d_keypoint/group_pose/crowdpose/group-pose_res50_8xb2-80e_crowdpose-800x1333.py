@@ -1,0 +1,10 @@
+# Group Pose with ResNet-50 on CrowdPose: 16 images a step on 8 devices.
+_base_ = [
+    '../../../_base_/models/group_pose_res50.py',
+    '../../../_base_/schedules/adamw_80e.py',
+    '../../../_base_/datasets/crowdpose_group_pose.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.data_preprocessor,
+    head=dict(metainfo='configs/_base_/datasets/crowdpose.py'))

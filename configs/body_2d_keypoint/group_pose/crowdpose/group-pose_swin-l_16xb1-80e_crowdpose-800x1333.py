@@ -1,0 +1,11 @@
+# Group Pose with Swin-L on CrowdPose: 16 images a step on 16 devices.
+_base_ = [
+    '../../../_base_/models/group_pose_swin-l.py',
+    '../../../_base_/schedules/adamw_80e.py',
+    '../../../_base_/datasets/crowdpose_group_pose.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.data_preprocessor,
+    head=dict(metainfo='configs/_base_/datasets/crowdpose.py'))
+train_dataloader = dict(batch_size=1)

@@ -1,0 +1,133 @@
+"""Cut a rectangle out of an image with all its people."""
+
+# N people, K keypoints
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+from mmpose.registry import TRANSFORMS
+
+#: What a sample holds once per person, as an array or a list.
+PER_PERSON = (
+    'bbox',
+    'bbox_score',
+    'keypoints',
+    'keypoints_visible',
+    'area',
+    'num_keypoints',
+    'iscrowd',
+    'id',
+    'category_id',
+    'raw_ann_info',
+)
+
+
+@TRANSFORMS.register_module()
+class GroupPoseCrop(BaseTransform):
+    """Cut out a rectangle of random size at a random place.
+
+    Width and height are drawn apart, uniformly from [min_size, max_size]
+    cut down to the image's own side. As in the authors' code,
+
+    - boxes are clipped, and people whose box is then empty are removed; an
+      image may be left with nobody;
+    - the area becomes that of the clipped box, also for people who are not
+      cut;
+    - keypoints outside move to the border **and stay visible**.
+
+    Required keys: ``img``, ``keypoints``, ``bbox``. Modified keys: ``img``,
+    ``img_shape``, everything that a sample holds once per person, and
+    ``input_size``, ``input_center``, ``input_scale`` if present. The
+    ``segmentation`` of the people is dropped.
+
+    Source: transforms of the authors' code of Group Pose (384 to 600).
+
+    Args:
+        min_size: Least width and height in pixels.
+        max_size: Most width and height in pixels.
+
+    Raises:
+        ValueError: If not 1 <= min_size <= max_size; if the sample has people
+            without boxes.
+    """
+
+    def __init__(self, min_size: int, max_size: int) -> None:
+        super().__init__()
+        if not 1 <= min_size <= max_size:
+            raise ValueError(
+                f'min_size {min_size} and max_size {max_size} must be '
+                '1 <= min_size <= max_size'
+            )
+        self.min_size = min_size
+        self.max_size = max_size
+
+    @cache_randomness
+    def _choose_region(self, w: int, h: int) -> tuple[int, int, int, int]:
+        """Draw left, top, width and height of the crop."""
+        width, height = (
+            np.random.randint(
+                min(self.min_size, side), min(self.max_size, side) + 1
+            )
+            for side in (w, h)
+        )
+        left = np.random.randint(w - width + 1)
+        top = np.random.randint(h - height + 1)
+        return left, top, width, height
+
+    def transform(self, results: dict) -> dict:
+        """Return the sample with its image and people cropped."""
+        if 'bbox' not in results or 'keypoints' not in results:
+            raise ValueError(
+                'GroupPoseCrop is for training: the sample has no bbox or no '
+                f'keypoints, only {sorted(results)}'
+            )
+        h, w = results['img'].shape[:2]
+        return self._crop(results, *self._choose_region(w, h))
+
+    def _crop(
+        self, results: dict, left: int, top: int, width: int, height: int
+    ) -> dict:
+        """Return the sample cropped to a region."""
+        corner = np.array((left, top), np.float32)
+        size = np.array((width, height), np.float32)
+        box = (results['bbox'] - np.tile(corner, 2)).clip(0, np.tile(size, 2))
+        sides = box[:, 2:] - box[:, :2]
+        moved = {
+            'bbox': box,
+            'area': sides.prod(axis=1),
+            'keypoints': (results['keypoints'] - corner).clip(0, size),
+        }
+        keep = (sides > 0).all(axis=1)
+        img = results['img'][top : top + height, left : left + width]
+        out = {**results, **moved, 'img': img, 'img_shape': (height, width)}
+        out.pop('segmentation', None)
+        for key in PER_PERSON:
+            if key in out:
+                out[key] = _select(out[key], keep)
+        if 'input_size' in results:
+            out.update(_shown(results, corner, size))
+        return out
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(min_size={self.min_size}, '
+            f'max_size={self.max_size})'
+        )
+
+
+def _select(values: np.ndarray | list, keep: np.ndarray) -> np.ndarray | list:
+    if isinstance(values, np.ndarray):
+        return values[keep]
+    return [value for value, kept in zip(values, keep, strict=True) if kept]
+
+
+def _shown(results: dict, corner: np.ndarray, size: np.ndarray) -> dict:
+    """Say which part of the first image a crop shows."""
+    zoom = results['input_scale'] / np.array(results['input_size'])
+    start = results['input_center'] - results['input_scale'] / 2
+    center = start + (corner + size / 2) * zoom
+    return dict(
+        input_size=tuple(int(side) for side in size),
+        input_center=center.astype(np.float32),
+        input_scale=(size * zoom).astype(np.float32),
+    )

@@ -1,0 +1,322 @@
+"""Sizes, pixels and people through the steps of Group Pose's pipeline."""
+
+import json
+
+import numpy as np
+import pytest
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS, TRANSFORMS
+
+from gtpt_mm.datasets.transforms.group_pose_resize import resized
+
+CASES = {'coco': 'CocoPeopleDataset', 'crowdpose': 'CrowdPosePeopleDataset'}
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    init_default_scope('mmpose')
+
+
+@pytest.fixture(scope='module')
+def golden(shared_dir):
+    """Targets that the authors' transforms gave for drawn annotations."""
+    with np.load(shared_dir / 'goldens/group_pose/data.npz') as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture
+def read_people(golden, tmp_path):
+    """Return a function that loads a golden's image through a data set."""
+
+    def read(case: str) -> dict:
+        img = golden[f'{case}/image']
+        h, w = img.shape[:2]
+        content = dict(
+            images=[dict(id=7, file_name='7.png', width=w, height=h)],
+            annotations=json.loads(str(golden['meta']))[f'{case}_annotations'],
+            categories=[dict(id=1, name='person')],
+        )
+        (tmp_path / 'a.json').write_text(json.dumps(content))
+        dataset = DATASETS.build(
+            dict(
+                type=CASES[case],
+                ann_file=str(tmp_path / 'a.json'),
+                data_prefix=dict(img=''),
+                data_mode='bottomup',
+                pipeline=[],
+            )
+        )
+        people = dataset[0]
+        people.pop('dataset')
+        return {**people, 'img': img, 'img_shape': (h, w)}
+
+    return read
+
+
+def resize(people: dict, short: int, long: int | None = None) -> dict:
+    step = dict(type='GroupPoseResize', short_sides=[short])
+    return TRANSFORMS.build({**step, 'max_long_side': long})(people)
+
+
+def normalise(people: dict) -> dict:
+    """Return the people in units of their image, as the loss takes them."""
+    h, w = people['img_shape']
+    low, high = people['bbox'][:, :2], people['bbox'][:, 2:]
+    box = np.concatenate(((low + high) / 2, high - low), axis=1)
+    return dict(
+        points=people['keypoints'] / (w, h),
+        visible=people['keypoints_visible'] > 0,
+        boxes=box / (w, h, w, h),
+        areas=people['area'] / (w * h),
+    )
+
+
+def assert_same_people(
+    people: dict, golden: dict, name: str, boxes: bool = True
+) -> None:
+    """Compare people with a golden's, in units of the image."""
+    ours = normalise(people)
+    n, k = ours['visible'].shape
+    points = golden[f'{name}/keypoints']
+    assert points.shape == (n, 3 * k)
+    seen = points[:, 2 * k :] > 0
+    np.testing.assert_array_equal(ours['visible'], seen)
+    points = points[:, : 2 * k].reshape(n, k, 2)
+    close = dict(atol=1e-6, rtol=1e-6)
+    np.testing.assert_allclose(ours['points'][seen], points[seen], **close)
+    np.testing.assert_allclose(ours['areas'], golden[f'{name}/area'], **close)
+    if boxes:
+        expected = golden[f'{name}/boxes']
+        np.testing.assert_allclose(ours['boxes'], expected, **close)
+
+
+def test_size_rule_is_the_authors(golden):
+    for w, h, short, limit, new_w, new_h in golden[
+        'resize_table_w_h_short_max_neww_newh'
+    ].tolist():
+        size = resized((w, h), short, None if limit < 0 else limit)
+        assert size == (new_w, new_h), (w, h, short, limit)
+
+
+def test_long_side_is_rounded_down_unlike_mmcv():
+    # Pitfall: mmcv's rule gives 1067.
+    assert resized((640, 480), 800, 1333) == (1066, 800)
+    assert resized((480, 640), 800, 1333) == (800, 1066)
+
+
+@pytest.mark.parametrize('short', [40, 96])
+def test_pixels_are_pillows(golden, short):
+    out = resize(dict(img=golden['pix/src']), short)
+    np.testing.assert_array_equal(out['img'], golden[f'pix/short{short}'])
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_people_of_the_dataset(golden, read_people, case):
+    """Who is kept, boxes to the very border, and area."""
+    people = read_people(case)
+    boxes = golden[f'{case}/prepared/boxes']
+    np.testing.assert_array_equal(people['bbox'], boxes)
+    assert_same_people(people, golden, f'{case}/norm_only')
+
+
+@pytest.mark.parametrize(
+    ('case', 'name', 'short', 'long'),
+    [
+        ('coco', 'resize200', 200, 333),
+        ('crowdpose', 'resize200', 200, 333),
+        ('coco', 'val', 800, 1333),
+    ],
+)
+def test_targets_after_resize(golden, read_people, case, name, short, long):
+    people = resize(read_people(case), short, long)
+    np.testing.assert_array_equal(
+        people['img_shape'], golden[f'{case}/{name}/size']
+    )
+    assert_same_people(people, golden, f'{case}/{name}')
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_targets_after_stock_flip(golden, read_people, case):
+    people = TRANSFORMS.build(dict(type='RandomFlip', prob=1.0))(
+        read_people(case)
+    )
+    assert_same_people(people, golden, f'{case}/flip', boxes=False)
+    # Stock boxes move with the pixels, w - 1 - x; the authors' are at w - x.
+    people['bbox'][:, ::2] += 1
+    assert_same_people(people, golden, f'{case}/flip')
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_targets_after_crop(golden, read_people, case):
+    """The chain flip, resize, crop, resize, with the recorded region."""
+    top, left, h, w = json.loads(str(golden['meta']))[
+        f'{case}_crop_region_top_left_h_w'
+    ]
+    people = TRANSFORMS.build(dict(type='RandomFlip', prob=1.0))(
+        read_people(case)
+    )
+    people['bbox'][:, ::2] += 1  # see the test of the flip
+    crop = TRANSFORMS.build(
+        dict(type='GroupPoseCrop', min_size=384, max_size=600)
+    )
+    name = f'{case}/flip_resize400_crop'
+    people = crop._crop(resize(people, 400), left, top, w, h)
+    np.testing.assert_allclose(
+        people['bbox'], golden[f'{name}/boxes'], atol=1e-4
+    )
+    np.testing.assert_allclose(
+        people['area'], golden[f'{name}/area'], rtol=1e-5
+    )
+    points = golden[f'{name}/keypoints']
+    seen = points[..., 2] > 0
+    np.testing.assert_allclose(
+        people['keypoints'][seen], points[..., :2][seen], atol=1e-4
+    )
+    assert (people['keypoints_visible'] > 0).tolist() == seen.tolist()
+    people = resize(people, 256)
+    assert_same_people(people, golden, f'{name}_resize256_norm')
+
+
+def draw_people(num: int, w: int = 300, h: int = 200, seed: int = 0) -> dict:
+    """A sample of people whose keypoints fill their boxes."""
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, (w - 60, h - 60), (num, 2))
+    high = low + rng.uniform(30, 60, (num, 2))
+    span = (high - low)[:, None]
+    return dict(
+        img=rng.integers(0, 255, (h, w, 3), np.uint8),
+        img_shape=(h, w),
+        bbox=np.concatenate((low, high), 1).astype(np.float32),
+        keypoints=low[:, None] + span * rng.uniform(0, 1, (num, 17, 2)),
+        keypoints_visible=np.ones((num, 17), np.float32),
+        area=(high - low).prod(1).astype(np.float32),
+        id=list(range(num)),
+        raw_ann_info=[dict(id=i) for i in range(num)],
+        iscrowd=[0] * num,
+    )
+
+
+def test_crop_keeps_whatever_belongs_to_a_person_together():
+    crop = TRANSFORMS.build(
+        dict(type='GroupPoseCrop', min_size=60, max_size=120)
+    )
+    counts = set()
+    for seed in range(40):
+        np.random.seed(seed)
+        people = draw_people(4, seed=seed)
+        out = crop(people)
+        ids = out['id']
+        counts.add(len(ids))
+        assert [a['id'] for a in out['raw_ann_info']] == ids
+        for key in ('bbox', 'keypoints', 'keypoints_visible', 'area'):
+            assert len(out[key]) == len(ids), key
+        sides = out['bbox'][:, 2:] - out['bbox'][:, :2]
+        assert (sides > 0).all()
+        np.testing.assert_allclose(out['area'], sides.prod(1), rtol=1e-5)
+        h, w = out['img_shape']
+        assert out['img'].shape[:2] == (h, w)
+        assert min(h, w) >= 60 and max(h, w) <= 120
+        # The border takes them; they stay visible.
+        assert (out['keypoints'] >= 0).all()
+        assert (out['keypoints'] <= (w, h)).all()
+        assert (out['keypoints_visible'] == 1).all()
+        # The caller's sample is as it was.
+        assert len(people['bbox']) == 4
+        assert people['img_shape'] == (200, 300)
+    assert 0 in counts and max(counts) > 1
+
+
+def test_crop_shows_the_pixels_of_its_region():
+    people = draw_people(2)
+    crop = TRANSFORMS.build(
+        dict(type='GroupPoseCrop', min_size=50, max_size=90)
+    )
+    left, top, w, h = crop._choose_region(300, 200)
+    out = crop._crop(people, left, top, w, h)
+    np.testing.assert_array_equal(out['img'][0, 0], people['img'][top, left])
+    assert crop._choose_region(30, 20) == (0, 0, 30, 20)
+
+
+def test_convention_input_space_maps_back_to_the_first_image():
+    """What BottomupPoseEstimator computes from the three input keys."""
+    people = draw_people(3)
+    people['bbox'][:] = (0, 0, 300, 200)  # nobody is cut away
+    crop = TRANSFORMS.build(
+        dict(type='GroupPoseCrop', min_size=60, max_size=120)
+    )
+    out = resize(crop(resize(people, 133, 190)), 77)
+    assert out['input_size'] == out['img_shape'][::-1]
+    assert out['input_size'][0] != out['input_size'][1]
+    inside = (out['keypoints'] > 0).all(-1)
+    inside &= (out['keypoints'] < out['input_size']).all(-1)
+    assert inside.any()
+    back = out['keypoints'] / out['input_size'] * out['input_scale']
+    back = back + out['input_center'] - 0.5 * out['input_scale']
+    np.testing.assert_allclose(
+        back[inside], people['keypoints'][inside], atol=1e-3
+    )
+
+
+def test_resize_scales_areas_as_it_scales_boxes():
+    # Pitfall: stock BottomupRandomChoiceResize leaves the area.
+    people = draw_people(3)
+    out = resize(people, 500)
+    box = out['bbox']
+    sides = box[:, 2:] - box[:, :2]
+    np.testing.assert_allclose(out['area'], sides.prod(1), rtol=1e-4)
+    assert out['area'][0] > 5 * people['area'][0]
+
+
+def test_resize_of_an_image_without_people():
+    out = resize(dict(img=np.zeros((20, 30, 3), np.uint8)), 40)
+    assert out['img'].shape == (40, 60, 3)
+    assert 'keypoints' not in out and 'area' not in out
+
+
+def test_random_draws_are_the_authors(golden):
+    """Six draws of their pipeline lie where ours do."""
+    crop = TRANSFORMS.build(
+        dict(type='GroupPoseCrop', min_size=384, max_size=600)
+    )
+    step = TRANSFORMS.build(
+        dict(
+            type='GroupPoseResize', short_sides=[480, 512], max_long_side=1333
+        )
+    )
+    draws = [crop._choose_region(533, 400) for _ in range(2000)]
+    widths, heights = np.array(draws)[:, 2:].T
+    assert (widths.min(), widths.max()) == (384, 533)
+    assert (heights.min(), heights.max()) == (384, 400)
+    assert abs(widths.mean() - (384 + 533) / 2) < 5
+    shorts = [step._choose_short_side() for _ in range(400)]
+    assert set(shorts) == {480, 512}
+    assert 150 < shorts.count(480) < 250
+    short_sides = set(range(480, 801, 32))
+    for i in range(6):
+        size = golden[f'coco/pipeline{i}/size']
+        assert min(size) in short_sides
+        shape = golden[f'coco/pipeline{i}/image_shape'][1:]
+        np.testing.assert_array_equal(shape, size)
+
+
+@pytest.mark.parametrize(
+    ('step', 'message'),
+    [
+        (dict(type='GroupPoseResize', short_sides=[]), r'\[\]'),
+        (dict(type='GroupPoseResize', short_sides=[0]), r'\[0\]'),
+        (
+            dict(type='GroupPoseResize', short_sides=[9], max_long_side=0),
+            'max_long_side 0',
+        ),
+        (dict(type='GroupPoseCrop', min_size=9, max_size=5), 'max_size 5'),
+    ],
+)
+def test_errors_name_the_value(step, message):
+    with pytest.raises(ValueError, match=message):
+        TRANSFORMS.build(step)
+
+
+def test_crop_needs_people():
+    crop = TRANSFORMS.build(dict(type='GroupPoseCrop', min_size=5, max_size=9))
+    with pytest.raises(ValueError, match='no bbox'):
+        crop(dict(img=np.zeros((20, 30, 3), np.uint8)))

@@ -1,0 +1,166 @@
+"""Group Pose through its sample config, on a few drawn people."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+from mmpose.registry import DATASETS, MODELS
+from mmpose.structures import PoseDataSample
+
+FOLDER = 'configs/body_2d_keypoint/group_pose'
+SAMPLE = 'sample/group-pose_res18_1xb8-12e_sample-coco-128x192.py'
+ACCUMULATING = 'coco/group-pose_res50_1xb2-accum8-60e_coco-800x1333.py'
+
+
+@pytest.fixture(scope='module')
+def cfg(repo_root, tmp_path_factory):
+    """The sample config with few queries and small images."""
+    from gtpt_mm.datasets.synthetic import generate
+
+    root = tmp_path_factory.mktemp('people')
+    generate(root, ['coco'], 12, 4, max_people=3, image_size=(192, 160))
+    init_default_scope('mmpose')
+    cfg = Config.fromfile(repo_root / FOLDER / SAMPLE)
+    cfg.model.head.num_queries = 4
+    cfg.model.head.encoder.feedforward_dims = 32
+    cfg.model.head.decoder.feedforward_dims = 32
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.num_workers = 0
+        loader.persistent_workers = False
+        loader.batch_size = 2
+        loader.dataset.data_root = f'{root}/coco/'
+    cfg.test_dataloader = cfg.val_dataloader
+    ann_file = f'{root}/coco/' + cfg.val_dataloader.dataset.ann_file
+    cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = ann_file
+    cfg.train_cfg.update(max_epochs=2, val_interval=2)
+    cfg.default_hooks.logger.interval = 1
+    cfg.visualizer.name = 'group_pose'
+    cfg.work_dir = str(tmp_path_factory.mktemp('group_pose'))
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def model(cfg):
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    return model
+
+
+def make_batch(counts: list[int], sizes: list[tuple[int, int]]) -> dict:
+    """Images of given sizes (h, w) with given numbers of people."""
+    rng = np.random.default_rng(0)
+    inputs, samples = [], []
+    for num, (h, w) in zip(counts, sizes, strict=True):
+        inputs.append(
+            torch.from_numpy(rng.integers(0, 255, (3, h, w), np.uint8))
+        )
+        sample = PoseDataSample(
+            metainfo=dict(
+                img_shape=(h, w),
+                input_size=(w, h),
+                input_center=np.array((w / 2, h / 2)),
+                input_scale=np.array((w, h)),
+            )
+        )
+        sample.gt_instances = InstanceData(
+            keypoints=rng.uniform(0, (w, h), (num, 17, 2)),
+            keypoints_visible=np.ones((num, 17)),
+        )
+        sample.gt_instance_labels = InstanceData(areas=torch.full((num,), 9e2))
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+@pytest.mark.parametrize(
+    ('counts', 'sizes'),
+    [
+        ([0, 0], [(64, 96), (64, 96)]),
+        ([0, 1], [(64, 96), (96, 64)]),
+        ([9, 2], [(128, 64), (70, 110)]),
+    ],
+    ids=['nobody', 'one', 'more people than queries'],
+)
+def test_any_number_of_people_can_be_learned(model, counts, sizes):
+    model.train().zero_grad()
+    batch = model.data_preprocessor(make_batch(counts, sizes), training=True)
+    loss, parts = model.parse_losses(model(**batch, mode='loss'))
+    loss.backward()
+    assert torch.isfinite(loss)
+    for name, parameter in model.named_parameters():
+        # Processes wait for each other's gradient of every parameter.
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+    if not any(counts):
+        assert parts['loss_oks'] == parts['loss_keypoint'] == 0
+
+
+def test_what_goes_around_a_smaller_image_does_not_matter(model):
+    """Prediction beside a larger image: the padding is masked."""
+    model.eval()
+    sizes = [(64, 96), (128, 160)]
+    first, second = model.test_step(make_batch([1, 1], sizes))
+    assert len(first.pred_instances.keypoints) == 4
+    for sample, (h, w) in zip((first, second), sizes, strict=True):
+        points = sample.pred_instances.keypoints
+        assert (points >= 0).all() and (points <= (w, h)).all()
+
+
+def test_samples_of_the_pipeline_are_what_the_head_reads(cfg, model):
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    batch = pseudo_collate([dataset[i] for i in range(3)])
+    batch = model.data_preprocessor(batch, training=True)
+    people = model.head._read_people(batch['data_samples'], 'cpu')
+    counts = [len(own) for own in people]
+    assert sum(counts) >= 3
+    for own in people:
+        seen = own.keypoints[own.keypoints_visible > 0]
+        assert len(seen) > 10
+        assert (seen > 0).all() and (seen < 1).all()
+        assert (own.areas > 0.005).all() and (own.areas < 0.6).all()
+
+
+def test_trains_validates_and_goes_on(cfg, repo_root):
+    cfg = cfg.copy()
+    cfg.optim_wrapper.accumulative_counts = 3
+    runner = Runner.from_cfg(cfg)
+    start = {k: v.clone() for k, v in runner.model.named_parameters()}
+    runner.train()
+    history = runner.message_hub.log_scalars
+    losses, _ = history['train/loss'].data
+    assert len(losses) == 12
+    assert np.isfinite(losses).all()
+    assert 'val/coco/AP' in history
+    for name, value in runner.model.named_parameters():
+        assert torch.isfinite(value).all(), name
+        assert not torch.equal(value, start[name]), name
+
+
+def test_one_device_makes_updates_of_16_images(repo_root):
+    """Rates and batches of the recipe on eight devices and on one."""
+    cfg = Config.fromfile(repo_root / FOLDER / ACCUMULATING)
+    images = cfg.train_dataloader.batch_size
+    assert images * cfg.optim_wrapper.accumulative_counts == 16
+    # mmengine scales the rate by the images of a step.
+    assert cfg.auto_scale_lr.base_batch_size == images
+    parent = ACCUMULATING.replace('1xb2-accum8', '8xb2')
+    parent = Config.fromfile(repo_root / FOLDER / parent)
+    assert parent.auto_scale_lr.base_batch_size == 16
+    assert parent.optim_wrapper.optimizer == cfg.optim_wrapper.optimizer
+
+
+def test_backbone_learns_at_a_tenth_of_the_rate(cfg, repo_root, model):
+    from mmengine.optim import build_optim_wrapper
+
+    recipe = Config.fromfile(repo_root / FOLDER / ACCUMULATING).optim_wrapper
+    groups = build_optim_wrapper(model, recipe).param_groups
+    rates = {p: g['lr'] for g in groups for p in g['params']}
+    decays = {g['weight_decay'] for g in groups}
+    for name, parameter in model.named_parameters():
+        expected = 1e-5 if name.startswith('backbone') else 1e-4
+        assert rates[parameter] == pytest.approx(expected), name
+    assert decays == {1e-4}

@@ -101,9 +101,8 @@ def _find_input_size(cfg: Config, label: str) -> tuple[int, int]:
     )
 
 
-def _datasets(cfg: Config, loader: str) -> Iterator[ConfigDict]:
-    """Yield the dataset of a loader, and those that it wraps."""
-    dataset = cfg.get(loader, {}).get('dataset')
+def _unwrap(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
+    """Yield a dataset and those that it wraps; of several the first."""
     while dataset:
         yield dataset
         inner = dataset.get('datasets', ())
@@ -114,7 +113,7 @@ def _datasets(cfg: Config, loader: str) -> Iterator[ConfigDict]:
 
 def _pipeline(cfg: Config, loader: str) -> Iterator[ConfigDict]:
     """Yield the steps of a loader's pipelines, the outermost first."""
-    for dataset in _datasets(cfg, loader):
+    for dataset in _unwrap(cfg.get(loader, {}).get('dataset')):
         yield from dataset.get('pipeline', ())
 
 
@@ -125,6 +124,7 @@ def training_batch(
 
     The targets are made by the steps of the config's own training pipeline
     that come after augmentation: ``GenerateTarget`` and ``PackPoseInputs``.
+    Of a ``MultiDataset`` they come from one dataset after the other.
 
     Args:
         network: The network to train.
@@ -137,33 +137,67 @@ def training_batch(
     Raises:
         ValueError: If the config has no such steps.
     """
-    steps = [
-        TRANSFORMS.build(step)
-        for step in _pipeline(network.cfg, 'train_dataloader')
-        if step['type'] in ('GenerateTarget', 'PackPoseInputs')
+    sources = [
+        (idx, _Source(cfg, network.label))
+        for idx, cfg in _training_sets(network.cfg)
     ]
-    if len(steps) != 2:
-        raise ValueError(
-            f'the training pipeline of {network.label} makes its targets by '
-            'other steps than one GenerateTarget and one PackPoseInputs'
-        )
     rng = np.random.default_rng(0)
-    metainfo = _metainfo(network.cfg)
     samples = []
-    for _ in range(batch_size):
-        results = _random_person(metainfo, network.input_size, rng)
-        for step in steps:
-            results = step(results)
-        samples.append(results['data_samples'].to(device))
+    for i in range(batch_size):
+        dataset_idx, source = sources[i % len(sources)]
+        sample = source.draw(network.input_size, rng)
+        if dataset_idx is not None:
+            sample.set_metainfo(dict(dataset_idx=dataset_idx))
+        samples.append(sample.to(device))
     return network.images(batch_size).to(device), samples
 
 
-def _metainfo(cfg: Config) -> dict:
-    """Return the skeleton of the training set, without opening the set."""
-    for dataset in _datasets(cfg, 'train_dataloader'):
-        metainfo = dataset.get('metainfo')
+class _Source:
+    """Random people of one training set, with targets as its config has."""
+
+    def __init__(self, dataset: ConfigDict, label: str) -> None:
+        self.steps = [
+            TRANSFORMS.build(step)
+            for inner in _unwrap(dataset)
+            for step in inner.get('pipeline', ())
+            if step['type'] in ('GenerateTarget', 'PackPoseInputs')
+        ]
+        if len(self.steps) != 2:
+            raise ValueError(
+                f'the training pipeline of {label} makes its targets by other '
+                'steps than one GenerateTarget and one PackPoseInputs'
+            )
+        self.metainfo = _metainfo(dataset)
+
+    def draw(
+        self, input_size: tuple[int, int], rng: np.random.Generator
+    ) -> PoseDataSample:
+        """Return the data sample of a person in an input of (w, h)."""
+        results = _random_person(self.metainfo, input_size, rng)
+        for step in self.steps:
+            results = step(results)
+        return results['data_samples']
+
+
+def _training_sets(cfg: Config) -> list[tuple[int | None, ConfigDict]]:
+    """Return index and config of the datasets of a ``MultiDataset``.
+
+    Any other dataset is the only one and has no index.
+    """
+    dataset = cfg.get('train_dataloader', {}).get('dataset') or ConfigDict()
+    inner = dataset.get('datasets')
+    if not isinstance(inner, dict):
+        return [(None, dataset)]
+    names = enumerate(dataset.names)
+    return [(idx, inner[name]) for idx, name in names if name in inner]
+
+
+def _metainfo(dataset: ConfigDict) -> dict:
+    """Return the skeleton of a training set, without opening the set."""
+    for inner in _unwrap(dataset):
+        metainfo = inner.get('metainfo')
         if metainfo is None:
-            metainfo = getattr(DATASETS.get(dataset.type), 'METAINFO', None)
+            metainfo = getattr(DATASETS.get(inner.type), 'METAINFO', None)
         if metainfo:
             return parse_pose_metainfo(metainfo)
     raise ValueError('the training set of the config has no metainfo')

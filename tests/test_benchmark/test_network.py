@@ -79,3 +79,19 @@ def test_other_targets_are_refused(tiny_network):
     tiny_network.cfg.train_dataloader.dataset.pipeline.pop(1)
     with pytest.raises(ValueError, match='tiny makes its targets by other'):
         training_batch(tiny_network, 1)
+
+
+def test_training_batch_of_several_datasets(repo_root):
+    """As many people of each, with targets of its own keypoints."""
+    config = 'td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64'
+    path = next(repo_root.glob(f'configs/**/{config}.py'))
+    network = load_network(ModelChoice(path, 'six'))
+    images, samples = training_batch(network, 12)
+    assert images.shape[0] == 12
+    assert [s.dataset_idx for s in samples] == [*range(6), *range(6)]
+    channels = [s.gt_fields.heatmaps.shape[0] for s in samples[:6]]
+    assert channels == [17, 14, 16, 17, 17, 133]
+    losses = network.model.train()(images, samples, mode='loss')
+    assert {name.partition('/')[0] for name in losses} == {
+        'coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody',
+    }  # fmt: skip

@@ -12,32 +12,13 @@ from mmpose.registry import DATASETS, MODELS
 from mmpose.structures import PoseDataSample
 
 FOLDER = 'configs/body_2d_keypoint/group_pose'
-SAMPLE = 'sample/group-pose_res18_1xb8-12e_sample-coco-128x192.py'
 ACCUMULATING = 'coco/group-pose_res50_1xb2-accum8-60e_coco-800x1333.py'
 
 
 @pytest.fixture(scope='module')
-def cfg(repo_root, tmp_path_factory):
-    """The sample config with few queries and small images."""
-    from gtpt_mm.datasets.synthetic import generate
-
-    root = tmp_path_factory.mktemp('people')
-    generate(root, ['coco'], 12, 4, max_people=3, image_size=(192, 160))
+def cfg(group_pose_config, tmp_path_factory):
     init_default_scope('mmpose')
-    cfg = Config.fromfile(repo_root / FOLDER / SAMPLE)
-    cfg.model.head.num_queries = 4
-    cfg.model.head.encoder.feedforward_dims = 32
-    cfg.model.head.decoder.feedforward_dims = 32
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        loader.num_workers = 0
-        loader.persistent_workers = False
-        loader.batch_size = 2
-        loader.dataset.data_root = f'{root}/coco/'
-    cfg.test_dataloader = cfg.val_dataloader
-    ann_file = f'{root}/coco/' + cfg.val_dataloader.dataset.ann_file
-    cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = ann_file
-    cfg.train_cfg.update(max_epochs=2, val_interval=2)
-    cfg.default_hooks.logger.interval = 1
+    cfg = group_pose_config('coco')
     cfg.visualizer.name = 'group_pose'
     cfg.work_dir = str(tmp_path_factory.mktemp('group_pose'))
     return cfg

@@ -127,8 +127,8 @@ def test_mixed_precision_by_the_option_of_mmengine(cfg, model, monkeypatch):
     option = dict(type='AmpOptimWrapper', dtype='bfloat16')
     wrapper = build_optim_wrapper(model, dict(cfg.optim_wrapper, **option))
     dtypes = set()
-    model.head.encoder.register_forward_hook(
-        lambda module, args, out: dtypes.add(args[0].dtype)
+    model.head.encoder.layers[0].ffn.linear1.register_forward_hook(
+        lambda module, args, out: dtypes.add(out.dtype)
     )
     before = {k: v.clone() for k, v in model.named_parameters()}
     batch = make_batch([2, 1], [(64, 96), (96, 64)])
@@ -142,9 +142,12 @@ def test_mixed_precision_by_the_option_of_mmengine(cfg, model, monkeypatch):
     expected, _ = model.parse_losses(exact)
     assert float(parts['loss']) == pytest.approx(float(expected), rel=0.05)
     for name, value in model.named_parameters():
+        assert value.grad is None or value.grad.isfinite().all(), name
         assert value.isfinite().all(), name
         assert value.dtype == torch.float32
-        assert not torch.equal(value, before[name]), name
+    moved = [not v.equal(before[k]) for k, v in model.named_parameters()]
+    # At first the last layers of some networks are zero and stop gradients.
+    assert np.mean(moved) > 0.8
 
 
 def test_checkpointing_changes_no_gradient(cfg, model):

@@ -1,4 +1,4 @@
-"""Real configs on small crops of a few drawn people."""
+"""Real configs on small pictures of a few drawn people."""
 
 import pytest
 from mmengine.config import Config
@@ -16,6 +16,45 @@ TASKS = {
         'sample/gtpt-t_1xb16-14e_sample-wholebody-96x64.py',
     ),
 }
+
+#: The sample config of Group Pose for a layout.
+GROUP_POSE = (
+    'configs/body_2d_keypoint/group_pose/sample/'
+    'group-pose_res18_1xb8-12e_sample-{}-128x192.py'
+)
+
+
+@pytest.fixture(scope='session')
+def group_pose_config(repo_root, tmp_path_factory):
+    """Return the sample config of a layout with fewer and smaller layers.
+
+    The data are 12 pictures to train and 4 to validate, of up to 3 people.
+    """
+    from gtpt_mm.datasets.synthetic import generate
+
+    root = tmp_path_factory.mktemp('people')
+    layouts = ['coco', 'crowdpose']
+    generate(root, layouts, 12, 4, max_people=3, image_size=(192, 160))
+
+    def read(layout: str) -> Config:
+        cfg = Config.fromfile(repo_root / GROUP_POSE.format(layout))
+        cfg.model.head.num_queries = 4
+        cfg.model.head.encoder.feedforward_dims = 32
+        cfg.model.head.decoder.feedforward_dims = 32
+        folder = f'{root / layout}/'
+        for loader in (cfg.train_dataloader, cfg.val_dataloader):
+            loader.num_workers = 0
+            loader.persistent_workers = False
+            loader.batch_size = 2
+            loader.dataset.data_root = folder
+        cfg.test_dataloader = cfg.val_dataloader
+        ann_file = folder + cfg.val_dataloader.dataset.ann_file
+        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = ann_file
+        cfg.train_cfg.update(max_epochs=2, val_interval=2)
+        cfg.default_hooks.logger.interval = 1
+        return cfg
+
+    return read
 
 
 @pytest.fixture(scope='session')

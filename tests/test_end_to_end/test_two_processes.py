@@ -28,7 +28,7 @@ def train_both_ways(small_config, run_processes, tmp_path_factory):
         folder = tmp_path_factory.mktemp('two')
         for name in names:
             write_config(name, small_config, folder)
-        run_processes('train_gtpt.py', folder, *names)
+        run_processes('train_config.py', folder, *names)
         return folder
 
     return train
@@ -102,7 +102,7 @@ def test_gradients_are_those_of_one_process(records):
 
 
 def test_average_is_that_of_one_process(records):
-    first, second, alone = (record['average'] for record in records)
+    first, second, alone = (record['weights'] for record in records)
     assert set(first) == set(alone)
     for name, expected in alone.items():
         assert torch.equal(first[name], second[name]), name

@@ -364,6 +364,30 @@ def test_padding_does_not_matter():
     np.testing.assert_allclose(actual.keypoints, expected.keypoints, atol=1e-4)
 
 
+def test_padded_maps_are_those_without_padding():
+    """But for the positions of the queries, which tell the padding.
+
+    The authors scale them by the part of the image that is not padding.
+    """
+    head = build_head().eval()
+    last = head.decoder.pos_mlp.layers[-1]
+    torch.nn.init.zeros_(last.weight), torch.nn.init.zeros_(last.bias)
+    alone = tuple(feat[:1] for feat in make_feats())
+    padded = tuple(
+        torch.nn.functional.pad(feat, (0, feat.shape[3], 0, feat.shape[2]))
+        for feat in alone
+    )
+    [sample] = make_samples([(96, 128)], [1])
+    with torch.no_grad():
+        [expected] = head.predict(alone, [sample])
+        sample.set_metainfo(dict(batch_input_shape=(192, 256)))
+        [actual] = head.predict(padded, [sample])
+    for field in ('keypoints', 'bbox_scores'):
+        np.testing.assert_allclose(
+            actual[field], expected[field], rtol=1e-4, atol=1e-4
+        )
+
+
 def test_without_samples_nothing_is_padded():
     head = build_head().eval()
     sizes = ((96, 128), (96, 128))
@@ -392,6 +416,33 @@ def test_prediction_is_sorted_selected_and_suppressed():
             box[:2], others[:, :2]
         )
         assert (overlap.clip(0).prod(1) == 0).all()
+
+
+def test_equal_scores_keep_the_order_of_the_queries(monkeypatch):
+    """Each query once, also among more than 16, where topk would mix."""
+    head = build_head()
+    logits = torch.zeros(1, 40, 2)
+    logits[0, 30, 1] = 1
+    places = torch.arange(40) / 40
+    keypoints = places[None, :, None, None].expand(1, 40, 5, 2)
+    monkeypatch.setattr(head, 'forward', lambda *_: (logits, keypoints))
+    [sample] = make_samples([(40, 40)], [1])
+    for num_select, expected in (
+        (40, [30, *range(30), *range(31, 40)]),
+        (5, [30, 0, 1, 2, 3]),
+    ):
+        [pred] = head.predict(None, [sample], dict(num_select=num_select))
+        places = pred.keypoints[:, 0, 0].round().astype(int)
+        assert places.tolist() == expected
+
+
+def test_nobody_is_left_to_suppress():
+    head = build_head().eval()
+    test_cfg = dict(score_thr=1.0, nms_thr=0.5)
+    with torch.no_grad():
+        [pred, _] = head.predict(make_feats(), make_samples(), test_cfg)
+    assert pred.keypoints.shape == (0, 5, 2)
+    assert pred.bboxes.shape == (0, 4)
 
 
 def build_small(**head) -> torch.nn.Module:

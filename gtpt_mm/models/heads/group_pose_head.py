@@ -404,8 +404,10 @@ class GroupPoseHead(BaseHead):
             )
         logits, keypoints = self.forward(feats, batch_data_samples)
         scores = logits[..., PERSON].float().sigmoid()  # (B, N)
-        num = min(test_cfg.get('num_select', 50), scores.shape[1])
-        scores, best = scores.topk(num, dim=1)
+        # Stable, unlike topk: equal scores keep the order of the queries.
+        scores, best = scores.sort(dim=1, descending=True, stable=True)
+        num = test_cfg.get('num_select', 50)
+        scores, best = scores[:, :num], best[:, :num]
         best = best[:, :, None, None].expand(-1, -1, *keypoints.shape[2:])
         keypoints = keypoints.float().gather(1, best)
         arrays = to_numpy(
@@ -436,7 +438,8 @@ class GroupPoseHead(BaseHead):
         points = points * np.array([width, height], np.float32)
         boxes = np.concatenate((points.min(1), points.max(1)), axis=1)
         scores = scores[keep]
-        if test_cfg.get('nms_thr') is not None:
+        # nms_torch fails if there is nobody.
+        if test_cfg.get('nms_thr') is not None and len(scores):
             kept = nms_torch(
                 torch.from_numpy(boxes),
                 torch.from_numpy(scores),

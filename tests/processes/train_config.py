@@ -37,6 +37,7 @@ class Recorder(Hook):
                 {
                     name.removeprefix('module.'): p.grad.clone()
                     for name, p in parameters.items()
+                    if p.requires_grad
                 }
             )
 
@@ -54,7 +55,10 @@ class Recorder(Hook):
 
 
 def train(path: Path, launcher: str, work_dir: Path, target: Path) -> None:
-    """Train one config; save what its hook recorded and the average."""
+    """Train one config; save what its hook recorded and the weights.
+
+    The weights are those of the average if the config has an EMAHook.
+    """
     cfg = Config.fromfile(path)
     cfg.launcher = launcher
     cfg.work_dir = str(work_dir)
@@ -72,12 +76,13 @@ def train(path: Path, launcher: str, work_dir: Path, target: Path) -> None:
     recorder = Recorder()
     runner.register_hook(recorder)
     runner.train()
-    [hook] = [h for h in runner.hooks if isinstance(h, EMAHook)]
+    averages = [h.ema_model for h in runner.hooks if isinstance(h, EMAHook)]
+    [network] = averages or [runner.model]
     torch.save(
         dict(
             losses=recorder.losses,
             gradients=recorder.gradients,
-            average=hook.ema_model.module.state_dict(),
+            weights=getattr(network, 'module', network).state_dict(),
         ),
         target,
     )

@@ -14,6 +14,7 @@ SHIMS = (
     'torch_api',
     'numpy_api',
     'matplotlib_api',
+    'config_text',
 )
 
 _applied: dict[str, list[str]] = {}

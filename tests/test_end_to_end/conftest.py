@@ -118,3 +118,59 @@ def _shrink(cfg: Config, small: Config) -> Config:
             elif step.type == 'GenerateTarget':
                 step.encoder = small.codec
     return cfg
+
+
+@pytest.fixture(scope='session')
+def six_datasets(tmp_path_factory):
+    """6 training and 2 validation pictures of each dataset of ViTPose++."""
+    from gtpt_mm.datasets.synthetic import generate
+
+    root = tmp_path_factory.mktemp('six')
+    generate(
+        root,
+        ['coco', 'coco-wholebody', 'mpii', 'aic', 'ap10k', 'apt36k'],
+        num_train=6,
+        num_val=2,
+        seed=5,
+        difficulty='easy',
+        max_people=1,
+        image_size=(128, 128),
+    )
+    return root
+
+
+@pytest.fixture(scope='session')
+def six_datasets_cfg(repo_root, six_datasets):
+    """Return a function that reads the sample config of ViTPose++.
+
+    It trains two epochs on the pictures of ``six_datasets``.
+    """
+    name = 'td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64.py'
+    folder = repo_root / 'configs/multi_dataset/vitpose_plus/sample'
+
+    def read() -> Config:
+        cfg = Config.fromfile(folder / name)
+        cfg = Config(_move(cfg.to_dict(), 'data/sample/', f'{six_datasets}/'))
+        cfg.train_dataloader.batch_size = 16
+        for loader in (cfg.train_dataloader, cfg.val_dataloader):
+            loader.num_workers = 0
+            loader.persistent_workers = False
+        cfg.test_dataloader = cfg.val_dataloader
+        cfg.train_cfg.update(max_epochs=2, val_interval=2)
+        cfg.param_scheduler[0].end = 3
+        cfg.param_scheduler[1].update(T_max=2, eta_min=0)
+        cfg.default_hooks.logger.interval = 1
+        # mmengine takes seconds to lay out so large a config for each.
+        cfg.default_hooks.checkpoint.interval = 2
+        return cfg
+
+    return read
+
+
+def _move(value, old: str, new: str):
+    """Replace the folder of the data in all strings of a config."""
+    if isinstance(value, dict):
+        return {key: _move(item, old, new) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_move(item, old, new) for item in value)
+    return value.replace(old, new) if isinstance(value, str) else value

@@ -1,0 +1,52 @@
+"""The text of a config, laid out once.
+
+Broken: mmengine (<= 0.10.7) lets yapf lay out the whole config for the log,
+for the file in the work folder, for the visualizer, and again for every
+checkpoint, though it is the same text. For the 800 lines of a ViTPose++ this
+costs a checkpoint more than a short epoch of training.
+
+Here: the layout of a text is remembered.
+
+Can go: when mmengine keeps ``Config.pretty_text``.
+"""
+
+import functools
+from collections.abc import Callable
+
+from mmengine.config import config as mmengine_config
+
+#: Texts to remember. A run has one or two; searches and tests have more.
+NUM_TEXTS = 8
+
+
+def install() -> list[str]:
+    """Remember what yapf has laid out.
+
+    Returns:
+        What was changed, in words.
+    """
+    mmengine_config.FormatCode = remember(mmengine_config.FormatCode)
+    return ['mmengine lays out the same config once, not at every checkpoint']
+
+
+def remember(format_code: Callable) -> Callable:
+    """Return yapf's ``FormatCode``, computing each text once.
+
+    Args:
+        format_code: The function; what it returns depends on its arguments
+            alone.
+    """
+
+    @functools.lru_cache(maxsize=NUM_TEXTS)
+    def compute(text: str, style: tuple):
+        return format_code(text, style_config=dict(style))
+
+    @functools.wraps(format_code)
+    def lay_out(text, *args, style_config=None, **options):
+        if args or options or not isinstance(style_config, dict):
+            return format_code(
+                text, *args, style_config=style_config, **options
+            )
+        return compute(text, tuple(sorted(style_config.items())))
+
+    return lay_out

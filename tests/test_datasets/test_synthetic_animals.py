@@ -1,6 +1,7 @@
 """The drawn animals: formats, anatomy, honesty of the labels, motion."""
 
 import json
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -331,7 +332,7 @@ def test_feet_on_the_ground_do_not_slide(name, gait):
             places[leg].append(place if lift == 0 else None)
     slides, sinks = [], []
     for track in places.values():
-        for before, after in zip(track, track[1:], strict=False):
+        for before, after in pairwise(track):
             if before is not None and after is not None:
                 slides.append(abs(after[2] - before[2]))
                 sinks.append(abs(after[1] - 0.04))

@@ -20,7 +20,7 @@ TASKS = {
 #: The sample config of Group Pose for a layout.
 GROUP_POSE = (
     'configs/body_2d_keypoint/group_pose/sample/'
-    'group-pose_res18_1xb8-12e_sample-{}-128x192.py'
+    'group-pose_res18_1xb8-20e_sample-{}-96x144.py'
 )
 
 

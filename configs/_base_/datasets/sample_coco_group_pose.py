@@ -1,4 +1,4 @@
-# Sample data in COCO's layout, whole images of about 154x128: for a CPU.
+# Sample data in COCO's layout, whole images of about 115x96: for a CPU.
 codec = dict(type='GroupPoseLabel')
 
 data_preprocessor = dict(
@@ -13,8 +13,8 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='GroupPoseResize',
-        short_sides=[112, 128, 144],
-        max_long_side=192),
+        short_sides=[88, 96, 104],
+        max_long_side=144),
     dict(type='GenerateTarget', encoder=codec),
     dict(
         type='PackPoseInputs',
@@ -24,7 +24,7 @@ train_pipeline = [
 ]
 val_pipeline = [
     dict(type='LoadImage'),
-    dict(type='GroupPoseResize', short_sides=[128], max_long_side=192),
+    dict(type='GroupPoseResize', short_sides=[96], max_long_side=144),
     dict(
         type='PackPoseInputs',
         meta_keys=('id', 'img_id', 'img_path', 'ori_shape', 'img_shape',

@@ -4,7 +4,7 @@
 #     --image-size 192 160
 _base_ = [
     '../../../_base_/models/group_pose_tiny.py',
-    '../../../_base_/schedules/adamw_12e.py',
+    '../../../_base_/schedules/adamw_20e.py',
     '../../../_base_/datasets/sample_crowdpose_group_pose.py',
 ]
 

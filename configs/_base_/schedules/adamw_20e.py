@@ -1,7 +1,7 @@
 # Group Pose from random weights on small images: a warm-up, then a cosine.
 _base_ = '../default_runtime.py'
 
-train_cfg = dict(by_epoch=True, max_epochs=12, val_interval=1)
+train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=2)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
@@ -11,11 +11,11 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=100, by_epoch=False),
     dict(
         type='CosineAnnealingLR',
-        T_max=12,
+        T_max=20,
         eta_min=1e-5,
         by_epoch=True,
         convert_to_iter_based=True)
 ]
 randomness = dict(seed=42)
 default_hooks = dict(
-    logger=dict(interval=25), checkpoint=dict(interval=1, max_keep_ckpts=2))
+    logger=dict(interval=50), checkpoint=dict(interval=1, max_keep_ckpts=2))

@@ -31,9 +31,13 @@ class MultiDataset(CombinedDataset):
         sample_ratio_factor: How many times an epoch has each dataset, by
             name: 0.5 leaves out half of its samples, drawn anew by epoch. A
             name that is not there counts once; None leaves all as they are.
+        pipeline: What those find who read a config and look for the one
+            pipeline of a dataset, as mmpose's inferencer: ``SplitRequired``
+            or nothing. It is not run.
 
     Raises:
-        ValueError: If a name is not among ``names`` or stands there twice.
+        ValueError: If a name is not among ``names`` or stands there twice, or
+            ``pipeline`` has steps.
 
     Example:
         >>> dataset = MultiDataset(
@@ -50,7 +54,13 @@ class MultiDataset(CombinedDataset):
         datasets: dict[str, dict],
         main: str | None = None,
         sample_ratio_factor: dict[str, float] | None = None,
+        pipeline: Sequence[dict] = (),
     ) -> None:
+        if any(step['type'] != 'SplitRequired' for step in pipeline):
+            raise ValueError(
+                f'pipeline={list(pipeline)}: each of the datasets has its '
+                "own; only dict(type='SplitRequired') may stand here"
+            )
         if len(set(names)) != len(names):
             raise ValueError(f'names has one of them twice: {list(names)}')
         given = {*datasets, *(sample_ratio_factor or {})}

@@ -132,6 +132,7 @@ def test_how_often_each_dataset_is_drawn(make_cfg):
         (dict(datasets={}), 'datasets'),
         (dict(main='coco'), 'coco'),
         (dict(sample_ratio_factor=dict(dogs=2)), 'dogs'),
+        (dict(pipeline=[dict(type='LoadImage')]), 'LoadImage'),
     ],
     ids=str,
 )

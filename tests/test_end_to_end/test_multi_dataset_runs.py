@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmpose.apis import MMPoseInferencer, init_model
+from mmpose.apis import MMPoseInferencer, inference_topdown, init_model
 from mmpose.registry import DATASETS, MODELS
 
 from gtpt_mm.cli import main
@@ -220,6 +220,23 @@ def test_split_model_predicts_the_same(name, runner, split):
             expected.pred_instances.keypoints,
             atol=1e-3,
         )
+
+
+def test_inferencer_asks_for_a_split_model(runner, six_datasets):
+    """Instead of an error within mmpose about a missing pipeline."""
+    [config] = Path(runner.work_dir).glob('*/vis_data/config.py')
+    checkpoint = str(Path(runner.work_dir) / 'epoch_2.pth')
+    with pytest.raises(ValueError, match='gtpt-mm split'):
+        MMPoseInferencer(
+            pose2d=str(config),
+            pose2d_weights=checkpoint,
+            det_model='whole_image',
+            device='cpu',
+        )
+    model = init_model(str(config), checkpoint, device='cpu')
+    image = next((six_datasets / 'mpii/images').iterdir())
+    with pytest.raises(ValueError, match='gtpt-mm split'):
+        inference_topdown(model, str(image))
 
 
 def test_inferencer_takes_a_split_model(split, six_datasets):

@@ -91,7 +91,9 @@ class MultiDataset(CombinedDataset):
             name: dataset.metainfo
             for name, dataset in zip(self.names, self.datasets, strict=True)
         }
-        self._metainfo = metainfos[main] | dict(datasets=metainfos)
+        self._metainfo = metainfos[main] | dict(
+            datasets=metainfos, dataset_names=list(names)
+        )
 
     def get_data_info(self, idx: int) -> dict:
         """Return a packed sample, its ``dataset_idx`` in the metainfo.
@@ -119,7 +121,10 @@ class MultiDataset(CombinedDataset):
 
     @property
     def metainfo(self) -> dict:
-        """Metainfo of the main dataset, and of each in ``datasets``."""
+        """Metainfo of the main dataset; that of each in ``datasets``.
+
+        ``dataset_names`` tells which one a ``dataset_idx`` is.
+        """
         return deepcopy(self._metainfo)
 
 

@@ -103,6 +103,7 @@ def test_samples_know_their_dataset(make_cfg):
         assert idx == [1, 1, 1, 2, 2, 2]
         assert joined.metainfo['dataset_name'] == 'ap10k'
         assert set(joined.metainfo['datasets']) == {'ap10k', 'apt36k'}
+        assert joined.metainfo['dataset_names'] == NAMES
 
 
 def test_how_often_each_dataset_is_drawn(make_cfg):

@@ -239,6 +239,37 @@ def test_inferencer_asks_for_a_split_model(runner, six_datasets):
         inference_topdown(model, str(image))
 
 
+def test_samples_are_drawn_with_their_own_skeleton(cfg, runner, tmp_path):
+    """As ``mim test --show-dir``: 17, 14, 16 and 133 keypoints in turn."""
+    cfg = cfg.copy()
+    cfg.default_hooks.visualization.update(
+        enable=True, out_dir=str(tmp_path / 'drawn')
+    )
+    cfg.load_from = str(Path(runner.work_dir) / 'epoch_2.pth')
+    cfg.work_dir = str(tmp_path)
+    cfg.visualizer.name = 'drawn'
+    tester = Runner.from_cfg(cfg)
+    skeletons = []
+    draw = type(tester.visualizer)._draw_instances_kpts
+
+    def record(self, image, instances, *args):
+        skeletons.append((instances.keypoints.shape[1], self.skeleton))
+        return draw(self, image, instances, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(tester.visualizer), '_draw_instances_kpts', record)
+        tester.test()
+    dataset = tester.test_dataloader.dataset
+    metas = dataset.metainfo['datasets']
+    expected = [
+        (KEYPOINTS[NAMES.index(name)], metas[name]['skeleton_links'])
+        for name, length in zip(dataset.names, dataset.lens, strict=True)
+        for _ in range(length)
+    ]
+    assert skeletons == expected
+    assert len(list((tmp_path / 'drawn').iterdir())) == len(expected)
+
+
 def test_inferencer_takes_a_split_model(split, six_datasets):
     inferencer = MMPoseInferencer(
         pose2d=str(split / 'mpii.py'),

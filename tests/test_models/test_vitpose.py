@@ -226,6 +226,35 @@ def test_bad_options_are_named(options, word):
         ViTPose(**(dict(arch=ARCH) | options))
 
 
+@pytest.mark.parametrize('options', VARIANTS[-2:], ids=str)
+def test_windows_compile_to_one_graph(options, img):
+    torch.compiler.reset()
+    model = ViTPose(ARCH, (64, 48), **options).eval()
+    compiled = torch.compile(model, fullgraph=True, backend='aot_eager')
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(img), model(img))
+        # On another grid the mask is part of the graph.
+        other = torch.randn(1, 3, 80, 64)
+        torch.testing.assert_close(compiled(other), model(other))
+
+
+@pytest.mark.parametrize('options', VARIANTS[-2:], ids=str)
+def test_windows_export_to_onnx(options, img, tmp_path):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    model = ViTPose(ARCH, (64, 48), **options).eval()
+    torch.onnx.export(model, (img,), dynamo=True).save(tmp_path / 'vit.onnx')
+    session = onnxruntime.InferenceSession(
+        tmp_path / 'vit.onnx', providers=['CPUExecutionProvider']
+    )
+    name = session.get_inputs()[0].name
+    [found] = session.run(None, {name: img.numpy()})
+    with torch.no_grad():
+        [expected] = model(img)
+    torch.testing.assert_close(
+        torch.from_numpy(found), expected, atol=1e-4, rtol=1e-4
+    )
+
+
 @pytest.mark.parametrize('decoder', ['', '-simple'])
 def test_prepared_model_predicts_the_same(decoder, repo_root):
     name = f'td-hm_vitpose-s{decoder}_8xb64-210e_coco-256x192.py'

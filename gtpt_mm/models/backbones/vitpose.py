@@ -277,6 +277,7 @@ class ViTPose(BaseModule):
                     shifted,
                     pool_windows,
                     rel_pos(window_size, stretched=False),
+                    self.grid_size,
                 )
             )
             num_windowed += 1

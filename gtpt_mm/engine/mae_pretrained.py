@@ -85,8 +85,8 @@ class MAEPretrained:
         ]
         if missing or result.unexpected_keys:
             raise ValueError(
-                f'{problem}. Missing: {missing[:5]}; too many: '
-                f'{result.unexpected_keys[:5]}'
+                f'{problem}. Missing: {", ".join(missing) or "none"}; too '
+                f'many: {", ".join(result.unexpected_keys) or "none"}'
             )
         return result.missing_keys
 

@@ -224,5 +224,11 @@ def test_other_sizes_are_refused(arch, word, encoder, tmp_path):
     torch.save(encoder, tmp_path / 'mae.pth')
     init_cfg = dict(type='MAEPretrained', checkpoint=str(tmp_path / 'mae.pth'))
     backbone = ViTPose(arch, (64, 48), init_cfg=init_cfg)
-    with pytest.raises(ValueError, match=word):
+    with pytest.raises(ValueError, match=word) as caught:
         backbone.init_weights()
+    if arch['depth'] != 3:  # a layer of twelve tensors, each by its name
+        number = min(arch['depth'], 3)
+        for part in ('norm1', 'attn.qkv', 'mlp.fc2'):
+            for leaf in ('weight', 'bias'):
+                name = f'layers.{number}.{part}.{leaf}'
+                assert name in str(caught.value)

@@ -1,7 +1,5 @@
 """ViTPose++ through a Runner: six small datasets in one training."""
 
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,52 +17,6 @@ from gtpt_mm.cli import main
 NAME = 'td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64.py'
 NAMES = ['coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody']
 KEYPOINTS = [17, 14, 16, 17, 17, 133]
-
-
-def pretend_animals(coco: Path, root: Path, files: dict, images: str) -> None:
-    """Lay people of COCO out as a dataset of animals, which has 17, too."""
-    for split, name in files.items():
-        source = f'annotations/person_keypoints_{split}2017.json'
-        labels = json.loads((coco / source).read_text())
-        for image in labels['images']:
-            target = root / images / image['file_name']
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(coco / f'{split}2017' / image['file_name'], target)
-        path = root / 'annotations' / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(labels))
-
-
-@pytest.fixture(scope='module')
-def six_datasets(tmp_path_factory):
-    """6 training and 2 validation pictures of each."""
-    from gtpt_mm.datasets.synthetic import generate
-
-    root = tmp_path_factory.mktemp('six')
-    layouts = ['coco', 'coco-wholebody', 'mpii', 'aic']
-    generate(
-        root,
-        layouts,
-        num_train=6,
-        num_val=2,
-        seed=5,
-        max_people=1,
-        image_size=(128, 128),
-    )
-    split = 'ap10k-{}-split1.json'
-    pretend_animals(
-        root / 'coco',
-        root / 'ap10k',
-        {s: split.format(s) for s in ('train', 'val')},
-        'data',
-    )
-    pretend_animals(
-        root / 'coco',
-        root / 'apt36k',
-        {s: f'{s}_annotations_1.json' for s in ('train', 'val')},
-        'data',
-    )
-    return root
 
 
 def move(value, old: str, new: str):
@@ -120,6 +72,20 @@ def cfg(repo_root, six_datasets, tmp_path_factory):
     cfg.visualizer.name = 'six'
     cfg.work_dir = str(tmp_path_factory.mktemp('vitposepp'))
     return cfg
+
+
+def test_drawn_data_run_with_the_real_config(six_datasets, repo_root):
+    """Each lies where the config of the six real datasets looks for it."""
+    folder = repo_root / 'configs/multi_dataset/vitpose_plus/six_datasets'
+    [path] = folder.glob('td-hm_vitposepp-s_*.py')
+    cfg = Config.fromfile(path).to_dict()
+    for name in ('coco', 'aic', 'mpii', 'ap10k', 'apt36k'):
+        cfg = move(cfg, f'data/{name}/', f'{six_datasets}/{name}/')
+    init_default_scope('mmpose')
+    for loader in ('train_dataloader', 'val_dataloader'):
+        dataset = DATASETS.build(cfg[loader]['dataset'])
+        for first in np.cumsum([0, *dataset.lens[:-1]]):
+            assert dataset[int(first)]['inputs'].shape == (3, 256, 192)
 
 
 @pytest.fixture(scope='module')

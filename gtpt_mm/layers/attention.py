@@ -142,7 +142,7 @@ class WindowAttention(SelfAttention):
         if tuple(grid_size) != self.grid_size:
             mask = self._make_mask(grid_size, x.device)
         if mask is not None:
-            mask = mask.repeat(len(x), 1, 1, 1)
+            mask = mask.repeat(x.shape[0], 1, 1, 1)  # len() fixes a graph's B
         out = F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
         out = out.transpose(1, 2).flatten(2)  # (B * W, n, C)
         out = join_windows(out, window, grid_size, shift)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from mmpose.registry import METRICS, MODELS, TRANSFORMS
 
@@ -51,6 +51,12 @@ def test_names_agree(cfg):
         assert evaluator.names == names
         tested = cfg[f'{split}_dataloader'].dataset.datasets
         assert set(evaluator.metrics) == set(tested) == set(names)
+
+
+def test_inferencer_is_told_what_to_do(cfg):
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    with pytest.raises(ValueError, match='gtpt-mm split'):
+        Compose(pipeline)
 
 
 def steps_of(dataset, kind: str) -> list[dict]:

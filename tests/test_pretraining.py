@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from mmpose.registry import DATASETS, MODELS
 
 from gtpt_mm.datasets import CropBBox
+from gtpt_mm.layers.pos_embed import resize_pos_embed
 from gtpt_mm.models import ViTPose
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -118,9 +119,11 @@ def data_root(tmp_path_factory):
     return root / 'coco'
 
 
-def test_sample_config_trains(data_root, tmp_path):
-    """The loss falls, and the encoder starts a ViTPose."""
+@pytest.fixture(scope='module')
+def trained(data_root, tmp_path_factory):
+    """A runner that has trained a small encoder, and its last file."""
     pytest.importorskip('mmpretrain')
+    folder = tmp_path_factory.mktemp('mae')
     name = 'sample/mae_vit-tiny_1xb32-10e_sample-crop-64x64.py'
     cfg = Config.fromfile(FOLDER / name)
     init_default_scope(cfg.default_scope)
@@ -138,30 +141,78 @@ def test_sample_config_trains(data_root, tmp_path):
     cfg.param_scheduler[0].end = 3
     cfg.default_hooks.logger.interval = 1
     cfg.visualizer.name = 'mae'
-    cfg.work_dir = str(tmp_path)
+    cfg.work_dir = str(folder)
     runner = Runner.from_cfg(cfg)
     runner.train()
+    return runner, folder / 'epoch_6.pth'
+
+
+def test_sample_config_trains(trained):
+    """The loss falls."""
+    runner, _ = trained
     losses, _ = runner.message_hub.log_scalars['train/loss'].data
     assert len(losses) == 18
     assert np.mean(losses[-3:]) < 0.95 * np.mean(losses[:3])
-    stored = torch.load(tmp_path / 'epoch_6.pth')['state_dict']
-    arch = dict(embed_dims=96, depth=3, num_heads=3)
-    model = ViTPose(arch, (64, 48))
-    wanted = {
-        name: stored['backbone.' + name_in_mmpretrain(name)]
-        for name in model.state_dict()
-        if name.partition('.')[0] not in ('pos_embed', 'last_norm')
-    }
-    missing, unexpected = model.load_state_dict(wanted, strict=False)
-    assert not unexpected
-    assert set(missing) == {'pos_embed', 'last_norm.weight', 'last_norm.bias'}
-    # The first layer computes the same in both networks.
+
+
+#: Of the encoder that ``trained`` has trained.
+ARCH = dict(embed_dims=96, depth=3, num_heads=3)
+
+
+def vitpose_backbones() -> list[dict]:
+    """Backbones of all configs of ViTPose and ++, those alike once."""
+    backbones = {}
+    for path in sorted((ROOT / 'configs').rglob('*vitpose*.py')):
+        if '_base_' in path.parts or path.name.startswith('td-hm_hevit'):
+            continue
+        backbone = Config.fromfile(path).model.backbone.to_dict()
+        assert backbone['type'] == 'ViTPose', path
+        backbone.update(arch=ARCH, init_cfg=None)
+        if 'part_features' in backbone.get('experts', {}):
+            backbone['experts']['part_features'] = 24
+        backbones[repr(sorted(backbone.items()))] = backbone
+    return list(backbones.values())
+
+
+def test_file_starts_every_vitpose(trained):
+    """Through MAEPretrained, as a config does it."""
+    _, path = trained
+    stored = torch.load(path)['state_dict']
+    init_cfg = dict(type='MAEPretrained', checkpoint=str(path))
+    backbones = vitpose_backbones()
+    assert any('experts' in backbone for backbone in backbones)
+    assert len({backbone['img_size'] for backbone in backbones}) > 5
+    for backbone in backbones:
+        model = MODELS.build({**backbone, 'init_cfg': init_cfg})
+        model.init_weights()
+        if model.num_experts:
+            model = model.select_expert(model.num_experts - 1)
+        own = model.state_dict()
+        for name, value in own.items():
+            if name.startswith(('layers.', 'patch_embed.')):
+                if '.rel_pos.' in name:
+                    continue
+                theirs = stored['backbone.' + name_in_mmpretrain(name)]
+                assert torch.equal(value, theirs), name
+        positions = stored['backbone.pos_embed'][:, 1:]
+        expected = resize_pos_embed(positions, (4, 4), model.grid_size)
+        assert torch.equal(own['pos_embed'], expected)
+
+
+def test_layers_compute_what_those_of_the_encoder_do(trained):
+    runner, path = trained
+    init_cfg = dict(type='MAEPretrained', checkpoint=str(path))
+    model = ViTPose(ARCH, (64, 48), init_cfg=init_cfg)
+    model.init_weights()
     encoder = runner.model.backbone
     encoder.eval()
     x = torch.randn(2, 5, 96)
     with torch.no_grad():
-        expected = encoder.layers[0](x)
-        found = model.eval().layers[0](x, (1, 5))
+        expected = found = x
+        for ours, theirs in zip(
+            model.eval().layers, encoder.layers, strict=True
+        ):
+            expected, found = theirs(expected), ours(found, (1, 5))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 

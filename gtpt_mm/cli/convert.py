@@ -100,6 +100,11 @@ def _convert(args: argparse.Namespace) -> int:
         )
     print(f'source: {source}')
     _check_options(args, source)
+    if trained is not None and source.model != 'GTPT':
+        print(
+            'left out: ema_state_dict, the trained weights behind the '
+            'average; the average is converted'
+        )
     if source.model == 'GTPT':
         written, meta = _convert_gtpt(state_dict, trained, args)
     elif source.model == 'Group Pose':

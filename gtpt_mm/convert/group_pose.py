@@ -119,7 +119,7 @@ def convert_group_pose(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
             unknown.append(key)
     if unknown:
         raise ValueError(
-            f'{len(unknown)} keys are not of Group Pose: {unknown[:5]}'
+            f'{len(unknown)} keys are not of Group Pose: {", ".join(unknown)}'
         )
     converted |= swin_converter(swin)
     for key in list(converted):
@@ -165,7 +165,7 @@ def revert_group_pose(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     if unknown:
         raise ValueError(
             f"{len(unknown)} keys are not of the authors' Group Pose: "
-            f'{unknown[:5]}'
+            f'{", ".join(unknown)}'
         )
     return reverted
 

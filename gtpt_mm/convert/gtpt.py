@@ -79,7 +79,8 @@ def convert_gtpt(
             converted[new] = value
     if unknown:
         raise ValueError(
-            f'{len(unknown)} keys are not of a GTPT checkpoint: {unknown[:5]}'
+            f'{len(unknown)} keys are not of a GTPT checkpoint: '
+            f'{", ".join(unknown)}'
         )
     if not converted:
         raise ValueError(

@@ -12,6 +12,7 @@ from .transforms import (
     GroupPoseCrop,
     GroupPoseResize,
     RandomHalfBodyByIds,
+    SplitRequired,
 )
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     'MultiDataset',
     'RandomHalfBodyByIds',
     'RepeatedFraction',
+    'SplitRequired',
 ]

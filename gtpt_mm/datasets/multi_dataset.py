@@ -31,9 +31,13 @@ class MultiDataset(CombinedDataset):
         sample_ratio_factor: How many times an epoch has each dataset, by
             name: 0.5 leaves out half of its samples, drawn anew by epoch. A
             name that is not there counts once; None leaves all as they are.
+        pipeline: What those find who read a config and look for the one
+            pipeline of a dataset, as mmpose's inferencer: ``SplitRequired``
+            or nothing. It is not run.
 
     Raises:
-        ValueError: If a name is not among ``names`` or stands there twice.
+        ValueError: If a name is not among ``names`` or stands there twice, or
+            ``pipeline`` has steps.
 
     Example:
         >>> dataset = MultiDataset(
@@ -50,7 +54,13 @@ class MultiDataset(CombinedDataset):
         datasets: dict[str, dict],
         main: str | None = None,
         sample_ratio_factor: dict[str, float] | None = None,
+        pipeline: Sequence[dict] = (),
     ) -> None:
+        if any(step['type'] != 'SplitRequired' for step in pipeline):
+            raise ValueError(
+                f'pipeline={list(pipeline)}: each of the datasets has its '
+                "own; only dict(type='SplitRequired') may stand here"
+            )
         if len(set(names)) != len(names):
             raise ValueError(f'names has one of them twice: {list(names)}')
         given = {*datasets, *(sample_ratio_factor or {})}
@@ -81,7 +91,9 @@ class MultiDataset(CombinedDataset):
             name: dataset.metainfo
             for name, dataset in zip(self.names, self.datasets, strict=True)
         }
-        self._metainfo = metainfos[main] | dict(datasets=metainfos)
+        self._metainfo = metainfos[main] | dict(
+            datasets=metainfos, dataset_names=list(names)
+        )
 
     def get_data_info(self, idx: int) -> dict:
         """Return a packed sample, its ``dataset_idx`` in the metainfo.
@@ -109,7 +121,10 @@ class MultiDataset(CombinedDataset):
 
     @property
     def metainfo(self) -> dict:
-        """Metainfo of the main dataset, and of each in ``datasets``."""
+        """Metainfo of the main dataset; that of each in ``datasets``.
+
+        ``dataset_names`` tells which one a ``dataset_idx`` is.
+        """
         return deepcopy(self._metainfo)
 
 

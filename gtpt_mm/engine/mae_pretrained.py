@@ -16,12 +16,14 @@ from gtpt_mm.convert.vitpose.ours import count_experts
 class MAEPretrained:
     """Initialise a ViTPose or ViTPose++ backbone from an MAE file.
 
-    Reads FAIR's files and mmpretrain's. The positions are resized to the
-    grid of the model, patches of 14 x 14 pixels are enlarged, and every
-    expert starts from the last rows of the second layer. One line of the log
-    names what of the file is not loaded (its last norm, class token, decoder)
-    and what of the model is not in the file. An encoder of another size is an
-    error, where mmengine's own ``Pretrained`` goes on without it.
+    Reads the files of FAIR, of mmpretrain and mmpose's mirror of them, what
+    the authors' code reads, and what our own pretraining writes. The
+    positions are resized to the grid of the model, patches of 14 x 14 pixels
+    are enlarged, and every expert starts from the last rows of the second
+    layer. One line of the log names what of the file is not loaded (its last
+    norm, class token, decoder) and what of the model is not in the file. An
+    encoder of another size is an error, where mmengine's own ``Pretrained``
+    goes on without it.
 
     Args:
         checkpoint: Path or address of the file.
@@ -85,8 +87,8 @@ class MAEPretrained:
         ]
         if missing or result.unexpected_keys:
             raise ValueError(
-                f'{problem}. Missing: {missing[:5]}; too many: '
-                f'{result.unexpected_keys[:5]}'
+                f'{problem}. Missing: {", ".join(missing) or "none"}; too '
+                f'many: {", ".join(result.unexpected_keys) or "none"}'
             )
         return result.missing_keys
 

@@ -86,6 +86,9 @@ class WindowAttention(SelfAttention):
         with_pooled: Whether the means are appended.
         rel_pos: Positions relative to each other in a window of
             ``window_size``; None: none. Means have no position.
+        grid_size: Token grid (h, w) whose mask is made once and kept; None
+            keeps none. On another grid each forward pass makes it, on the
+            device of the tokens.
 
     Raises:
         ValueError: If the window is empty.
@@ -104,6 +107,7 @@ class WindowAttention(SelfAttention):
         shifted: bool = False,
         with_pooled: bool = False,
         rel_pos: DecomposedRelPos | None = None,
+        grid_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(embed_dims, num_heads, rel_pos)
         if len(window_size) != 2 or min(window_size) < 1:
@@ -114,6 +118,10 @@ class WindowAttention(SelfAttention):
         self.window_size = tuple(window_size)
         self.shifted = shifted
         self.with_pooled = with_pooled
+        self.grid_size = None if grid_size is None else tuple(grid_size)
+        mask = None if grid_size is None else self._make_mask(self.grid_size)
+        # Moves with the layer, and is in no checkpoint.
+        self.register_buffer('mask', mask, persistent=False)
 
     def forward(self, x: Tensor, grid_size: tuple[int, int]) -> Tensor:
         """Return the attended tokens, (B, N, C); N = h * w."""
@@ -123,7 +131,6 @@ class WindowAttention(SelfAttention):
         scale = q.shape[-1] ** -0.5
         if self.rel_pos is not None:
             q, k = self.rel_pos(q, k, window)
-        mask = window_mask(grid_size, window, shift)  # (W, n, n)
         if self.with_pooled:
             pooled = pool_windows(maps[..., x.shape[2] :], window)
             num_windows = pooled.shape[1]
@@ -131,14 +138,28 @@ class WindowAttention(SelfAttention):
             mean_k, mean_v = self._heads(pooled, 2)  # (B * W, H, W, D)
             mean_k = F.pad(mean_k, (0, k.shape[-1] - mean_k.shape[-1]))
             k, v = torch.cat((k, mean_k), 2), torch.cat((v, mean_v), 2)
-            if mask is not None:
-                mask = F.pad(mask, (0, num_windows), value=True)
+        mask = self.mask
+        if tuple(grid_size) != self.grid_size:
+            mask = self._make_mask(grid_size, x.device)
         if mask is not None:
-            mask = mask.to(x.device).repeat(len(x), 1, 1)[:, None]
+            mask = mask.repeat(x.shape[0], 1, 1, 1)  # len() fixes a graph's B
         out = F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
         out = out.transpose(1, 2).flatten(2)  # (B * W, n, C)
         out = join_windows(out, window, grid_size, shift)
         return self.proj(out.flatten(1, 2))
+
+    def _make_mask(
+        self,
+        grid_size: tuple[int, int],
+        device: torch.device | None = None,
+    ) -> Tensor | None:
+        """Return who sees whom, (W, 1, n, n), or n + W with means; or None."""
+        mask = window_mask(grid_size, *self._fit(grid_size), device)
+        if mask is None:
+            return None
+        if self.with_pooled:
+            mask = F.pad(mask, (0, len(mask)), value=True)
+        return mask[:, None]
 
     def _fit(
         self, grid_size: tuple[int, int]

@@ -119,3 +119,36 @@ def resize_pos_embed(
     maps = table.unflatten(1, old_size).permute(0, 3, 1, 2)
     maps = F.interpolate(maps, new_size, mode='bicubic', align_corners=False)
     return maps.flatten(2).transpose(1, 2)
+
+
+def guess_grid_size(
+    num_rows: int, like: tuple[int, int] | None = None
+) -> tuple[int, int] | None:
+    """Tell the grid of a position table from its number of rows.
+
+    A table does not say what shape its grid has. Taken is that of ``like``
+    in more or fewer tokens; else 4 : 3 or 1 : 1, as of all released ViTPose
+    and of pretrained encoders.
+
+    Args:
+        num_rows: Rows of the table.
+        like: Grid (h, w) that the table is wanted for; None: no such hint.
+
+    Returns:
+        Grid (h, w), or None if the number fits none of these shapes.
+
+    Example:
+        >>> guess_grid_size(192), guess_grid_size(196), guess_grid_size(193)
+        ((16, 12), (14, 14), None)
+        >>> guess_grid_size(192, like=(9, 3))
+        (24, 8)
+    """
+    ratios = [(4, 3), (1, 1)]
+    if like is not None:
+        divisor = math.gcd(*like)
+        ratios.insert(0, (like[0] // divisor, like[1] // divisor))
+    for h, w in ratios:
+        scale = math.isqrt(num_rows // (h * w))
+        if scale and num_rows == h * w * scale**2:
+            return h * scale, w * scale
+    return None

@@ -78,6 +78,7 @@ def window_mask(
     grid_size: tuple[int, int],
     window_size: tuple[int, int],
     shift: tuple[int, int] = (0, 0),
+    device: torch.device | str | None = None,
 ) -> Tensor | None:
     """Tell which tokens of a window are neighbours in the map.
 
@@ -85,6 +86,7 @@ def window_mask(
         grid_size: Token grid (h, w).
         window_size: Window (h, w) in tokens.
         shift: As in ``split_windows``.
+        device: Where the mask is made.
 
     Returns:
         Booleans, (W, n, n), True where a token may attend to another; None if
@@ -94,8 +96,8 @@ def window_mask(
     below, right = -h % window_size[0], -w % window_size[1]
     if not any((*shift, below, right)):
         return None
-    rows = torch.arange(h + below) < shift[0]
-    columns = torch.arange(w + right) < shift[1]
+    rows = torch.arange(h + below, device=device) < shift[0]
+    columns = torch.arange(w + right, device=device) < shift[1]
     region = 2 * rows.long()[:, None] + columns.long()
     region[h:] = -1
     region[:, w:] = -1

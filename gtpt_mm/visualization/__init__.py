@@ -7,10 +7,12 @@ from .attention import (
 )
 from .curves import plot_training
 from .gtpt_visualization_hook import GTPTVisualizationHook
+from .multi_dataset_visualizer import MultiDatasetVisualizer
 from .pruning import draw_kept_tokens, draw_pruning
 
 __all__ = [
     'GTPTVisualizationHook',
+    'MultiDatasetVisualizer',
     'draw_attention',
     'draw_kept_tokens',
     'draw_pruning',

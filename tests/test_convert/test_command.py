@@ -124,6 +124,31 @@ def test_plus_plus_and_its_split(
     assert code == 2 and "'mpii'" in printed
 
 
+def test_average_is_converted_and_said(
+    convert, authors_vitpose, tmp_path, assert_equal
+):
+    """mmengine's EMA keeps the trained weights beside the average."""
+    ours = convert_vitpose(authors_vitpose()).state_dict
+    trained = {f'module.{key}': value + 1 for key, value in ours.items()}
+    content = dict(state_dict=ours, ema_state_dict=trained)
+    torch.save(content, tmp_path / 'ours.pth')
+    code, printed = convert('ours.pth', 'theirs.pth', '--to', 'mmpose')
+    assert code == 0
+    [line] = [li for li in printed.splitlines() if 'ema_state_dict' in li]
+    assert line.startswith('left out')
+    back = convert_vitpose(read(tmp_path / 'theirs.pth')).state_dict
+    assert_equal(back, ours)
+
+
+def test_all_unknown_keys_are_named(convert, authors_vitpose, tmp_path):
+    extra = {f'backbone.extra.{i}': torch.zeros(1) for i in range(12)}
+    torch.save(authors_vitpose() | extra, tmp_path / 'theirs.pth')
+    code, printed = convert('theirs.pth', 'ours.pth')
+    assert code == 2
+    for name in extra:
+        assert name in printed
+
+
 def test_mae_encoder(convert, read_vitpose_golden, tmp_path):
     encoder = read_vitpose_golden('mae_load_p14_s11.pt')['mae_model']
     torch.save(dict(model=encoder), tmp_path / 'mae.pth')

@@ -105,6 +105,52 @@ def test_mmpretrain_names(prefix, encoder, assert_equal):
     assert_equal(own, convert_mae(flat, GRID).state_dict)
 
 
+def test_encoder_among_other_things(encoder, assert_equal, tmp_path):
+    """As the authors' code: without ``encoder.``, and nothing beside it."""
+    others = {
+        'encoder_k.blocks.0.norm1.weight': torch.zeros(48),
+        'queue': torch.zeros(3, 5),
+    }
+    source = others | {f'encoder.{key}': v for key, v in encoder.items()}
+    plain = convert_mae(encoder, GRID)
+    for prefix in ('', 'module.'):
+        given = {prefix + key: value for key, value in source.items()}
+        assert find_mae_layout(given) == 'timm'
+        own, left_out = convert_mae(given, GRID)
+        assert_equal(own, plain.state_dict)
+        assert left_out == [*plain.left_out, *others]
+    backbone = load_mae(source, tmp_path)
+    torch.testing.assert_close(
+        backbone.layers[2].mlp.fc2.bias, encoder['blocks.2.mlp.fc2.bias']
+    )
+
+
+def test_mirror_of_mmpose(encoder, assert_equal, tmp_path):
+    """mae_pretrain_vit_*_20230913.pth: no prefix, no class token."""
+    source = mmpretrain_names(encoder, '')
+    del source['cls_token']
+    source['pos_embed'] = encoder['pos_embed'][:, 1:]
+    assert source['pos_embed'].shape[1] == 196
+    assert find_mae_layout(source) == 'mmpretrain'
+    own, left_out = convert_mae(source, GRID)
+    assert left_out == ['backbone.ln1.weight', 'backbone.ln1.bias']
+    flat = encoder | {'pos_embed': encoder['pos_embed'].clone()}
+    flat['pos_embed'][:, 0] = 0
+    assert_equal(own, convert_mae(flat, GRID).state_dict)
+    backbone = load_mae(source, tmp_path)
+    assert torch.equal(backbone.pos_embed, own['backbone.pos_embed'])
+
+
+def load_mae(state_dict: dict, folder) -> ViTPose:
+    """A backbone that starts from a file of these tensors."""
+    path = str(folder / 'mae.pth')
+    torch.save(dict(state_dict=state_dict), path)
+    init_cfg = dict(type='MAEPretrained', checkpoint=path)
+    backbone = ViTPose(ARCH, (64, 48), init_cfg=init_cfg)
+    backbone.init_weights()
+    return backbone
+
+
 @pytest.mark.parametrize(
     ('rows', 'first_row'), [(197, 1), (196, 0), (13, 1), (12, 0)]
 )
@@ -224,5 +270,11 @@ def test_other_sizes_are_refused(arch, word, encoder, tmp_path):
     torch.save(encoder, tmp_path / 'mae.pth')
     init_cfg = dict(type='MAEPretrained', checkpoint=str(tmp_path / 'mae.pth'))
     backbone = ViTPose(arch, (64, 48), init_cfg=init_cfg)
-    with pytest.raises(ValueError, match=word):
+    with pytest.raises(ValueError, match=word) as caught:
         backbone.init_weights()
+    if arch['depth'] != 3:  # a layer of twelve tensors, each by its name
+        number = min(arch['depth'], 3)
+        for part in ('norm1', 'attn.qkv', 'mlp.fc2'):
+            for leaf in ('weight', 'bias'):
+                name = f'layers.{number}.{part}.{leaf}'
+                assert name in str(caught.value)

@@ -9,7 +9,16 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
-from gtpt_mm.convert import convert_vitpose, revert_vitpose, split_vitpose
+from gtpt_mm.cli import main
+from gtpt_mm.convert import (
+    NameTable,
+    convert_vitpose,
+    revert_vitpose,
+    split_vitpose,
+)
+from gtpt_mm.convert.vitpose import authors
+from gtpt_mm.convert.vitpose import mmpose as mmpose_names
+from gtpt_mm.models import ViTPose
 
 pytest.importorskip('mmpretrain')
 
@@ -103,6 +112,78 @@ def test_split_plus_plus_loads(read_vitpose_golden, heatmaps):
         atol=2e-5,
         rtol=1e-5,
     )
+
+
+def make_mae(names_of: str) -> dict[str, torch.Tensor]:
+    """An encoder as it is released: a row and a token for the class."""
+    arch = dict(embed_dims=32, depth=2, num_heads=4)
+    model = shake(ViTPose(arch, (64, 48)))
+    state = {f'backbone.{k}': v for k, v in model.state_dict().items()}
+    table = authors.BACKBONE if names_of == 'FAIR' else mmpose_names.BACKBONE
+    rename = NameTable(table).theirs
+    state = {
+        rename(key).removeprefix('backbone.'): value
+        for key, value in state.items()
+    }
+    if names_of == 'FAIR':
+        for leaf in ('weight', 'bias'):
+            state[f'norm.{leaf}'] = state.pop(f'last_norm.{leaf}')
+    state['cls_token'] = torch.randn(1, 1, 32)
+    state['pos_embed'] = torch.randn(1, 197, 32)
+    state['pos_embed'][:, 0] = 0  # as of the fixed table of MAE
+    return state
+
+
+@pytest.mark.parametrize(
+    ('names_of', 'entry', 'prefix'),
+    [
+        ('FAIR', 'model', ''),
+        ('FAIR', 'state_dict', ''),
+        ('mmpretrain', 'state_dict', ''),
+        ('mmpretrain', 'state_dict', 'backbone.'),
+    ],
+)
+def test_only_a_converted_mae_file_starts_stock_mmpose(
+    names_of, entry, prefix, tmp_path
+):
+    """Of the raw file mmpretrain refuses the table of 197 rows.
+
+    FAIR keep the weights under ``model``, where mmengine does not look: then
+    nothing at all is loaded, and no error says so.
+    """
+    raw, stock_file = tmp_path / 'raw.pth', tmp_path / 'stock.pth'
+    encoder = make_mae(names_of)
+    torch.save({entry: {prefix + k: v for k, v in encoder.items()}}, raw)
+    from_raw = build_stock(SIZE).backbone
+    from_raw.init_cfg = dict(type='Pretrained', checkpoint=str(raw))
+    if prefix:
+        from_raw.init_cfg['prefix'] = prefix
+    if entry == 'model':
+        from_raw.init_weights()
+    else:
+        with pytest.raises(AssertionError):
+            from_raw.init_weights()
+
+    command = ['convert', str(raw), str(stock_file), '--to', 'mmpose']
+    assert main([*command, '--img-size', '64', '48']) == 0
+    stock = build_stock(SIZE).backbone
+    stock.init_cfg = dict(
+        type='Pretrained', prefix='backbone.', checkpoint=str(stock_file)
+    )
+    stock.init_weights()
+    arch = dict(embed_dims=32, depth=2, num_heads=4)
+    init_cfg = dict(type='MAEPretrained', checkpoint=str(raw))
+    ours = ViTPose(arch, (64, 48), init_cfg=init_cfg)
+    ours.init_weights()
+    img = torch.randn(2, 3, 64, 48)
+    models = from_raw, stock, ours
+    for model in models:
+        model.eval()
+    with torch.no_grad():
+        [wrong], [expected], [found] = (model(img) for model in models)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
+    assert (wrong - expected).abs().mean() > 0.1
 
 
 def make_small_plus_plus() -> dict[str, torch.Tensor]:

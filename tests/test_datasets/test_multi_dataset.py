@@ -103,6 +103,7 @@ def test_samples_know_their_dataset(make_cfg):
         assert idx == [1, 1, 1, 2, 2, 2]
         assert joined.metainfo['dataset_name'] == 'ap10k'
         assert set(joined.metainfo['datasets']) == {'ap10k', 'apt36k'}
+        assert joined.metainfo['dataset_names'] == NAMES
 
 
 def test_how_often_each_dataset_is_drawn(make_cfg):
@@ -132,6 +133,7 @@ def test_how_often_each_dataset_is_drawn(make_cfg):
         (dict(datasets={}), 'datasets'),
         (dict(main='coco'), 'coco'),
         (dict(sample_ratio_factor=dict(dogs=2)), 'dogs'),
+        (dict(pipeline=[dict(type='LoadImage')]), 'LoadImage'),
     ],
     ids=str,
 )

@@ -32,6 +32,8 @@ FILES = {
     'ap10k': 'annotations/ap10k-{}-split1.json',
     'apt36k': 'annotations/{}_annotations_1.json',
 }
+#: Where the paths in the files begin, as in the configs of the authors.
+FOLDERS = dict(ap10k='data/', apt36k='')
 
 
 @pytest.fixture(scope='module')
@@ -79,7 +81,7 @@ def test_stock_dataset_and_metric_give_full_marks(data, name):
             type='AP10KDataset',
             data_root=str(data / name),
             ann_file=FILES[name].format('val'),
-            data_prefix=dict(img='data'),
+            data_prefix=dict(img=FOLDERS[name]),
             test_mode=True,
         )
     )

@@ -1,7 +1,5 @@
 """ViTPose++ through a Runner: six small datasets in one training."""
 
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmpose.apis import MMPoseInferencer, init_model
+from mmpose.apis import MMPoseInferencer, inference_topdown, init_model
 from mmpose.registry import DATASETS, MODELS
 
 from gtpt_mm.cli import main
@@ -19,52 +17,6 @@ from gtpt_mm.cli import main
 NAME = 'td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64.py'
 NAMES = ['coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody']
 KEYPOINTS = [17, 14, 16, 17, 17, 133]
-
-
-def pretend_animals(coco: Path, root: Path, files: dict, images: str) -> None:
-    """Lay people of COCO out as a dataset of animals, which has 17, too."""
-    for split, name in files.items():
-        source = f'annotations/person_keypoints_{split}2017.json'
-        labels = json.loads((coco / source).read_text())
-        for image in labels['images']:
-            target = root / images / image['file_name']
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(coco / f'{split}2017' / image['file_name'], target)
-        path = root / 'annotations' / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(labels))
-
-
-@pytest.fixture(scope='module')
-def six_datasets(tmp_path_factory):
-    """6 training and 2 validation pictures of each."""
-    from gtpt_mm.datasets.synthetic import generate
-
-    root = tmp_path_factory.mktemp('six')
-    layouts = ['coco', 'coco-wholebody', 'mpii', 'aic']
-    generate(
-        root,
-        layouts,
-        num_train=6,
-        num_val=2,
-        seed=5,
-        max_people=1,
-        image_size=(128, 128),
-    )
-    split = 'ap10k-{}-split1.json'
-    pretend_animals(
-        root / 'coco',
-        root / 'ap10k',
-        {s: split.format(s) for s in ('train', 'val')},
-        'data',
-    )
-    pretend_animals(
-        root / 'coco',
-        root / 'apt36k',
-        {s: f'{s}_annotations_1.json' for s in ('train', 'val')},
-        'data',
-    )
-    return root
 
 
 def move(value, old: str, new: str):
@@ -120,6 +72,20 @@ def cfg(repo_root, six_datasets, tmp_path_factory):
     cfg.visualizer.name = 'six'
     cfg.work_dir = str(tmp_path_factory.mktemp('vitposepp'))
     return cfg
+
+
+def test_drawn_data_run_with_the_real_config(six_datasets, repo_root):
+    """Each lies where the config of the six real datasets looks for it."""
+    folder = repo_root / 'configs/multi_dataset/vitpose_plus/six_datasets'
+    [path] = folder.glob('td-hm_vitposepp-s_*.py')
+    cfg = Config.fromfile(path).to_dict()
+    for name in ('coco', 'aic', 'mpii', 'ap10k', 'apt36k'):
+        cfg = move(cfg, f'data/{name}/', f'{six_datasets}/{name}/')
+    init_default_scope('mmpose')
+    for loader in ('train_dataloader', 'val_dataloader'):
+        dataset = DATASETS.build(cfg[loader]['dataset'])
+        for first in np.cumsum([0, *dataset.lens[:-1]]):
+            assert dataset[int(first)]['inputs'].shape == (3, 256, 192)
 
 
 @pytest.fixture(scope='module')
@@ -220,6 +186,54 @@ def test_split_model_predicts_the_same(name, runner, split):
             expected.pred_instances.keypoints,
             atol=1e-3,
         )
+
+
+def test_inferencer_asks_for_a_split_model(runner, six_datasets):
+    """Instead of an error within mmpose about a missing pipeline."""
+    [config] = Path(runner.work_dir).glob('*/vis_data/config.py')
+    checkpoint = str(Path(runner.work_dir) / 'epoch_2.pth')
+    with pytest.raises(ValueError, match='gtpt-mm split'):
+        MMPoseInferencer(
+            pose2d=str(config),
+            pose2d_weights=checkpoint,
+            det_model='whole_image',
+            device='cpu',
+        )
+    model = init_model(str(config), checkpoint, device='cpu')
+    image = next((six_datasets / 'mpii/images').iterdir())
+    with pytest.raises(ValueError, match='gtpt-mm split'):
+        inference_topdown(model, str(image))
+
+
+def test_samples_are_drawn_with_their_own_skeleton(cfg, runner, tmp_path):
+    """As ``mim test --show-dir``: 17, 14, 16 and 133 keypoints in turn."""
+    cfg = cfg.copy()
+    cfg.default_hooks.visualization.update(
+        enable=True, out_dir=str(tmp_path / 'drawn')
+    )
+    cfg.load_from = str(Path(runner.work_dir) / 'epoch_2.pth')
+    cfg.work_dir = str(tmp_path)
+    cfg.visualizer.name = 'drawn'
+    tester = Runner.from_cfg(cfg)
+    skeletons = []
+    draw = type(tester.visualizer)._draw_instances_kpts
+
+    def record(self, image, instances, *args):
+        skeletons.append((instances.keypoints.shape[1], self.skeleton))
+        return draw(self, image, instances, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(tester.visualizer), '_draw_instances_kpts', record)
+        tester.test()
+    dataset = tester.test_dataloader.dataset
+    metas = dataset.metainfo['datasets']
+    expected = [
+        (KEYPOINTS[NAMES.index(name)], metas[name]['skeleton_links'])
+        for name, length in zip(dataset.names, dataset.lens, strict=True)
+        for _ in range(length)
+    ]
+    assert skeletons == expected
+    assert len(list((tmp_path / 'drawn').iterdir())) == len(expected)
 
 
 def test_inferencer_takes_a_split_model(split, six_datasets):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gtpt_mm.layers import attention
 from gtpt_mm.layers.attention import SelfAttention, WindowAttention
 from gtpt_mm.layers.windows import (
     join_windows,
@@ -97,6 +98,31 @@ def test_means_count_tokens_of_the_map_only():
 def test_no_mask_where_nothing_is_to_hide():
     assert window_mask((8, 6), (4, 3)) is None
     assert window_mask((8, 6), (4, 3), (2, 1)).shape == (4, 12, 12)
+
+
+@pytest.mark.parametrize('with_pooled', [False, True])
+@pytest.mark.parametrize('grid', [(8, 6), (7, 5)])
+def test_mask_is_made_once(grid, with_pooled, monkeypatch):
+    """For the grid that it is built for; on another, where the tokens are."""
+    options = dict(shifted=True, with_pooled=with_pooled)
+    attn = WindowAttention(16, 2, (4, 3), **options, grid_size=grid)
+    plain = WindowAttention(16, 2, (4, 3), **options)
+    plain.load_state_dict(attn.state_dict())  # it is no weight
+    x = torch.randn(2, grid[0] * grid[1], 16)
+    expected = plain(x, grid)
+    devices = []
+
+    def record(grid_size, window_size, shift, device):
+        devices.append(device)
+        return window_mask(grid_size, window_size, shift, device)
+
+    monkeypatch.setattr(attention, 'window_mask', record)
+    torch.testing.assert_close(attn(x, grid), expected, atol=0, rtol=0)
+    attn.to('meta')
+    assert attn(x.to('meta'), grid).shape == x.shape
+    assert attn.mask.device.type == 'meta' and not devices
+    attn(torch.randn(2, 54, 16, device='meta'), (9, 6))
+    assert devices == [torch.device('meta')]
 
 
 def test_bad_values_are_named():

@@ -199,6 +199,16 @@ def test_terms_are_those_of_two_separate_models(files, batch):
     torch.testing.assert_close(losses['loss_output'], square.mean())
 
 
+def test_mixed_precision(files, batch):
+    """bf16, of which numpy, that measures the accuracy, has none."""
+    model = build_student(files, **both(files))
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = model(*batch, mode='loss')
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert 0 <= losses['acc_pose'] <= 1
+    total(losses).backward()
+
+
 def train(model, batch, lr: float) -> list[float]:
     """Return the losses of 40 steps on one batch."""
     trained = [p for p in model.parameters() if p.requires_grad]

@@ -4,10 +4,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
 from mmpose.registry import MODELS
 
 from gtpt_mm.layers.attention import SelfAttention, WindowAttention
+from gtpt_mm.layers.pos_embed import resize_pos_embed
 from gtpt_mm.models import ViTPose, prepare_for_inference
+from gtpt_mm.models.backbones import vitpose
 
 ARCH = dict(embed_dims=32, depth=4, num_heads=2)
 WINDOWS = dict(
@@ -73,6 +76,56 @@ def test_positions_are_resized_for_another_input():
     assert out.shape[2:] == (4, 6)
     assert (row.diff() > 0).all()
     torch.testing.assert_close(row + row.flip(0), torch.full((6,), 2.0))
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(img_size=(96, 72)),
+        dict(img_size=(64, 48), patch_stride=8),
+        dict(img_size=(128, 128), patch_stride=8, window_size=(4, 3)),
+        dict(img_size=(64, 48), experts=dict(num_experts=2)),
+    ],
+    ids=str,
+)
+def test_positions_are_resized_when_loaded(options, tmp_path, monkeypatch):
+    """By mmengine, which would log another size and leave them random."""
+    lines = []
+    monkeypatch.setattr(
+        vitpose, 'print_log', lambda text, logger: lines.append(text)
+    )
+    source = ViTPose(ARCH, (64, 48))
+    torch.save(source.state_dict(), tmp_path / 'small.pth')
+    model = ViTPose(ARCH, **options)
+    load_checkpoint(model, str(tmp_path / 'small.pth'))
+    expected = resize_pos_embed(source.pos_embed, (4, 3), model.grid_size)
+    assert torch.equal(model.pos_embed, expected)
+    resized = model.grid_size != (4, 3)
+    assert resized or torch.equal(model.pos_embed, source.pos_embed)
+    assert len(lines) == resized
+    assert all('(4, 3)' in line for line in lines)
+
+
+def test_loaded_positions_are_those_at_run_time():
+    """Loading at another size is the same as running at that size."""
+    source = ViTPose(ARCH, (64, 48)).eval()
+    given = source.state_dict()
+    model = ViTPose(ARCH, (96, 72)).eval()
+    model.load_state_dict(given, strict=True)
+    assert given['pos_embed'].shape[1] == 12  # the caller's are untouched
+    img = torch.randn(1, 3, 96, 72)
+    with torch.no_grad():
+        torch.testing.assert_close(model(img), source(img), atol=0, rtol=0)
+
+
+def test_positions_of_another_width_or_of_no_grid_are_refused():
+    given = ViTPose(ARCH, (64, 48)).state_dict()
+    model = ViTPose(dict(ARCH, embed_dims=48), (96, 72))
+    with pytest.raises(RuntimeError, match=r'size mismatch for pos_embed'):
+        model.load_state_dict(given, strict=False)
+    given['pos_embed'] = torch.zeros(1, 13, 32)  # of a class token, too
+    with pytest.raises(ValueError, match='13 rows.*gtpt-mm convert'):
+        ViTPose(ARCH, (96, 72)).load_state_dict(given)
 
 
 def test_checkpointing_changes_nothing_but_memory(img):
@@ -171,6 +224,44 @@ def test_initial_weights():
 def test_bad_options_are_named(options, word):
     with pytest.raises(ValueError, match=word):
         ViTPose(**(dict(arch=ARCH) | options))
+
+
+def test_windows_compile_to_one_graph(img):
+    """A layer of each kind: plain windows, shifted ones, global."""
+    torch.compiler.reset()
+    model = ViTPose(dict(ARCH, depth=3), (64, 48), **VARIANTS[-1]).eval()
+    compiled = torch.compile(
+        model, fullgraph=True, dynamic=False, backend='aot_eager'
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(img), model(img))
+        # On another grid the mask is part of the graph.
+        other = torch.randn(1, 3, 80, 64)
+        torch.testing.assert_close(compiled(other), model(other))
+
+
+def test_windows_export_to_onnx_with_any_batch(img, tmp_path):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    model = ViTPose(dict(ARCH, depth=3), (64, 48), **VARIANTS[-1]).eval()
+    program = torch.onnx.export(
+        model,
+        (img,),
+        dynamo=True,
+        verbose=False,
+        dynamic_shapes=[{0: torch.export.Dim('batch', min=1)}],
+    )
+    program.save(tmp_path / 'vit.onnx')
+    session = onnxruntime.InferenceSession(
+        tmp_path / 'vit.onnx', providers=['CPUExecutionProvider']
+    )
+    name = session.get_inputs()[0].name
+    for batch in (1, 3):
+        [found] = session.run(None, {name: img[:batch].numpy()})
+        with torch.no_grad():
+            [expected] = model(img[:batch])
+        torch.testing.assert_close(
+            torch.from_numpy(found), expected, atol=1e-4, rtol=1e-4
+        )
 
 
 @pytest.mark.parametrize('decoder', ['', '-simple'])

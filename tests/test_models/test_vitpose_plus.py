@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 from gtpt_mm.models import ViTPose, prepare_for_inference
+from gtpt_mm.models.heads import multi_dataset_head
 
 ARCH = dict(embed_dims=32, depth=2, num_heads=2)
 MIXED = [3, 0, 5, 0, 2]  # nothing of aic and apt36k
@@ -122,6 +123,24 @@ def test_norms_see_the_whole_batch_unless_told(build, img, tools):
         torch.testing.assert_close(
             norm.running_mean, 0.1 * first.mean((0, 2, 3))
         )
+
+
+def test_norms_that_wait_for_all_processes_are_refused(
+    build, img, tools, monkeypatch
+):
+    """One without samples of a dataset does not run its head backward."""
+    model = build(train_only=['coco', 'aic']).train()
+    frozen = model.head.heads['mpii']
+    samples = tools.make_samples([0, 1, 0, 0, 0])
+    monkeypatch.setattr(multi_dataset_head, 'get_world_size', lambda: 2)
+    convert = torch.nn.SyncBatchNorm.convert_sync_batchnorm
+    model.head.heads['mpii'] = convert(frozen)
+    model.loss(img, samples)  # that head is never run
+    model.head.heads['aic'] = convert(model.head.heads['aic'])
+    with pytest.raises(ValueError, match=r"deconv_layers.*'aic'.*sync_bn"):
+        model.loss(img, samples)
+    monkeypatch.setattr(multi_dataset_head, 'get_world_size', lambda: 1)
+    model.loss(img, samples)
 
 
 def test_each_dataset_is_tested_in_its_way(build, img, tools):

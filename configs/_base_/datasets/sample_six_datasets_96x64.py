@@ -97,7 +97,7 @@ train_dataloader = dict(
                 type='APT36KDataset',
                 data_root=apt36k_root,
                 ann_file='annotations/train_annotations_1.json',
-                data_prefix=dict(img='data/'),
+                data_prefix=dict(img=''),
                 pipeline=train_pipeline),
             wholebody=dict(
                 type='CocoWholeBodyDataset',
@@ -118,6 +118,8 @@ val_dataloader = dict(
     dataset=dict(
         type='MultiDataset',
         names=dataset_names,
+        # Tells mmpose's inferencer, which looks for it, what to do.
+        pipeline=[dict(type='SplitRequired')],
         datasets=dict(
             coco=dict(
                 type='CocoDataset',
@@ -155,7 +157,7 @@ val_dataloader = dict(
                 type='APT36KDataset',
                 data_root=apt36k_root,
                 ann_file='annotations/val_annotations_1.json',
-                data_prefix=dict(img='data/'),
+                data_prefix=dict(img=''),
                 test_mode=True,
                 pipeline=val_pipeline),
             wholebody=dict(

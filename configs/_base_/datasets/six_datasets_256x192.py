@@ -104,6 +104,8 @@ val_dataloader = dict(
     dataset=dict(
         type='MultiDataset',
         names=dataset_names,
+        # Tells mmpose's inferencer, which looks for it, what to do.
+        pipeline=[dict(type='SplitRequired')],
         datasets=dict(
             coco=dict(
                 type='CocoDataset',

@@ -1,7 +1,8 @@
 """Encoders pretrained as masked autoencoders (MAE): a backbone to start from.
 
 FAIR's files, and others with the names of timm (DeiT), and mmpretrain's;
-mmpose's mirror of them has mmpretrain's names, too.
+mmpose's mirror of them has mmpretrain's names, too, and no class token. All
+may stand behind ``encoder.``, as in files of other pretrainings (MoBY).
 
 Source: what the authors' code does when it loads such a file, which the
 paper does not write down. The encoder's last norm is not loaded: ViTPose's
@@ -49,7 +50,8 @@ _FC2 = re.compile(r'(.+\.mlp)\.fc2\.(weight|bias)')
 
 def find_mae_layout(state_dict: dict[str, Tensor]) -> str | None:
     """Return the key of ``LAYOUTS`` that an encoder is in, None if none."""
-    keys = set(strip_module(state_dict))
+    state_dict, _ = _take_encoder(state_dict)
+    keys = set(state_dict)
     if 'blocks.0.norm1.weight' in keys:
         return 'timm'
     if 'layers.0.ln1.weight' in keys:
@@ -105,11 +107,10 @@ def convert_mae(
             f'its first keys are {list(state_dict)[:5]}'
         )
     names, leftovers = LAYOUTS[name]
-    prefixed = {
-        _add_backbone(key): value
-        for key, value in strip_module(state_dict).items()
-    }
+    encoder, others = _take_encoder(state_dict)
+    prefixed = {_add_backbone(key): value for key, value in encoder.items()}
     converted, left_out = rename_all(prefixed, names.ours, leftovers)
+    left_out.extend(others)
     check_complete(converted, with_head=False)
     positions, num_extra = _find_grid(converted[POSITIONS], grid_size)
     if num_extra and name == 'mmpretrain':  # of the class token only
@@ -122,6 +123,26 @@ def convert_mae(
     if num_experts:
         converted = _make_experts(converted, num_experts, part_features)
     return ConvertedViTPose(converted, left_out)
+
+
+def _take_encoder(
+    state_dict: dict[str, Tensor],
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Return what stands behind ``encoder.``, or all; and what does not.
+
+    The authors' code does the same: beside an encoder it looks at nothing.
+    """
+    state_dict = strip_module(state_dict)
+    prefix = 'encoder.'
+    others = [key for key in state_dict if not key.startswith(prefix)]
+    if len(others) == len(state_dict):
+        return state_dict, []
+    encoder = {
+        key.removeprefix(prefix): value
+        for key, value in state_dict.items()
+        if key.startswith(prefix)
+    }
+    return encoder, others
 
 
 def _add_backbone(key: str) -> str:

@@ -1,8 +1,8 @@
 """ViTPose of stock mmpose 1.x (mmpretrain's names), to and from ours."""
 
-from math import isqrt
-
 from torch import Tensor
+
+from gtpt_mm.layers.pos_embed import guess_grid_size
 
 from ..names import NameTable
 from .ours import (
@@ -79,12 +79,5 @@ def revert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
 
 
 def _has_dead_row(num_rows: int) -> bool:
-    return _is_usual_grid(num_rows - 1) and not _is_usual_grid(num_rows)
-
-
-def _is_usual_grid(num_patches: int) -> bool:
-    """Tell a grid whose sides are as 1 : 1 or 4 : 3."""
-    return any(
-        num_patches == area * isqrt(num_patches // area) ** 2
-        for area in (1, 12)
-    )
+    grid_size, without_first = map(guess_grid_size, (num_rows, num_rows - 1))
+    return without_first is not None and grid_size is None

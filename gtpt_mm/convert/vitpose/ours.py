@@ -159,7 +159,7 @@ def rename_all(
             converted[name] = value
     if unknown:
         raise ValueError(
-            f'{len(unknown)} keys are not of a ViTPose: {unknown[:5]}'
+            f'{len(unknown)} keys are not of a ViTPose: {", ".join(unknown)}'
         )
     return ConvertedViTPose(converted, left_out)
 
@@ -198,8 +198,8 @@ def check_complete(
     missing = expected - set(converted)
     if missing:
         raise ValueError(
-            f'the checkpoint lacks {len(missing)} tensors, for example '
-            f'{sorted(missing)[:5]}; the file is not complete'
+            f'the file is not complete, it lacks {len(missing)} tensors: '
+            f'{", ".join(sorted(missing))}'
         )
     embed_dims = len(converted['backbone.patch_embed.proj.bias'])
     for number, tensors in layers.items():

@@ -7,6 +7,7 @@ from .crowd_heatmap_mask import CrowdHeatmapMask
 from .group_pose_crop import GroupPoseCrop
 from .group_pose_resize import GroupPoseResize
 from .half_body_by_ids import RandomHalfBodyByIds
+from .split_required import SplitRequired
 
 __all__ = [
     'AnnotatedVisibility',
@@ -16,4 +17,5 @@ __all__ = [
     'GroupPoseCrop',
     'GroupPoseResize',
     'RandomHalfBodyByIds',
+    'SplitRequired',
 ]

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from gtpt_mm.layers.expert_mlp import (
 from gtpt_mm.layers.knowledge_token import KnowledgeToken
 from gtpt_mm.layers.mlp import MLP
 from gtpt_mm.layers.patch_embed import ConvPatchEmbed
-from gtpt_mm.layers.pos_embed import resize_pos_embed
+from gtpt_mm.layers.pos_embed import guess_grid_size, resize_pos_embed
 from gtpt_mm.layers.rel_pos import DecomposedRelPos
 from gtpt_mm.layers.vit_layer import ViTLayer
 
@@ -44,7 +45,8 @@ class ViTPose(BaseModule):
             with ``embed_dims``, ``depth`` and ``num_heads``. Small has 12
             heads, not the 6 of DeiT-S.
         img_size: Input size (h, w) in pixels that the position table is made
-            for. Another input resizes the table in the forward pass.
+            for. Another input resizes the table in the forward pass, and a
+            checkpoint of another size is resized when it is loaded.
         patch_stride: Distance of two patches in pixels: 16 for features of
             1/16, 8 or 4 for 1/8 and 1/4 from overlapping patches. A patch has
             16 x 16 pixels.
@@ -275,6 +277,7 @@ class ViTPose(BaseModule):
                     shifted,
                     pool_windows,
                     rel_pos(window_size, stretched=False),
+                    self.grid_size,
                 )
             )
             num_windowed += 1
@@ -327,6 +330,37 @@ class ViTPose(BaseModule):
             for layer in self.layers:
                 expert = layer.mlp.experts[self.train_only_expert]
                 expert.requires_grad_(True)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        """Resize positions of another grid to that of this model.
+
+        Raises:
+            ValueError: If it cannot be told which grid they are of.
+        """
+        name = prefix + 'pos_embed'
+        table = state_dict.get(name)
+        # Another width is reported as it is of every tensor.
+        if table is not None and table.shape[2:] == (self.embed_dims,):
+            state_dict[name] = self._fit_positions(table)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _fit_positions(self, table: Tensor) -> Tensor:
+        """Return the positions of a checkpoint, (1, N', C), as (1, N, C)."""
+        num_rows = table.shape[1]
+        grid_size = guess_grid_size(num_rows, like=self.grid_size)
+        if grid_size is None:
+            raise ValueError(
+                f'the position table of the checkpoint has {num_rows} rows: '
+                'no grid of this input shape, of 4 : 3 or of 1 : 1. A file '
+                'with one more, of another project, needs gtpt-mm convert'
+            )
+        if grid_size != self.grid_size:
+            print_log(
+                f'positions of the checkpoint resized from the grid (h, w) = '
+                f'{grid_size} to {self.grid_size}',
+                logger='current',
+            )
+        return resize_pos_embed(table, grid_size, self.grid_size)
 
     def train(self, mode: bool = True) -> 'ViTPose':
         """Set the mode; frozen parts stay in evaluation mode."""

@@ -216,7 +216,7 @@ class DistilledStudent(TopdownPoseEstimator):
         )
         if self.train_cfg.get('compute_acc', True):
             _, accuracy, _ = pose_pck_accuracy(
-                output=to_numpy(heatmaps),
+                output=to_numpy(heatmaps.float()),  # numpy has no bf16
                 target=to_numpy(targets),
                 mask=to_numpy(weights) > 0,
             )

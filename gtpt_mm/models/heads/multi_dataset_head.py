@@ -5,6 +5,7 @@
 from collections.abc import Sequence
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.model import ModuleDict
 from mmpose.evaluation.functional import pose_pck_accuracy
 from mmpose.models.heads import HeatmapHead
@@ -160,7 +161,12 @@ class MultiDatasetHead(BaseHead):
 
         Returns:
             Losses that add up to the total, and accuracies in [0, 1].
+
+        Raises:
+            ValueError: If several processes train and a head has norms that
+                wait for all of them.
         """
+        self._check_norms()
         dataset_idx = self.read_dataset_idx(batch_data_samples)
         losses = {}
         for k, (name, head) in enumerate(self.heads.items()):
@@ -191,6 +197,23 @@ class MultiDatasetHead(BaseHead):
         if self.own_samples_only:
             return head(_take(feats, own))
         return _take((head(feats),), own)[0]
+
+    def _check_norms(self) -> None:
+        """Refuse what would wait for ever: not every process runs a head."""
+        if get_world_size() == 1:
+            return
+        for name, head in self.heads.items():
+            if name in self.frozen:
+                continue
+            for path, module in head.named_modules():
+                if 'SyncBatchNorm' in type(module).__name__:
+                    raise ValueError(
+                        f'{path!r} of the head of {name!r} is a '
+                        f'{type(module).__name__}, in {get_world_size()} '
+                        'processes: those whose batch lacks the dataset do '
+                        'not run it forward and backward, so the others would '
+                        'wait for ever. Leave sync_bn out of the config'
+                    )
 
     def _lose_nothing(
         self, head: nn.Module, feats: tuple[Tensor, ...]

@@ -24,3 +24,6 @@ model = dict(
             ap10k=dict(decoder=_base_.msra_codec),
             apt36k=dict(decoder=_base_.msra_codec),
             wholebody=dict(decoder=_base_.msra_codec))))
+
+# Each sample with the skeleton of its dataset.
+visualizer = dict(type='MultiDatasetVisualizer')

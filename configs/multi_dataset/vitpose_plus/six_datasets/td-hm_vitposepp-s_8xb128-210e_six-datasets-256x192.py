@@ -20,3 +20,6 @@ model = dict(
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 auto_scale_lr = dict(base_batch_size=1024)
 default_hooks = dict(checkpoint=dict(save_best='coco/AP', rule='greater'))
+
+# Each sample with the skeleton of its dataset.
+visualizer = dict(type='MultiDatasetVisualizer')

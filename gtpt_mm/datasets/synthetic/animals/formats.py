@@ -8,7 +8,8 @@ Of APT-36K the paper (Yang et al., 2022, arXiv:2206.05683) tells that it has
 30 species, clips of 15 frames, AP-10K's 17 keypoints and an identity for each
 animal through a clip; ViTPose++ reads ``train_annotations_1.json`` and
 ``val_annotations_1.json`` in COCO's format. Assumed here, for want of the
-files: categories as in AP-10K, names of files relative to ``data``, and the
+files: categories as in AP-10K, names of files relative to the root (as in the
+authors' config, which gives no folder of images) and in ``data``, and the
 names of the fields ``video_id`` and ``frame_id`` of images and ``track_id``
 of annotations, which COCO-style readers do not look at.
 """
@@ -116,6 +117,7 @@ def write_apt36k(root, split: str, images: list[ImageRecord], seed: int):
         clip, frame = divmod(image.index, FRAMES_PER_CLIP)
         video = FIRST_ID[split] + clip
         entry = _image(image, split)
+        entry['file_name'] = f'data/{entry["file_name"]}'
         del entry['background']
         entries.append({**entry, 'video_id': video, 'frame_id': frame})
         for animal in image.people:

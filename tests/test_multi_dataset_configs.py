@@ -88,6 +88,11 @@ def test_half_bodies_are_not_of_mpii(cfg):
 
 def test_paths_agree(cfg):
     metrics = cfg.val_evaluator.metrics
+    for loader in LOADERS:
+        for name, dataset in cfg[loader].dataset.datasets.items():
+            # Not the folder of another: the authors' AP-10K and APT-36K are.
+            folder = Path(dataset.data_root).name
+            assert folder == ('coco' if name == 'wholebody' else name)
     for name, dataset in cfg.val_dataloader.dataset.datasets.items():
         assert METRICS.get(metrics[name].type) is not None
         for key in ('bbox_file', 'headbox_file'):

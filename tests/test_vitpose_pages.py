@@ -21,8 +21,10 @@ from gtpt_mm.benchmark.macs import count_operators
 ROOT = Path(__file__).resolve().parents[1]
 COCO = ROOT / 'configs/body_2d_keypoint/vitpose/coco'
 SIX = ROOT / 'configs/multi_dataset/vitpose_plus/six_datasets'
+AP10K = ROOT / 'configs/animal_2d_keypoint/vitpose/ap10k'
 PAGES = [
     COCO / 'vitpose_coco.md',
+    AP10K / 'vitpose_ap10k.md',
     SIX / 'vitpose_plus_six_datasets.md',
     ROOT / 'docs/models/vitpose.md',
 ]
@@ -30,10 +32,10 @@ PAGES = [
 # ------------------------------------------------------- start from MAE
 
 
-def read_mae_options(page: Path) -> dict:
-    """Return the options of the page's command that starts from MAE."""
+def read_options(page: Path, word: str) -> dict:
+    """Return the options of the page's command that has a word."""
     text = page.read_text().replace('\\\n', ' ')
-    [line] = [li for li in text.splitlines() if 'MAEPretrained' in li]
+    [line] = [li for li in text.splitlines() if word in li]
     parser = argparse.ArgumentParser()
     # As mmpose's tools/train.py reads them.
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
@@ -68,10 +70,9 @@ def make_encoder(embed_dims: int, depth: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize('page', PAGES, ids=lambda path: path.stem)
 def test_command_starts_from_mae(page, tmp_path, monkeypatch):
     """The line as it is printed, on a narrow model of the same config."""
-    options = read_mae_options(page)
-    letter = 'pp-b_8xb128' if page.parent == SIX else '-b_8xb64'
-    folder = SIX if page.parent == SIX else COCO
-    [path] = folder.glob(f'td-hm_vitpose{letter}-*-256x192.py')
+    options = read_options(page, 'MAEPretrained')
+    folder = COCO if page.parent.name == 'models' else page.parent
+    [path] = folder.glob('td-hm_vitpose*-b_8xb*-256x192.py')
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(options)
     init_default_scope('mmpose')
@@ -91,6 +92,23 @@ def test_command_starts_from_mae(page, tmp_path, monkeypatch):
         torch.testing.assert_close(
             model.state_dict()[own], encoder[theirs], atol=0, rtol=0
         )
+
+
+def test_command_transfers_from_people():
+    """The weights of a COCO model fit, and the share is the printed one."""
+    recipes = ROOT / 'docs/vitpose_recipes.md'
+    options = read_options(recipes, 'load_from=people.pth')
+    name = 'td-hm_vitpose-h{}_8xb64-210e_{}-256x192.py'
+    animals = Config.fromfile(AP10K / name.format('-10pct', 'ap10k'))
+    animals.merge_from_dict(options)
+    assert animals.load_from == 'people.pth'
+    assert animals.train_dataloader.dataset.fraction == 0.4
+    people = Config.fromfile(COCO / name.format('', 'coco'))
+    shapes = [
+        {key: value.shape for key, value in build(cfg).state_dict().items()}
+        for cfg in (people, animals)
+    ]
+    assert shapes[0] == shapes[1]
 
 
 # ----------------------------------------------------- printed counts
@@ -125,7 +143,7 @@ def read_rows(page: Path) -> list[Row]:
     return rows
 
 
-ROWS = [row for page in PAGES[:2] for row in read_rows(page)]
+ROWS = [row for page in PAGES[:3] for row in read_rows(page)]
 
 
 def build(cfg: Config) -> torch.nn.Module:
@@ -146,7 +164,7 @@ def count_gmacs(module, cfg: Config, **options) -> float:
 
 def test_no_config_is_left_out():
     """Each page has a row for each config beside it."""
-    for page in PAGES[:2]:
+    for page in PAGES[:3]:
         listed = [row.config for row in ROWS if row.page == page]
         assert sorted(listed) == sorted(
             p.name for p in page.parent.glob('*.py')

@@ -53,6 +53,7 @@ def make_single_config(cfg: Config, name: str) -> Config:
     for option in ('save_best', 'rule'):  # the best of another dataset
         cfg.default_hooks.checkpoint.pop(option, None)
     cfg.load_from = None
+    cfg.resume = False
     return cfg
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmpose.structures import PoseDataSample
 
 from gtpt_mm.convert import (
     DATASETS,
@@ -71,6 +72,53 @@ def test_recorded_heatmaps(name, read_vitpose_golden, build_vitpose, heatmaps):
             torch.testing.assert_close(
                 own, golden[key][chosen], atol=1e-5, rtol=1e-5
             )
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_recorded_features_and_flipped_heatmaps(
+    name, read_vitpose_golden, build_vitpose
+):
+    """Tokens after the last norm; what our flip test makes of the maps."""
+    golden = read_vitpose_golden(f'{name}.pt')
+    config = golden['config']
+    ours = convert_vitpose(weights_of(golden)).state_dict
+    index = golden['dataset_index']
+    swap = dict(golden['flip_pairs'].tolist())
+    swap |= {b: a for a, b in swap.items()}
+    sample = PoseDataSample()
+    sample.set_metainfo(
+        dict(flip_indices=[swap.get(i, i) for i in range(config['K'])])
+    )
+    for data in index.unique().tolist():
+        chosen = index == data
+        state = ours
+        if config['experts'] > 1:
+            state = split_with_coco_head(ours, data)
+        model = build_vitpose(config, config['K'], config['simple'])
+        model.load_state_dict(state, strict=True)
+        img = golden['pixel_values'][chosen]
+        with torch.no_grad():
+            tokens = model.backbone(img)[0].flatten(2).transpose(1, 2)
+            feats = model.extract_feat(img)
+            maps = model.head(feats)
+            # The mean of the maps and of the same ones, mirrored.
+            model.head.decode = lambda maps: maps
+            _, fields = model.head.predict(
+                [feats, feats],
+                [sample] * len(img),
+                dict(
+                    flip_test=True, shift_heatmap=False, output_heatmaps=True
+                ),
+            )
+        expected = golden['feature_map'][chosen].reshape(tokens.shape)
+        torch.testing.assert_close(tokens, expected, atol=2e-5, rtol=1e-5)
+        mean = torch.stack([field.heatmaps for field in fields])
+        torch.testing.assert_close(
+            2 * mean - maps,
+            golden['heatmaps_flip_back'][chosen],
+            atol=2e-5,
+            rtol=1e-5,
+        )
 
 
 def split_with_coco_head(ours: dict, index: int) -> dict:

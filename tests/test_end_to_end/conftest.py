@@ -1,5 +1,7 @@
 """Real configs on small pictures of a few drawn people."""
 
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
 
@@ -140,16 +142,23 @@ def six_datasets(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
+def move_data():
+    """Return a function that replaces the data's folder in a config."""
+    return _move
+
+
+@pytest.fixture(scope='session')
 def six_datasets_cfg(repo_root, six_datasets):
     """Return a function that reads the sample config of ViTPose++.
 
-    It trains two epochs on the pictures of ``six_datasets``.
+    Or one made from it. It trains two epochs on the pictures of
+    ``six_datasets``.
     """
     name = 'td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64.py'
     folder = repo_root / 'configs/multi_dataset/vitpose_plus/sample'
 
-    def read() -> Config:
-        cfg = Config.fromfile(folder / name)
+    def read(path: Path = folder / name) -> Config:
+        cfg = Config.fromfile(path)
         cfg = Config(_move(cfg.to_dict(), 'data/sample/', f'{six_datasets}/'))
         cfg.train_dataloader.batch_size = 16
         for loader in (cfg.train_dataloader, cfg.val_dataloader):

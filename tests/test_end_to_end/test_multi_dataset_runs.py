@@ -14,18 +14,8 @@ from mmpose.registry import DATASETS, MODELS
 
 from gtpt_mm.cli import main
 
-NAME = 'td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64.py'
 NAMES = ['coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody']
 KEYPOINTS = [17, 14, 16, 17, 17, 133]
-
-
-def move(value, old: str, new: str):
-    """Replace the folder of the data in all strings of a config."""
-    if isinstance(value, dict):
-        return {key: move(item, old, new) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(move(item, old, new) for item in value)
-    return value.replace(old, new) if isinstance(value, str) else value
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -52,35 +42,24 @@ def order(value):
 
 
 @pytest.fixture(scope='module')
-def cfg(repo_root, six_datasets, tmp_path_factory):
+def cfg(six_datasets_cfg, tmp_path_factory):
     """The sample config with little data, two epochs."""
-    folder = repo_root / 'configs/multi_dataset/vitpose_plus/sample'
-    cfg = Config.fromfile(folder / NAME)
-    cfg = Config(move(cfg.to_dict(), 'data/sample/', f'{six_datasets}/'))
+    cfg = six_datasets_cfg()
     init_default_scope('mmpose')
-    cfg.train_dataloader.batch_size = 16
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        loader.num_workers = 0
-        loader.persistent_workers = False
-    cfg.test_dataloader = cfg.val_dataloader
-    cfg.train_cfg.update(max_epochs=2, val_interval=2)
-    cfg.param_scheduler[0].end = 3
-    cfg.param_scheduler[1].update(T_max=2, eta_min=0)
-    cfg.default_hooks.logger.interval = 1
-    # mmengine takes seconds to lay out so large a config for each.
-    cfg.default_hooks.checkpoint.interval = 2
     cfg.visualizer.name = 'six'
     cfg.work_dir = str(tmp_path_factory.mktemp('vitposepp'))
     return cfg
 
 
-def test_drawn_data_run_with_the_real_config(six_datasets, repo_root):
+def test_drawn_data_run_with_the_real_config(
+    six_datasets, repo_root, move_data
+):
     """Each lies where the config of the six real datasets looks for it."""
     folder = repo_root / 'configs/multi_dataset/vitpose_plus/six_datasets'
     [path] = folder.glob('td-hm_vitposepp-s_*.py')
     cfg = Config.fromfile(path).to_dict()
     for name in ('coco', 'aic', 'mpii', 'ap10k', 'apt36k'):
-        cfg = move(cfg, f'data/{name}/', f'{six_datasets}/{name}/')
+        cfg = move_data(cfg, f'data/{name}/', f'{six_datasets}/{name}/')
     init_default_scope('mmpose')
     for loader in ('train_dataloader', 'val_dataloader'):
         dataset = DATASETS.build(cfg[loader]['dataset'])
@@ -155,18 +134,18 @@ def test_checkpoint_gives_the_same_metrics(runner):
 
 @pytest.fixture(scope='module')
 def split(runner, tmp_path_factory):
-    """Plain models of two datasets, from the files that the run wrote."""
+    """Plain models of three datasets, from the files that the run wrote."""
     [config] = Path(runner.work_dir).glob('*/vis_data/config.py')
     checkpoint = Path(runner.work_dir) / 'epoch_2.pth'
     out = tmp_path_factory.mktemp('split')
     command = ['split', str(config), str(checkpoint), str(out)]
-    assert main([*command, '--dataset', 'mpii', 'wholebody']) == 0
+    assert main([*command, '--dataset', 'mpii', 'ap10k', 'wholebody']) == 0
     assert main([*command, '--dataset', 'mpii']) == 2  # not overwritten
     assert main([*command, '--dataset', 'dogs']) == 2
     return out
 
 
-@pytest.mark.parametrize('name', ['mpii', 'wholebody'])
+@pytest.mark.parametrize('name', ['mpii', 'ap10k', 'wholebody'])
 def test_split_model_predicts_the_same(name, runner, split):
     dense = init_model(
         str(split / f'{name}.py'), str(split / f'{name}.pth'), device='cpu'

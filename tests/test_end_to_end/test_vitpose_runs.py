@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from mmpose.apis import MMPoseInferencer, inference_topdown
 
 NAME = 'sample/td-hm_vitpose-s_1xb16-14e_sample-96x64.py'
 
@@ -92,6 +94,34 @@ def test_checkpoint_goes_on_and_predicts_the_same(runner, cfg):
     resumed = Runner.from_cfg(again)
     resumed.train()
     assert resumed.iter == 9
+
+
+def test_inferencer_takes_config_and_checkpoint(runner, data_root, tmp_path):
+    """As the page on ViTPose has it; with what the run wrote."""
+    config = min(Path(runner.work_dir).glob('*/vis_data/config.py'))
+    inferencer = MMPoseInferencer(
+        pose2d=str(config),
+        pose2d_weights=str(Path(runner.work_dir) / 'epoch_2.pth'),
+        det_model='whole_image',
+        device='cpu',
+    )
+    model = runner.model.eval()
+    model.cfg = Config.fromfile(config)
+    model.dataset_meta = runner.train_dataloader.dataset.metainfo
+    paths = sorted((data_root / 'val2017').iterdir())[:2]
+    results = inferencer([str(p) for p in paths], vis_out_dir=str(tmp_path))
+    for path, result in zip(paths, results, strict=True):
+        [[person]] = result['predictions']
+        height, width = cv2.imread(str(path)).shape[:2]
+        np.testing.assert_allclose(person['bbox'][0], [0, 0, width, height])
+        # The same as the model of the run says of that box.
+        [expected] = inference_topdown(model, str(path))
+        np.testing.assert_allclose(
+            person['keypoints'],
+            expected.pred_instances.keypoints[0],
+            atol=1e-3,
+        )
+        assert (tmp_path / path.name).is_file()
 
 
 def test_fits_a_few_people(cfg, data_root):

@@ -50,6 +50,17 @@ def test_shape_gradients_and_batch(options, img):
     torch.testing.assert_close(out, alone, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ('arch', 'num_heads'),
+    [('small', 12), ('base', 12), ('large', 16), ('huge', 16)],
+)
+def test_number_of_heads(arch, num_heads):
+    """S has twice those of DeiT-S; any number would load its weights."""
+    with torch.device('meta'):
+        model = ViTPose(arch)
+    assert {layer.attn.num_heads for layer in model.layers} == {num_heads}
+
+
 @pytest.mark.parametrize('options', VARIANTS, ids=str)
 def test_any_input_size(options):
     """Other sizes, odd ones too, and the positions move along."""

@@ -8,12 +8,13 @@ alone, with them. Nothing here computes: the models have shapes, no numbers.
 import pytest
 import torch
 from mmcv.cnn import get_model_complexity_info
+from mmengine import analysis
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from torch import nn
 
-from gtpt_mm.benchmark.macs import count_operators
+from gtpt_mm.benchmark.macs import count_modules, count_operators
 from gtpt_mm.models import ViTPose
 
 #: Size: millions of parameters of the backbone, with the classic and with the
@@ -88,6 +89,86 @@ def test_gflops(size, build):
     assert macs / 1e9 == pytest.approx(by_mmcv, abs=6e-4)
     printed = backbone if size == 'b' else by_mmcv
     assert printed == pytest.approx(paper, abs=0.06)
+
+
+#: GFLOPs as mmengine's counter (fvcore's rules) has them, of the backbone and
+#: with the classic decoder.
+BY_MMENGINE = {
+    's': (4.482, 5.605),
+    'b': (17.119, 18.543),
+    'l': (59.993, 61.619),
+    'h': (124.084, 125.912),
+}
+
+
+def count_norms(network: nn.Module) -> int:
+    """Count what mmengine adds for norms: 5 a token channel, 2 a pixel's."""
+    total = 0
+
+    def add(module, args, output) -> None:
+        nonlocal total
+        total += output.numel() * (5 if type(module) is nn.LayerNorm else 2)
+
+    hooks = [
+        module.register_forward_hook(add)
+        for module in network.modules()
+        if isinstance(module, nn.LayerNorm | nn.BatchNorm2d)
+    ]
+    with torch.no_grad():
+        network(torch.empty(1, 3, 256, 192, device='meta'))
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+@pytest.mark.parametrize('size', BY_MMENGINE)
+def test_gflops_of_mmengine_are_ours_and_norms(size, build):
+    model = build(size)
+    for network, expected in zip(
+        (model.backbone, Network(model)), BY_MMENGINE[size], strict=True
+    ):
+        counted = count_gmacs(network) + count_norms(network) / 1e9
+        assert counted == pytest.approx(expected, abs=1.1e-3)
+
+
+def test_gflops_by_mmengine_itself(monkeypatch):
+    """It cannot see fused attention, so that is written out for it."""
+
+    def attend(q, k, v, scale):
+        return ((q @ k.transpose(-2, -1)) * scale).softmax(-1) @ v
+
+    monkeypatch.setattr(
+        'torch.nn.functional.scaled_dot_product_attention', attend
+    )
+    model = ViTPose('small').eval()
+    result = analysis.get_model_complexity_info(
+        model, inputs=(torch.zeros(1, 3, 256, 192),), show_table=False
+    )
+    assert result['flops'] / 1e9 == pytest.approx(4.482, abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    ('size', 'gmacs', 'params'), [('s', 4.16, 21.60), ('b', 16.45, 85.65)]
+)
+def test_gflops_of_thop(size, gmacs, params, build):
+    """Modules only, and three operations for each number of a softmax."""
+    backbone = build(size).backbone
+    img = torch.empty(1, 3, 256, 192, device='meta')
+    with torch.no_grad():
+        counted = count_modules(backbone, lambda: backbone(img))
+    num_tokens = backbone.grid_size[0] * backbone.grid_size[1]
+    heads = [layer.attn.num_heads for layer in backbone.layers]
+    softmax = sum(heads) * num_tokens * (3 * num_tokens - 1)
+    assert (counted + softmax) / 1e9 == pytest.approx(gmacs, abs=6e-3)
+    # It counts parameters of modules; the positions are none.
+    own = count_parameters(backbone) - backbone.pos_embed.numel() / 1e6
+    assert own == pytest.approx(params, abs=0.011)
+
+
+def test_gflops_of_large_at_one_eighth():
+    with torch.device('meta'):
+        model = ViTPose('large', patch_stride=8).eval()
+    assert count_gmacs(model) == pytest.approx(261.5, abs=0.05)
 
 
 @pytest.mark.parametrize(

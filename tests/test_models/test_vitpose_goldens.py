@@ -182,6 +182,19 @@ def test_training_matches_authors(golden):
         torch.testing.assert_close(state[name], value, atol=1e-6, rtol=1e-5)
 
 
+def test_weights_between_zero_and_one_are_squared_by_the_authors(golden):
+    """mean((w p - w t)^2) of theirs is mean(w (p - t)^2) of ours at w^2."""
+    weight = golden['target_weight_real']
+    expected = golden['loss_real_weight']
+    losses = {}
+    for power in (1, 2):
+        model = build(golden).train()
+        samples = make_samples(golden, weight**power)
+        losses[power] = model.loss(golden['img'], samples)['loss_kpt'].item()
+    assert losses[2] == pytest.approx(expected, rel=1e-5)
+    assert losses[1] > 1.05 * expected
+
+
 def test_ratio_two_matches_authors(read_vitpose_golden):
     """Overlapping patches, features of 1/8."""
     golden = read_vitpose_golden('vit_ratio2_s13.pt')

@@ -1,0 +1,6 @@
+_base_ = './td-hm_vitpose-s_8xb64-210e_ap10k-256x192.py'
+
+model = dict(
+    backbone=dict(arch='huge', drop_path_rate=0.55),
+    head=dict(in_channels=1280))
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.85))

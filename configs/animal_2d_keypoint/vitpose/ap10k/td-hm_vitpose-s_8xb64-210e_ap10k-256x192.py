@@ -1,0 +1,14 @@
+_base_ = [
+    '../../../_base_/models/vitpose_coco.py',
+    '../../../_base_/schedules/adamw_210e.py',
+    '../../../_base_/datasets/ap10k_heatmap_256x192.py',
+]
+
+model = dict(
+    data_preprocessor=_base_.data_preprocessor,
+    backbone=dict(img_size=_base_.codec.input_size[::-1]),
+    head=dict(decoder=_base_.codec),
+    # Without UDP the maps of the flipped image are a pixel off.
+    test_cfg=dict(shift_heatmap=True))
+
+default_hooks = dict(checkpoint=dict(save_best='coco/AP', rule='greater'))

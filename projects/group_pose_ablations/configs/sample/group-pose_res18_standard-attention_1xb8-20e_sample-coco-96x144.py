@@ -1,0 +1,6 @@
+# One self-attention over all queries, on drawn people.
+_base_ = (
+    '../../../../configs/body_2d_keypoint/group_pose/sample/'
+    'group-pose_res18_1xb8-20e_sample-coco-96x144.py')
+
+model = dict(head=dict(decoder=dict(self_attn='standard')))

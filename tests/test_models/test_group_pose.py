@@ -16,6 +16,7 @@ from mmpose.models.heads.transformer_heads.transformers import (
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 
+from gtpt_mm.layers.deform_attention import DeformableAttention
 from gtpt_mm.layers.deform_encoder import DeformableEncoder, TokenMaps
 from gtpt_mm.layers.pos_embed import sine_point_embed, sine_pos_embed
 from gtpt_mm.models import GroupPoseHead, prepare_for_inference
@@ -36,12 +37,18 @@ def make_metainfo(num_keypoints: int) -> dict:
     )
 
 
-def build_head(num_keypoints: int = 5, encoder=None, decoder=None, **options):
+def build_head(
+    num_keypoints: int = 5,
+    num_queries: int = 6,
+    encoder=None,
+    decoder=None,
+    **options,
+):
     small = dict(num_layers=2, feedforward_dims=32)
     head = GroupPoseHead(
         make_metainfo(num_keypoints),
         embed_dims=32,
-        num_queries=6,
+        num_queries=num_queries,
         num_heads=4,
         encoder=small | (encoder or {}),
         decoder=small | (decoder or {}),
@@ -337,6 +344,57 @@ def test_starts_with_all_keypoints_at_the_proposal():
 # -------------------------------------------------------------- prediction
 
 
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('padded', [False, True])
+@pytest.mark.parametrize('variant', ['poses', 'humans'])
+def test_weights_in_half_precision_predict_nearly_the_same(
+    dtype, padded, variant, monkeypatch
+):
+    """model.to(torch.bfloat16) works; places stay in 32 bits.
+
+    Every token is a query: a choice among scores that are rounded would be
+    another choice.
+    """
+    tokens = sum(h * w for h, w in SHAPES)
+    humans = dict(num_humans=tokens, feedforward_dims=32)
+    options = dict(human_decoder=humans) if variant == 'humans' else {}
+    head = build_head(num_queries=tokens, **options).eval()
+    samples = make_samples(((96, 128), (90, 100) if padded else (96, 128)))
+    attend, dtypes = DeformableAttention.attend, set()
+    monkeypatch.setattr(
+        DeformableAttention,
+        'attend',
+        lambda self, query, references, *rest: (
+            dtypes.add(references.dtype)
+            or attend(self, query, references, *rest)
+        ),
+    )
+    orders, results = [], []
+    head.selector.register_forward_hook(
+        lambda module, inputs, output: orders.append(output.indices)
+    )
+    if head.human_decoder is not None:
+        head.human_decoder.register_forward_hook(
+            lambda module, inputs, output: orders.append(
+                output.proposals.indices
+            )
+        )
+    for dt in (torch.float32, dtype):
+        head.to(dt)
+        feats = tuple(feat.to(dt) for feat in make_feats())
+        with torch.no_grad():
+            logits, keypoints = head(feats, samples)
+        assert logits.dtype == dt and keypoints.dtype == torch.float32
+        poses = torch.cat(
+            (logits[..., 1:].float().sigmoid(), keypoints.flatten(2)), dim=-1
+        )
+        place = orders[-1].argsort(dim=1)[..., None]
+        results.append(poses.gather(1, place.expand_as(poses)))
+    assert dtypes == {torch.float32}
+    apart = (results[1] - results[0]).abs()
+    assert apart.mean() < 2e-3 and apart.max() < 0.05
+
+
 def test_one_image_alone_is_that_image_in_a_batch():
     head = build_head().eval()
     feats, samples = make_feats(), make_samples()
@@ -485,6 +543,26 @@ def test_estimator_maps_poses_to_the_image():
         pred.bboxes[:, :2], pred.keypoints.min(axis=1), rtol=1e-5
     )
     assert tensors[0].shape == (1, 6, 2)
+
+
+@pytest.mark.parametrize('prepared', [False, True])
+def test_estimator_in_half_precision_predicts(prepared):
+    """All modules are cast, also of an image that is padded."""
+    model = build_small()
+    if prepared:
+        model = prepare_for_inference(model)
+    model = model.to(torch.bfloat16)
+    samples = make_samples(num_keypoints=17)
+    for sample in samples:
+        size = np.array(sample.metainfo['input_size'])
+        sample.set_metainfo(dict(input_center=size / 2, input_scale=size))
+    images = torch.randn(2, 3, 96, 128, dtype=torch.bfloat16)
+    with torch.no_grad():
+        results = model(images, samples, mode='predict')
+    for result in results:
+        poses = result.pred_instances
+        assert poses.keypoints.shape == (6, 17, 2)
+        assert np.isfinite(poses.keypoints).all()
 
 
 def test_prepared_model_predicts_the_same():

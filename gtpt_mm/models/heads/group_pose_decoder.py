@@ -261,7 +261,7 @@ class GroupPoseDecoder(nn.Module):
         points = keypoints.detach()
         starts, states, moves = [points], [], []
         for i, layer in enumerate(self.layers):
-            references, pos = self._look(points, maps)
+            references, pos = self._look(points, maps, x.dtype)
             if self.pos_in_value:
                 x = x + pos
                 if i and self.aux_alias:
@@ -283,10 +283,13 @@ class GroupPoseDecoder(nn.Module):
         ]
         return torch.stack(logits), torch.stack(poses)
 
-    def _look(self, points: Tensor, maps: TokenMaps) -> tuple[Tensor, Tensor]:
+    def _look(
+        self, points: Tensor, maps: TokenMaps, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
         """Return references, (B, N * S, L, 2), and positions, (B, N, S, C).
 
-        The instance query has no position beside keypoint queries.
+        The instance query has no position beside keypoint queries. References
+        keep the 32 bits of the points; positions are of the queries' type.
         """
         places = points
         if self.with_instance:
@@ -300,7 +303,8 @@ class GroupPoseDecoder(nn.Module):
         on_first = references[:, :, 0].unflatten(1, places.shape[1:3])
         if self.with_instance and self.with_keypoints:
             on_first = on_first[:, :, 1:]
-        pos = self.pos_mlp(sine_point_embed(on_first, self.embed_dims))
+        pos = sine_point_embed(on_first, self.embed_dims)
+        pos = self.pos_mlp(pos.to(dtype))
         if self.with_instance and self.with_keypoints:
             pos = nn.functional.pad(pos, (0, 0, 1, 0))
         return references, pos

@@ -270,12 +270,13 @@ class GroupPoseHead(BaseHead):
     def _embed_positions(
         self, maps: TokenMaps, masks: list[Tensor] | None
     ) -> Tensor:
-        """Return positions with the level's embedding, (B or 1, V, C)."""
+        """Return positions with the level's embedding, (B or 1, V, C).
+
+        In the type of the weights, as the tokens that they are added to.
+        """
         if masks is None:
             tables = [
-                sine_pos_embed(shape, self.embed_dims, TEMPERATURE).to(
-                    self.level_embed
-                )[None]
+                sine_pos_embed(shape, self.embed_dims, TEMPERATURE)[None]
                 for shape in maps.shapes
             ]
         else:
@@ -285,7 +286,7 @@ class GroupPoseHead(BaseHead):
             ]
         return torch.cat(
             [
-                table + level
+                table.to(level) + level
                 for table, level in zip(tables, self.level_embed, strict=True)
             ],
             dim=1,

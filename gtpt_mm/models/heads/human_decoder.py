@@ -181,7 +181,8 @@ class HumanDecoder(nn.Module):
         ):
             references = maps.references(boxes)
             pos = sine_point_embed(references[:, :, 0], self.embed_dims)
-            x = layer(x, self.pos_mlp(pos), references, memory, maps)
+            pos = self.pos_mlp(pos.to(x.dtype))
+            x = layer(x, pos, references, memory, maps)
             moves = box_mlp(x).to(boxes.dtype)
             # As poses: the loss of a layer also trains the layer before it.
             found.append((inverse_sigmoid(start) + moves).sigmoid())

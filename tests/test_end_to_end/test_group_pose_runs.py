@@ -175,7 +175,9 @@ def test_samples_of_the_pipeline_are_what_the_head_reads(cfg, model):
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     batch = pseudo_collate([dataset[i] for i in range(3)])
     batch = model.data_preprocessor(batch, training=True)
-    people = model.head._read_people(batch['data_samples'], 'cpu')
+    people = model.head._read_people(
+        batch['data_samples'], torch.device('cpu')
+    )
     counts = [len(own) for own in people]
     assert sum(counts) >= 3
     for own in people:

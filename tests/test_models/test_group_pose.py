@@ -1,25 +1,30 @@
 """Group Pose beyond the goldens: options, sizes, precision, export."""
 
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, instance_data
 from mmpose.models.heads.transformer_heads.transformers import (
     DeformableDetrTransformerEncoder,
     PositionEmbeddingSineHW,
 )
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from gtpt_mm.layers.deform_attention import DeformableAttention
 from gtpt_mm.layers.deform_encoder import DeformableEncoder, TokenMaps
 from gtpt_mm.layers.pos_embed import sine_point_embed, sine_pos_embed
 from gtpt_mm.models import GroupPoseHead, prepare_for_inference
+from gtpt_mm.models.task_modules import OKSCost
 
 SHAPES = [(12, 16), (6, 8), (3, 4), (2, 2)]
 
@@ -342,6 +347,86 @@ def test_starts_with_all_keypoints_at_the_proposal():
 
 
 # -------------------------------------------------------------- prediction
+
+
+class Transfers(TorchDispatchMode):
+    """Counts operators that join the CPU with the device ``meta``.
+
+    Numbers of no dimension are arguments of kernels and need no copy.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        kinds = {
+            leaf.device.type
+            for leaf in tree_leaves((args, kwargs, out))
+            if isinstance(leaf, torch.Tensor) and leaf.ndim
+        }
+        if len(kinds) > 1:
+            self.names.append(func.name())
+        return out
+
+
+@pytest.mark.parametrize('variant', ['poses', 'humans'])
+@pytest.mark.parametrize('padded', [False, True])
+def test_few_copies_to_the_device_and_none_back(variant, padded, monkeypatch):
+    """But the one of the matching, which has a test of its own."""
+    humans = dict(num_humans=12, feedforward_dims=32)
+    options = dict(human_decoder=humans) if variant == 'humans' else {}
+    head = build_head(**options).to('meta')
+    feats = tuple(feat.to('meta') for feat in make_feats())
+    samples = make_samples(((96, 128), (90, 100) if padded else (96, 128)))
+    for sample in samples:
+        areas = torch.from_numpy(sample.gt_instances.pop('areas'))
+        sample.gt_instances.bboxes = np.ones((len(areas), 4))
+        # Where the data preprocessor puts it.
+        labels = InstanceData(areas=areas.to('meta'))
+        sample.gt_instance_labels = labels
+    # Neither autocast nor mmengine knows the device meta.
+    monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())
+    indices = instance_data.IndexType | torch.Tensor
+    monkeypatch.setattr(instance_data, 'IndexType', indices)
+    if variant == 'poses':  # mmdet's losses of boxes call it
+        # It makes a copy that no dispatch mode sees.
+        error = mock.Mock(side_effect=AssertionError('new_tensor waits'))
+        monkeypatch.setattr(torch.Tensor, 'new_tensor', error, raising=False)
+    with torch.no_grad(), Transfers() as forward:
+        head(feats, samples)
+    # Sizes of the levels, and of the images.
+    assert len(forward.names) == 1 + padded
+    match = np.arange(1), np.zeros(1, int)
+    for criterion in (head.criterion, getattr(head, 'human_criterion', None)):
+        if criterion:
+            monkeypatch.setattr(
+                criterion,
+                'match',
+                lambda logits, *_: [[match] * len(logits)] * 2,
+            )
+    with Transfers() as loss:
+        losses = head.loss(feats, samples)
+        sum(losses.values()).backward()
+    # People, and the matches of poses and boxes.
+    num_criteria = 1 + (variant == 'humans')
+    assert len(loss.names) == len(forward.names) + 1 + num_criteria
+    assert set(loss.names) == {'aten::_to_copy'}
+
+
+def test_sigmas_of_the_costs_are_copied_once():
+    cost = OKSCost([0.05] * 5)
+    people = InstanceData(
+        keypoints=torch.rand(3, 5, 2, device='meta'),
+        keypoints_visible=torch.ones(3, 5, device='meta'),
+        areas=torch.ones(3, device='meta'),
+    )
+    pred = InstanceData(keypoints=torch.rand(8, 5, 2, device='meta'))
+    for expected in (1, 0):
+        with Transfers() as transfers:
+            cost(pred, people)
+        assert len(transfers.names) == expected
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])

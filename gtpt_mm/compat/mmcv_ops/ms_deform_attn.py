@@ -197,8 +197,8 @@ class DeformSampler:
         ):
             maps = maps.permute(0, 2, 3, 1)  # (B, M, D, h * w)
             maps = maps.reshape(self.batch * self.heads, -1, h, w)
-            size = torch.stack((places.new_tensor(w), places.new_tensor(h)))
-            grid = (2 * places[:, :, i] + 1) / size - 1  # edges at -1 and 1
+            x, y = (2 * places[:, :, i] + 1).unbind(-1)
+            grid = torch.stack((x / w, y / h), dim=-1) - 1  # edges at -1, 1
             sampled = F.grid_sample(maps, grid, align_corners=False)
             output = output + (sampled * weights[:, None, :, i]).sum(-1)
         output = output.view(self.batch, self.heads * self.channels, queries)

@@ -72,7 +72,7 @@ class GroupPoseDecoderLayer(nn.Module):
             x = self.self_attn(x, pos)
             query = x + pos
         seen = self.cross_attn.attend(
-            query.flatten(1, 2), references, maps.shapes, sampler
+            query.flatten(1, 2), references, maps.sizes, sampler
         )
         return self.ffn(self.norm(x + seen.view_as(x)))
 
@@ -261,7 +261,7 @@ class GroupPoseDecoder(nn.Module):
         points = keypoints.detach()
         starts, states, moves = [points], [], []
         for i, layer in enumerate(self.layers):
-            references, pos = self._look(points, maps, x.dtype)
+            references, pos = self._look(points, maps)
             if self.pos_in_value:
                 x = x + pos
                 if i and self.aux_alias:
@@ -283,13 +283,11 @@ class GroupPoseDecoder(nn.Module):
         ]
         return torch.stack(logits), torch.stack(poses)
 
-    def _look(
-        self, points: Tensor, maps: TokenMaps, dtype: torch.dtype
-    ) -> tuple[Tensor, Tensor]:
+    def _look(self, points: Tensor, maps: TokenMaps) -> tuple[Tensor, Tensor]:
         """Return references, (B, N * S, L, 2), and positions, (B, N, S, C).
 
         The instance query has no position beside keypoint queries. References
-        keep the 32 bits of the points; positions are of the queries' type.
+        keep the 32 bits of the points; positions are of the weights' type.
         """
         places = points
         if self.with_instance:
@@ -304,7 +302,7 @@ class GroupPoseDecoder(nn.Module):
         if self.with_instance and self.with_keypoints:
             on_first = on_first[:, :, 1:]
         pos = sine_point_embed(on_first, self.embed_dims)
-        pos = self.pos_mlp(pos.to(dtype))
+        pos = self.pos_mlp(pos.to(self.pos_mlp.layers[-1].weight))
         if self.with_instance and self.with_keypoints:
             pos = nn.functional.pad(pos, (0, 0, 1, 0))
         return references, pos

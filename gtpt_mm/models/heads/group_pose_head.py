@@ -26,6 +26,7 @@ from gtpt_mm.layers.deform_attention import DeformableAttention
 from gtpt_mm.layers.deform_encoder import DeformableEncoder, TokenMaps
 from gtpt_mm.layers.instance_attention import QueryAttention
 from gtpt_mm.layers.pos_embed import sine_pos_embed
+from gtpt_mm.layers.transfer import send
 from gtpt_mm.models.losses.group_pose_criterion import (
     GroupPoseCriterion,
     HumanCriterion,
@@ -258,7 +259,7 @@ class GroupPoseHead(BaseHead):
         if all(size == whole for size in sizes):
             return None
         device = feats[0].device
-        sizes = torch.tensor(sizes, device=device)
+        sizes = send(torch.tensor(sizes), device)
         y = torch.arange(whole[0], device=device) >= sizes[:, :1]
         x = torch.arange(whole[1], device=device) >= sizes[:, 1:]
         mask = (y[:, :, None] | x[:, None]).float()[:, None]  # (B, 1, ...)
@@ -276,7 +277,9 @@ class GroupPoseHead(BaseHead):
         """
         if masks is None:
             tables = [
-                sine_pos_embed(shape, self.embed_dims, TEMPERATURE)[None]
+                sine_pos_embed(
+                    shape, self.embed_dims, TEMPERATURE, maps.centers.device
+                )[None]
                 for shape in maps.shapes
             ]
         else:
@@ -328,21 +331,21 @@ class GroupPoseHead(BaseHead):
         """Return the people of each image, in units of its size and area."""
         numbers = [self._pack_people(sample) for sample in samples]
         counts = [len(own) for own in numbers]
-        packed = torch.from_numpy(np.concatenate(numbers)).to(device)
+        packed = send(torch.from_numpy(np.concatenate(numbers)), device)
         num = self.num_keypoints
         people = []
-        for own in packed.split(counts):
-            points, visible, boxes, areas = own.split(
-                (2 * num, num, 4, 1), dim=1
-            )
-            labels = torch.full_like(areas[:, 0], PERSON, dtype=torch.long)
+        for own, sample in zip(packed.split(counts), samples, strict=True):
+            points, visible, boxes = own.split((2 * num, num, 4), dim=1)
+            height, width = sample.metainfo['img_shape'][:2]
+            # The data preprocessor already put them on the device.
+            areas = send(torch.as_tensor(_find_areas(sample)), device)
             people.append(
                 InstanceData(
                     keypoints=points.unflatten(1, (num, 2)),
                     keypoints_visible=visible,
                     bboxes=boxes,
-                    areas=areas[:, 0],
-                    labels=labels,
+                    areas=areas.to(own) / (width * height),
+                    labels=own.new_full((len(own),), PERSON, dtype=torch.long),
                 )
             )
         return people
@@ -358,13 +361,12 @@ class GroupPoseHead(BaseHead):
                 f' as metainfo tells, got {points.shape}'
             )
         visible = to_numpy(instances.keypoints_visible) > 0
-        areas = to_numpy(_find_areas(sample)) / (width * height)
         flat = points.reshape(len(points), 2 * self.num_keypoints)
         boxes = np.zeros((len(points), 4))
         if self.human_decoder is not None:
             size = (width, height, width, height)
             boxes = to_numpy(instances.bboxes) / size
-        row = (flat, visible, boxes, areas[:, None])
+        row = (flat, visible, boxes)
         return np.concatenate(row, axis=1).astype(np.float32)
 
     def predict(

@@ -579,6 +579,36 @@ def test_equal_scores_keep_the_order_of_the_queries(monkeypatch):
         assert places.tolist() == expected
 
 
+def test_prediction_runs_only_the_heads_that_it_needs():
+    """One score, one move a layer, first poses of the selected tokens only.
+
+    The loss also scores the other layers, and moves from what they alias.
+    """
+    head = build_head(decoder=dict(num_layers=3))
+    counts = {}
+
+    def count(name):
+        def hook(module, inputs, output):
+            counts[name] = counts.get(name, 0) + 1
+            if name == 'proposer':
+                assert inputs[0].shape == (2, 6, 32)  # of 256 tokens
+
+        return hook
+
+    for kind in ('fc_cls', 'pose_mlps'):
+        for i, module in enumerate(getattr(head.decoder, kind)):
+            module.register_forward_hook(count(f'{kind}.{i}'))
+    head.proposer.mlp.register_forward_hook(count('proposer'))
+    with torch.no_grad():
+        head.eval().predict(make_feats(), make_samples())
+    moves = {f'pose_mlps.{i}': 1 for i in range(3)}
+    assert counts == {'proposer': 1, **moves, 'fc_cls.2': 1}
+    counts.clear()
+    head.train().loss(make_feats(), make_samples())
+    assert [counts[f'fc_cls.{i}'] for i in range(3)] == [1, 1, 1]
+    assert [counts[f'pose_mlps.{i}'] for i in range(3)] == [2, 2, 1]
+
+
 def test_nobody_is_left_to_suppress():
     head = build_head().eval()
     test_cfg = dict(score_thr=1.0, nms_thr=0.5)

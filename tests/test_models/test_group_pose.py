@@ -741,11 +741,15 @@ def test_bad_inputs_are_named():
         head(make_feats()[:3])
     with pytest.raises(ValueError, match='flip_test=False'):
         head.predict(make_feats(), make_samples(), dict(flip_test=True))
-    with pytest.raises(ValueError, match='4 tokens cannot fill'):
-        head(tuple(feat[:, :, :1, :1] for feat in make_feats()))
+    small = tuple(feat[:, :, :1, :1] for feat in make_feats())
+    with pytest.raises(ValueError, match='4 tokens cannot fill 6 queries'):
+        head(small)
+    humans = build_head(human_decoder=dict(num_humans=12))
+    with pytest.raises(ValueError, match='fill 12 .* its num_humans'):
+        humans(small)
     samples = make_samples()
     del samples[0].gt_instances.areas
-    with pytest.raises(ValueError, match='no areas'):
+    with pytest.raises(ValueError, match='no areas .*GroupPoseLabel'):
         head.loss(make_feats(), samples)
     samples = make_samples(num_keypoints=4)
     with pytest.raises(ValueError, match=r'\(G, 5, 2\)'):
@@ -756,6 +760,45 @@ def test_bad_inputs_are_named():
         head.predict(make_feats(), samples)
     with pytest.raises(TypeError, match='num_layer'):
         build_head(decoder=dict(num_layer=3))
+
+
+@pytest.mark.parametrize(
+    ('name', 'giver'),
+    [
+        ('batch_input_shape', 'PoseDataPreprocessor'),
+        ('img_shape', 'meta_keys'),
+        ('input_size', 'GroupPoseResize'),
+    ],
+)
+def test_sizes_that_a_sample_lacks_are_named(name, giver):
+    [sample] = make_samples([(96, 128)], [1])
+    sizes = {k: v for k, v in sample.metainfo.items() if k != name}
+    feats = tuple(feat[:1] for feat in make_feats())
+    lacking = PoseDataSample(metainfo=sizes)
+    with pytest.raises(ValueError, match=f'has no {name}, .* by .*{giver}'):
+        build_head().eval().predict(feats, [lacking])
+
+
+@pytest.mark.parametrize('field', ['keypoints', 'keypoints_visible', 'bboxes'])
+def test_people_that_a_sample_lacks_are_named(field):
+    humans = dict(num_humans=12, feedforward_dims=32)
+    head = build_head(human_decoder=humans)
+    samples = make_samples()
+    for sample in samples:
+        people = sample.gt_instances
+        people.bboxes = np.ones((len(people), 4))
+        people.pop(field)
+    with pytest.raises(ValueError, match=f'no {field} in gt_instances'):
+        head.loss(make_feats(), samples)
+
+
+def test_metainfo_of_a_file_that_is_not_there():
+    """mmpose would take its own coco.py, with no more than a warning."""
+    for metainfo in ('my/coco.py', dict(from_file='my/coco.py')):
+        with pytest.raises(ValueError, match="'my/coco.py', does not exist"):
+            GroupPoseHead(metainfo)
+    head = GroupPoseHead('configs/_base_/datasets/crowdpose.py')
+    assert head.num_keypoints == 14
 
 
 # ------------------------------------------- recorded after the goldens agreed

@@ -5,6 +5,7 @@
 # (h, w) map of a level
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -72,6 +73,7 @@ class GroupPoseHead(BaseHead):
     Args:
         metainfo: Dataset that the keypoints are of, as a file or as a dict
             that ``parse_pose_metainfo`` takes; K and the sigmas are read.
+            mmpose's own are ``configs/_base_/datasets/NAME.py`` in any folder.
         embed_dims: Channels C of the maps and of everything else.
         num_levels: Number of maps.
         num_queries: N, the most people that an image may show.
@@ -91,8 +93,9 @@ class GroupPoseHead(BaseHead):
         init_cfg: Initialisation, see mmengine.
 
     Raises:
-        ValueError: If maps have not C channels or are not ``num_levels``, or
-            a data sample lacks what is read of it.
+        ValueError: If the file of ``metainfo`` does not exist, maps have not
+            C channels or are not ``num_levels``, or a data sample lacks what
+            is read of it.
     """
 
     def __init__(
@@ -112,9 +115,7 @@ class GroupPoseHead(BaseHead):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if isinstance(metainfo, str):
-            metainfo = dict(from_file=metainfo)
-        metainfo = parse_pose_metainfo(metainfo)
+        metainfo = _parse_metainfo(metainfo)
         self.num_keypoints = metainfo['num_keypoints']
         self.embed_dims = embed_dims
         self.num_levels = num_levels
@@ -254,8 +255,8 @@ class GroupPoseHead(BaseHead):
         """Return masks, (B, h, w) each, True at padding; None without any."""
         if samples is None:
             return None
-        whole = [tuple(s.metainfo['batch_input_shape']) for s in samples][0]
-        sizes = [tuple(sample.metainfo['img_shape'][:2]) for sample in samples]
+        whole = tuple(_read_size(samples[0], 'batch_input_shape'))
+        sizes = [_read_size(sample, 'img_shape') for sample in samples]
         if all(size == whole for size in sizes):
             return None
         device = feats[0].device
@@ -336,7 +337,7 @@ class GroupPoseHead(BaseHead):
         people = []
         for own, sample in zip(packed.split(counts), samples, strict=True):
             points, visible, boxes = own.split((2 * num, num, 4), dim=1)
-            height, width = sample.metainfo['img_shape'][:2]
+            height, width = _read_size(sample, 'img_shape')
             # The data preprocessor already put them on the device.
             areas = send(torch.as_tensor(_find_areas(sample)), device)
             people.append(
@@ -352,20 +353,19 @@ class GroupPoseHead(BaseHead):
 
     def _pack_people(self, sample: PoseDataSample) -> np.ndarray:
         """Return one row for each person, float32, for one copy of all."""
-        height, width = sample.metainfo['img_shape'][:2]
-        instances = sample.gt_instances
-        points = to_numpy(instances.keypoints) / (width, height)
+        height, width = _read_size(sample, 'img_shape')
+        points = _read_instances(sample, 'keypoints') / (width, height)
         if points.shape[1:] != (self.num_keypoints, 2):
             raise ValueError(
                 f'gt_instances.keypoints must be (G, {self.num_keypoints}, 2)'
                 f' as metainfo tells, got {points.shape}'
             )
-        visible = to_numpy(instances.keypoints_visible) > 0
+        visible = _read_instances(sample, 'keypoints_visible') > 0
         flat = points.reshape(len(points), 2 * self.num_keypoints)
         boxes = np.zeros((len(points), 4))
         if self.human_decoder is not None:
             size = (width, height, width, height)
-            boxes = to_numpy(instances.bboxes) / size
+            boxes = _read_instances(sample, 'bboxes') / size
         row = (flat, visible, boxes)
         return np.concatenate(row, axis=1).astype(np.float32)
 
@@ -428,8 +428,8 @@ class GroupPoseHead(BaseHead):
         sample: PoseDataSample,
         test_cfg: dict,
     ) -> InstanceData:
-        height, width = sample.metainfo['img_shape'][:2]
-        input_size = tuple(sample.metainfo['input_size'])
+        height, width = _read_size(sample, 'img_shape')
+        input_size = _read_size(sample, 'input_size')
         if input_size != (width, height):
             raise ValueError(
                 f'input_size={input_size} (w, h) contradicts img_shape='
@@ -469,12 +469,55 @@ def _name_heads(losses: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+#: Who gives a data sample the sizes that the head reads.
+GIVERS = dict(
+    batch_input_shape="the data preprocessor, type='PoseDataPreprocessor'",
+    img_shape='PackPoseInputs by its meta_keys',
+    input_size='GroupPoseResize, and PackPoseInputs by its meta_keys',
+)
+#: Where mmpose looks for its own skeletons, whatever the current folder.
+STOCK_METAINFO = Path('configs/_base_/datasets')
+
+
+def _parse_metainfo(metainfo: str | dict) -> dict:
+    """Parse it, but not a file of mmpose in the place of a missing one."""
+    if isinstance(metainfo, str):
+        metainfo = dict(from_file=metainfo)
+    file = metainfo.get('from_file')
+    is_stock = file and Path(file).parent == STOCK_METAINFO
+    if file and not is_stock and not Path(file).is_file():
+        raise ValueError(
+            f'the file of metainfo, {file!r}, does not exist; for a skeleton '
+            f'of mmpose write {STOCK_METAINFO}/NAME.py'
+        )
+    return parse_pose_metainfo(metainfo)
+
+
+def _read_size(sample: PoseDataSample, name: str) -> tuple[int, int]:
+    if name not in sample.metainfo:
+        raise ValueError(
+            f'a data sample has no {name}, which is given by {GIVERS[name]}'
+        )
+    return tuple(sample.metainfo[name][:2])
+
+
+def _read_instances(sample: PoseDataSample, name: str) -> np.ndarray:
+    instances = sample.get('gt_instances', {})
+    if name not in instances:
+        raise ValueError(
+            f'a data sample has no {name} in gt_instances, so nothing can be '
+            'learned from it; train on a data set that loads people, as '
+            'CocoPeopleDataset with test_mode=False'
+        )
+    return to_numpy(instances.get(name))
+
+
 def _find_areas(sample: PoseDataSample) -> Tensor | np.ndarray:
     for name in ('gt_instance_labels', 'gt_instances'):
         if name in sample and 'areas' in sample.get(name):
             return sample.get(name).areas
     raise ValueError(
         'no areas in gt_instance_labels or gt_instances: OKS needs the area '
-        'of each person; let the pipeline pack it, as '
-        'label_mapping_table=dict(area="areas")'
+        'of each person; let the pipeline pack it by '
+        "dict(type='GenerateTarget', encoder=dict(type='GroupPoseLabel'))"
     )

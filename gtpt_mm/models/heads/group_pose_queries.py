@@ -72,8 +72,8 @@ class ProposalSelector(nn.Module):
         if memory.shape[1] < self.num_queries:
             raise ValueError(
                 f'an image of {memory.shape[1]} tokens cannot fill '
-                f'num_queries={self.num_queries}; enlarge the input or lower '
-                'num_queries'
+                f'{self.num_queries} queries; enlarge the input or lower '
+                'num_queries (with a human_decoder: its num_humans)'
             )
         invalid = self._find_invalid(maps)
         memory = memory.masked_fill(invalid[..., None], 0)

@@ -46,7 +46,9 @@ def sine_pos_embed(
             f'got {embed_dims}'
         )
     half = embed_dims // 2
-    like = dict(dtype=torch.float64, device=device)
+    has_double = device is None or device.type != 'mps'
+    dtype = torch.float64 if has_double else torch.float32
+    like = dict(dtype=dtype, device=device)
     pair = torch.arange(half, **like) // 2
     wavelength = temperature ** (2 * pair / half)
 

@@ -752,6 +752,11 @@ def test_bad_inputs_are_named():
     del samples[0].gt_instances.areas
     with pytest.raises(ValueError, match='no areas .*GroupPoseLabel'):
         head.loss(make_feats(), samples)
+    samples = make_samples()
+    areas = InstanceData(areas=torch.ones(3))
+    samples[0].gt_instance_labels = areas
+    with pytest.raises(ValueError, match='2 people of an image have 3 areas'):
+        head.loss(make_feats(), samples)
     samples = make_samples(num_keypoints=4)
     with pytest.raises(ValueError, match=r'\(G, 5, 2\)'):
         head.loss(make_feats(), samples)

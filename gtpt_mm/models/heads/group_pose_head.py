@@ -5,13 +5,11 @@
 # (h, w) map of a level
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.structures import InstanceData
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.functional import nms_torch
 from mmpose.models.heads.base_head import BaseHead
 from mmpose.models.heads.transformer_heads.transformers import (
@@ -36,6 +34,12 @@ from gtpt_mm.models.losses.set_criterion import PERSON
 
 from .group_pose_decoder import GroupPoseDecoder
 from .group_pose_queries import CLASS_BIAS, PoseProposer, ProposalSelector
+from .group_pose_samples import (
+    find_areas,
+    parse_metainfo,
+    read_instances,
+    read_size,
+)
 from .human_decoder import HumanDecoder, Humans
 
 #: Of the position embedding of the maps.
@@ -115,7 +119,7 @@ class GroupPoseHead(BaseHead):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        metainfo = _parse_metainfo(metainfo)
+        metainfo = parse_metainfo(metainfo)
         self.num_keypoints = metainfo['num_keypoints']
         self.embed_dims = embed_dims
         self.num_levels = num_levels
@@ -255,8 +259,8 @@ class GroupPoseHead(BaseHead):
         """Return masks, (B, h, w) each, True at padding; None without any."""
         if samples is None:
             return None
-        whole = tuple(_read_size(samples[0], 'batch_input_shape'))
-        sizes = [_read_size(sample, 'img_shape') for sample in samples]
+        whole = read_size(samples[0], 'batch_input_shape')
+        sizes = [read_size(sample, 'img_shape') for sample in samples]
         if all(size == whole for size in sizes):
             return None
         device = feats[0].device
@@ -337,9 +341,13 @@ class GroupPoseHead(BaseHead):
         people = []
         for own, sample in zip(packed.split(counts), samples, strict=True):
             points, visible, boxes = own.split((2 * num, num, 4), dim=1)
-            height, width = _read_size(sample, 'img_shape')
+            height, width = read_size(sample, 'img_shape')
             # The data preprocessor already put them on the device.
-            areas = send(torch.as_tensor(_find_areas(sample)), device)
+            areas = send(torch.as_tensor(find_areas(sample)), device)
+            if len(areas) != len(own):
+                raise ValueError(
+                    f'{len(own)} people of an image have {len(areas)} areas'
+                )
             people.append(
                 InstanceData(
                     keypoints=points.unflatten(1, (num, 2)),
@@ -353,19 +361,19 @@ class GroupPoseHead(BaseHead):
 
     def _pack_people(self, sample: PoseDataSample) -> np.ndarray:
         """Return one row for each person, float32, for one copy of all."""
-        height, width = _read_size(sample, 'img_shape')
-        points = _read_instances(sample, 'keypoints') / (width, height)
+        height, width = read_size(sample, 'img_shape')
+        points = read_instances(sample, 'keypoints') / (width, height)
         if points.shape[1:] != (self.num_keypoints, 2):
             raise ValueError(
                 f'gt_instances.keypoints must be (G, {self.num_keypoints}, 2)'
                 f' as metainfo tells, got {points.shape}'
             )
-        visible = _read_instances(sample, 'keypoints_visible') > 0
+        visible = read_instances(sample, 'keypoints_visible') > 0
         flat = points.reshape(len(points), 2 * self.num_keypoints)
         boxes = np.zeros((len(points), 4))
         if self.human_decoder is not None:
             size = (width, height, width, height)
-            boxes = _read_instances(sample, 'bboxes') / size
+            boxes = read_instances(sample, 'bboxes') / size
         row = (flat, visible, boxes)
         return np.concatenate(row, axis=1).astype(np.float32)
 
@@ -428,8 +436,8 @@ class GroupPoseHead(BaseHead):
         sample: PoseDataSample,
         test_cfg: dict,
     ) -> InstanceData:
-        height, width = _read_size(sample, 'img_shape')
-        input_size = _read_size(sample, 'input_size')
+        height, width = read_size(sample, 'img_shape')
+        input_size = read_size(sample, 'input_size')
         if input_size != (width, height):
             raise ValueError(
                 f'input_size={input_size} (w, h) contradicts img_shape='
@@ -467,57 +475,3 @@ def _name_heads(losses: dict[str, Tensor]) -> dict[str, Tensor]:
         for name, of_heads in losses.items()
         for prefix, loss in zip(prefixes, of_heads, strict=True)
     }
-
-
-#: Who gives a data sample the sizes that the head reads.
-GIVERS = dict(
-    batch_input_shape="the data preprocessor, type='PoseDataPreprocessor'",
-    img_shape='PackPoseInputs by its meta_keys',
-    input_size='GroupPoseResize, and PackPoseInputs by its meta_keys',
-)
-#: Where mmpose looks for its own skeletons, whatever the current folder.
-STOCK_METAINFO = Path('configs/_base_/datasets')
-
-
-def _parse_metainfo(metainfo: str | dict) -> dict:
-    """Parse it, but not a file of mmpose in the place of a missing one."""
-    if isinstance(metainfo, str):
-        metainfo = dict(from_file=metainfo)
-    file = metainfo.get('from_file')
-    is_stock = file and Path(file).parent == STOCK_METAINFO
-    if file and not is_stock and not Path(file).is_file():
-        raise ValueError(
-            f'the file of metainfo, {file!r}, does not exist; for a skeleton '
-            f'of mmpose write {STOCK_METAINFO}/NAME.py'
-        )
-    return parse_pose_metainfo(metainfo)
-
-
-def _read_size(sample: PoseDataSample, name: str) -> tuple[int, int]:
-    if name not in sample.metainfo:
-        raise ValueError(
-            f'a data sample has no {name}, which is given by {GIVERS[name]}'
-        )
-    return tuple(sample.metainfo[name][:2])
-
-
-def _read_instances(sample: PoseDataSample, name: str) -> np.ndarray:
-    instances = sample.get('gt_instances', {})
-    if name not in instances:
-        raise ValueError(
-            f'a data sample has no {name} in gt_instances, so nothing can be '
-            'learned from it; train on a data set that loads people, as '
-            'CocoPeopleDataset with test_mode=False'
-        )
-    return to_numpy(instances.get(name))
-
-
-def _find_areas(sample: PoseDataSample) -> Tensor | np.ndarray:
-    for name in ('gt_instance_labels', 'gt_instances'):
-        if name in sample and 'areas' in sample.get(name):
-            return sample.get(name).areas
-    raise ValueError(
-        'no areas in gt_instance_labels or gt_instances: OKS needs the area '
-        'of each person; let the pipeline pack it by '
-        "dict(type='GenerateTarget', encoder=dict(type='GroupPoseLabel'))"
-    )

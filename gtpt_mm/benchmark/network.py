@@ -84,7 +84,10 @@ def load_network(
 
 
 def _find_input_size(cfg: Config, label: str) -> tuple[int, int]:
-    """Return the (w, h) that test images are brought to."""
+    """Return the (w, h) that test images are brought to.
+
+    A resize by the short side gives the largest image: a wide one.
+    """
     holders = [
         *_pipeline(cfg, 'test_dataloader'),
         *_pipeline(cfg, 'val_dataloader'),
@@ -95,9 +98,14 @@ def _find_input_size(cfg: Config, label: str) -> tuple[int, int]:
         if 'input_size' in holder:
             width, height = holder['input_size']
             return int(width), int(height)
+        if holder.get('type') == 'GroupPoseResize' and holder.get(
+            'max_long_side'
+        ):
+            return int(holder['max_long_side']), int(holder['short_sides'][0])
     raise ValueError(
         f'{label}: neither the test pipeline nor the codec of the config has '
-        'an input_size; give one by --input-size W H'
+        'an input_size, or a GroupPoseResize with a max_long_side; give a '
+        'size by --input-size W H'
     )
 
 
@@ -146,6 +154,8 @@ def training_batch(
     for i in range(batch_size):
         dataset_idx, source = sources[i % len(sources)]
         sample = source.draw(network.input_size, rng)
+        # As the data preprocessor, which is left out: nothing is padded.
+        sample.set_metainfo(dict(batch_input_shape=network.input_size[::-1]))
         if dataset_idx is not None:
             sample.set_metainfo(dict(dataset_idx=dataset_idx))
         samples.append(sample.to(device))
@@ -228,6 +238,7 @@ def _random_person(
         keypoints=keypoints,
         transformed_keypoints=keypoints,
         keypoints_visible=np.ones((1, num_keypoints), np.float32),
+        area=size.prod(keepdims=True),
         dataset_keypoint_weights=metainfo['dataset_keypoint_weights'],
         flip_indices=metainfo['flip_indices'],
     )

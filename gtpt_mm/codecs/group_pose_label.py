@@ -22,7 +22,7 @@ class GroupPoseLabel(BaseKeypointCodec):
         {'areas': array([800.,  90.], dtype=float32)}
     """
 
-    auxiliary_encode_keys = {'area'}
+    auxiliary_encode_keys = {'area', 'flip', 'flip_when_resized'}
     label_mapping_table = dict(areas='areas')
 
     def encode(
@@ -30,6 +30,8 @@ class GroupPoseLabel(BaseKeypointCodec):
         keypoints: np.ndarray,
         keypoints_visible: np.ndarray | None = None,
         area: np.ndarray | None = None,
+        flip: bool | None = None,
+        flip_when_resized: bool | None = None,
     ) -> dict[str, np.ndarray]:
         """Return the areas of the people in an image.
 
@@ -37,13 +39,22 @@ class GroupPoseLabel(BaseKeypointCodec):
             keypoints: (N, K, 2), in pixels of the image.
             keypoints_visible: (N, K); not read here.
             area: In square pixels of the image, (N,).
+            flip: Whether the image is mirrored, by ``RandomFlip``.
+            flip_when_resized: The same when ``GroupPoseResize`` saw it.
 
         Returns:
             ``areas``, (N,), float32.
 
         Raises:
-            ValueError: If there is no area for each person.
+            ValueError: If there is no area for each person, or the image was
+                mirrored after it was resized.
         """
+        if flip and flip_when_resized is False:
+            raise ValueError(
+                'RandomFlip comes after GroupPoseResize and takes its '
+                'input_size (w, h) for (h, w), which puts people into wrong '
+                'places; put RandomFlip before it'
+            )
         if area is None:
             raise ValueError(
                 'people have no area, by which OKS is scaled; load them with '

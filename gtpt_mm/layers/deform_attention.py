@@ -15,9 +15,17 @@ from gtpt_mm.compat.mmcv_ops.ms_deform_attn import (
     DeformSampler,
 )
 
+from .transfer import send
+
 #: A way to sample: (places, weights) -> (B, Q, C); see ``DeformSampler``.
 Sampler = Callable[[Tensor, Tensor], Tensor]
 Shapes = Sequence[tuple[int, int]]
+
+
+def level_sizes(shapes: Shapes, device: torch.device) -> Tensor:
+    """Return the size (w, h) of each level of size (h, w), (L, 2)."""
+    sizes = torch.tensor([[w, h] for h, w in shapes], dtype=torch.float32)
+    return send(sizes, device)
 
 
 class DeformableAttention(nn.Module):
@@ -138,7 +146,8 @@ class DeformableAttention(nn.Module):
             ValueError: If references have neither 2 nor 4 numbers.
         """
         sampler = self.sampler(value, shapes, hidden)
-        return self.attend(query, references, shapes, sampler)
+        sizes = level_sizes(shapes, query.device)
+        return self.attend(query, references, sizes, sampler)
 
     def sampler(
         self, value: Tensor, shapes: Shapes, hidden: Tensor | None = None
@@ -159,12 +168,19 @@ class DeformableAttention(nn.Module):
         self,
         query: Tensor,
         references: Tensor,
-        shapes: Shapes,
+        sizes: Tensor,
         sampler: Sampler,
     ) -> Tensor:
-        """Do the part of :meth:`forward` that is of the queries."""
+        """Do the part of :meth:`forward` that is of the queries.
+
+        Args:
+            query: As in :meth:`forward`.
+            references: As in :meth:`forward`.
+            sizes: Of :func:`level_sizes`; made once for all layers.
+            sampler: Of :meth:`sampler`.
+        """
         offsets, weights = self._offsets_and_weights(query)
-        size = offsets.new_tensor([[w, h] for h, w in shapes])  # (L, 2)
+        size = sizes.to(offsets)
         points = references[..., :2].to(offsets) * size - 0.5
         if references.shape[-1] == 4:
             reach = references[..., 2:].to(offsets) * size
@@ -205,7 +221,7 @@ class _CompiledSampler:
         self.value = value.to(
             torch.promote_types(value.dtype, torch.float32)
         ).contiguous()
-        self.sizes = torch.tensor(shapes, device=value.device)
+        self.sizes = send(torch.tensor(shapes), value.device)
         self.starts = self.sizes.prod(1).cumsum(0) - self.sizes.prod(1)
 
     def __call__(self, places: Tensor, weights: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .deform_attention import DeformableAttention
+from .deform_attention import DeformableAttention, level_sizes
 
 #: Tokens at once on a CPU, so that intermediate results stay in its caches.
 CHUNK_SIZE = 1024
@@ -26,6 +26,7 @@ class TokenMaps:
 
     Args:
         shapes: Size (h, w) of each level.
+        sizes: The same as (w, h) on the device, (L, 2).
         valid_ratios: Part (x, y) of each map that is not padding, (B, L, 2).
         centers: Center (x, y) of each token in units of the part of its map
             that is not padding, (B, V, 2).
@@ -33,6 +34,7 @@ class TokenMaps:
     """
 
     shapes: list[tuple[int, int]]
+    sizes: Tensor
     valid_ratios: Tensor
     centers: Tensor
     hidden: Tensor | None = None
@@ -42,8 +44,9 @@ class TokenMaps:
         cls, shapes: Sequence[tuple[int, int]], device: torch.device
     ) -> 'TokenMaps':
         """Return the layout of images that all fill the batch."""
-        ratios = torch.ones(1, len(shapes), 2, device=device)
-        return cls(list(shapes), ratios, _centers(shapes, ratios))
+        sizes = level_sizes(shapes, device)
+        ratios = torch.ones_like(sizes)[None]
+        return cls(list(shapes), sizes, ratios, _centers(shapes, ratios))
 
     @classmethod
     def with_padding(cls, masks: Sequence[Tensor]) -> 'TokenMaps':
@@ -59,8 +62,9 @@ class TokenMaps:
             ],
             dim=1,
         )
+        sizes = level_sizes(shapes, ratios.device)
         hidden = torch.cat([mask.flatten(1) for mask in masks], dim=1)
-        return cls(shapes, ratios, _centers(shapes, ratios), hidden)
+        return cls(shapes, sizes, ratios, _centers(shapes, ratios), hidden)
 
     def references(self, points: Tensor) -> Tensor:
         """Map points of the image to each padded map.
@@ -81,10 +85,10 @@ def _centers(shapes: Sequence[tuple[int, int]], ratios: Tensor) -> Tensor:
     for i, (h, w) in enumerate(shapes):
         y = torch.arange(h, device=ratios.device) + 0.5
         x = torch.arange(w, device=ratios.device) + 0.5
-        y, x = torch.meshgrid(y, x, indexing='ij')
-        size = ratios[:, i] * ratios.new_tensor([w, h])  # without padding
-        grid = torch.stack((x, y), dim=-1).flatten(0, 1)
-        centers.append(grid / size[:, None])
+        x_ratio, y_ratio = ratios[:, i, :, None].unbind(1)  # (B, 1)
+        x, y = x / (x_ratio * w), y / (y_ratio * h)  # without padding
+        x, y = x[:, None].expand(-1, h, w), y[:, :, None].expand(-1, h, w)
+        centers.append(torch.stack((x, y), dim=-1).flatten(1, 2))
     return torch.cat(centers, dim=1)
 
 
@@ -151,7 +155,7 @@ class DeformableEncoderLayer(nn.Module):
 
         def step(x: Tensor, pos: Tensor, references: Tensor) -> Tensor:
             seen = self.self_attn.attend(
-                x + pos, references, maps.shapes, sampler
+                x + pos, references, maps.sizes, sampler
             )
             return self.ffn(self.norm(x + seen))
 

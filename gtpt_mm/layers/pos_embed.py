@@ -13,6 +13,7 @@ def sine_pos_embed(
     grid_size: tuple[int, int],
     embed_dims: int,
     temperature: float = 10000.0,
+    device: torch.device | None = None,
 ) -> Tensor:
     """Return the fixed 2-D sine position table of a token grid.
 
@@ -27,6 +28,7 @@ def sine_pos_embed(
         grid_size: Token grid (h, w).
         embed_dims: Channels C; a multiple of 4.
         temperature: Ratio of the longest to the shortest wavelength.
+        device: Where the table is made; None as PyTorch's default.
 
     Returns:
         Table, (h * w, C), row-major, float32.
@@ -44,11 +46,14 @@ def sine_pos_embed(
             f'got {embed_dims}'
         )
     half = embed_dims // 2
-    pair = torch.arange(half, dtype=torch.float64) // 2
+    has_double = device is None or device.type != 'mps'
+    dtype = torch.float64 if has_double else torch.float32
+    like = dict(dtype=dtype, device=device)
+    pair = torch.arange(half, **like) // 2
     wavelength = temperature ** (2 * pair / half)
 
     def encode(length: int) -> Tensor:
-        place = torch.arange(1, length + 1, dtype=torch.float64)
+        place = torch.arange(1, length + 1, **like)
         angle = place / (length + 1e-6) * 2 * math.pi
         angle = angle[:, None] / wavelength
         return torch.stack(
@@ -83,8 +88,9 @@ def sine_point_embed(
     num_pairs = embed_dims // 4
     pair = torch.arange(num_pairs, device=points.device)
     wavelength = temperature ** (pair / num_pairs) / (2 * math.pi)
-    order = [1, 0, 2, 3][: points.shape[-1]]
-    angle = points[..., order, None] / wavelength  # (..., 2 or 4, C / 4)
+    # An index [1, 0, 2, 3] would be copied to the device.
+    points = torch.cat((points[..., :2].flip(-1), points[..., 2:]), dim=-1)
+    angle = points[..., None] / wavelength  # (..., 2 or 4, C / 4)
     return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(-3)
 
 

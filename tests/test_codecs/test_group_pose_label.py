@@ -52,6 +52,31 @@ def test_convention_points_are_pixels():
     np.testing.assert_array_equal(back, points)
 
 
+@pytest.mark.parametrize('flip_first', [True, False])
+def test_flip_after_the_resize_is_refused(flip_first):
+    """Pitfall: it would mirror around the height instead of the width."""
+    flip = dict(type='RandomFlip', prob=1.0)
+    resize = dict(type='GroupPoseResize', short_sides=[60])
+    steps = [flip, resize] if flip_first else [resize, flip]
+    # Another resize, as behind a crop, does not hide it.
+    steps += [
+        dict(type='GroupPoseResize', short_sides=[80]),
+        dict(type='GenerateTarget', encoder=dict(type='GroupPoseLabel')),
+    ]
+    data = dict(sample(2), flip_indices=list(range(17)))
+    first = data['keypoints'].copy()
+    pipeline = [TRANSFORMS.build(step) for step in steps]
+    for step in pipeline[:-1]:
+        data = step(data)
+    if not flip_first:
+        with pytest.raises(ValueError, match='put RandomFlip before'):
+            pipeline[-1](data)
+        return
+    pipeline[-1](data)
+    expected = (199 - first[..., 0]) * data['img_shape'][1] / 200
+    np.testing.assert_allclose(data['keypoints'][..., 0], expected, rtol=1e-4)
+
+
 def test_errors_say_what_is_missing():
     codec = KEYPOINT_CODECS.build(dict(type='GroupPoseLabel'))
     data = sample(2)

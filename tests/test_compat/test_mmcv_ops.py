@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from types import ModuleType
+from unittest import mock
 
 import mmcv.ops
 import numpy as np
@@ -478,6 +479,56 @@ def test_ms_deform_attn():
         ),
         expected,
     )
+
+
+@pytest.mark.parametrize('num_numbers', [2, 4])
+def test_stock_module_gathers_rows_on_a_cpu(num_numbers, monkeypatch):
+    """Values and gradients as of mmcv's own function, in and out of maps."""
+    module = mmcv.ops.MultiScaleDeformableAttention(
+        8, num_heads=2, num_levels=2, num_points=2, dropout=0, batch_first=True
+    ).double()
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter)
+    file = mmcv.ops.multi_scale_deform_attn
+    ours = file.multi_scale_deformable_attn_pytorch
+    spy = mock.Mock(wraps=torch.nn.functional.grid_sample)
+    monkeypatch.setattr(torch.nn.functional, 'grid_sample', spy)
+    results = []
+    for function in (ours, ours.__wrapped__):
+        monkeypatch.setattr(
+            file, 'multi_scale_deformable_attn_pytorch', function
+        )
+        torch.manual_seed(0)
+        leaves = [
+            torch.rand(2, 5, 8).double(),
+            torch.rand(2, 26, 8).double(),
+            torch.rand(2, 5, 2, num_numbers).double() * 1.4 - 0.2,
+        ]
+        query, value, references = (t.requires_grad_() for t in leaves)
+        out = module(
+            query,
+            value=value,
+            reference_points=references,
+            spatial_shapes=torch.tensor(LEVELS),
+            level_start_index=torch.tensor([0, 20]),
+        )
+        leaves += module.parameters()
+        results.append([out, *torch.autograd.grad(out.sin().sum(), leaves)])
+        assert spy.call_count == (0 if function is ours else len(LEVELS))
+    for own, expected in zip(*results, strict=True):
+        torch.testing.assert_close(own, expected)
+
+
+def test_traced_graphs_of_the_stock_module_are_stock():
+    """They read sizes from tensors; gathered rows would fix them."""
+    file = mmcv.ops.multi_scale_deform_attn
+    value, places, weights = attention_inputs(torch.float32)
+    graph = torch.jit.trace(
+        file.multi_scale_deformable_attn_pytorch,
+        (value, torch.tensor(LEVELS), places, weights),
+    )
+    assert 'grid_sampler' in str(graph.graph)
+    assert 'embedding_bag' not in str(graph.graph)
 
 
 def test_ms_deform_attn_gradients():

@@ -1,6 +1,7 @@
 """Group Pose through its sample config, on a few drawn people."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -16,6 +17,13 @@ from mmpose.structures import PoseDataSample
 
 FOLDER = 'configs/body_2d_keypoint/group_pose'
 ACCUMULATING = 'coco/group-pose_res50_1xb2-accum8-60e_coco-800x1333.py'
+SWIN_L = 'coco/group-pose_swin-l_1xb1-accum16-60e_coco-800x1333.py'
+#: Recipes for one device beside those for several.
+ONE_DEVICE = {
+    ACCUMULATING: '8xb2',
+    ACCUMULATING.replace('res50', 'swin-t'): '8xb2',
+    SWIN_L: '16xb1',
+}
 
 
 @pytest.fixture(scope='module')
@@ -171,11 +179,64 @@ def test_checkpointing_changes_no_gradient(cfg, model):
         )
 
 
+def test_swin_with_random_depth_is_computed_again_alike(repo_root):
+    """Loss and gradients of Swin-T by the switches of Swin-L's recipe."""
+    init_default_scope('mmpose')
+    recipe = Config.fromfile(repo_root / FOLDER / SWIN_L).model
+    base = repo_root / 'configs/_base_/models/group_pose_swin-t.py'
+    option = Config.fromfile(base).model
+    option.backbone.init_cfg = None
+    option.neck.out_channels = 32
+    small = dict(num_layers=1, feedforward_dims=32)
+    option.head.update(
+        embed_dims=32, num_queries=4, encoder=small, decoder=dict(small)
+    )
+    plain = MODELS.build(option)
+    plain.head.init_weights()
+    option.backbone.with_cp = recipe.backbone.with_cp
+    for part in ('encoder', 'decoder'):
+        option.head[part].with_cp = recipe.head[part].with_cp
+    saving = MODELS.build(option)
+    saving.load_state_dict(plain.state_dict())
+    batch = make_batch([2, 1], [(64, 96), (96, 64)])
+    runs, losses = [], []
+    for network, seed in ((plain, 1), (saving, 1), (plain, 2)):
+        network.train()
+        network.zero_grad()
+        runs.append([])
+        handle = (
+            network.backbone.stages[3]
+            .blocks[1]
+            .ffn.register_forward_hook(
+                lambda *_, calls=runs[-1]: calls.append(1)
+            )
+        )
+        inputs = network.data_preprocessor(batch, training=True)
+        torch.manual_seed(seed)
+        loss, _ = network.parse_losses(network(**inputs, mode='loss'))
+        loss.backward()
+        handle.remove()
+        losses.append(float(loss))
+        if len(losses) == 2:
+            for (name, actual), expected in zip(
+                saving.named_parameters(), plain.parameters(), strict=True
+            ):
+                torch.testing.assert_close(
+                    actual.grad, expected.grad, rtol=1e-4, atol=1e-5, msg=name
+                )
+    assert list(map(len, runs)) == [1, 2, 1]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    # Depth is random: another seed gives another loss.
+    assert losses[2] != pytest.approx(losses[0], rel=1e-4)
+
+
 def test_samples_of_the_pipeline_are_what_the_head_reads(cfg, model):
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     batch = pseudo_collate([dataset[i] for i in range(3)])
     batch = model.data_preprocessor(batch, training=True)
-    people = model.head._read_people(batch['data_samples'], 'cpu')
+    people = model.head._read_people(
+        batch['data_samples'], torch.device('cpu')
+    )
     counts = [len(own) for own in people]
     assert sum(counts) >= 3
     for own in people:
@@ -201,17 +262,44 @@ def test_trains_validates_and_goes_on(cfg, repo_root):
         assert not torch.equal(value, start[name]), name
 
 
-def test_one_device_makes_updates_of_16_images(repo_root):
-    """Rates and batches of the recipe on eight devices and on one."""
-    cfg = Config.fromfile(repo_root / FOLDER / ACCUMULATING)
+@pytest.mark.parametrize('path', ONE_DEVICE)
+def test_one_device_makes_updates_of_16_images(path, repo_root):
+    """Rates and batches of the recipe on several devices and on one."""
+    cfg = Config.fromfile(repo_root / FOLDER / path)
     images = cfg.train_dataloader.batch_size
     assert images * cfg.optim_wrapper.accumulative_counts == 16
     # mmengine scales the rate by the images of a step.
     assert cfg.auto_scale_lr.base_batch_size == images
-    parent = ACCUMULATING.replace('1xb2-accum8', '8xb2')
+    parent = re.sub(r'1xb\d-accum\d+', ONE_DEVICE[path], path)
     parent = Config.fromfile(repo_root / FOLDER / parent)
     assert parent.auto_scale_lr.base_batch_size == 16
     assert parent.optim_wrapper.optimizer == cfg.optim_wrapper.optimizer
+
+
+@pytest.mark.parametrize(
+    ('recipe', 'images', 'factor'),
+    [
+        (ACCUMULATING.replace('1xb2-accum8', '8xb2'), 2, 2 / 16),
+        (ACCUMULATING.replace('1xb2-accum8', '8xb2'), 16, 1),
+        (ACCUMULATING, 2, 1),
+        (ACCUMULATING, 1, 1 / 2),
+    ],
+)
+def test_rate_follows_the_images_of_a_step(
+    cfg, repo_root, recipe, images, factor
+):
+    """As ``mim train --auto-scale-lr``, on one device."""
+    recipe = Config.fromfile(repo_root / FOLDER / recipe)
+    cfg = copy.deepcopy(cfg)
+    cfg.optim_wrapper = recipe.optim_wrapper
+    cfg.auto_scale_lr = dict(recipe.auto_scale_lr, enable=True)
+    cfg.train_dataloader.batch_size = images
+    runner = Runner.from_cfg(cfg)
+    wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.scale_lr(wrapper, runner.auto_scale_lr)
+    groups = wrapper.optimizer.param_groups
+    rates = sorted({group['lr'] for group in groups})
+    assert rates == pytest.approx([1e-5 * factor, 1e-4 * factor])
 
 
 def test_backbone_learns_at_a_tenth_of_the_rate(cfg, repo_root, model):

@@ -6,7 +6,10 @@ import torch
 from torch.autograd import gradcheck
 
 from gtpt_mm.compat.mmcv_ops.ms_deform_attn import DeformSampler
-from gtpt_mm.layers.deform_attention import DeformableAttention
+from gtpt_mm.layers.deform_attention import (
+    DeformableAttention,
+    level_sizes,
+)
 
 SHAPES = [(5, 7), (3, 4), (1, 2)]
 NUM_VALUES = sum(h * w for h, w in SHAPES)
@@ -124,6 +127,7 @@ def test_autocast_keeps_the_places(impl):
     ramp = torch.linspace(0, 1, size)[None, :, None].expand(1, -1, 24)
     references = torch.rand(1, 6, 3, 2)
     shapes = [(1, size), (1, size), (1, size)]
+    sizes = level_sizes(shapes, query.device)
     seen = []
     handle = attention.output_proj.register_forward_hook(
         lambda module, inputs, output: seen.append(inputs[0])
@@ -133,7 +137,7 @@ def test_autocast_keeps_the_places(impl):
             sampler = DeformSampler(
                 ramp.repeat(1, 3, 1).unflatten(2, (3, -1)), shapes, impl
             )
-            attention.attend(query[:1], references, shapes, sampler)
+            attention.attend(query[:1], references, sizes, sampler)
     handle.remove()
     torch.testing.assert_close(seen[1], seen[0], atol=5e-3, rtol=2e-2)
 

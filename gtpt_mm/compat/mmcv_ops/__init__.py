@@ -8,7 +8,8 @@ import, and mmpose.models imports ``mmcv.ops``.
 Here: a module of that name whose nms, soft-NMS, RoIAlign, deformable
 convolution and multi-scale deformable attention are computed by torchvision
 and plain PyTorch, on any device. Every other operator raises
-:class:`UnsupportedOpError` when it is called.
+:class:`UnsupportedOpError` when it is called. On a CPU mmcv's module of that
+attention calls no operator but a slower function, which is replaced.
 
 Can go: when mmpose no longer imports compiled operators, or wheels of mmcv
 for current torch are in the registry.
@@ -89,6 +90,7 @@ def install() -> list[str]:
     if NAME not in sys.modules:
         sys.modules[NAME] = mmcv._ext = _build()
     _keep_sampling_locations()
+    _gather_rows_on_a_cpu()
     names = ', '.join(SUPPLIED)
     return [f'mmcv-lite has no compiled operators; supplied: {names}']
 
@@ -131,6 +133,20 @@ def _unsupported(name: str) -> Callable:
 
     operator.__name__ = operator.__qualname__ = name
     return operator
+
+
+def _gather_rows_on_a_cpu() -> None:
+    """Let deformable attention on a CPU sample as our operator does.
+
+    There mmcv calls a function of its own instead of the operator.
+    """
+    from mmcv.ops import multi_scale_deform_attn as module
+
+    from .ms_deform_attn import by_rows_on_a_cpu
+
+    stock = module.multi_scale_deformable_attn_pytorch
+    if not hasattr(stock, '__wrapped__'):
+        module.multi_scale_deformable_attn_pytorch = by_rows_on_a_cpu(stock)
 
 
 def _keep_sampling_locations() -> None:

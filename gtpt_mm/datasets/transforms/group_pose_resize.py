@@ -42,12 +42,14 @@ class GroupPoseResize(BaseTransform):
     shrinks. Keypoints, boxes and areas are scaled with the image.
 
     ``RandomFlip`` must come before it: stock ``RandomFlip`` reads
-    ``input_size``, which is (w, h), as (h, w).
+    ``input_size``, which is (w, h), as (h, w). ``GroupPoseLabel`` refuses
+    images that were mirrored later.
 
     Required key: ``img``. Modified keys: ``img``, ``img_shape`` and, where
     present, ``keypoints``, ``bbox`` and ``area``. Added keys: ``input_size``
     (w, h) of the result; ``input_center`` and ``input_scale``, middle (x, y)
-    and size (w, h) of what it shows, in pixels of the first image.
+    and size (w, h) of what it shows, in pixels of the first image;
+    ``flip_when_resized``, whether it is mirrored already.
 
     Source: transforms of the authors' code of Group Pose; sizes and pixels
     are equal.
@@ -84,6 +86,7 @@ class GroupPoseResize(BaseTransform):
         out = {
             'input_center': np.array((w / 2, h / 2), np.float32),
             'input_scale': np.array((w, h), np.float32),
+            'flip_when_resized': bool(results.get('flip')),
             **results,  # an earlier step knows the first image
             'img': mmcv.imresize(results['img'], size, backend='pillow'),
             'img_shape': size[::-1],

@@ -72,7 +72,7 @@ class GroupPoseDecoderLayer(nn.Module):
             x = self.self_attn(x, pos)
             query = x + pos
         seen = self.cross_attn.attend(
-            query.flatten(1, 2), references, maps.shapes, sampler
+            query.flatten(1, 2), references, maps.sizes, sampler
         )
         return self.ffn(self.norm(x + seen.view_as(x)))
 
@@ -286,7 +286,8 @@ class GroupPoseDecoder(nn.Module):
     def _look(self, points: Tensor, maps: TokenMaps) -> tuple[Tensor, Tensor]:
         """Return references, (B, N * S, L, 2), and positions, (B, N, S, C).
 
-        The instance query has no position beside keypoint queries.
+        The instance query has no position beside keypoint queries. References
+        keep the 32 bits of the points; positions are of the weights' type.
         """
         places = points
         if self.with_instance:
@@ -300,7 +301,8 @@ class GroupPoseDecoder(nn.Module):
         on_first = references[:, :, 0].unflatten(1, places.shape[1:3])
         if self.with_instance and self.with_keypoints:
             on_first = on_first[:, :, 1:]
-        pos = self.pos_mlp(sine_point_embed(on_first, self.embed_dims))
+        pos = sine_point_embed(on_first, self.embed_dims)
+        pos = self.pos_mlp(pos.to(self.pos_mlp.layers[-1].weight))
         if self.with_instance and self.with_keypoints:
             pos = nn.functional.pad(pos, (0, 0, 1, 0))
         return references, pos

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.structures import InstanceData
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.functional import nms_torch
 from mmpose.models.heads.base_head import BaseHead
 from mmpose.models.heads.transformer_heads.transformers import (
@@ -26,6 +25,7 @@ from gtpt_mm.layers.deform_attention import DeformableAttention
 from gtpt_mm.layers.deform_encoder import DeformableEncoder, TokenMaps
 from gtpt_mm.layers.instance_attention import QueryAttention
 from gtpt_mm.layers.pos_embed import sine_pos_embed
+from gtpt_mm.layers.transfer import send
 from gtpt_mm.models.losses.group_pose_criterion import (
     GroupPoseCriterion,
     HumanCriterion,
@@ -34,6 +34,12 @@ from gtpt_mm.models.losses.set_criterion import PERSON
 
 from .group_pose_decoder import GroupPoseDecoder
 from .group_pose_queries import CLASS_BIAS, PoseProposer, ProposalSelector
+from .group_pose_samples import (
+    find_areas,
+    parse_metainfo,
+    read_instances,
+    read_size,
+)
 from .human_decoder import HumanDecoder, Humans
 
 #: Of the position embedding of the maps.
@@ -71,6 +77,7 @@ class GroupPoseHead(BaseHead):
     Args:
         metainfo: Dataset that the keypoints are of, as a file or as a dict
             that ``parse_pose_metainfo`` takes; K and the sigmas are read.
+            mmpose's own are ``configs/_base_/datasets/NAME.py`` in any folder.
         embed_dims: Channels C of the maps and of everything else.
         num_levels: Number of maps.
         num_queries: N, the most people that an image may show.
@@ -90,8 +97,9 @@ class GroupPoseHead(BaseHead):
         init_cfg: Initialisation, see mmengine.
 
     Raises:
-        ValueError: If maps have not C channels or are not ``num_levels``, or
-            a data sample lacks what is read of it.
+        ValueError: If the file of ``metainfo`` does not exist, maps have not
+            C channels or are not ``num_levels``, or a data sample lacks what
+            is read of it.
     """
 
     def __init__(
@@ -111,9 +119,7 @@ class GroupPoseHead(BaseHead):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if isinstance(metainfo, str):
-            metainfo = dict(from_file=metainfo)
-        metainfo = parse_pose_metainfo(metainfo)
+        metainfo = parse_metainfo(metainfo)
         self.num_keypoints = metainfo['num_keypoints']
         self.embed_dims = embed_dims
         self.num_levels = num_levels
@@ -253,12 +259,12 @@ class GroupPoseHead(BaseHead):
         """Return masks, (B, h, w) each, True at padding; None without any."""
         if samples is None:
             return None
-        whole = [tuple(s.metainfo['batch_input_shape']) for s in samples][0]
-        sizes = [tuple(sample.metainfo['img_shape'][:2]) for sample in samples]
+        whole = read_size(samples[0], 'batch_input_shape')
+        sizes = [read_size(sample, 'img_shape') for sample in samples]
         if all(size == whole for size in sizes):
             return None
         device = feats[0].device
-        sizes = torch.tensor(sizes, device=device)
+        sizes = send(torch.tensor(sizes), device)
         y = torch.arange(whole[0], device=device) >= sizes[:, :1]
         x = torch.arange(whole[1], device=device) >= sizes[:, 1:]
         mask = (y[:, :, None] | x[:, None]).float()[:, None]  # (B, 1, ...)
@@ -270,11 +276,14 @@ class GroupPoseHead(BaseHead):
     def _embed_positions(
         self, maps: TokenMaps, masks: list[Tensor] | None
     ) -> Tensor:
-        """Return positions with the level's embedding, (B or 1, V, C)."""
+        """Return positions with the level's embedding, (B or 1, V, C).
+
+        In the type of the weights, as the tokens that they are added to.
+        """
         if masks is None:
             tables = [
-                sine_pos_embed(shape, self.embed_dims, TEMPERATURE).to(
-                    self.level_embed
+                sine_pos_embed(
+                    shape, self.embed_dims, TEMPERATURE, maps.centers.device
                 )[None]
                 for shape in maps.shapes
             ]
@@ -285,7 +294,7 @@ class GroupPoseHead(BaseHead):
             ]
         return torch.cat(
             [
-                table + level
+                table.to(level) + level
                 for table, level in zip(tables, self.level_embed, strict=True)
             ],
             dim=1,
@@ -327,43 +336,45 @@ class GroupPoseHead(BaseHead):
         """Return the people of each image, in units of its size and area."""
         numbers = [self._pack_people(sample) for sample in samples]
         counts = [len(own) for own in numbers]
-        packed = torch.from_numpy(np.concatenate(numbers)).to(device)
+        packed = send(torch.from_numpy(np.concatenate(numbers)), device)
         num = self.num_keypoints
         people = []
-        for own in packed.split(counts):
-            points, visible, boxes, areas = own.split(
-                (2 * num, num, 4, 1), dim=1
-            )
-            labels = torch.full_like(areas[:, 0], PERSON, dtype=torch.long)
+        for own, sample in zip(packed.split(counts), samples, strict=True):
+            points, visible, boxes = own.split((2 * num, num, 4), dim=1)
+            height, width = read_size(sample, 'img_shape')
+            # The data preprocessor already put them on the device.
+            areas = send(torch.as_tensor(find_areas(sample)), device)
+            if len(areas) != len(own):
+                raise ValueError(
+                    f'{len(own)} people of an image have {len(areas)} areas'
+                )
             people.append(
                 InstanceData(
                     keypoints=points.unflatten(1, (num, 2)),
                     keypoints_visible=visible,
                     bboxes=boxes,
-                    areas=areas[:, 0],
-                    labels=labels,
+                    areas=areas.to(own) / (width * height),
+                    labels=own.new_full((len(own),), PERSON, dtype=torch.long),
                 )
             )
         return people
 
     def _pack_people(self, sample: PoseDataSample) -> np.ndarray:
         """Return one row for each person, float32, for one copy of all."""
-        height, width = sample.metainfo['img_shape'][:2]
-        instances = sample.gt_instances
-        points = to_numpy(instances.keypoints) / (width, height)
+        height, width = read_size(sample, 'img_shape')
+        points = read_instances(sample, 'keypoints') / (width, height)
         if points.shape[1:] != (self.num_keypoints, 2):
             raise ValueError(
                 f'gt_instances.keypoints must be (G, {self.num_keypoints}, 2)'
                 f' as metainfo tells, got {points.shape}'
             )
-        visible = to_numpy(instances.keypoints_visible) > 0
-        areas = to_numpy(_find_areas(sample)) / (width * height)
+        visible = read_instances(sample, 'keypoints_visible') > 0
         flat = points.reshape(len(points), 2 * self.num_keypoints)
         boxes = np.zeros((len(points), 4))
         if self.human_decoder is not None:
             size = (width, height, width, height)
-            boxes = to_numpy(instances.bboxes) / size
-        row = (flat, visible, boxes, areas[:, None])
+            boxes = read_instances(sample, 'bboxes') / size
+        row = (flat, visible, boxes)
         return np.concatenate(row, axis=1).astype(np.float32)
 
     def predict(
@@ -425,8 +436,8 @@ class GroupPoseHead(BaseHead):
         sample: PoseDataSample,
         test_cfg: dict,
     ) -> InstanceData:
-        height, width = sample.metainfo['img_shape'][:2]
-        input_size = tuple(sample.metainfo['input_size'])
+        height, width = read_size(sample, 'img_shape')
+        input_size = read_size(sample, 'input_size')
         if input_size != (width, height):
             raise ValueError(
                 f'input_size={input_size} (w, h) contradicts img_shape='
@@ -464,14 +475,3 @@ def _name_heads(losses: dict[str, Tensor]) -> dict[str, Tensor]:
         for name, of_heads in losses.items()
         for prefix, loss in zip(prefixes, of_heads, strict=True)
     }
-
-
-def _find_areas(sample: PoseDataSample) -> Tensor | np.ndarray:
-    for name in ('gt_instance_labels', 'gt_instances'):
-        if name in sample and 'areas' in sample.get(name):
-            return sample.get(name).areas
-    raise ValueError(
-        'no areas in gt_instance_labels or gt_instances: OKS needs the area '
-        'of each person; let the pipeline pack it, as '
-        'label_mapping_table=dict(area="areas")'
-    )

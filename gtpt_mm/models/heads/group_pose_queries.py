@@ -72,8 +72,8 @@ class ProposalSelector(nn.Module):
         if memory.shape[1] < self.num_queries:
             raise ValueError(
                 f'an image of {memory.shape[1]} tokens cannot fill '
-                f'num_queries={self.num_queries}; enlarge the input or lower '
-                'num_queries'
+                f'{self.num_queries} queries; enlarge the input or lower '
+                'num_queries (with a human_decoder: its num_humans)'
             )
         invalid = self._find_invalid(maps)
         memory = memory.masked_fill(invalid[..., None], 0)
@@ -92,7 +92,7 @@ class ProposalSelector(nn.Module):
         """Return True for tokens that are no proposals, (B or 1, V)."""
         low, high = PROPOSAL_LIMITS
         inside = ((maps.centers > low) & (maps.centers < high)).all(-1)
-        sizes = proposal_sizes(maps).to(inside.device)
+        sizes = proposal_sizes(maps)
         fits = (sizes > low) & (sizes < high)
         invalid = ~(inside & fits)
         return invalid if maps.hidden is None else invalid | maps.hidden
@@ -100,9 +100,10 @@ class ProposalSelector(nn.Module):
 
 def proposal_sizes(maps: TokenMaps) -> Tensor:
     """Return width and height of each token's proposal, (V,)."""
+    device = maps.centers.device
     return torch.cat(
         [
-            torch.full((h * w,), PROPOSAL_SIZE * 2**i)
+            torch.full((h * w,), PROPOSAL_SIZE * 2**i, device=device)
             for i, (h, w) in enumerate(maps.shapes)
         ]
     )

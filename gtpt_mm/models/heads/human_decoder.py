@@ -81,9 +81,8 @@ class HumanDecoderLayer(nn.Module):
     ) -> Tensor:
         """Return new queries, (B, M, C)."""
         x = self.self_norm(x + self.self_attn(x, pos))
-        seen = self.cross_attn(
-            x + pos, memory, references, maps.shapes, maps.hidden
-        )
+        sampler = self.cross_attn.sampler(memory, maps.shapes, maps.hidden)
+        seen = self.cross_attn.attend(x + pos, references, maps.sizes, sampler)
         return self.ffn(self.norm(x + seen))
 
 
@@ -170,7 +169,7 @@ class HumanDecoder(nn.Module):
             memory: Tokens of the image, (B, V, C).
             maps: Their layout.
         """
-        sizes = proposal_sizes(maps).to(memory.device).logit()
+        sizes = proposal_sizes(maps).logit()
         sizes = sizes[proposals.indices][..., None].expand(-1, -1, 2)
         first = torch.cat((proposals.centers, sizes), dim=-1)
         first = (self.enc_box_mlp(proposals.features) + first).sigmoid()
@@ -181,7 +180,8 @@ class HumanDecoder(nn.Module):
         ):
             references = maps.references(boxes)
             pos = sine_point_embed(references[:, :, 0], self.embed_dims)
-            x = layer(x, self.pos_mlp(pos), references, memory, maps)
+            pos = self.pos_mlp(pos.to(self.pos_mlp.layers[-1].weight))
+            x = layer(x, pos, references, memory, maps)
             moves = box_mlp(x).to(boxes.dtype)
             # As poses: the loss of a layer also trains the layer before it.
             found.append((inverse_sigmoid(start) + moves).sigmoid())

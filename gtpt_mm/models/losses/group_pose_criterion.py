@@ -80,7 +80,8 @@ class HumanCriterion(SetCriterion):
     Reads ``bboxes``, (G, 4): corners (x1, y1, x2, y2) in units of the image.
 
     Source: the weights of ED-Pose (Yang et al., ICLR 2023), which Group Pose
-    follows for its variant with boxes.
+    follows for its variant with boxes. mmdet's costs and loss of boxes copy a
+    few constants to the device and wait for it.
 
     Args:
         cls_weight: Weight of the focal loss.

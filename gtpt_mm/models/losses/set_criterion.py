@@ -12,6 +12,8 @@ from mmengine.structures import InstanceData
 from mmpose.registry import MODELS, TASK_UTILS
 from torch import Tensor, nn
 
+from gtpt_mm.layers.transfer import send
+
 #: Two classes, as the authors: 1 is a person, 0 never happens.
 NUM_CLASSES, PERSON = 2, 1
 
@@ -21,7 +23,7 @@ class SetCriterion(nn.Module):
 
     Each head (decoder layers, encoder) is matched by itself. Losses are sums
     over the batch divided by its number of people (the mean over processes,
-    at least 1).
+    at least 1). The costs of all are the only copy from the device.
 
     Attributes:
         field: What is compared, a field of the people.
@@ -128,7 +130,7 @@ class SetCriterion(nn.Module):
 
 def count_people(num_people: int, like: Tensor) -> Tensor:
     """Return the mean number of people over processes, at least 1."""
-    num = like.new_tensor(float(num_people))
+    num = like.new_full((), float(num_people))
     if is_distributed():
         all_reduce(num, 'mean')
     return num.clamp(min=1)
@@ -147,4 +149,4 @@ def _flatten(
             where = np.full_like(place, head), np.full_like(place, image)
             rows.append(np.stack((*where, place, person + first)))
         first += len(own)
-    return torch.from_numpy(np.concatenate(rows, axis=1)).to(device)
+    return send(torch.from_numpy(np.concatenate(rows, axis=1)), device)

@@ -75,7 +75,8 @@ class OKSCost:
 
     def __init__(self, sigmas: Sequence[float], weight: float = 1.0) -> None:
         self.weight = weight
-        self.sigmas = tuple(float(sigma) for sigma in sigmas)
+        sigmas = torch.tensor([float(sigma) for sigma in sigmas])
+        self.falloff = (2 * sigmas).square()
 
     def __call__(
         self,
@@ -93,10 +94,11 @@ class OKSCost:
             img_meta: Unused; of the interface of mmdet.
         """
         squared = _apart(pred_instances, gt_instances).square().sum(-1)
-        falloff = squared.new_tensor(self.sigmas).mul(2).square()
+        # Costs are no modules: the first call moves it, once for all.
+        self.falloff = self.falloff.to(squared)
         areas = gt_instances.areas[:, None] * 2  # (G, 1)
         tiny = torch.finfo(squared.dtype).tiny
-        similar = torch.exp(-squared / (areas * falloff).clamp(min=tiny))
+        similar = torch.exp(-squared / (areas * self.falloff).clamp(min=tiny))
         visible = gt_instances.keypoints_visible
         oks = (similar * visible).sum(-1) / (visible.sum(-1) + 1e-6)
         return (1 - oks.clamp(min=MIN_OKS)) * self.weight

@@ -1,0 +1,1 @@
+"""Group Pose beside its peers."""

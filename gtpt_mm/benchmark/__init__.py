@@ -1,4 +1,7 @@
-"""Parameters, MACs, latency, throughput and memory of pose models."""
+"""Parameters, MACs, latency, throughput and memory of pose models.
+
+And :class:`Comparison`: variants of a model, trained, and what they reached.
+"""
 
 from .machine import describe_machine
 from .macs import count_modules, count_operators
@@ -9,15 +12,18 @@ from .report import check_plot_file, format_report, plot_report, to_json
 from .results import Benchmark, Row, Size
 from .selection import ModelChoice, find_config, parse_models
 from .settings import Setting, Settings
+from .trainings import Comparison, Training
 
 __all__ = [
     'Benchmark',
+    'Comparison',
     'ModelChoice',
     'Network',
     'Row',
     'Setting',
     'Settings',
     'Size',
+    'Training',
     'check_plot_file',
     'count_modules',
     'count_operators',

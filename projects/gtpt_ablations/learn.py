@@ -9,18 +9,18 @@ mmpose``; what is finished is not repeated. The table is printed at the end,
 and with ``--table`` alone from the runs that are there.
 """
 
-import argparse
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 
+from gtpt_mm.benchmark import Comparison, Training
+
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = ROOT / 'projects/gtpt_ablations/configs/sample'
-NAME = 'gtpt{}_1xb16-6e_sample-wholebody-96x64'
+CONFIG = (
+    'projects/gtpt_ablations/configs/sample/'
+    'gtpt{}_1xb16-6e_sample-wholebody-96x64.py'
+)
 VARIANTS = {
     'all of it, no curriculum': '',
     'without G2L': '_no-g2l',
@@ -34,16 +34,11 @@ PARTS = {
     'hands': slice(91, 133),
     'all': slice(0, 133),
 }
-LAST = 'epoch_6.pth'
+PREDICTIONS = 'predictions.pkl'
 
 
-def work_dir(out: Path, variant: str, seed: int) -> Path:
-    """Return where a run writes."""
-    return out / f'{NAME.format(VARIANTS[variant])}_seed{seed}'
-
-
-def measure(folder: Path) -> dict[str, float]:
-    """Return the errors of a tested run.
+def measure(path: Path) -> dict[str, float]:
+    """Return the errors of the predictions of a tested run.
 
     Returns:
         For each part the mean distance of prediction and annotation over
@@ -51,7 +46,7 @@ def measure(folder: Path) -> dict[str, float]:
         ``PCK``, the percentage of all keypoints off by less than 5 % of the
         longer side of the box.
     """
-    with (folder / 'predictions.pkl').open('rb') as file:
+    with path.open('rb') as file:
         people = pickle.load(file)  # written by this script
     errors, close = [], []
     for person in people:
@@ -68,71 +63,36 @@ def measure(folder: Path) -> dict[str, float]:
     return result | {'PCK': 100 * float(np.concatenate(close).mean())}
 
 
-def run(command: list[str], log: Path) -> None:
-    """Run mim in a process of its own."""
-    with log.open('w') as file:
-        code = subprocess.run(
-            [sys.executable, '-m', 'mim', *command],
-            cwd=ROOT,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        ).returncode
-    if code:
-        raise SystemExit(f'{log} ends with exit code {code}')
+def read_result(training: Training) -> dict[str, float] | None:
+    """Return the errors of a tested run, None if it is not there."""
+    path = training.folder / PREDICTIONS
+    return measure(path) if path.exists() else None
 
 
-def train(out: Path, variant: str, seed: int) -> None:
-    """Train and test one variant; what is there is not repeated."""
-    config = str(CONFIGS / f'{NAME.format(VARIANTS[variant])}.py')
-    folder = work_dir(out, variant, seed).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / LAST).exists():
-        print(f'{folder.name}: training ...', flush=True)
-        run(
-            ['train', 'mmpose', config, '--work-dir', str(folder),
-             '--cfg-options', f'randomness.seed={seed}'],
-            folder / 'train.log',
-        )  # fmt: skip
-    if not (folder / 'predictions.pkl').exists():
-        print(f'{folder.name}: testing ...', flush=True)
-        run(
-            ['test', 'mmpose', config, '--work-dir', str(folder),
-             '--checkpoint', str(folder / LAST),
-             '--dump', str(folder / 'predictions.pkl')],
-            folder / 'test.log',
-        )  # fmt: skip
+def train(training: Training) -> None:
+    """Train and test one variant; a training that is there is only tested."""
+    if not training.checkpoint.exists():
+        training.train(log='train.log')
+    training.run_mim(
+        'test',
+        '--checkpoint', str(training.checkpoint),
+        '--dump', str(training.folder / PREDICTIONS),
+        log='test.log',
+    )  # fmt: skip
 
 
-def print_table(out: Path, seeds: list[int]) -> None:
-    """Print every run that has finished."""
-    columns = [*PARTS, 'PCK']
-    print('| variant | seed | ' + ' | '.join(columns) + ' |')
-    print('|---|---|' + '---|' * len(columns))
-    for variant in VARIANTS:
-        for seed in seeds:
-            folder = work_dir(out, variant, seed)
-            if (folder / 'predictions.pkl').exists():
-                result = measure(folder)
-                cells = [f'{result[column]:.2f}' for column in columns]
-                print(f'| {variant} | {seed} | ' + ' | '.join(cells) + ' |')
-
-
-def main() -> None:
-    """Train what is missing, then print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--out', type=Path, default='work_dirs/ablations')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2])
-    parser.add_argument(
-        '--table', action='store_true', help='only print what is there'
-    )
-    args = parser.parse_args()
-    os.environ.setdefault('OMP_NUM_THREADS', '1')
-    if not args.table:
-        for seed in args.seeds:
-            for variant in VARIANTS:
-                train(args.out, variant, seed)
-    print_table(args.out, args.seeds)
-
+COMPARISON = Comparison(
+    title='variant',
+    configs={
+        label: ROOT / CONFIG.format(name) for label, name in VARIANTS.items()
+    },
+    columns=(*PARTS, 'PCK'),
+    read=read_result,
+    root=ROOT,
+    train=train,
+)
 
 if __name__ == '__main__':
-    main()
+    COMPARISON.main(
+        __doc__, 'work_dirs/ablations', seeds=[1, 2], with_variants=False
+    )

@@ -47,7 +47,8 @@ class GroupPoseLabel(BaseKeypointCodec):
 
         Raises:
             ValueError: If there is no area for each person, or the image was
-                mirrored after it was resized.
+                mirrored after it was resized. (A second flip, after a first
+                one before, is not noticed.)
         """
         if flip and flip_when_resized is False:
             raise ValueError(

@@ -12,6 +12,7 @@ SHIMS = (
     'mmcv_ops',
     'mmpretrain_api',
     'torch_api',
+    'compile_api',
     'numpy_api',
     'matplotlib_api',
     'config_text',

@@ -120,6 +120,9 @@ class WindowAttention(SelfAttention):
         self.with_pooled = with_pooled
         self.grid_size = None if grid_size is None else tuple(grid_size)
         mask = None if grid_size is None else self._make_mask(self.grid_size)
+        if mask is not None and mask.is_meta:
+            # No checkpoint would fill it: it is made when it is needed.
+            mask = self.grid_size = None
         # Moves with the layer, and is in no checkpoint.
         self.register_buffer('mask', mask, persistent=False)
 

@@ -8,7 +8,8 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
     """Return a tensor on a device without waiting for the device.
 
     A plain copy to a GPU waits until all work in its queue is done. From
-    pinned memory it joins the queue. Compiled graphs do it in their own way.
+    pinned memory it joins the queue. Traces and captured graphs, which outlive
+    that memory, get the plain copy, and so do other devices.
 
     Args:
         tensor: Numbers, mostly made on the CPU.
@@ -18,7 +19,13 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
         >>> send(torch.arange(3), torch.device('cpu'))
         tensor([0, 1, 2])
     """
-    to_cuda = device.type == 'cuda' and tensor.device.type == 'cpu'
-    if to_cuda and not torch.compiler.is_compiling():
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
+    plain = (
+        tensor.device.type != 'cpu'
+        or device.type != 'cuda'
+        or torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch.cuda.is_current_stream_capturing()
+    )
+    if plain:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

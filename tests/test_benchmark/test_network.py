@@ -50,13 +50,13 @@ def test_input_size_from_codec_or_user(tiny_config):
         load_network(choice)
 
 
-END_TO_END = 'group-pose_res18_1xb8-12e_sample-coco-128x192'
+END_TO_END = 'group-pose_res18_1xb8-20e_sample-coco-96x144'
 
 
 def test_input_size_of_a_resize_by_the_short_side(repo_root, tmp_path):
     path = next(repo_root.glob(f'configs/**/{END_TO_END}.py'))
     choice = ModelChoice(path, 'poses')
-    assert load_network(choice).input_size == (192, 128)
+    assert load_network(choice).input_size == (144, 96)
     cfg = Config.fromfile(path)
     for loader in (cfg.test_dataloader, cfg.val_dataloader):
         loader.dataset.pipeline[1].pop('max_long_side')
@@ -69,7 +69,7 @@ def test_training_batch_of_an_end_to_end_model(repo_root):
     path = next(repo_root.glob(f'configs/**/{END_TO_END}.py'))
     network = load_network(ModelChoice(path, 'poses'))
     images, samples = training_batch(network, 2)
-    assert samples[1].gt_instance_labels.areas.tolist() == [192 * 128]
+    assert samples[1].gt_instance_labels.areas.tolist() == [144 * 96]
     losses = network.model.train()(images, samples, mode='loss')
     assert losses['loss_oks'] > 0 and losses['enc_loss_keypoint'] > 0
 

@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 CONFIG = 'coco/{}group-pose_res50_8xb2-60e_coco-800x1333.py'
-SMALL = 'sample/{}group-pose_res18_1xb8-12e_sample-coco-128x192.py'
+SMALL = 'sample/{}group-pose_res18_1xb8-20e_sample-coco-96x144.py'
 #: In the code of the page the path is two strings.
 JOINT = "'\n    '"
 

@@ -125,6 +125,16 @@ def test_mask_is_made_once(grid, with_pooled, monkeypatch):
     assert devices == [torch.device('meta')]
 
 
+def test_layer_built_without_memory_makes_its_mask():
+    """Weights are assigned to it; no checkpoint has the mask."""
+    attn = WindowAttention(16, 2, (4, 3), shifted=True, grid_size=(8, 6))
+    with torch.device('meta'):
+        empty = WindowAttention(16, 2, (4, 3), shifted=True, grid_size=(8, 6))
+    empty.load_state_dict(attn.state_dict(), assign=True)
+    x = torch.randn(2, 48, 16)
+    torch.testing.assert_close(empty(x, (8, 6)), attn(x, (8, 6)))
+
+
 def test_bad_values_are_named():
     with pytest.raises(ValueError, match='5'):
         SelfAttention(16, 5)

@@ -354,6 +354,14 @@ class ViTPose(BaseModule):
                 'no grid of this input shape, of 4 : 3 or of 1 : 1. A file '
                 'with one more, of another project, needs gtpt-mm convert'
             )
+        other = guess_grid_size(num_rows)
+        if other not in (None, grid_size):
+            print_log(
+                f'{num_rows} positions of the checkpoint are taken for the '
+                f'grid (h, w) = {grid_size}, the shape of this model; they '
+                f'could be one of {other}',
+                logger='current',
+            )
         if grid_size != self.grid_size:
             print_log(
                 f'positions of the checkpoint resized from the grid (h, w) = '

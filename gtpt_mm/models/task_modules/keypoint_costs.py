@@ -9,6 +9,8 @@ from mmengine.structures import InstanceData
 from mmpose.registry import TASK_UTILS
 from torch import Tensor
 
+from gtpt_mm.layers.transfer import send
+
 MIN_OKS = 1e-6  # as the authors' code
 
 
@@ -75,8 +77,8 @@ class OKSCost:
 
     def __init__(self, sigmas: Sequence[float], weight: float = 1.0) -> None:
         self.weight = weight
-        sigmas = torch.tensor([float(sigma) for sigma in sigmas])
-        self.falloff = (2 * sigmas).square()
+        self.sigmas = tuple(float(sigma) for sigma in sigmas)
+        self._falloff = None
 
     def __call__(
         self,
@@ -94,14 +96,24 @@ class OKSCost:
             img_meta: Unused; of the interface of mmdet.
         """
         squared = _apart(pred_instances, gt_instances).square().sum(-1)
-        # Costs are no modules: the first call moves it, once for all.
-        self.falloff = self.falloff.to(squared)
+        falloff = self._falloff_like(squared)
         areas = gt_instances.areas[:, None] * 2  # (G, 1)
         tiny = torch.finfo(squared.dtype).tiny
-        similar = torch.exp(-squared / (areas * self.falloff).clamp(min=tiny))
+        similar = torch.exp(-squared / (areas * falloff).clamp(min=tiny))
         visible = gt_instances.keypoints_visible
         oks = (similar * visible).sum(-1) / (visible.sum(-1) + 1e-6)
         return (1 - oks.clamp(min=MIN_OKS)) * self.weight
+
+    def _falloff_like(self, other: Tensor) -> Tensor:
+        """Return (2 sigma)^2, (K,); made once for each device and dtype."""
+        kept = self._falloff
+        if kept is None or (kept.device, kept.dtype) != (
+            other.device,
+            other.dtype,
+        ):
+            sigmas = torch.tensor(self.sigmas, dtype=other.dtype)
+            self._falloff = send((2 * sigmas).square(), other.device)
+        return self._falloff
 
 
 def _apart(pred_instances: InstanceData, gt_instances: InstanceData) -> Tensor:

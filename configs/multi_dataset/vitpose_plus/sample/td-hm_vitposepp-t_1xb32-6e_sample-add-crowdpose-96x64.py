@@ -4,13 +4,13 @@
 #     --name crowdpose --like aic
 _base_ = './td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64.py'
 
-names = [*_base_.dataset_names, 'crowdpose']
+dataset_names = [*_base_.dataset_names, 'crowdpose']
 load_from = 'work_dirs/seven.pth'
 
 model = dict(
     backbone=dict(experts=dict(num_experts=7), train_only_expert=6),
     head=dict(
-        names=names,
+        names=dataset_names,
         train_only=['crowdpose'],
         heads=dict(
             crowdpose=dict(out_channels=14, decoder=_base_.msra_codec))),
@@ -22,7 +22,7 @@ crowdpose = dict(
     data_prefix=dict(img='images/'))
 train_dataloader = dict(
     dataset=dict(
-        names=names,
+        names=dataset_names,
         datasets=dict(
             _delete_=True,
             crowdpose=dict(
@@ -33,7 +33,7 @@ train_dataloader = dict(
 # All seven are tested: the six must be as good as before.
 val_dataloader = dict(
     dataset=dict(
-        names=names,
+        names=dataset_names,
         datasets=dict(
             crowdpose=dict(
                 **crowdpose,
@@ -43,7 +43,7 @@ val_dataloader = dict(
                 .pipeline))))
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    names=names,
+    names=dataset_names,
     metrics=dict(
         crowdpose=dict(
             type='CocoMetric',

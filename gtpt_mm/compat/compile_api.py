@@ -1,0 +1,26 @@
+"""Whether torch compiles, under the name that current torch has for it.
+
+Broken: ``torch.compiler.is_compiling`` came with torch 2.3; our models and the
+attention that ``mmcv_ops`` repairs ask for it.
+
+Here: the name, for the function that torch 2.1 and 2.2 have elsewhere.
+
+Can go: with the support of torch < 2.3.
+"""
+
+import importlib
+
+import torch
+
+
+def install() -> list[str]:
+    """Give ``torch.compiler`` the name where it lacks it.
+
+    Returns:
+        What was repaired, in words; empty if nothing was missing.
+    """
+    if hasattr(torch.compiler, 'is_compiling'):
+        return []
+    dynamo = importlib.import_module('torch._dynamo')
+    torch.compiler.is_compiling = dynamo.is_compiling
+    return [f'torch {torch.__version__} has no torch.compiler.is_compiling']

@@ -50,27 +50,47 @@ def test_losses_and_gradients_match_authors(case, with_cp):
     feats = tuple(feat.requires_grad_() for feat in case.feats)
     losses = model.head.loss(model.neck(feats), case.make_samples())
     check_losses(losses, case)
-    sum(losses.values()).backward()
-    grads = {name: p.grad for name, p in model.named_parameters()}
-    largest = float(case['grad/norms'].max())
-    norms = zip(
-        case.arrays['grad/names'].tolist(),
-        case.arrays['grad/norms'].tolist(),
-        strict=True,
-    )
-    for name, expected in norms:
-        name = name.replace('transformer.decoder.class_embed', 'class_embed')
-        name = name.replace('transformer.decoder.pose_embed', 'pose_embed')
-        grad = grads.pop(our_group_pose_name(name)).norm().item()
-        assert grad == pytest.approx(expected, rel=1e-3, abs=1e-6 * largest)
-    assert not grads
+    total = sum(losses.values())
+    assert total.item() == pytest.approx(case.arrays['loss/total'], rel=1e-4)
+    total.backward()
+    check_gradients({n: p.grad for n, p in model.named_parameters()}, case)
     for i, feat in enumerate(feats):
         expected = case[f'grad/in_feat{i}']
         error = (feat.grad - expected).norm()
         assert error <= 1e-4 * expected.norm()
 
 
+def check_gradients(grads: dict[str, torch.Tensor], case: Case) -> None:
+    """Norms of all parameters; some element by element."""
+    norms = {name: grad.norm().item() for name, grad in grads.items()}
+    total = np.linalg.norm(list(norms.values()))
+    assert total == pytest.approx(case.arrays['grad/total_norm'], rel=1e-4)
+    largest = float(case['grad/norms'].max())
+    official = zip(
+        case.arrays['grad/names'].tolist(),
+        case.arrays['grad/norms'].tolist(),
+        strict=True,
+    )
+    for name, expected in official:
+        norm = norms.pop(our_name(name))
+        assert norm == pytest.approx(expected, rel=1e-3, abs=1e-6 * largest)
+    assert not norms
+    for key in case.arrays:
+        if key.startswith('grad/full/'):
+            own = grads[our_name(key.removeprefix('grad/full/'))]
+            expected = case[key]
+            assert_near(own, expected, 2e-4 * expected.abs().max().item())
+
+
+def our_name(name: str) -> str:
+    """Return the name of a tensor, also of their second copy of the heads."""
+    for copy in ('class_embed', 'pose_embed'):
+        name = name.replace(f'transformer.decoder.{copy}', copy)
+    return our_group_pose_name(name)
+
+
 def check_losses(losses: dict, case: Case) -> None:
+    """All that are learned from; theirs also logs what is right or matched."""
     last = case.meta['dec_layers'] - 1
     suffixes = {'': '', 'enc_': '_interm'}
     suffixes |= {f'd{i}.': f'_{i}' for i in range(last)}

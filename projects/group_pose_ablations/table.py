@@ -89,7 +89,7 @@ def build(config: str) -> nn.Module:
     init_default_scope('mmpose')
     model.backbone.init_cfg = None
     # Swin reads numbers back while it is built, so it needs real ones.
-    real = model.backbone.type == 'SwinTransformer'
+    real = model.backbone.type == 'OfficialSwin'
     with torch.device('cpu' if real else 'meta'):
         return MODELS.build(model).eval().to('meta')
 

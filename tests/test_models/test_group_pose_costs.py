@@ -88,6 +88,22 @@ def test_readme_has_the_parameters_of_every_row(table):
         assert rows[row.label][::5] == [row.table, row.ap]
 
 
+def test_pages_have_the_numbers_of_the_table(repo_root):
+    rows = printed_rows()
+    page = (repo_root / 'docs/models/group_pose.md').read_text()
+    folder = repo_root / 'configs/body_2d_keypoint/group_pose/coco'
+    configs = (folder / 'group_pose_coco.md').read_text()
+    own = [rows[f'Group Pose, {name}'] for name in ('R50', 'Swin-T', 'Swin-L')]
+    for title, column in (('parameters (M)', 2), ('GMACs at 800x1333', 4)):
+        cells = ' | '.join(row[column] for row in own)
+        assert f'| {title} | {cells} |' in page
+    for name, row in zip(('res50', 'swin-t', 'swin-l'), own, strict=True):
+        lines = [x for x in configs.splitlines() if x.startswith(f'| [{name}')]
+        assert len(lines) == 2
+        for line in lines:
+            assert f'| {float(row[2]):.1f} M |' in line
+
+
 def test_table_is_printed(table, capsys):
     rows = [row for row in table.ROWS if row.label in ('n50', 'n200')]
     table.main(rows, (160, 192))

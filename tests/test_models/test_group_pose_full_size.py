@@ -46,22 +46,33 @@ def test_full_size_matches_authors(name, group_pose_goldens):
         )
         for shape in golden['img_shapes'].tolist()
     ]
-    selected, memories = [], []
+    selected, memories, scored, proposed = [], [], [], []
     record(model.head.selector, selected)
     record(model.head.encoder, memories)
+    record(model.head.selector.fc_cls, scored)
+    record(model.head.proposer, proposed)
     with torch.no_grad():
         feats = model.backbone(images)
         for i, feat in enumerate(feats):
             expected = torch.from_numpy(golden[f'backbone_mean{i}'])
             assert_near(feat.mean((2, 3)), expected, 5e-5)
+            expected = torch.from_numpy(golden[f'backbone_absmax{i}'])
+            assert_near(feat.abs().amax((2, 3)), expected, 2e-4)
         logits, keypoints = model.head(model.neck(feats), samples)
     expected = torch.from_numpy(golden['memory_slice'])
     assert_near(memories[0][:, ::37, ::8], expected, 5e-5)
+    expected = torch.from_numpy(golden['interm_logits'])  # of all tokens
+    assert_near(scored[0], expected, 5e-5)
+    scores = scored[0].amax(-1).sort(descending=True).values[:, :101]
+    assert_near(scores, torch.from_numpy(golden['topk_scores']), 5e-5)
     for i in range(len(images)):
         best = selected[0].indices[i]
         theirs = torch.from_numpy(golden['topk_indices'][i])
         assert set(best.tolist()) == set(theirs.tolist())
         rows, their_rows = best.argsort(), theirs.argsort()
+        expected = torch.from_numpy(golden['interm_keypoints'][i])
+        own = proposed[0][i][rows].flatten(1)
+        assert_near(own, expected[their_rows], 1e-5)
         expected = torch.from_numpy(golden['pred_logits'][i])
         assert_near(logits[i][rows], expected[their_rows], 5e-5)
         expected = torch.from_numpy(golden['pred_keypoints'][i])[:, :34]

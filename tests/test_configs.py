@@ -183,7 +183,7 @@ def shrink_steps(steps: list[dict]) -> list[dict]:
 def shrink_end_to_end(model: dict) -> dict:
     """Return the config of Group Pose with small layers."""
     model = copy.deepcopy(model)
-    if model.backbone.type == 'SwinTransformer':
+    if model.backbone.type == 'OfficialSwin':
         model.backbone.update(
             embed_dims=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8)
         )

@@ -1,6 +1,12 @@
 """Networks and losses; importing them registers them in mmpose."""
 
-from .backbones import GTPT, EfficientViT, HEViTPose, ViTPose
+from .backbones import (
+    GTPT,
+    EfficientViT,
+    HEViTPose,
+    OfficialSwin,
+    ViTPose,
+)
 from .distillers import DistilledStudent, KnowledgeTokenTeacher
 from .heads import (
     FrozenPredictorHead,
@@ -35,6 +41,7 @@ __all__ = [
     'MultiDatasetHead',
     'MultiDatasetPoseEstimator',
     'OKSCost',
+    'OfficialSwin',
     'PixelShuffleHead',
     'ViTPose',
     'prepare_for_inference',

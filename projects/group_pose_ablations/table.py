@@ -6,12 +6,14 @@ MACs are of all convolutions and matrix products of one image that is not
 padded. AP is the paper's, on COCO val2017; the paper prints no counts.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from torch import nn
 
 import gtpt_mm  # noqa: F401  (compat and registration)
 from gtpt_mm.benchmark.macs import count_operators
@@ -75,12 +77,11 @@ class Counts(NamedTuple):
     macs: int
 
 
-def count(config: str, size: tuple[int, int] = SIZE) -> Counts:
-    """Count the model of a config without computing it.
+def build(config: str) -> nn.Module:
+    """Return the model of a config, without numbers in it.
 
     Args:
         config: Path below the root of the repository.
-        size: Input (h, w).
     """
     from mmpose.registry import MODELS
 
@@ -88,29 +89,46 @@ def count(config: str, size: tuple[int, int] = SIZE) -> Counts:
     init_default_scope('mmpose')
     model.backbone.init_cfg = None
     # Swin reads numbers back while it is built, so it needs real ones.
-    real = model.backbone.type == 'SwinTransformer'
+    real = model.backbone.type == 'OfficialSwin'
     with torch.device('cpu' if real else 'meta'):
-        model = MODELS.build(model).eval().to('meta')
+        return MODELS.build(model).eval().to('meta')
+
+
+def count(config: str, size: tuple[int, int] = SIZE) -> Counts:
+    """Count the model of a config without computing it.
+
+    Args:
+        config: Path below the root of the repository.
+        size: Input (h, w).
+    """
+    model = build(config)
     image = torch.zeros(1, 3, *size, device='meta')
     with torch.no_grad():
         macs = count_operators(lambda: model(image, None, mode='tensor'))
+    return Counts(*count_parameters(model), macs)
+
+
+def count_parameters(model: nn.Module) -> tuple[int, int]:
+    """Return the number of parameters, and of those that train."""
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    return Counts(
-        sum(num for num, _ in sizes),
-        sum(num for num, trains in sizes if trains),
-        macs,
-    )
+    total = sum(num for num, _ in sizes)
+    return total, sum(num for num, trains in sizes if trains)
 
 
-def main() -> None:
-    """Print all rows as a Markdown table."""
+def main(rows: Sequence[Row] = ROWS, size: tuple[int, int] = SIZE) -> None:
+    """Print rows as a Markdown table.
+
+    Args:
+        rows: The rows.
+        size: Input (h, w).
+    """
     print(
         '| table | row | params (M) | trained (M) '
-        f'| GMACs at {SIZE[0]}x{SIZE[1]} | AP, paper |'
+        f'| GMACs at {size[0]}x{size[1]} | AP, paper |'
     )
     print('|---|---|---|---|---|---|')
-    for row in ROWS:
-        counts = count(row.config)
+    for row in rows:
+        counts = count(row.config, size)
         print(
             f'| {row.table} | {row.label} | {counts.params / 1e6:.3f} '
             f'| {counts.trainable / 1e6:.3f} | {counts.macs / 1e9:.1f} '

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, TRANSFORMS
 
@@ -273,8 +274,7 @@ def test_resize_of_an_image_without_people():
     assert 'keypoints' not in out and 'area' not in out
 
 
-def test_random_draws_are_the_authors(golden):
-    """Six draws of their pipeline lie where ours do."""
+def test_draws_are_uniform():
     crop = TRANSFORMS.build(
         dict(type='GroupPoseCrop', min_size=384, max_size=600)
     )
@@ -291,12 +291,59 @@ def test_random_draws_are_the_authors(golden):
     shorts = [step._choose_short_side() for _ in range(400)]
     assert set(shorts) == {480, 512}
     assert 150 < shorts.count(480) < 250
-    short_sides = set(range(480, 801, 32))
-    for i in range(6):
-        size = golden[f'coco/pipeline{i}/size']
-        assert min(size) in short_sides
-        shape = golden[f'coco/pipeline{i}/image_shape'][1:]
-        np.testing.assert_array_equal(shape, size)
+
+
+#: What the authors' random pipeline drew six times: whether the image is
+#: mirrored; its short side before the crop and the crop (left, top, w, h);
+#: its short side at last. It was not recorded, but follows from the people:
+#: no other crop in whole pixels leaves them where they are.
+DRAWS = [
+    (True, None, None, 672),
+    (True, None, None, 608),
+    (False, 500, (129, 10, 506, 467), 736),
+    (False, 400, (109, 3, 391, 396), 640),
+    (False, 600, (139, 79, 471, 423), 608),
+    (True, 500, (237, 62, 404, 384), 736),
+]
+
+
+@pytest.mark.parametrize('number', range(6))
+def test_draws_of_the_authors_are_possible_and_give_the_same(
+    number, golden, read_people, repo_root, monkeypatch
+):
+    """Steps of the config that draw the same: equal sizes and people.
+
+    Of these images no pixels were recorded.
+    """
+    flip, before, region, short = DRAWS[number]
+    path = repo_root / 'configs/_base_/datasets/coco_group_pose.py'
+    [plain], cropping = (
+        [TRANSFORMS.build(step) for step in steps]
+        for steps in Config.fromfile(path).train_pipeline[2].transforms
+    )
+    mirror = TRANSFORMS.build(dict(type='RandomFlip', prob=float(flip)))
+    people = mirror(read_people('coco'))
+    people['bbox'][:, ::2] += flip  # see the test of the flip
+    if region:
+        resize, crop, plain = cropping
+        assert before in resize.short_sides
+        monkeypatch.setattr(resize, '_choose_short_side', lambda: before)
+        people = resize(people)
+        left, top, w, h = region
+        height, width = people['img_shape']
+        for size, start, side in ((w, left, width), (h, top, height)):
+            assert crop.min_size <= size <= crop.max_size
+            assert 0 <= start <= side - size
+        monkeypatch.setattr(crop, '_choose_region', lambda w, h: region)
+        people = crop(people)
+    assert short in plain.short_sides
+    monkeypatch.setattr(plain, '_choose_short_side', lambda: short)
+    people = plain(people)
+    name = f'coco/pipeline{number}'
+    size = golden[f'{name}/size']
+    np.testing.assert_array_equal(people['img_shape'], size)
+    np.testing.assert_array_equal(people['img'].shape[:2], size)
+    assert_same_people(people, golden, name)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-pytestmark = pytest.mark.slow  # minutes on a busy machine
-
 NUM_KEYPOINTS = {'coco': 17, 'crowdpose': 14}
 NUM_QUERIES = 4  # of the small config
 ENV = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='-1')

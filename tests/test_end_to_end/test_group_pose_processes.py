@@ -6,8 +6,6 @@ import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS
 
-pytestmark = pytest.mark.slow  # minutes on a busy machine
-
 BATCH, NUM_STEPS = 4, 3
 
 

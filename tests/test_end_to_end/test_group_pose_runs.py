@@ -118,6 +118,33 @@ def test_neighbours_in_a_batch_do_not_matter(model):
                 )
 
 
+@pytest.mark.parametrize('width', [96, 80], ids=['whole', 'padded'])
+def test_stacked_images_are_learned_as_a_list_of_them(model, width):
+    """mmpose calls (3, h) the pad_shape of a stacked batch.
+
+    The head reads batch_input_shape; one image shows ``width`` columns.
+    """
+    model.eval()
+    results = []
+    for stack in (list, torch.stack):
+        batch = make_batch([2, 1], [(64, 96), (64, 96)])
+        batch['inputs'] = stack(batch['inputs'])
+        sizes = dict(img_shape=(64, width), input_size=(width, 64))
+        batch['data_samples'][1].set_metainfo(sizes)
+        batch = model.data_preprocessor(batch, training=True)
+        shapes = [s.batch_input_shape for s in batch['data_samples']]
+        assert shapes == [(64, 96)] * 2
+        with torch.no_grad():
+            losses = model(**batch, mode='loss')
+            results.append([losses, model(**batch, mode='predict')])
+    (losses, poses), (other_losses, other_poses) = results
+    assert losses == other_losses
+    for one, other in zip(poses, other_poses, strict=True):
+        np.testing.assert_array_equal(
+            one.pred_instances.keypoints, other.pred_instances.keypoints
+        )
+
+
 def test_flip_test_is_refused(cfg):
     """Stock ED-Pose takes the option and fails at an undefined name."""
     model = MODELS.build(

@@ -3,6 +3,14 @@
 from .efficientvit import EfficientViT
 from .gtpt import GTPT, KeptTokens
 from .hevitpose import HEViTPose
+from .official_swin import OfficialSwin
 from .vitpose import ViTPose
 
-__all__ = ['GTPT', 'EfficientViT', 'HEViTPose', 'KeptTokens', 'ViTPose']
+__all__ = [
+    'GTPT',
+    'EfficientViT',
+    'HEViTPose',
+    'KeptTokens',
+    'OfficialSwin',
+    'ViTPose',
+]

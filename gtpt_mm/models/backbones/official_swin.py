@@ -1,0 +1,73 @@
+"""Swin Transformer that starts from the files of its authors."""
+
+from mmengine.runner import CheckpointLoader
+from mmpose.models.backbones import SwinTransformer
+from mmpose.models.backbones.utils.ckpt_convert import swin_converter
+from mmpose.registry import MODELS
+from torch import Tensor
+
+#: What the sizes decide, so that it need not be loaded.
+NOT_LOADED = ('attn_mask', 'relative_position_index')
+
+
+@MODELS.register_module()
+class OfficialSwin(SwinTransformer):
+    """mmpose's Swin Transformer that loads what its authors released.
+
+    mmpose 1.3.2 reads such a file with ``convert_weights=True`` and keeps
+    nothing of it: it looks for tensors beside the entry ``model`` that they
+    are in, and its converter writes names that start with ``backbone.``.
+    Training then starts from random weights, with no more than a warning.
+
+    The norms of the outputs, ``norm0`` to ``norm3``, are in no such file and
+    start as the identity.
+
+    Source: Liu et al., "Swin Transformer", ICCV 2021; the arguments are those
+    of ``mmpose.models.SwinTransformer``, of which ``convert_weights`` tells
+    that ``init_cfg`` names a file of the authors.
+    """
+
+    def init_weights(self) -> None:
+        """Load the file that ``init_cfg`` names, or draw weights.
+
+        Raises:
+            ValueError: If the file lacks tensors, or has others.
+            RuntimeError: If their shapes differ.
+        """
+        init_cfg = self.init_cfg
+        is_file = isinstance(init_cfg, dict) and init_cfg.get('checkpoint')
+        if not (is_file and self.convert_weights):
+            super().init_weights()
+            return
+        source = init_cfg['checkpoint']
+        weights = _read(CheckpointLoader.load_checkpoint(source, 'cpu'))
+        expected = {
+            key
+            for key in self.state_dict()
+            if not key.startswith('norm') and not key.endswith(NOT_LOADED)
+        }
+        missing, unknown = expected - set(weights), set(weights) - expected
+        if missing or unknown:
+            raise ValueError(
+                f'{source} does not fit this OfficialSwin: it lacks '
+                f'{sorted(missing)[:3] or "nothing"} and has '
+                f'{sorted(unknown)[:3] or "nothing"} besides; give a file of '
+                "Swin's authors of the same depths, or set "
+                'convert_weights=False for one of mmpose'
+            )
+        self.load_state_dict(weights, strict=False)
+
+
+def _read(file: dict) -> dict[str, Tensor]:
+    """Return the tensors of an authors' file under mmpose's names."""
+    converted = swin_converter(file.get('model', file))
+    weights = {
+        key.removeprefix('backbone.'): value
+        for key, value in converted.items()
+    }
+    classifier = ('norm.weight', 'norm.bias')  # its head is dropped already
+    return {
+        key: value
+        for key, value in weights.items()
+        if key not in classifier and not key.endswith(NOT_LOADED)
+    }

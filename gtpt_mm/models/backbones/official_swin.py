@@ -50,9 +50,9 @@ class OfficialSwin(SwinTransformer):
         if missing or unknown:
             raise ValueError(
                 f'{source} does not fit this OfficialSwin: it lacks '
-                f'{sorted(missing)[:3] or "nothing"} and has '
-                f'{sorted(unknown)[:3] or "nothing"} besides; give a file of '
-                "Swin's authors of the same depths, or set "
+                f'{", ".join(sorted(missing)) or "nothing"} and has '
+                f'{", ".join(sorted(unknown)) or "nothing"} besides; give a '
+                "file of Swin's authors of the same depths, or set "
                 'convert_weights=False for one of mmpose'
             )
         self.load_state_dict(weights, strict=False)

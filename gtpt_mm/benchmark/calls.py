@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gtpt_mm.models import prepare_for_inference
+from gtpt_mm.deploy import fuse
 
 from .network import Network, training_batch
-from .settings import COMPILED, DTYPES, PREPARED, TRAINING, Setting, Settings
+from .settings import COMPILED, DTYPES, FUSED, TRAINING, Setting, Settings
 
 
 class Call(NamedTuple):
@@ -47,12 +47,12 @@ class NetworkCopies:
         self._copies: dict[tuple, nn.Module] = {}
 
     def for_inference(
-        self, network: Network, dtype: torch.dtype, prepare: bool
+        self, network: Network, dtype: torch.dtype, fused: bool
     ) -> nn.Module:
         """Return a network in a dtype; folding comes before rounding."""
-        key = network.label, dtype, prepare
+        key = network.label, dtype, fused
         if key not in self._copies:
-            make = prepare_for_inference if prepare else copy.deepcopy
+            make = fuse if fused else copy.deepcopy
             model = make(network.model).to(self.device, dtype)
             self._copies[key] = model
         return self._copies[key]
@@ -90,7 +90,7 @@ def make_call(
 
         return Call(partial(_train_step, compiled, batch, autocast), forget)
     model = copies.for_inference(
-        network, dtype, prepare=setting.mode.startswith(PREPARED)
+        network, dtype, fused=setting.mode.startswith(FUSED)
     )
     if is_compiled:
         model = _compile(model, settings)

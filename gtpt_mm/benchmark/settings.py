@@ -9,7 +9,7 @@ import torch
 DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
 CLOCKS = ('wall', 'cpu')
 INFERENCE, TRAINING = 'inference', 'training'
-EAGER, COMPILED, PREPARED = 'eager', 'compiled', 'prepared'
+EAGER, COMPILED, FUSED = 'eager', 'compiled', 'fused'
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Settings:
             Compilation does not count.
         compile_mode: Also measure with ``torch.compile`` in this mode
             (``'default'``, ``'reduce-overhead'``, ...); None does not.
-        prepare: Also measure what
-            ``gtpt_mm.models.prepare_for_inference`` makes of a model.
+        fuse: Also measure what
+            ``gtpt_mm.deploy.fuse`` makes of a model.
 
     Raises:
         ValueError: If a value is out of range or unknown; if the clock does
@@ -51,7 +51,7 @@ class Settings:
     warmup: int = 3
     time_limit: float = 60.0
     compile_mode: str | None = None
-    prepare: bool = False
+    fuse: bool = False
 
     def __post_init__(self) -> None:
         sizes = [*self.batch_sizes, *self.train_batch_sizes]
@@ -109,8 +109,8 @@ class Setting:
 
     Args:
         task: ``'inference'`` or ``'training'``.
-        mode: ``'eager'``, ``'compiled'``, ``'prepared'`` or
-            ``'prepared compiled'``.
+        mode: ``'eager'``, ``'compiled'``, ``'fused'`` or
+            ``'fused compiled'``.
         dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
         batch_size: Images of a call.
     """
@@ -125,7 +125,7 @@ def settings_of(settings: Settings, batch_size: int) -> Iterator[Setting]:
     """Yield what is measured at one batch size."""
     compiles = settings.compile_mode is not None
     if batch_size in settings.batch_sizes:
-        for plain in (EAGER, PREPARED) if settings.prepare else (EAGER,):
+        for plain in (EAGER, FUSED) if settings.fuse else (EAGER,):
             compiled = COMPILED if plain == EAGER else f'{plain} {COMPILED}'
             for mode in (plain, compiled) if compiles else (plain,):
                 for dtype in settings.dtypes:

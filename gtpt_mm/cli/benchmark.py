@@ -53,9 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'reduce-overhead, ...',
     )
     parser.add_argument(
-        '--prepare',
+        '--fuse',
         action='store_true',
-        help='also measure after prepare_for_inference',
+        help='also measure after fuse',
     )
     parser.add_argument(
         '--input-size',
@@ -139,7 +139,7 @@ def _measure(args: argparse.Namespace):
         warmup=args.warmup,
         time_limit=args.time_limit,
         compile_mode=args.compile,
-        prepare=args.prepare,
+        fuse=args.fuse,
     )
     if args.plot and args.count_only:
         raise ValueError('--count-only times nothing that --plot could draw')

@@ -21,7 +21,6 @@ from .losses import (
     MaskedHeatmapLoss,
 )
 from .pose_estimators import MultiDatasetPoseEstimator
-from .prepare import prepare_for_inference
 from .task_modules import BatchHungarianAssigner, KeypointL1Cost, OKSCost
 
 __all__ = [
@@ -44,5 +43,4 @@ __all__ = [
     'OfficialSwin',
     'PixelShuffleHead',
     'ViTPose',
-    'prepare_for_inference',
 ]

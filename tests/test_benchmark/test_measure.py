@@ -187,7 +187,7 @@ def test_more_compiled_networks_than_the_compiler_allows(
 def test_prepared(tiny_network):
     benchmark = run_benchmark(
         [tiny_network],
-        Settings(**QUICK, dtypes=('fp32', 'bf16'), prepare=True, threads=1),
+        Settings(**QUICK, dtypes=('fp32', 'bf16'), fuse=True, threads=1),
     )
     assert [
         (row.setting.mode, row.setting.dtype, row.error)
@@ -195,8 +195,8 @@ def test_prepared(tiny_network):
     ] == [
         ('eager', 'fp32', None),
         ('eager', 'bf16', None),
-        ('prepared', 'fp32', None),
-        ('prepared', 'bf16', None),
+        ('fused', 'fp32', None),
+        ('fused', 'bf16', None),
     ]
     norms = [
         m

@@ -5,7 +5,7 @@ import pytest
 import torch
 from support.group_pose_small import build_small, make_samples
 
-from gtpt_mm.models import prepare_for_inference
+from gtpt_mm.deploy import fuse
 
 
 def test_estimator_maps_poses_to_the_image():
@@ -36,7 +36,7 @@ def test_estimator_in_half_precision_predicts(prepared):
     """All modules are cast, also of an image that is padded."""
     model = build_small()
     if prepared:
-        model = prepare_for_inference(model)
+        model = fuse(model)
     model = model.to(torch.bfloat16)
     samples = make_samples(num_keypoints=17)
     for sample in samples:
@@ -54,7 +54,7 @@ def test_estimator_in_half_precision_predicts(prepared):
 def test_prepared_model_predicts_the_same():
     model = build_small()
     images = torch.randn(1, 3, 96, 128)
-    fast = prepare_for_inference(model)
+    fast = fuse(model)
     with torch.no_grad():
         expected = model(images, None, mode='tensor')
         actual = fast(images, None, mode='tensor')

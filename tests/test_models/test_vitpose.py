@@ -7,9 +7,10 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from mmpose.registry import MODELS
 
+from gtpt_mm.deploy import fuse
 from gtpt_mm.layers.attention import SelfAttention, WindowAttention
 from gtpt_mm.layers.pos_embed import resize_pos_embed
-from gtpt_mm.models import ViTPose, prepare_for_inference
+from gtpt_mm.models import ViTPose
 from gtpt_mm.models.backbones import vitpose
 
 ARCH = dict(embed_dims=32, depth=4, num_heads=2)
@@ -288,7 +289,7 @@ def test_prepared_model_predicts_the_same(decoder, repo_root):
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
             torch.nn.init.normal_(module.running_mean, std=0.1)
-    prepared = prepare_for_inference(model)
+    prepared = fuse(model)
     img = torch.randn(2, 3, 256, 192)
     with torch.no_grad():
         maps, fast = (m.head(m.extract_feat(img)) for m in (model, prepared))

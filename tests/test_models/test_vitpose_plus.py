@@ -9,7 +9,8 @@ import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
-from gtpt_mm.models import ViTPose, prepare_for_inference
+from gtpt_mm.deploy import fuse
+from gtpt_mm.models import ViTPose
 from gtpt_mm.models.heads import multi_dataset_head
 
 ARCH = dict(embed_dims=32, depth=2, num_heads=2)
@@ -221,7 +222,7 @@ def test_plain_backbone_serves_all(tools, img):
 
 def test_prepared_model_predicts_the_same(build, img, tools):
     model = build().eval()
-    prepared = prepare_for_inference(model)
+    prepared = fuse(model)
     with torch.no_grad():
         results, fast = (
             m.predict(img, tools.make_samples(MIXED))

@@ -10,6 +10,7 @@ from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from gtpt_mm.layers.arch import check_lengths, read_arch
 from gtpt_mm.layers.cascaded_window_attention import CascadedWindowAttention
 from gtpt_mm.layers.folded_sandwich import fold_sandwich
 from gtpt_mm.layers.patch_embed import OverlapPatchEmbed
@@ -112,7 +113,7 @@ class SandwichPyramid(BaseModule):
     def fold_for_inference(self, chunk_size: int | None = None) -> None:
         """Trade trainability for speed, with equal outputs, in place.
 
-        See ``gtpt_mm.models.prepare_for_inference``.
+        See ``gtpt_mm.deploy.fuse``.
 
         Args:
             chunk_size: Images that pass at once on a CPU, so that their maps
@@ -210,36 +211,3 @@ class EfficientViT(SandwichPyramid):
             out_indices,
             init_cfg,
         )
-
-
-def read_arch(arch: str | dict, arch_settings: dict[str, dict]) -> dict:
-    """Return the settings of an architecture, by name or as a dict.
-
-    Raises:
-        ValueError: If the name is unknown or the dict has other keys.
-    """
-    if isinstance(arch, str):
-        if arch not in arch_settings:
-            raise ValueError(
-                f'unknown arch {arch!r}, choose one of '
-                f'{sorted(arch_settings)} or give a dict'
-            )
-        return dict(arch_settings[arch])
-    expected = set(next(iter(arch_settings.values())))
-    if set(arch) != expected:
-        raise ValueError(
-            f'arch as a dict needs exactly {sorted(expected)}, got '
-            f'{sorted(arch)}'
-        )
-    return dict(arch)
-
-
-def check_lengths(**settings: Sequence) -> None:
-    """Check that all settings name as many stages as the first.
-
-    Raises:
-        ValueError: If one does not.
-    """
-    if len({len(value) for value in settings.values()}) > 1:
-        listed = ', '.join(f'{k}={tuple(v)}' for k, v in settings.items())
-        raise ValueError(f'one number for each stage is needed, got {listed}')

@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from gtpt_mm.layers.arch import read_arch
 from gtpt_mm.layers.folded_stem import FoldedPatchEmbed, fold_stem
 from gtpt_mm.layers.group_attention import (
     GroupTransformerLayer,
@@ -188,7 +189,7 @@ class GTPT(BaseModule):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        settings = self._read_arch(arch)
+        settings = read_arch(arch, self.arch_settings)
         if introduction not in INTRODUCTIONS:
             raise ValueError(
                 f'introduction must be one of {INTRODUCTIONS}, got '
@@ -240,21 +241,6 @@ class GTPT(BaseModule):
         self._register_tables()
         self._init_stem()
         self._init_queries_and_keys(qk_init_gain)
-
-    def _read_arch(self, arch: str | dict) -> dict:
-        if isinstance(arch, str):
-            if arch not in self.arch_settings:
-                raise ValueError(
-                    f'unknown arch {arch!r}, choose one of '
-                    f'{sorted(self.arch_settings)} or give a dict'
-                )
-            return self.arch_settings[arch]
-        if set(arch) != {'embed_dims', 'stem_channels'}:
-            raise ValueError(
-                "arch as a dict needs exactly 'embed_dims' and "
-                f"'stem_channels', got {sorted(arch)}"
-            )
-        return dict(arch)
 
     @staticmethod
     def _read_grid(
@@ -379,7 +365,7 @@ class GTPT(BaseModule):
 
         Outputs stay equal up to rounding. A folded model neither trains nor
         saves a checkpoint that another model could read; see
-        :func:`gtpt_mm.models.prepare_for_inference`, which folds a copy.
+        :func:`gtpt_mm.deploy.fuse`, which folds a copy.
 
         Args:
             chunk_size: Images that pass the transformer at once on a CPU,

@@ -5,9 +5,10 @@ from functools import partial
 
 from mmpose.registry import MODELS
 
+from gtpt_mm.layers.arch import check_lengths, read_arch
 from gtpt_mm.layers.cascaded_attention import CGSRMHA
 
-from .efficientvit import SandwichPyramid, check_lengths, read_arch
+from .efficientvit import SandwichPyramid
 
 
 @MODELS.register_module()

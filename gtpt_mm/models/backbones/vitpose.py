@@ -12,6 +12,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from gtpt_mm.layers.arch import read_arch
 from gtpt_mm.layers.attention import SelfAttention, WindowAttention
 from gtpt_mm.layers.expert_mlp import (
     ExpertMLP,
@@ -126,7 +127,7 @@ class ViTPose(BaseModule):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        settings = self._read_arch(arch)
+        settings = read_arch(arch, self.arch_settings)
         self.embed_dims = settings['embed_dims']
         self.depth = settings['depth']
         self.with_cp = with_cp
@@ -177,21 +178,6 @@ class ViTPose(BaseModule):
                 )
             self.knowledge = KnowledgeToken(knowledge_dims, self.embed_dims)
         self._freeze()
-
-    def _read_arch(self, arch: str | dict) -> dict:
-        if isinstance(arch, str):
-            if arch not in self.arch_settings:
-                raise ValueError(
-                    f'unknown arch {arch!r}, choose one of '
-                    f'{sorted(self.arch_settings)} or give a dict'
-                )
-            return self.arch_settings[arch]
-        if set(arch) != {'embed_dims', 'depth', 'num_heads'}:
-            raise ValueError(
-                "arch as a dict needs exactly 'embed_dims', 'depth' and "
-                f"'num_heads', got {sorted(arch)}"
-            )
-        return dict(arch)
 
     def _check(
         self,

@@ -7,7 +7,7 @@ import torch
 from mmpose.registry import MODELS
 from torch import nn
 
-from gtpt_mm.models import prepare_for_inference
+from gtpt_mm.deploy import fuse
 
 
 def build(backbone: str = 'HEViTPose') -> nn.Module:
@@ -59,7 +59,7 @@ class Network(nn.Module):
 def network(request):
     model = build()
     if request.param == 'prepared':
-        model = prepare_for_inference(model, chunk_size=None)
+        model = fuse(model, chunk_size=None)
     return Network(model).eval()
 
 
@@ -73,7 +73,7 @@ def img():
 def test_prepared_model_predicts_the_same(chunk_size, backbone, img):
     model = build(backbone).double()
     img = img.double()
-    prepared = prepare_for_inference(model, chunk_size)
+    prepared = fuse(model, chunk_size)
     with torch.no_grad():
         expected = Network(model)(img)
         actual = Network(prepared)(img)
@@ -103,7 +103,7 @@ def test_prepared_model_agrees_in_float32(arch):
 def test_preparing_leaves_the_model_as_it_is():
     model = build().train()
     before = copy.deepcopy(model.state_dict())
-    prepare_for_inference(model)
+    fuse(model)
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
     for key, value in model.state_dict().items():
@@ -112,7 +112,7 @@ def test_preparing_leaves_the_model_as_it_is():
 
 def test_chunk_size_must_be_positive():
     with pytest.raises(ValueError, match='chunk_size.*0'):
-        prepare_for_inference(build(), chunk_size=0)
+        fuse(build(), chunk_size=0)
 
 
 def test_compiles_as_one_graph(network, img):

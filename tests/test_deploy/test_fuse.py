@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from torch import nn
 
-from gtpt_mm.models import prepare_for_inference
+from gtpt_mm.deploy import fuse
 
 GROUPS = [
     dict(sparse=[0, 3], parts=[[5, 6, 7]]),
@@ -68,7 +68,7 @@ class Network(nn.Module):
 def network(request):
     model = build()
     if request.param == 'prepared':
-        model = prepare_for_inference(model)
+        model = fuse(model)
     return Network(model).eval()
 
 
@@ -86,7 +86,7 @@ def assert_equal(actual, expected, atol=1e-5) -> None:
 def test_prepared_model_predicts_the_same(chunk_size, img):
     model = build().double()
     img = img.double()
-    prepared = prepare_for_inference(model, chunk_size)
+    prepared = fuse(model, chunk_size)
     with torch.no_grad():
         assert_equal(Network(prepared)(img), Network(model)(img), atol=1e-12)
     assert not [m for m in prepared.modules() if 'BatchNorm' in str(type(m))]
@@ -95,7 +95,7 @@ def test_prepared_model_predicts_the_same(chunk_size, img):
 def test_preparing_leaves_the_model_as_it_is(img):
     model = build().train()
     before = copy.deepcopy(model.state_dict())
-    prepare_for_inference(model)
+    fuse(model)
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
     for key, value in model.state_dict().items():
@@ -119,7 +119,7 @@ def test_prepared_goldens(size, gtpt_goldens, repo_root):
     model = MODELS.build(cfg.model)
     model.load_state_dict(convert_gtpt(state), strict=True)
     images = gtpt_goldens.rule.images(meta['batch'], meta['img_seed'])
-    prepared = Network(prepare_for_inference(model, chunk_size=1))
+    prepared = Network(fuse(model, chunk_size=1))
     with torch.no_grad():
         logits = prepared(torch.from_numpy(images).float())
     expected = arrays['eval_pred_x'], arrays['eval_pred_y']
@@ -144,13 +144,13 @@ def test_stock_model_can_be_prepared():
     img = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         expected = model(img, None, mode='tensor')
-        prepared = prepare_for_inference(model)(img, None, mode='tensor')
+        prepared = fuse(model)(img, None, mode='tensor')
     torch.testing.assert_close(prepared, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_chunk_size_must_be_positive():
     with pytest.raises(ValueError, match='chunk_size.*-1'):
-        prepare_for_inference(build(), chunk_size=-1)
+        fuse(build(), chunk_size=-1)
 
 
 def test_compiles_as_one_graph(network, img):

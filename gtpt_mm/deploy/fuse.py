@@ -1,0 +1,118 @@
+"""Fuse norms and layers of a trained model, for inference only."""
+
+import copy
+from functools import singledispatch
+
+import torch
+from mmcv.cnn import fuse_conv_bn
+from mmpose.models.backbones import ResNet
+from mmpose.models.pose_estimators.base import BasePoseEstimator
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+def fuse(
+    model: BasePoseEstimator, chunk_size: int | None = 8
+) -> BasePoseEstimator:
+    """Return a faster copy of a trained model, with equal predictions.
+
+    ``fuse_module`` decides by the class of backbone, neck and head. By
+    default BatchNorms are folded into convolutions, transposed ones included.
+
+    Args:
+        model: Estimator, ours or mmpose's, on any device; it stays as it is.
+        chunk_size: Images that pass one of our backbones at once on a CPU,
+            where big buffers cost more than they bring; None passes the
+            whole batch. Compiled and exported graphs are not chunked.
+
+    Returns:
+        A copy in eval mode that predicts, and is moved and cast as usual. It
+        does not train, and its checkpoints load nowhere else.
+
+    Raises:
+        ValueError: If ``chunk_size`` is not positive.
+
+    Example:
+        >>> from mmpose.apis import inference_topdown, init_model
+        >>> model = init_model(config, checkpoint)  # doctest: +SKIP
+        >>> model = fuse(model)  # doctest: +SKIP
+        >>> inference_topdown(model, 'person.jpg')  # doctest: +SKIP
+    """
+    if chunk_size is not None and chunk_size <= 0:
+        raise ValueError(f'chunk_size must be positive, got {chunk_size}')
+    model = copy.deepcopy(model).eval().requires_grad_(False)
+    for name in ('backbone', 'neck', 'head'):
+        module = getattr(model, name, None)
+        if module is not None:
+            setattr(model, name, fuse_module(module, chunk_size))
+    return model
+
+
+@singledispatch
+def fuse_module(module: nn.Module, chunk_size: int | None) -> nn.Module:
+    """Return a backbone, neck or head for inference; it may change in place.
+
+    A class that can do more than fold its norms registers its own function.
+
+    Args:
+        module: In eval mode, without gradients.
+        chunk_size: Images at once on a CPU, see :func:`fuse`.
+    """
+    if hasattr(module, 'fold_for_inference'):  # interim: becomes register()
+        module.fold_for_inference(chunk_size)
+        return module
+    return _fuse_deconv_bn(fuse_conv_bn(module))
+
+
+@fuse_module.register
+def _fuse_resnet(module: ResNet, chunk_size: int | None) -> nn.Module:
+    module = fuse_conv_bn(module)
+    # Measured: a seventh less time.
+    return module.to(memory_format=torch.channels_last)
+
+
+class Chunked(nn.Module):
+    """A module that takes few images at a time, on a CPU only.
+
+    Graphs that are compiled or exported take the whole batch: they would
+    unroll the chunks and be bound to one batch size.
+
+    Args:
+        module: Takes (B, ...) and returns a tensor or a tuple of tensors
+            that begin with B.
+        chunk_size: Images at once; None passes all.
+    """
+
+    def __init__(self, module: nn.Module, chunk_size: int | None) -> None:
+        super().__init__()
+        self.module = module
+        self.chunk_size = chunk_size
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return what the module returns for the whole batch."""
+        if (
+            self.chunk_size is None
+            or x.device.type != 'cpu'
+            or torch.compiler.is_compiling()
+        ):
+            return self.module(x)
+        chunks = [self.module(chunk) for chunk in x.split(self.chunk_size)]
+        if isinstance(chunks[0], Tensor):
+            return torch.cat(chunks)
+        return tuple(map(torch.cat, zip(*chunks, strict=True)))
+
+
+def _fuse_deconv_bn(module: nn.Module) -> nn.Module:
+    """Fold the norm right behind each transposed convolution, in place."""
+    last_name = last = None
+    for name, child in module.named_children():
+        if isinstance(last, nn.ConvTranspose2d) and isinstance(
+            child, nn.BatchNorm2d
+        ):
+            fused = fuse_conv_bn_eval(last, child, transpose=True)
+            setattr(module, last_name, fused)
+            setattr(module, name, nn.Identity())
+        else:
+            _fuse_deconv_bn(child)
+        last_name, last = name, child
+    return module

@@ -1,0 +1,1 @@
+"""Operators in plain torch, which compat also offers under mmcv's names."""

@@ -61,6 +61,11 @@ def fuse_module(module: nn.Module, chunk_size: int | None) -> nn.Module:
     if hasattr(module, 'fold_for_inference'):  # interim: becomes register()
         module.fold_for_inference(chunk_size)
         return module
+    return fuse_norms(module)
+
+
+def fuse_norms(module: nn.Module) -> nn.Module:
+    """Fuse BatchNorms into convolutions, also transposed ones, in place."""
     return _fuse_deconv_bn(fuse_conv_bn(module))
 
 

@@ -1,7 +1,7 @@
 """Cascaded group attention in windows, the attention of EfficientViT."""
 
-# B batch, C channels, H heads, c = C / H channels of a head, K channels of a
-# query, (h, w) feature map, s window side, W windows in all images
+# B batch, C channels, H heads, (h, w) feature map or window, n = h * w tokens,
+# s window side, W windows in all images
 
 from collections.abc import Sequence
 
@@ -9,19 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .arch import check_divides
+from .cascaded_attention import to_map, to_tokens
 from .conv_bn import conv_bn
+from .windows import join_windows, split_windows
 
 
 class CascadedWindowAttention(nn.Module):
     """Attention of heads in cascade, within windows.
 
-    Every head reads its own share of the channels, plus the output of the
-    head before. A depthwise convolution mixes its queries. Maps larger than
-    a window are padded with zeros to whole windows, and cut.
+    Every head reads a share of the channels, plus the output of the head
+    before. A depthwise convolution mixes its queries. Maps larger than a
+    window are padded with zeros to whole windows, and cut.
 
     Source: Liu et al., "EfficientViT: Memory Efficient Vision Transformer
-    with Cascaded Group Attention", CVPR 2023, Sec. 3.2: what HEViTPose
-    replaces, the baseline of its Tables 1, 4 and 6.
+    with Cascaded Group Attention", CVPR 2023, Sec. 3.2.
 
     Args:
         embed_dims: Channels C.
@@ -50,11 +52,7 @@ class CascadedWindowAttention(nn.Module):
         query_kernels: Sequence[int] = (7, 5, 3, 3),
     ) -> None:
         super().__init__()
-        if num_heads < 1 or embed_dims % num_heads:
-            raise ValueError(
-                f'num_heads={num_heads} does not divide '
-                f'embed_dims={embed_dims}'
-            )
+        check_divides('num_heads', num_heads, 'embed_dims', embed_dims)
         if len(query_kernels) != num_heads or any(
             kernel % 2 == 0 for kernel in query_kernels
         ):
@@ -70,7 +68,7 @@ class CascadedWindowAttention(nn.Module):
             conv_bn(width, 2 * key_dims + width) for _ in range(num_heads)
         )
         self.query_convs = nn.ModuleList(
-            conv_bn(key_dims, key_dims, kernel, 1, kernel // 2, key_dims)
+            conv_bn(key_dims, key_dims, kernel, groups=key_dims)
             for kernel in query_kernels
         )
         self.proj = nn.Sequential(
@@ -83,18 +81,15 @@ class CascadedWindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map like ``x``, (B, C, h, w)."""
-        h, w = x.shape[2:]
-        s = self.window_size
-        if h <= s and w <= s:
+        h, w = grid_size = x.shape[2:]
+        window_size = (self.window_size, self.window_size)
+        if h <= self.window_size and w <= self.window_size:
             return self._attend(x)
-        num_rows, num_columns = -(-h // s), -(-w // s)
-        x = F.pad(x, (0, num_columns * s - w, 0, num_rows * s - h))
-        x = x.unflatten(3, (num_columns, s)).unflatten(2, (num_rows, s))
-        x = x.permute(0, 2, 4, 1, 3, 5)  # (B, rows, columns, C, s, s)
-        x = self._attend(x.flatten(0, 2))  # (W, C, s, s)
-        x = x.unflatten(0, (-1, num_rows, num_columns))
-        x = x.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
-        return x[:, :, :h, :w]
+        windows = split_windows(x.permute(0, 2, 3, 1), window_size)
+        windows = to_tokens(self._attend(to_map(windows, window_size)))
+        return join_windows(windows, window_size, grid_size).permute(
+            0, 3, 1, 2
+        )
 
     def _attend(self, x: Tensor) -> Tensor:
         """Attend within maps no larger than a window, (W, C, h, w)."""
@@ -109,18 +104,17 @@ class CascadedWindowAttention(nn.Module):
             )
             q = self.query_convs[head](q)
             out = F.scaled_dot_product_attention(
-                *(part.flatten(2).transpose(1, 2) for part in (q, k, v)),
-                attn_mask=biases[head],
+                *map(to_tokens, (q, k, v)), attn_mask=biases[head]
             )
-            outputs.append(out.transpose(1, 2).unflatten(2, grid_size))
+            outputs.append(to_map(out, grid_size))
         return self.proj(torch.cat(outputs, dim=1))
 
     def _biases(self, height: int, width: int) -> Tensor:
-        """Return what is added to the logits, (H, h * w, h * w)."""
+        """Return the terms added to the logits, (H, n, n)."""
         device = self.position_bias.device
         y = torch.arange(height, device=device)
         x = torch.arange(width, device=device)
         dy = (y[:, None] - y).abs()[:, None, :, None]
         dx = (x[:, None] - x).abs()[None, :, None, :]
-        places = (dy * self.window_size + dx).flatten(2).flatten(0, 1)
-        return self.position_bias[:, places]
+        indices = (dy * self.window_size + dx).flatten(2).flatten(0, 1)
+        return self.position_bias[:, indices]

@@ -1,4 +1,4 @@
-"""Convolution and batch norm, the unit that folds into one convolution."""
+"""Convolution and batch norm, the unit that fuses into one convolution."""
 
 from torch import nn
 
@@ -8,7 +8,6 @@ def conv_bn(
     out_channels: int,
     kernel_size: int = 1,
     stride: int = 1,
-    padding: int = 0,
     groups: int = 1,
     zero: bool = False,
 ) -> nn.Sequential:
@@ -17,25 +16,23 @@ def conv_bn(
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        kernel_size: Side of the kernel.
+        kernel_size: Side of the kernel; (kernel_size - 1) // 2 zeros are
+            added on each side of the map.
         stride: Stride.
-        padding: Zeros added on each side.
         groups: Groups of the convolution.
         zero: Whether the norm starts with weight 0: a residual unit that ends
             in it is the identity before training.
     """
+    conv = nn.Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride,
+        (kernel_size - 1) // 2,
+        groups=groups,
+        bias=False,
+    )
     norm = nn.BatchNorm2d(out_channels)
     if zero:
         nn.init.zeros_(norm.weight)
-    return nn.Sequential(
-        nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            groups=groups,
-            bias=False,
-        ),
-        norm,
-    )
+    return nn.Sequential(conv, norm)

@@ -42,8 +42,8 @@ class OverlapPatchEmbed(nn.Sequential):
 
     Raises:
         ValueError: If there is no stride, one is not positive, the overlap
-            is negative, ``with_upsample`` meets more than one convolution, or
-            the channels cannot be halved often enough.
+            is negative, ``with_upsample`` meets several strides or an odd
+            one, or the channels cannot be halved often enough.
 
     Example:
         >>> import torch
@@ -72,9 +72,9 @@ class OverlapPatchEmbed(nn.Sequential):
                 f'overlap_width must not be negative, got {overlap_width}: '
                 'patches would leave pixels out'
             )
-        if with_upsample and len(strides) > 1:
+        if with_upsample and (len(strides) > 1 or strides[0] % 2):
             raise ValueError(
-                f'with_upsample needs a single stride, got {strides}'
+                f'with_upsample requires a single even stride, got {strides}'
             )
         if embed_dims % 2 ** (len(strides) - 1):
             raise ValueError(
@@ -90,12 +90,10 @@ class OverlapPatchEmbed(nn.Sequential):
             if i:
                 self.append(nn.ReLU(inplace=True))
             kernel = stride + overlap_width
-            self.append(
-                conv_bn(in_channels, width, kernel, stride, (kernel - 1) // 2)
-            )
+            self.append(conv_bn(in_channels, width, kernel, stride))
             in_channels = width
         if with_upsample:
-            self.stride /= 2
+            self.stride //= 2
             deconv = nn.ConvTranspose2d(
                 in_channels, embed_dims, 4, 2, 1, bias=False
             )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from .arch import check_divides
 from .conv_bn import conv_bn
 
 
@@ -19,7 +20,7 @@ class ResidualDWConv(nn.Module):
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
         self.conv = conv_bn(
-            embed_dims, embed_dims, 3, 1, 1, embed_dims, zero=True
+            embed_dims, embed_dims, 3, groups=embed_dims, zero=True
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,10 +61,7 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, ratio: int = 4) -> None:
         super().__init__()
-        if channels % ratio:
-            raise ValueError(
-                f'ratio={ratio} does not divide channels={channels}'
-            )
+        check_divides('ratio', ratio, 'channels', channels)
         self.reduce = nn.Conv2d(channels, channels // ratio, 1)
         self.act = nn.ReLU(inplace=True)
         self.expand = nn.Conv2d(channels // ratio, channels, 1)
@@ -87,7 +85,7 @@ class PatchMerging(nn.Module):
         hidden = 4 * in_channels
         self.expand = conv_bn(in_channels, hidden)
         self.act = nn.ReLU(inplace=True)
-        self.depthwise = conv_bn(hidden, hidden, 3, 2, 1, hidden)
+        self.depthwise = conv_bn(hidden, hidden, 3, 2, groups=hidden)
         self.gate = SqueezeExcite(hidden)
         self.reduce = conv_bn(hidden, out_channels)
 

@@ -1,4 +1,4 @@
-"""HEViTPose for inference: folded, compiled, exported, mixed precision."""
+"""HEViTPose for inference: fused, compiled, exported, mixed precision."""
 
 import copy
 
@@ -8,6 +8,7 @@ from mmpose.registry import MODELS
 from torch import nn
 
 from gtpt_mm.deploy import fuse
+from gtpt_mm.deploy.fuse import fuse_module
 
 
 def build(backbone: str = 'HEViTPose') -> nn.Module:
@@ -55,10 +56,10 @@ class Network(nn.Module):
         return self.head.forward(self.backbone(img))
 
 
-@pytest.fixture(params=['plain', 'prepared'])
+@pytest.fixture(params=['plain', 'fused'])
 def network(request):
     model = build()
-    if request.param == 'prepared':
+    if request.param == 'fused':
         model = fuse(model, chunk_size=None)
     return Network(model).eval()
 
@@ -70,37 +71,36 @@ def img():
 
 @pytest.mark.parametrize('backbone', ['HEViTPose', 'EfficientViT'])
 @pytest.mark.parametrize('chunk_size', [None, 2, 8])
-def test_prepared_model_predicts_the_same(chunk_size, backbone, img):
+def test_fused_model_predicts_the_same(chunk_size, backbone, img):
     model = build(backbone).double()
     img = img.double()
-    prepared = fuse(model, chunk_size)
+    fused = fuse(model, chunk_size)
     with torch.no_grad():
         expected = Network(model)(img)
-        actual = Network(prepared)(img)
+        actual = Network(fused)(img)
     assert expected.std() > 0.1
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-11)
-    left = [m for m in prepared.modules() if isinstance(m, nn.BatchNorm2d)]
+    left = [m for m in fused.modules() if isinstance(m, nn.BatchNorm2d)]
     assert not left
 
 
 @pytest.mark.parametrize('arch', ['tiny', 'small', 'base'])
-def test_prepared_model_agrees_in_float32(arch):
+def test_fused_model_agrees_in_float32(arch):
     """To 1e-5 of the largest value, at the real sizes."""
     backbone = MODELS.build(dict(type='HEViTPose', arch=arch)).eval()
     for norm in backbone.modules():
         if isinstance(norm, nn.BatchNorm2d):
             nn.init.uniform_(norm.running_var, 0.5, 1.5)
             nn.init.uniform_(norm.weight, 0.1, 0.5)
-    folded = copy.deepcopy(backbone)
-    folded.fold_for_inference(chunk_size=1)
+    fused = fuse_module(copy.deepcopy(backbone), chunk_size=1)
     img = torch.randn(2, 3, 128, 96)
     with torch.no_grad():
-        [expected], [actual] = backbone(img), folded(img)
+        [expected], [actual] = backbone(img), fused(img)
     scale = expected.abs().max().item()
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5 * scale)
 
 
-def test_preparing_leaves_the_model_as_it_is():
+def test_fusing_leaves_the_model_as_it_is():
     model = build().train()
     before = copy.deepcopy(model.state_dict())
     fuse(model)

@@ -68,7 +68,7 @@ def test_larger_maps_are_padded_and_cut():
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(num_heads=5), r'num_heads=5 .* embed_dims=12'),
+        (dict(num_heads=5), r'num_heads .* embed_dims = 12, got 5'),
         (dict(query_kernels=(3,)), r'query_kernels .*2 odd .*\(3,\)'),
         (dict(query_kernels=(3, 4)), r'query_kernels .*\(3, 4\)'),
     ],

@@ -101,21 +101,17 @@ def test_every_pixel_of_the_output_sees_the_whole_image(make):
 
 def test_arguments_override_the_arch():
     model = HEViTPose(
-        'tiny',
-        embed_dims=(32, 64),
-        depths=(0, 1),
+        dict(embed_dims=(32, 64), depths=(0, 1), num_groups=(1, 1)),
         num_groups=(2, 4),
         sr_ratios=(4, 1),
         num_heads=(1, 2),
         patch_embed=dict(overlap_width=1, strides=(2, 2)),
-        attention=dict(with_bias=True),
         mlp_ratio=3,
     )
     [stage1, stage2] = model.stages
     assert len(stage1) == 0
     mixer = stage2[1].mixer
-    assert (mixer.num_groups, mixer.num_heads, mixer.sr) == (4, 2, None)
-    assert mixer.mha.in_proj_bias is not None
+    assert (mixer.num_groups, mixer.mha.num_heads, mixer.sr) == (4, 2, None)
     assert stage2[1].ffn1.expand[0].out_channels == 3 * 64
     assert len(model.patch_embed) == 3
 
@@ -147,7 +143,7 @@ def test_settings_of_table_2():
         (dict(arch=dict(depths=(1,))), r"exactly .*'embed_dims'.*'depths'"),
         (dict(num_groups=(4, 4)), r'each stage.*num_groups=\(4, 4\)'),
         (dict(num_heads=(2, 4, 8, 8)), r'num_heads=\(2, 4, 8, 8\)'),
-        (dict(num_groups=(4, 5, 4)), r'num_groups=5 .*embed_dims=256'),
+        (dict(num_groups=(4, 5, 4)), r'num_groups .*embed_dims = 256, got 5'),
         (dict(out_indices=(3,)), r'out_indices .*0 to 2.*\(3,\)'),
         (dict(out_indices=()), r'out_indices .*\(\)'),
     ],
@@ -161,7 +157,7 @@ def test_errors_name_the_value(kwargs, message):
     'kwargs',
     [
         dict(embed_dim=(64, 128, 192)),
-        dict(attention=dict(bias=True)),
+        dict(attention=dict(with_bias=True)),
         dict(patch_embed=dict(peow=3)),
     ],
 )

@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from torch import nn
 
-from gtpt_mm.models import HEViTPose
+from projects.hevitpose_ablations.models import HEViTPoseVariant
 
 ROOT = Path(__file__).resolve().parents[2]
 COCO = (
@@ -187,7 +187,7 @@ HEADS = {192: 886_864, 224: 985_168, 384: 1_476_688}
 
 def total(attention: dict, **kwargs) -> int:
     """Count the parameters of backbone and head."""
-    backbone = HEViTPose(attention=attention, **kwargs)
+    backbone = HEViTPoseVariant(attention=attention, **kwargs)
     params = sum(p.numel() for p in backbone.parameters())
     return params + HEADS[backbone.embed_dims[-1]]
 

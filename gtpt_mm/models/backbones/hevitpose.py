@@ -1,14 +1,15 @@
 """HEViTPose: high-efficiency vision transformer for human pose estimation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from mmpose.registry import MODELS
+from torch import nn
 
 from gtpt_mm.layers.arch import check_lengths, read_arch
 from gtpt_mm.layers.cascaded_attention import CGSRMHA
 
-from .efficientvit import SandwichPyramid
+from .sandwich_pyramid import SandwichPyramid
 
 
 @MODELS.register_module()
@@ -26,30 +27,24 @@ class HEViTPose(SandwichPyramid):
     Human Pose Estimation", arXiv 2311.13615. **A reconstruction**: no code
     was published. Parameters and FLOPs of all models and ablations are those
     that the paper prints. They show that the rows "G" and "L" of Table 2 are
-    swapped: 1, 2, 3 are the depths. The paper gives heads for ``'base'``
-    only; ``'tiny'`` and ``'small'`` are assumed to have the same. What no
-    number decides is an option of ``CGSRMHA``, see there, or the
-    activation after the patch embedding.
+    swapped: 1, 2, 3 are the depths. The paper gives attention heads for
+    ``'base'`` only; ``'tiny'`` and ``'small'`` are assumed to have the same.
 
     Args:
         arch: ``'tiny'``, ``'small'`` or ``'base'``; or a dict with
             ``embed_dims``, ``depths`` and ``num_groups`` of the stages.
         in_channels: Channels of the image.
-        embed_dims: Channels of each stage; None: as ``arch`` has it.
-        depths: Blocks of each stage; None: as ``arch`` has it.
-        num_groups: Attention groups of each stage; None: as ``arch`` has it.
+        num_groups: Attention groups of each stage; None: those of ``arch``.
         sr_ratios: Spatial reduction of keys and values in each stage.
         num_heads: Attention heads of one group in each stage.
-        patch_embed: Arguments of ``OverlapPatchEmbed`` but the channels;
+        patch_embed: Arguments of ``OverlapPatchEmbed`` except the channels;
             None: one convolution of stride 4 and overlap width 3.
-        attention: Choices of ``CGSRMHA`` that all stages share; None: its
-            defaults.
         mlp_ratio: Channels within a feed-forward unit over those outside.
         out_indices: Stages whose maps are returned, in this order; negative
             ones count from the last.
         init_cfg: Initialisation, see mmengine. By default convolutions start
-            as PyTorch's, residual units as the identity; the paper does not
-            say, but that it trains from scratch.
+            as PyTorch's, residual units as the identity; the paper says only
+            that it trains from scratch.
 
     Raises:
         ValueError: If ``arch`` is unknown, or sizes do not fit each other.
@@ -73,36 +68,39 @@ class HEViTPose(SandwichPyramid):
         ),
     }
 
+    #: Class of the token mixers; projects replace it.
+    mixer: Callable[..., nn.Module] = CGSRMHA
+
     def __init__(
         self,
         arch: str | dict = 'base',
         in_channels: int = 3,
-        embed_dims: Sequence[int] | None = None,
-        depths: Sequence[int] | None = None,
         num_groups: Sequence[int] | None = None,
         sr_ratios: Sequence[int] = (8, 4, 2),
         num_heads: Sequence[int] = (2, 4, 8),
         patch_embed: dict | None = None,
-        attention: dict | None = None,
         mlp_ratio: float = 2.0,
         out_indices: Sequence[int] = (-1,),
         init_cfg: dict | list | None = None,
     ) -> None:
         settings = read_arch(arch, self.arch_settings)
-        given = dict(
-            embed_dims=embed_dims, depths=depths, num_groups=num_groups
+        sizes = dict(
+            embed_dims=settings['embed_dims'],
+            num_groups=num_groups or settings['num_groups'],
+            sr_ratios=sr_ratios,
+            num_heads=num_heads,
         )
-        settings.update({k: v for k, v in given.items() if v is not None})
-        settings.update(sr_ratios=sr_ratios, num_heads=num_heads)
-        check_lengths(**settings)
+        check_lengths(**sizes)
         make_mixers = [
-            partial(CGSRMHA, *sizes, **(attention or {}))
-            for sizes in zip(
-                settings['embed_dims'],
-                settings['num_groups'],
-                sr_ratios,
-                num_heads,
-                strict=True,
+            partial(
+                self.mixer,
+                embed_dims=width,
+                num_groups=groups,
+                sr_ratio=ratio,
+                num_heads=heads,
+            )
+            for width, groups, ratio, heads in zip(
+                *sizes.values(), strict=True
             )
         ]
         super().__init__(

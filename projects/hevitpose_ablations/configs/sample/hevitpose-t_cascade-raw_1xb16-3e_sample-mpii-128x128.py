@@ -1,2 +1,7 @@
 _base_ = './hevitpose-t_1xb16-3e_sample-mpii-128x128.py'
-model = dict(backbone=dict(attention=dict(cascade_normed=False)))
+custom_imports = dict(
+    imports=['gtpt_mm', 'projects.hevitpose_ablations.models'],
+    allow_failed_imports=False)
+model = dict(
+    backbone=dict(
+        type='HEViTPoseVariant', attention=dict(cascade_normed=False)))

@@ -1,0 +1,1 @@
+"""Ablations of HEViTPose and the choices that no printed number decides."""

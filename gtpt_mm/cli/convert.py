@@ -148,13 +148,13 @@ def _convert_gtpt(
     state_dict: dict, trained: dict | None, args: argparse.Namespace
 ) -> tuple[dict, dict | None]:
     """Return weights and meta of a GTPT; its authors' files have no meta."""
-    from gtpt_mm.convert import convert_gtpt, revert_gtpt
+    from gtpt_mm.convert import convert_gtpt, export_gtpt
 
     if args.to == 'ours':
         half = args.half or 'ema'
         return convert_gtpt(state_dict, half), dict(half=half)
     if args.to == 'authors':
-        return revert_gtpt(state_dict, trained), None
+        return export_gtpt(state_dict, trained), None
     raise ValueError(f'--to {args.to} is of ViTPose; this is a GTPT')
 
 
@@ -162,12 +162,12 @@ def _convert_group_pose(
     state_dict: dict, args: argparse.Namespace
 ) -> tuple[dict, dict | None]:
     """Return weights and meta of a Group Pose; the authors' have no meta."""
-    from gtpt_mm.convert import convert_group_pose, revert_group_pose
+    from gtpt_mm.convert import convert_group_pose, export_group_pose
 
     if args.to == 'ours':
         return convert_group_pose(state_dict), {}
     if args.to == 'authors':
-        return revert_group_pose(state_dict), None
+        return export_group_pose(state_dict), None
     raise ValueError(f'--to {args.to} is of ViTPose; this is a Group Pose')
 
 

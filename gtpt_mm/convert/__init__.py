@@ -1,4 +1,4 @@
-"""Foreign checkpoints: one file each, a table of names and a function."""
+"""Checkpoints of other projects: a table of names for each format."""
 
 from .files import (
     SAFETENSORS,
@@ -7,17 +7,18 @@ from .files import (
     write_state_dict,
 )
 from .group_pose import (
+    GROUP_POSE_NAMES,
     convert_group_pose,
-    is_authors_group_pose,
-    is_our_group_pose,
-    our_group_pose_name,
-    revert_group_pose,
+    export_group_pose,
+    is_native_group_pose,
+    is_official_group_pose,
 )
 from .gtpt import (
     convert_gtpt,
-    is_authors_gtpt,
-    our_gtpt_name,
-    revert_gtpt,
+    export_gtpt,
+    gtpt_names,
+    is_native_gtpt,
+    is_official_gtpt,
 )
 from .names import NameTable
 from .sources import Source, find_source
@@ -38,6 +39,7 @@ from .vitpose import (
 
 __all__ = [
     'DATASETS',
+    'GROUP_POSE_NAMES',
     'SAFETENSORS',
     'ConvertedViTPose',
     'NameTable',
@@ -47,21 +49,21 @@ __all__ = [
     'convert_mae',
     'convert_vitpose',
     'count_experts',
+    'export_group_pose',
+    'export_gtpt',
     'find_datasets',
     'find_mae_layout',
     'find_patch_grid',
     'find_source',
     'find_vitpose_layout',
     'find_weights',
-    'is_authors_group_pose',
-    'is_authors_gtpt',
-    'is_our_group_pose',
+    'gtpt_names',
+    'is_native_group_pose',
+    'is_native_gtpt',
+    'is_official_group_pose',
+    'is_official_gtpt',
     'is_our_vitpose',
-    'our_group_pose_name',
-    'our_gtpt_name',
     'read_state_dicts',
-    'revert_group_pose',
-    'revert_gtpt',
     'revert_vitpose',
     'split_vitpose',
     'write_state_dict',

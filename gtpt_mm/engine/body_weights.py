@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from gtpt_mm.convert import convert_gtpt, is_authors_gtpt, read_state_dicts
+from gtpt_mm.convert import convert_gtpt, is_official_gtpt, read_state_dicts
 
 
 class LoadedWeights(NamedTuple):
@@ -82,7 +82,7 @@ def load_body_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
         ValueError: If nothing fits, or a tensor has another shape.
     """
     weights, _ = read_state_dicts(str(path))
-    if is_authors_gtpt(weights):
+    if is_official_gtpt(weights):
         try:
             weights = convert_gtpt(weights)
         except ValueError as error:

@@ -10,8 +10,8 @@ import torch
 from gtpt_mm.cli import main
 from gtpt_mm.convert import (
     convert_group_pose,
+    export_group_pose,
     read_state_dicts,
-    revert_group_pose,
 )
 
 
@@ -59,7 +59,7 @@ def test_ablations_have_no_official_names(official):
     weights = convert_group_pose(official[1])
     name = 'head.decoder.layers.0.self_attn.attn.qkv.weight'
     with pytest.raises(ValueError, match='1 keys are not .*self_attn.attn'):
-        revert_group_pose(weights | {name: torch.zeros(1)})
+        export_group_pose(weights | {name: torch.zeros(1)})
 
 
 def test_only_a_namespace_is_allowed(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from gtpt_mm.cli import main
-from gtpt_mm.convert import convert_gtpt, revert_gtpt
+from gtpt_mm.convert import convert_gtpt, export_gtpt
 from gtpt_mm.models import GTPT
 
 FILES = [
@@ -26,7 +26,7 @@ def read_official(gtpt_goldens, name):
 def test_every_tensor_arrives_and_returns(name, half, gtpt_goldens):
     official = read_official(gtpt_goldens, name)
     ours = convert_gtpt(official, half)
-    back = revert_gtpt(ours)
+    back = export_gtpt(ours)
     prefix = 'ema_' if half == 'ema' else ''
     for key, value in official.items():
         if key.endswith(('.mask', 'pos_embedding')):
@@ -76,7 +76,7 @@ def test_unknown_key_is_named(gtpt_goldens):
 
 def test_other_models_are_not_reverted():
     with pytest.raises(ValueError, match='not a checkpoint'):
-        revert_gtpt({'x': torch.zeros(1)})
+        export_gtpt({'x': torch.zeros(1)})
 
 
 def test_missing_half_is_named():

@@ -9,7 +9,7 @@ from mmengine.structures import InstanceData
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.structures import PoseDataSample
 
-from gtpt_mm.convert import convert_gtpt, our_gtpt_name, revert_gtpt
+from gtpt_mm.convert import convert_gtpt, export_gtpt, gtpt_names
 from gtpt_mm.engine import CosineEMAHook, CurriculumHook
 from gtpt_mm.engine.body_weights import find_checkpoint, load_body_weights
 
@@ -507,9 +507,9 @@ def test_authors_checkpoint_loads_as_the_authors_load_it(
     assert found.new == NEW
     assert not found.left_out
 
-    state, checked = model.state_dict(), set()
+    state, checked, table = model.state_dict(), set(), gtpt_names()
     for target, source in golden['source'].items():
-        name = our_gtpt_name(target.removeprefix('ema_'))
+        name = table.native(target.removeprefix('ema_'))
         if name is None:  # position table and masks: not in our checkpoints
             continue
         checked.add(name)
@@ -523,7 +523,7 @@ def test_authors_checkpoint_loads_as_the_authors_load_it(
     ours = convert_gtpt(official)
     torch.save(dict(state_dict=ours), tmp_path / 'ours.pth')
     torch.save(
-        {f'module.{k}': v for k, v in revert_gtpt(ours).items()},
+        {f'module.{k}': v for k, v in export_gtpt(ours).items()},
         tmp_path / 'wrapped.pth',
     )
     for name in ('ours.pth', 'wrapped.pth'):

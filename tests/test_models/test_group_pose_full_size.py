@@ -12,7 +12,7 @@ from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 from support.group_pose_goldens import assert_near, record
 
-from gtpt_mm.convert import convert_group_pose, revert_group_pose
+from gtpt_mm.convert import convert_group_pose, export_group_pose
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def fill_by_rule(key: str, shape: list[int], salt: int) -> torch.Tensor:
 def test_official_names_survive_both_ways(name, group_pose_goldens):
     keys = json.loads((group_pose_goldens / f'keys_{name}.json').read_text())
     official = {key: fill_by_rule(key, keys[key], 3) for key in keys}
-    back = revert_group_pose(convert_group_pose(official))
+    back = export_group_pose(convert_group_pose(official))
     assert set(back) == set(official)
     for key, value in official.items():
         assert torch.equal(back[key], value), key

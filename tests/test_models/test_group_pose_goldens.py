@@ -6,8 +6,8 @@ import torch
 from support.group_pose_goldens import CASES, Case, assert_near, run
 
 from gtpt_mm.convert import (
+    GROUP_POSE_NAMES,
     convert_group_pose,
-    our_group_pose_name,
     read_state_dicts,
 )
 
@@ -86,7 +86,7 @@ def our_name(name: str) -> str:
     """Return the name of a tensor, also of their second copy of the heads."""
     for copy in ('class_embed', 'pose_embed'):
         name = name.replace(f'transformer.decoder.{copy}', copy)
-    return our_group_pose_name(name)
+    return GROUP_POSE_NAMES.native(name)
 
 
 def check_losses(losses: dict, case: Case) -> None:

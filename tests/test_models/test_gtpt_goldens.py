@@ -8,7 +8,7 @@ from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 
 from gtpt_mm.codecs import UnroundedSimCCLabel
-from gtpt_mm.convert import convert_gtpt, our_gtpt_name
+from gtpt_mm.convert import convert_gtpt, gtpt_names
 from gtpt_mm.engine import CosineEMA
 
 STEM = {'t': 128, 's': 256, 'b': (256, 384, 512)}
@@ -188,7 +188,8 @@ def test_training_matches_authors(golden):
         key: parameter.grad.norm().item()
         for key, parameter in model.named_parameters()
     }
-    renamed = {our_gtpt_name(key): norm for key, norm in names.items()}
+    table = gtpt_names()
+    renamed = {table.native(key): norm for key, norm in names.items()}
     assert set(renamed) == set(ours)
     for key, norm in renamed.items():
         assert abs(ours[key] - float(norm)) <= 1e-5 * max(
@@ -252,8 +253,9 @@ def test_three_training_steps_match_authors(task, gtpt_goldens):
                 own[..., ::4], arrays[f'{name}_pred_{axis}'], 0, 2e-5
             )
     final = model.state_dict()
+    table = gtpt_names()
     deltas = {
-        our_gtpt_name(name): norm
+        table.native(name): norm
         for name, norm in zip(meta['names'], arrays['delta_norm'], strict=True)
         if not name.startswith('ema_')
     }

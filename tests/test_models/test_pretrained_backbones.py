@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from torchvision.models import resnet50
 
-from gtpt_mm.convert import revert_group_pose
+from gtpt_mm.convert import export_group_pose
 
 SMALL = dict(embed_dims=16, depths=(1, 1, 2, 1))
 
@@ -55,7 +55,7 @@ def official(repo_root):
     ours = {f'backbone.{k}': v for k, v in model.state_dict().items()}
     weights = {
         name.removeprefix('backbone.0.'): value
-        for name, value in revert_group_pose(ours).items()
+        for name, value in export_group_pose(ours).items()
     }
     weights = {
         name: value

@@ -19,6 +19,12 @@ from .gtpt import (
     our_gtpt_name,
     revert_gtpt,
 )
+from .multi_dataset import (
+    add_dataset,
+    split_config,
+    split_model,
+    split_state_dict,
+)
 from .names import NameTable
 from .sources import Source, find_source
 from .vitpose import (
@@ -31,9 +37,8 @@ from .vitpose import (
     find_mae_layout,
     find_patch_grid,
     find_vitpose_layout,
-    is_our_vitpose,
+    is_native_vitpose,
     revert_vitpose,
-    split_vitpose,
 )
 
 __all__ = [
@@ -42,6 +47,7 @@ __all__ = [
     'ConvertedViTPose',
     'NameTable',
     'Source',
+    'add_dataset',
     'convert_group_pose',
     'convert_gtpt',
     'convert_mae',
@@ -55,14 +61,16 @@ __all__ = [
     'find_weights',
     'is_authors_group_pose',
     'is_authors_gtpt',
+    'is_native_vitpose',
     'is_our_group_pose',
-    'is_our_vitpose',
     'our_group_pose_name',
     'our_gtpt_name',
     'read_state_dicts',
     'revert_group_pose',
     'revert_gtpt',
     'revert_vitpose',
-    'split_vitpose',
+    'split_config',
+    'split_model',
+    'split_state_dict',
     'write_state_dict',
 ]

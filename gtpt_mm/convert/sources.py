@@ -6,7 +6,7 @@ from torch import Tensor
 
 from .group_pose import is_authors_group_pose, is_our_group_pose
 from .gtpt import is_authors_gtpt
-from .vitpose import find_mae_layout, find_vitpose_layout, is_our_vitpose
+from .vitpose import find_mae_layout, find_vitpose_layout, is_native_vitpose
 
 
 class Source(NamedTuple):
@@ -27,18 +27,18 @@ class Source(NamedTuple):
 
 def find_source(state_dict: dict[str, Tensor]) -> Source | None:
     """Return the source of a checkpoint by its names, None if unknown."""
-    if is_our_vitpose(state_dict):
-        return Source('ViTPose', 'ours')
+    if is_native_vitpose(state_dict):
+        return Source('ViTPose', 'native')
     if layout := find_vitpose_layout(state_dict):
         return Source('ViTPose', layout)
     if layout := find_mae_layout(state_dict):
         return Source('MAE encoder', layout)
     if 'backbone.human_token' in state_dict:
-        return Source('GTPT', 'ours')
+        return Source('GTPT', 'native')
     if is_authors_gtpt(state_dict):
-        return Source('GTPT', 'authors')
+        return Source('GTPT', 'official')
     if is_our_group_pose(state_dict):
-        return Source('Group Pose', 'ours')
+        return Source('Group Pose', 'native')
     if is_authors_group_pose(state_dict):
-        return Source('Group Pose', 'authors')
+        return Source('Group Pose', 'official')
     return None

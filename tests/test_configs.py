@@ -13,6 +13,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 
+from gtpt_mm.engine.hooks.freeze import freeze
+
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(
     path
@@ -210,7 +212,7 @@ def shrink(model: dict) -> dict:
         if part:
             part.backbone.arch = dict(embed_dims=32, depth=2, num_heads=2)
             part.head.in_channels = 32
-    if model.type == 'KnowledgeTokenTeacher':
+    if model.type == 'KnowledgeTokenDistiller':
         model.backbone.knowledge_dims = 32
     return model
 
@@ -236,6 +238,9 @@ def train_one_step(cfg) -> None:
             data = step(data)
         batch.append(data)
     model = MODELS.build(shrink(cfg.model)).train()
+    for hook in cfg.get('custom_hooks', []):
+        if hook.type == 'FreezeHook':
+            freeze(model, hook.get('frozen', ()), hook.get('trainable', ()))
     if is_end_to_end(cfg):
         assert model.head.num_keypoints == meta['num_keypoints']
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)

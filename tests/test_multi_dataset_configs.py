@@ -137,7 +137,7 @@ def test_one_training_step(cfg, single):
         batch.append(data)
     cfg.model.backbone.arch = dict(embed_dims=32, depth=2, num_heads=2)
     experts = cfg.model.backbone.experts
-    if experts and experts.get('kind', 'partial') == 'partial':
+    if experts and experts.get('kind', 'ps') == 'ps':
         experts.part_features = 8
     cfg.model.head.shared.update(in_channels=32, deconv_out_channels=(8, 8))
     model = MODELS.build(cfg.model).train()

@@ -1,5 +1,5 @@
 """What a notebook calls."""
 
-from .multi_dataset import add_dataset, make_single_config, select_dataset
+from gtpt_mm.convert import add_dataset, split_config, split_model
 
-__all__ = ['add_dataset', 'make_single_config', 'select_dataset']
+__all__ = ['add_dataset', 'split_config', 'split_model']

@@ -13,7 +13,7 @@ HELP = (
     'Convert a checkpoint between this project and others; whose it is is '
     'told by its names.'
 )
-TARGETS = ('ours', 'authors', 'mmpose', 'huggingface')
+TARGETS = ('native', 'official', 'mmpose', 'huggingface')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,13 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--to',
         choices=TARGETS,
-        default='ours',
+        default='native',
         help='whose names to write; default ours',
     )
     parser.add_argument(
         '--dataset',
         help='of a ViTPose++: write the plain ViTPose that it is for this '
-        'data set, in the released ones coco, aic, mpii, ap10k, apt36k, '
+        'dataset, in the released ones coco, aic, mpii, ap10k, apt36k, '
         'wholebody',
     )
     parser.add_argument(
@@ -124,7 +124,7 @@ def _check_options(args: argparse.Namespace, source: 'Source') -> None:
         ('dataset', source.model == 'ViTPose'),
         ('img_size', is_mae),
         ('patch_padding', is_mae),
-        ('half', source.model == 'GTPT' and source.project == 'authors'),
+        ('half', source.model == 'GTPT' and source.project == 'official'),
     ):
         value = getattr(args, option)
         if value is not None and not fits:
@@ -132,7 +132,7 @@ def _check_options(args: argparse.Namespace, source: 'Source') -> None:
                 f'--{option.replace("_", "-")} is of no use for this source, '
                 f'{source}'
             )
-    if is_mae and args.to not in ('ours', 'mmpose'):
+    if is_mae and args.to not in ('native', 'mmpose'):
         raise ValueError(
             f'an encoder alone is of no use for --to {args.to}; a training '
             'starts from it with --to ours or mmpose'
@@ -150,10 +150,10 @@ def _convert_gtpt(
     """Return weights and meta of a GTPT; its authors' files have no meta."""
     from gtpt_mm.convert import convert_gtpt, export_gtpt
 
-    if args.to == 'ours':
+    if args.to == 'native':
         half = args.half or 'ema'
         return convert_gtpt(state_dict, half), dict(half=half)
-    if args.to == 'authors':
+    if args.to == 'official':
         return export_gtpt(state_dict, trained), None
     raise ValueError(f'--to {args.to} is of ViTPose; this is a GTPT')
 
@@ -164,9 +164,9 @@ def _convert_group_pose(
     """Return weights and meta of a Group Pose; the authors' have no meta."""
     from gtpt_mm.convert import convert_group_pose, export_group_pose
 
-    if args.to == 'ours':
+    if args.to == 'native':
         return convert_group_pose(state_dict), {}
-    if args.to == 'authors':
+    if args.to == 'official':
         return export_group_pose(state_dict), None
     raise ValueError(f'--to {args.to} is of ViTPose; this is a Group Pose')
 
@@ -178,26 +178,26 @@ def _convert_vitpose(
     from gtpt_mm.convert import (
         convert_vitpose,
         revert_vitpose,
-        split_vitpose,
+        split_state_dict,
     )
 
     left_out = []
     if source.model == 'MAE encoder':
         state_dict, left_out = _convert_mae(state_dict, args)
-    elif source.project != 'ours':
+    elif source.project != 'native':
         state_dict, left_out = convert_vitpose(state_dict)
-    if source.project in ('authors', 'huggingface', 'timm'):
+    if source.project in ('official', 'huggingface', 'timm'):
         print('the first row of the position table was added to the others')
     for name in left_out:
         print(f'left out, of no use in the model: {name}')
     _describe_plus_plus(state_dict)
     if args.dataset:
-        state_dict = split_vitpose(state_dict, args.dataset)
+        state_dict = split_state_dict(state_dict, args.dataset)
         print(
             f'split: the expert and head of {args.dataset} are kept, all '
             'others left out'
         )
-    if args.to == 'ours':
+    if args.to == 'native':
         meta = dict(layout=source.project, left_out=left_out)
         if args.dataset:
             meta['dataset'] = args.dataset
@@ -212,7 +212,7 @@ def _convert_vitpose(
 
 
 def _describe_plus_plus(state_dict: dict) -> None:
-    """Say which data sets a ViTPose++ is for, and which heads are missing."""
+    """Say which datasets a ViTPose++ is for, and which heads are missing."""
     from gtpt_mm.convert import DATASETS, count_experts, find_datasets
 
     if num_experts := count_experts(state_dict):

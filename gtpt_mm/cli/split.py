@@ -45,13 +45,13 @@ def _split(args: argparse.Namespace) -> None:
     from mmengine.runner.checkpoint import load_checkpoint
     from mmpose.registry import MODELS
 
-    from gtpt_mm.apis import make_single_config, select_dataset
+    from gtpt_mm.convert import split_config, split_model
 
     cfg = Config.fromfile(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     names = args.dataset or cfg.model.head.get('names', ['?'])
     for name in names:  # all errors before the first file
-        make_single_config(cfg, name)
+        split_config(cfg, name)
         for suffix in ('.py', '.pth'):
             path = args.out / f'{name}{suffix}'
             if path.exists() and not args.overwrite:
@@ -65,7 +65,7 @@ def _split(args: argparse.Namespace) -> None:
     metainfo = checkpoint.get('meta', {}).get('dataset_meta', {})
     args.out.mkdir(parents=True, exist_ok=True)
     for name in names:
-        dense = select_dataset(model, cfg, name)
+        dense = split_model(model, cfg, name)
         meta = dict(split_from=args.checkpoint.name)
         if name in metainfo.get('datasets', {}):
             meta['dataset_meta'] = metainfo['datasets'][name]

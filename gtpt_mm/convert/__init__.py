@@ -20,6 +20,12 @@ from .gtpt import (
     is_native_gtpt,
     is_official_gtpt,
 )
+from .multi_dataset import (
+    add_dataset,
+    split_config,
+    split_model,
+    split_state_dict,
+)
 from .names import NameTable
 from .sources import Source, find_source
 from .vitpose import (
@@ -32,9 +38,8 @@ from .vitpose import (
     find_mae_layout,
     find_patch_grid,
     find_vitpose_layout,
-    is_our_vitpose,
+    is_native_vitpose,
     revert_vitpose,
-    split_vitpose,
 )
 
 __all__ = [
@@ -44,6 +49,7 @@ __all__ = [
     'ConvertedViTPose',
     'NameTable',
     'Source',
+    'add_dataset',
     'convert_group_pose',
     'convert_gtpt',
     'convert_mae',
@@ -60,11 +66,13 @@ __all__ = [
     'gtpt_names',
     'is_native_group_pose',
     'is_native_gtpt',
+    'is_native_vitpose',
     'is_official_group_pose',
     'is_official_gtpt',
-    'is_our_vitpose',
     'read_state_dicts',
     'revert_vitpose',
-    'split_vitpose',
+    'split_config',
+    'split_model',
+    'split_state_dict',
     'write_state_dict',
 ]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from .group_pose import is_native_group_pose, is_official_group_pose
 from .gtpt import is_native_gtpt, is_official_gtpt
-from .vitpose import find_mae_layout, find_vitpose_layout, is_our_vitpose
+from .vitpose import find_mae_layout, find_vitpose_layout, is_native_vitpose
 
 
 class Source(NamedTuple):
@@ -28,7 +28,7 @@ class Source(NamedTuple):
 
 def find_source(state_dict: dict[str, Tensor]) -> Source | None:
     """Return the source of a checkpoint by its names, None if unknown."""
-    if is_our_vitpose(state_dict):
+    if is_native_vitpose(state_dict):
         return Source('ViTPose', 'native')
     if layout := find_vitpose_layout(state_dict):
         return Source('ViTPose', layout)

@@ -4,16 +4,18 @@ from .hooks import (
     CosineEMA,
     CosineEMAHook,
     CurriculumHook,
+    FreezeHook,
     PretrainedFileHook,
 )
 from .mae_pretrained import MAEPretrained
-from .optim_wrappers import BackboneLayerDecayConstructor
+from .optim_wrappers import BackboneLayerDecayOptimWrapperConstructor
 
 __all__ = [
-    'BackboneLayerDecayConstructor',
+    'BackboneLayerDecayOptimWrapperConstructor',
     'CosineEMA',
     'CosineEMAHook',
     'CurriculumHook',
+    'FreezeHook',
     'MAEPretrained',
     'PretrainedFileHook',
 ]

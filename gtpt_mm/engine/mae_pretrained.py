@@ -9,21 +9,20 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from gtpt_mm.convert import convert_mae, find_weights
-from gtpt_mm.convert.vitpose.ours import count_experts
 
 
 @WEIGHT_INITIALIZERS.register_module()
 class MAEPretrained:
     """Initialise a ViTPose or ViTPose++ backbone from an MAE file.
 
-    Reads the files of FAIR, of mmpretrain and mmpose's mirror of them, what
-    the authors' code reads, and what our own pretraining writes. The
-    positions are resized to the grid of the model, patches of 14 x 14 pixels
-    are enlarged, and every expert starts from the last rows of the second
-    layer. One line of the log names what of the file is not loaded (its last
-    norm, class token, decoder) and what of the model is not in the file. An
-    encoder of another size is an error, where mmengine's own ``Pretrained``
-    goes on without it.
+    Reads the files of FAIR, of mmpretrain and mmpose's mirror of them, and
+    those of the pretraining in ``configs/pretrain``. The positions are
+    resized to the grid of the model, patches of 14 x 14 pixels are enlarged,
+    and experts start from the plain layers, see ``ExpertMLP``. One line of the
+    log names the tensors of the file that are not loaded (last norm, class
+    token, decoder) and the tensors of the model that are not in the file. An
+    encoder of another size is an error, where mmengine's ``Pretrained``
+    continues without it.
 
     Args:
         checkpoint: Path or address of the file.
@@ -51,10 +50,7 @@ class MAEPretrained:
             self.checkpoint, map_location='cpu', logger='current'
         )
         weights, left_out = convert_mae(
-            find_weights(content),
-            module.grid_size,
-            self.patch_padding,
-            *_count_experts(module),
+            find_weights(content), module.grid_size, self.patch_padding
         )
         weights = {
             key.removeprefix('backbone.'): value
@@ -74,7 +70,7 @@ class MAEPretrained:
             )
 
     def _load(self, module: nn.Module, weights: dict) -> list[str]:
-        """Return what a plain encoder has no tensors for; refuse all else."""
+        """Load and return the names that a plain encoder does not have."""
         problem = f'{self.checkpoint} does not fit the backbone'
         try:
             result = module.load_state_dict(weights, strict=False)
@@ -91,12 +87,3 @@ class MAEPretrained:
                 f'many: {", ".join(result.unexpected_keys) or "none"}'
             )
         return result.missing_keys
-
-
-def _count_experts(backbone: nn.Module) -> tuple[int, int]:
-    """Return the experts of each layer and their channels, or 0 and 0."""
-    state = {f'backbone.{k}': v for k, v in backbone.state_dict().items()}
-    if num_experts := count_experts(state):
-        bias = state['backbone.layers.0.mlp.experts.0.bias']
-        return num_experts, len(bias)
-    return 0, 0

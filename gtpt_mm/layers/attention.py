@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .arch import check_divides
+from .attention_heads import merge_heads, split_heads
 from .rel_pos import DecomposedRelPos
 from .windows import join_windows, pool_windows, split_windows, window_mask
 
@@ -17,7 +19,7 @@ class SelfAttention(nn.Module):
     Args:
         embed_dims: Channels C of a token.
         num_heads: Heads; they divide C.
-        rel_pos: Positions of tokens relative to each other; None: none.
+        rel_pos: Relative positions of the tokens; None: none.
 
     Raises:
         ValueError: If the heads do not divide the channels.
@@ -34,11 +36,7 @@ class SelfAttention(nn.Module):
         rel_pos: DecomposedRelPos | None = None,
     ) -> None:
         super().__init__()
-        if num_heads < 1 or embed_dims % num_heads:
-            raise ValueError(
-                f'num_heads must divide embed_dims = {embed_dims}, got '
-                f'{num_heads}'
-            )
+        check_divides('num_heads', num_heads, 'embed_dims', embed_dims)
         self.num_heads = num_heads
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
         self.proj = nn.Linear(embed_dims, embed_dims)
@@ -50,51 +48,51 @@ class SelfAttention(nn.Module):
         Args:
             x: Image tokens, (B, N, C).
             grid_size: Token grid (h, w); only windows and relative positions
-                look at it.
+                read it.
         """
         q, k, v = self._heads(self.qkv(x), 3)
         scale = q.shape[-1] ** -0.5
         if self.rel_pos is not None:
             q, k = self.rel_pos(q, k, grid_size)
         x = F.scaled_dot_product_attention(q, k, v, scale=scale)
-        return self.proj(x.transpose(1, 2).flatten(2))  # from (B, H, N, D)
+        return self.proj(merge_heads(x))
 
-    def _heads(self, x: Tensor, num_parts: int) -> tuple[Tensor, ...]:
+    def _heads(self, x: Tensor, num_parts: int) -> list[Tensor]:
         """Cut (B, N, parts * C) into parts of shape (B, H, N, D)."""
-        x = x.unflatten(2, (num_parts, self.num_heads, -1))
-        return x.permute(2, 0, 3, 1, 4).unbind()
+        parts = x.chunk(num_parts, -1)
+        return [split_heads(part, self.num_heads) for part in parts]
 
 
 class WindowAttention(SelfAttention):
     """Self-attention inside windows of the token map.
 
-    Two means let windows exchange what they know, neither with weights of its
-    own: a layer whose windows are shifted by half their size, and the mean
-    key and value of every window of the map, appended to the keys and values
-    of each. Means are taken over windows that are not shifted, so each is of
-    one coherent region.
+    Two means pass information between windows, neither with weights: a layer
+    with windows shifted by half their size, and the mean key and value of
+    every window of the map, appended to the keys and values of each. Means
+    are taken over windows without a shift, so each covers one coherent
+    region.
 
-    Source: Xu et al., "ViTPose++", Sec. 3 and Table 7. There is no code of the
-    authors for it. The paper pools tokens; pooling keys and values is the same
+    Source: Xu et al., "ViTPose++", Sec. 3 and Table 7; no code of the
+    authors. The paper pools tokens; pooling keys and values is the same
     (both are linear in the tokens) and gives the GFLOPs of the table.
 
     Args:
         embed_dims: Channels C of a token.
         num_heads: Heads; they divide C.
-        window_size: Window (h, w) in tokens; what exceeds the map is cut.
-        shifted: Whether the windows are shifted.
-        with_pooled: Whether the means are appended.
-        rel_pos: Positions relative to each other in a window of
-            ``window_size``; None: none. Means have no position.
-        grid_size: Token grid (h, w) whose mask is made once and kept; None
-            keeps none. On another grid each forward pass makes it, on the
-            device of the tokens.
+        window_size: Window (h, w) in tokens, cut to the size of the map.
+        shift: Whether the windows are shifted.
+        pool: Whether the means of all windows are appended.
+        rel_pos: Relative positions in a window of ``window_size``; None:
+            none. Means have no position.
+        grid_size: Token grid (h, w) whose mask is built once and kept; None
+            keeps none. Another grid builds its mask in each forward pass, on
+            the device of the tokens.
 
     Raises:
         ValueError: If the window is empty.
 
     Example:
-        >>> attention = WindowAttention(32, 4, (4, 3), shifted=True)
+        >>> attention = WindowAttention(32, 4, (4, 3), shift=True)
         >>> attention(torch.rand(2, 48, 32), (8, 6)).shape
         torch.Size([2, 48, 32])
     """
@@ -104,8 +102,8 @@ class WindowAttention(SelfAttention):
         embed_dims: int,
         num_heads: int,
         window_size: tuple[int, int],
-        shifted: bool = False,
-        with_pooled: bool = False,
+        shift: bool = False,
+        pool: bool = False,
         rel_pos: DecomposedRelPos | None = None,
         grid_size: tuple[int, int] | None = None,
     ) -> None:
@@ -116,12 +114,12 @@ class WindowAttention(SelfAttention):
                 f'{window_size}'
             )
         self.window_size = tuple(window_size)
-        self.shifted = shifted
-        self.with_pooled = with_pooled
+        self.shift = shift
+        self.pool = pool
         self.grid_size = None if grid_size is None else tuple(grid_size)
-        mask = None if grid_size is None else self._make_mask(self.grid_size)
+        mask = None if grid_size is None else self._make_mask(grid_size)
         if mask is not None and mask.is_meta:
-            # No checkpoint would fill it: it is made when it is needed.
+            # No checkpoint would fill it: it is built when it is needed.
             mask = self.grid_size = None
         # Moves with the layer, and is in no checkpoint.
         self.register_buffer('mask', mask, persistent=False)
@@ -134,7 +132,7 @@ class WindowAttention(SelfAttention):
         scale = q.shape[-1] ** -0.5
         if self.rel_pos is not None:
             q, k = self.rel_pos(q, k, window)
-        if self.with_pooled:
+        if self.pool:
             pooled = pool_windows(maps[..., x.shape[2] :], window)
             num_windows = pooled.shape[1]
             pooled = pooled.repeat_interleave(num_windows, 0)
@@ -147,8 +145,7 @@ class WindowAttention(SelfAttention):
         if mask is not None:
             mask = mask.repeat(x.shape[0], 1, 1, 1)  # len() fixes a graph's B
         out = F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
-        out = out.transpose(1, 2).flatten(2)  # (B * W, n, C)
-        out = join_windows(out, window, grid_size, shift)
+        out = join_windows(merge_heads(out), window, grid_size, shift)
         return self.proj(out.flatten(1, 2))
 
     def _make_mask(
@@ -156,11 +153,14 @@ class WindowAttention(SelfAttention):
         grid_size: tuple[int, int],
         device: torch.device | None = None,
     ) -> Tensor | None:
-        """Return who sees whom, (W, 1, n, n), or n + W with means; or None."""
+        """Return the attention mask, (W, 1, n, n), or n + W with means.
+
+        None if every token of a window may attend to every other.
+        """
         mask = window_mask(grid_size, *self._fit(grid_size), device)
         if mask is None:
             return None
-        if self.with_pooled:
+        if self.pool:
             mask = F.pad(mask, (0, len(mask)), value=True)
         return mask[:, None]
 
@@ -168,10 +168,83 @@ class WindowAttention(SelfAttention):
         self, grid_size: tuple[int, int]
     ) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return window and shift on a grid that may be the smaller one."""
-        pairs = zip(self.window_size, grid_size, strict=True)
-        window = tuple(min(pair) for pair in pairs)
-        shift = tuple(
-            size // 2 if self.shifted and size < length else 0
-            for size, length in zip(window, grid_size, strict=True)
+        height, width = map(min, self.window_size, grid_size)
+        shift = (
+            height // 2 if self.shift and height < grid_size[0] else 0,
+            width // 2 if self.shift and width < grid_size[1] else 0,
         )
-        return window, shift
+        return (height, width), shift
+
+
+def build_attentions(
+    depth: int,
+    embed_dims: int,
+    num_heads: int,
+    grid_size: tuple[int, int],
+    window_size: tuple[int, int] | None = None,
+    shift: bool = False,
+    pool: bool = False,
+    global_interval: int | None = None,
+    rel_pos: bool = False,
+) -> list[SelfAttention]:
+    """Return the attention of each layer, in windows or global.
+
+    Args:
+        depth: Number of layers.
+        embed_dims: Channels C of a token.
+        num_heads: Heads; they divide C.
+        grid_size: Token grid (h, w) of the map.
+        window_size: Window (h, w) in tokens; None: every layer is global.
+        shift: Whether every second layer with windows shifts them by half
+            their size.
+        pool: Whether each window attends to the means of all windows.
+        global_interval: Every n-th layer attends to the whole map; None: no
+            layer does. In units of layers: 3 makes 4 of 12 global.
+        rel_pos: Whether every layer has relative positions
+            (``DecomposedRelPos``). A checkpoint without them loads into a
+            model with them and gives equal features: they start at 0.
+
+    Raises:
+        ValueError: If options of windows are given without windows, or
+            ``global_interval`` is not positive.
+    """
+    if window_size is None and (shift or pool or global_interval):
+        raise ValueError(
+            f'{shift=}, {pool=}, {global_interval=} require windows; give '
+            'window_size=(h, w) in tokens'
+        )
+    if global_interval is not None and global_interval < 1:
+        raise ValueError(
+            f'global_interval must be at least 1 or None, got '
+            f'{global_interval}'
+        )
+
+    def build_rel_pos(
+        size: tuple[int, int], stretch: bool
+    ) -> DecomposedRelPos | None:
+        if not rel_pos:
+            return None
+        return DecomposedRelPos(embed_dims // num_heads, size, stretch)
+
+    attentions: list[SelfAttention] = []
+    num_windowed = 0
+    for i in range(depth):
+        if window_size is None or (
+            global_interval is not None and (i + 1) % global_interval == 0
+        ):
+            attention = SelfAttention(
+                embed_dims, num_heads, build_rel_pos(grid_size, True)
+            )
+        else:
+            attention = WindowAttention(
+                embed_dims,
+                num_heads,
+                window_size,
+                shift and num_windowed % 2 == 1,
+                pool,
+                build_rel_pos(window_size, False),
+                grid_size,
+            )
+            num_windowed += 1
+        attentions.append(attention)
+    return attentions

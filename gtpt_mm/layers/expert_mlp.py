@@ -14,16 +14,31 @@ from gtpt_mm.layers.mlp import MLP
 
 
 class DatasetGroups(NamedTuple):
-    """Which sample of a batch belongs to which dataset.
+    """The samples of a batch, grouped by their dataset.
 
     Attributes:
         counts: Samples of each dataset, E numbers that add up to B.
-        order: Places of the samples in order of their dataset, B numbers;
-            None if they are in that order already.
+        order: Indices of the samples in order of their dataset, B numbers;
+            None if the batch is in that order.
     """
 
     counts: tuple[int, ...]
     order: list[int] | None
+
+    def sort(self, batch: Tensor) -> Tensor:
+        """Return the samples (B, ...) in order of their dataset."""
+        if self.order is None:
+            return batch
+        return batch[torch.tensor(self.order, device=batch.device)]
+
+    def sort_list(self, batch: Sequence) -> list:
+        """Return a list of B items in order of their dataset."""
+        return [batch[i] for i in self.order or range(len(batch))]
+
+    def unsort_list(self, batch: Sequence) -> list:
+        """Undo ``sort_list``."""
+        items = dict(zip(self.order or range(len(batch)), batch, strict=True))
+        return [items[i] for i in range(len(batch))]
 
 
 def group_by_dataset(
@@ -32,27 +47,27 @@ def group_by_dataset(
     """Group the samples of a batch by their dataset.
 
     Args:
-        dataset_idx: Dataset of each sample, B numbers from 0 on. Numbers of
-            Python cost nothing; a tensor on a GPU waits for it, once.
+        dataset_idx: Dataset of each sample, B numbers from 0 on. A tensor on
+            a GPU waits for the device once, Python numbers do not.
         num_datasets: Number of datasets E.
-
-    Returns:
-        Sizes of the groups and the order that brings them together.
 
     Raises:
         ValueError: If a number is outside 0 ... E - 1.
 
     Example:
-        >>> group_by_dataset([2, 0, 2], num_datasets=3)
+        >>> groups = group_by_dataset([2, 0, 2], num_datasets=3)
+        >>> groups
         DatasetGroups(counts=(1, 0, 2), order=[1, 0, 2])
+        >>> groups.unsort_list(groups.sort_list('abc'))
+        ['a', 'b', 'c']
     """
     if isinstance(dataset_idx, Tensor):
         dataset_idx = dataset_idx.tolist()
     wrong = [idx for idx in dataset_idx if not 0 <= idx < num_datasets]
     if wrong:
         raise ValueError(
-            f'dataset_idx must lie in [0, {num_datasets - 1}], the number of '
-            f'experts less one; got {wrong[0]}'
+            f'dataset_idx={wrong[0]}: there are {num_datasets} datasets, '
+            'counted from 0'
         )
     counts = tuple(dataset_idx.count(k) for k in range(num_datasets))
     order = sorted(range(len(dataset_idx)), key=dataset_idx.__getitem__)
@@ -62,15 +77,18 @@ def group_by_dataset(
 class ExpertMLP(nn.Module, ABC):
     """Base of the feed-forward networks with experts.
 
-    Samples come grouped by dataset, so that the share of an expert is a slice
-    of the batch and each runs on its own samples only. (The authors run every
-    expert on every sample and mask; results and gradients are equal.)
-    Where gradients are recorded, experts without samples run on none, and
-    have a gradient of zero: distributed training needs one of everybody.
+    Samples come grouped by dataset, so the share of an expert is a slice of
+    the batch, and each expert runs on the samples of its dataset only. (The
+    authors run every expert on every sample and mask; results and gradients
+    are equal.) Where gradients are recorded, experts without samples run on
+    an empty slice and get a gradient of zero: DDP needs a gradient for every
+    parameter on every rank.
 
-    A state dict of a plain network, as of a ViTPose or of its MAE weights,
-    loads into all experts as the paper has it, see the subclasses.
+    A state dict of a plain network, such as a ViTPose or its MAE weights,
+    loads into all experts as the paper initialises them, see the subclasses.
     """
+
+    experts: nn.ModuleList
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,15 +96,11 @@ class ExpertMLP(nn.Module, ABC):
 
     @abstractmethod
     def init_experts(self) -> None:
-        """Start the experts as the paper has it, after a random start."""
-
-    @abstractmethod
-    def merge(self, expert: int) -> MLP:
-        """Return a plain network that does what one dataset's samples get."""
+        """Initialise the experts as the paper does, after a random start."""
 
     @abstractmethod
     def spread(self, dense: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the state dict of a start from a plain network's.
+        """Return a state dict that starts from a plain network.
 
         Args:
             dense: Weights and biases of an ``MLP``.
@@ -160,21 +174,11 @@ class PartialExpertMLP(ExpertMLP):
             Tokens, (B, N, C).
         """
         x = self.act(self.fc1(x))  # (B, N, H)
-        own = self.run_experts(x, counts)  # (B, N, P)
-        return torch.cat([self.fc2(x), own], dim=-1)
+        parts = self.fc2(x), self.run_experts(x, counts)
+        return torch.cat(parts, dim=-1)  # (B, N, C - P) and (B, N, P)
 
     def init_experts(self) -> None:
-        """Leave the experts at random numbers, as the authors do."""
-
-    def merge(self, expert: int) -> MLP:
-        """Return the network of one dataset; its weights are the same."""
-        own = self.experts[expert]
-        return _make_mlp(
-            self.fc1.weight,
-            self.fc1.bias,
-            torch.cat([self.fc2.weight, own.weight]),
-            torch.cat([self.fc2.bias, own.bias]),
-        )
+        """Keep the random weights, as the authors do."""
 
     def spread(self, dense: dict[str, Tensor]) -> dict[str, Tensor]:
         """Share the first rows of the second layer, copy the last."""
@@ -183,8 +187,8 @@ class PartialExpertMLP(ExpertMLP):
             rows = dense[f'fc2.{leaf}']
             state[f'fc2.{leaf}'] = rows[: self.fc2.out_features]
             for e in range(len(self.experts)):
-                own = rows[self.fc2.out_features :].clone()
-                state[f'experts.{e}.{leaf}'] = own
+                last = rows[self.fc2.out_features :].clone()
+                state[f'experts.{e}.{leaf}'] = last
         return state
 
 
@@ -215,13 +219,6 @@ class IndependentExpertMLP(ExpertMLP):
     def init_experts(self) -> None:
         """Give every expert the weights of the first."""
         self.load_state_dict(self.spread(self.experts[0].state_dict()))
-
-    def merge(self, expert: int) -> MLP:
-        """Return the network of one dataset: its expert."""
-        own = self.experts[expert]
-        return _make_mlp(
-            own.fc1.weight, own.fc1.bias, own.fc2.weight, own.fc2.bias
-        )
 
     def spread(self, dense: dict[str, Tensor]) -> dict[str, Tensor]:
         """Copy the network to every expert."""
@@ -272,16 +269,6 @@ class SharedExpertMLP(ExpertMLP):
         }
         self.load_state_dict(self.spread(shared))
 
-    def merge(self, expert: int) -> MLP:
-        """Return one network with 2 H hidden channels that does the same."""
-        own = self.experts[expert]
-        return _make_mlp(
-            torch.cat([self.fc1.weight, own.fc1.weight]),
-            torch.cat([self.fc1.bias, own.fc1.bias]),
-            torch.cat([self.fc2.weight, own.fc2.weight], dim=1),
-            self.fc2.bias + own.fc2.bias,
-        )
-
     def spread(self, dense: dict[str, Tensor]) -> dict[str, Tensor]:
         """Take the network as the shared one; every expert adds zero."""
         state = dict(dense)
@@ -298,11 +285,11 @@ _LEAVES = ('weight', 'bias')
 _DENSE = tuple(
     f'{layer}.{leaf}' for layer in ('fc1', 'fc2') for leaf in _LEAVES
 )
-#: Names of the paper, in words.
+#: By the paper's names: partially shared, independent, independent + shared.
 EXPERT_MLPS = {
-    'partial': PartialExpertMLP,
-    'independent': IndependentExpertMLP,
-    'shared': SharedExpertMLP,
+    'ps': PartialExpertMLP,
+    'i': IndependentExpertMLP,
+    'is': SharedExpertMLP,
 }
 
 
@@ -310,7 +297,7 @@ def build_expert_mlp(
     in_channels: int,
     hidden_channels: int,
     num_experts: int,
-    kind: str = 'partial',
+    kind: str = 'ps',
     part_features: int | None = None,
 ) -> ExpertMLP:
     """Build a feed-forward network with experts.
@@ -319,10 +306,10 @@ def build_expert_mlp(
         in_channels: Channels C of the input and the output.
         hidden_channels: Channels H between the layers.
         num_experts: Number of datasets E.
-        kind: ``'partial'`` (PS-FFN, that of ViTPose++), ``'independent'``
-            (I-FFN) or ``'shared'`` (IS-FFN).
-        part_features: Channels P of an expert; of ``'partial'`` only, where
-            None takes C / 4.
+        kind: ``'ps'`` (PS-FFN of ViTPose++), ``'i'`` (I-FFN) or ``'is'``
+            (IS-FFN).
+        part_features: Channels P of an expert; None: C / 4. Requires
+            ``kind='ps'``.
 
     Raises:
         ValueError: If ``kind`` is unknown or options do not go together.
@@ -335,37 +322,101 @@ def build_expert_mlp(
     if num_experts < 1:
         raise ValueError(f'num_experts must be at least 1, got {num_experts}')
     options = {}
-    if kind == 'partial':
+    if kind == 'ps':
         if part_features is None:
             part_features = in_channels // 4
         options['part_features'] = part_features
     elif part_features is not None:
         raise ValueError(
-            f'part_features={part_features} is of partial experts; '
-            f'{kind} ones make all channels, leave it out'
+            f"part_features={part_features} requires kind='ps'; {kind!r} "
+            'experts make all channels'
         )
     return EXPERT_MLPS[kind](
         in_channels, hidden_channels, num_experts, **options
     )
 
 
-def _make_mlp(
-    weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor
-) -> MLP:
-    """Return a plain network with copies of these weights."""
-    hidden_channels, in_channels = weight1.shape
-    mlp = MLP(in_channels, hidden_channels).to(weight1)
-    values = (weight1, bias1, weight2, bias2)
-    mlp.load_state_dict(dict(zip(_DENSE, values, strict=True)))
-    return mlp
+def merge_expert(
+    state_dict: dict[str, Tensor], expert: int
+) -> dict[str, Tensor]:
+    """Return the weights of the plain networks that one dataset's samples use.
+
+    A plain network gives the same outputs as the shared part and one expert:
+    the expert's rows stand below the shared ones (PS-FFN), it is the network
+    (I-FFN), or its hidden channels stand beside the shared ones (IS-FFN,
+    2 H hidden channels).
+
+    Args:
+        state_dict: An ``ExpertMLP``, or a model that contains some.
+        expert: Index of the dataset.
+
+    Returns:
+        The state dict with an ``MLP`` in place of each ``ExpertMLP``.
+
+    Raises:
+        ValueError: If there is no such expert.
+
+    Example:
+        >>> mlp = PartialExpertMLP(32, 128, num_experts=3, part_features=8)
+        >>> MLP(32, 128).load_state_dict(merge_expert(mlp.state_dict(), 2))
+        <All keys matched successfully>
+    """
+    names = [name for name in state_dict if 'experts.' in name]
+    prefixes = tuple({name.partition('experts.')[0] for name in names})
+    merged = {
+        name: value
+        for name, value in state_dict.items()
+        if not name.startswith(prefixes)
+    }
+    for prefix in prefixes:
+        mlp = _select(state_dict, prefix)
+        expert_mlp = _select(mlp, f'experts.{expert}.')
+        if not expert_mlp:
+            raise ValueError(f'there is no expert {expert} in {prefix!r}')
+        shared = {n: v for n, v in mlp.items() if not n.startswith('experts.')}
+        for name, value in _merge(shared, expert_mlp).items():
+            merged[prefix + name] = value
+    return merged
+
+
+def _merge(
+    shared: dict[str, Tensor], expert: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Join the weights that all datasets share and those of one expert."""
+    if not shared:  # I-FFN
+        return expert
+    joined = dict(shared)
+    for leaf in _LEAVES:
+        if leaf in expert:  # PS-FFN
+            parts = shared[f'fc2.{leaf}'], expert[leaf]
+            joined[f'fc2.{leaf}'] = torch.cat(parts)
+        else:  # IS-FFN
+            parts = shared[f'fc1.{leaf}'], expert[f'fc1.{leaf}']
+            joined[f'fc1.{leaf}'] = torch.cat(parts)
+    if 'weight' not in expert:
+        parts = shared['fc2.weight'], expert['fc2.weight']
+        joined['fc2.weight'] = torch.cat(parts, 1)
+        joined['fc2.bias'] = shared['fc2.bias'] + expert['fc2.bias']
+    return joined
+
+
+def _select(state_dict: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors behind a prefix, without it."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in state_dict.items()
+        if name.startswith(prefix)
+    }
 
 
 def _spread_on_load(
-    module: ExpertMLP, state_dict: dict[str, Tensor], prefix: str, *_
+    module: ExpertMLP,
+    state_dict: dict[str, Tensor],
+    prefix: str,
+    *_: object,
 ) -> None:
-    """Turn a plain network's weights into a start of all experts."""
-    names = [name for name in state_dict if name.startswith(prefix)]
-    if set(names) == {prefix + name for name in _DENSE}:
+    """Start all experts from the weights of a plain network."""
+    if set(_select(state_dict, prefix)) == set(_DENSE):
         dense = {name: state_dict.pop(prefix + name) for name in _DENSE}
         for name, value in module.spread(dense).items():
             state_dict[prefix + name] = value

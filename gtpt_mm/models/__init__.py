@@ -7,7 +7,7 @@ from .backbones import (
     OfficialSwin,
     ViTPose,
 )
-from .distillers import DistilledStudent, KnowledgeTokenTeacher
+from .distillers import KnowledgeTokenDistiller, ViTPoseDistiller
 from .heads import (
     FrozenPredictorHead,
     GroupPoseHead,
@@ -25,7 +25,6 @@ from .task_modules import BatchHungarianAssigner, KeypointL1Cost, OKSCost
 
 __all__ = [
     'BatchHungarianAssigner',
-    'DistilledStudent',
     'EfficientViT',
     'FrozenPredictorHead',
     'GTPT',
@@ -35,7 +34,7 @@ __all__ = [
     'GroupPoseHead',
     'HEViTPose',
     'KeypointL1Cost',
-    'KnowledgeTokenTeacher',
+    'KnowledgeTokenDistiller',
     'MaskedHeatmapLoss',
     'MultiDatasetHead',
     'MultiDatasetPoseEstimator',
@@ -43,4 +42,5 @@ __all__ = [
     'OfficialSwin',
     'PixelShuffleHead',
     'ViTPose',
+    'ViTPoseDistiller',
 ]

@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import gtpt_mm  # noqa: F401  (compat and registration)
-from gtpt_mm.apis import make_single_config
+from gtpt_mm.apis import split_config
 from gtpt_mm.benchmark.macs import count_operators
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ def count(config: str) -> Counts:
     init_default_scope('mmpose')
     with torch.device('meta'):
         whole = MODELS.build(cfg.model).eval()
-        single = MODELS.build(make_single_config(cfg, 'coco').model).eval()
+        single = MODELS.build(split_config(cfg, 'coco').model).eval()
     return Counts(
         _count_parameters(whole.backbone),
         _count_parameters(single.backbone),

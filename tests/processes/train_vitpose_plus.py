@@ -4,7 +4,6 @@ BatchNorm uses its running statistics: those of a batch depend on how the
 batch is divided, everything else must not.
 """
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -21,20 +20,15 @@ import gtpt_mm  # noqa: F401  (compat before anything of mmpose)
 
 from mmpose.registry import MODELS  # isort: skip
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support import vitpose_plus as tools  # noqa: E402
+
 #: Datasets of the samples of both processes, in two steps. Of aic there is
 #: nothing anywhere.
 BATCHES = (([0, 0, 3], [5, 2, 5]), ([2, 2, 2], [0, 4, 3]))
 
 
-def read_tools():
-    path = Path(__file__).parents[1] / 'test_models' / 'vitpose_plus.py'
-    spec = importlib.util.spec_from_file_location('vitpose_plus', path)
-    tools = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tools)
-    return tools
-
-
-def train(tools, rank: int | None, own_samples_only: bool) -> dict:
+def train(rank: int | None, own_samples_only: bool) -> dict:
     """Return losses, gradients and weights; rank None has both batches."""
     torch.manual_seed(0)
     cfg = tools.make_model_cfg(
@@ -68,14 +62,13 @@ def train(tools, rank: int | None, own_samples_only: bool) -> dict:
 
 def main(folder: str) -> None:
     init_default_scope('mmpose')
-    tools = read_tools()
     dist.init_process_group('gloo')
     rank = dist.get_rank()
     for own_only in (False, True):
-        record = train(tools, rank, own_only)
+        record = train(rank, own_only)
         torch.save(record, Path(folder) / f'{own_only}-{rank}.pt')
         if rank == 0:
-            alone = train(tools, None, own_only)
+            alone = train(None, own_only)
             torch.save(alone, Path(folder) / f'{own_only}-alone.pt')
     dist.destroy_process_group()
 

@@ -6,18 +6,18 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 
-KEYPOINTS = (17, 14, 16, 17, 17, 133)  # of the six data sets of ViTPose++
+KEYPOINTS = (17, 14, 16, 17, 17, 133)  # of the six datasets of ViTPose++
 
 
 def fill_shapes(names: dict[str, tuple]) -> dict[str, torch.Tensor]:
     return {name: torch.randn(shape) for name, shape in names.items()}
 
 
-def make_authors_vitpose(
-    num_rows: int = 13, plus_plus: bool = False
+def make_official_vitpose(
+    num_rows: int = 13, plus: bool = False
 ) -> dict[str, torch.Tensor]:
     """A checkpoint of the authors: two blocks, 8 channels, 2 of an expert."""
-    shared = 6 if plus_plus else 8
+    shared = 6 if plus else 8
     names = {
         'pos_embed': (1, num_rows, 8),
         'patch_embed.proj.weight': (8, 3, 16, 16),
@@ -34,14 +34,14 @@ def make_authors_vitpose(
             'mlp.fc1': (32, 8),
             'mlp.fc2': (shared, 32),
         }
-        if plus_plus:
+        if plus:
             parts |= {f'mlp.experts.{e}': (2, 32) for e in range(6)}
         for part, shape in parts.items():
             names[f'blocks.{i}.{part}.weight'] = shape
             names[f'blocks.{i}.{part}.bias'] = shape[:1]
     names = {f'backbone.{name}': shape for name, shape in names.items()}
     heads = ['keypoint_head']
-    if plus_plus:
+    if plus:
         heads += [f'associate_keypoint_heads.{i}' for i in range(5)]
     for head, count in zip(heads, KEYPOINTS, strict=False):
         names[f'{head}.final_layer.weight'] = (count, 8, 3, 3)
@@ -100,8 +100,8 @@ def fill():
 
 
 @pytest.fixture
-def authors_vitpose():
-    return make_authors_vitpose
+def official_vitpose():
+    return make_official_vitpose
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from gtpt_mm.convert import (
     convert_vitpose,
     find_vitpose_layout,
     read_state_dicts,
-    split_vitpose,
+    split_state_dict,
 )
 from gtpt_mm.convert.vitpose import LAYOUTS
 
 
 def test_every_project_is_a_target():
-    assert ('ours', *LAYOUTS) == TARGETS
+    assert ('native', *LAYOUTS) == TARGETS
 
 
 @pytest.fixture
@@ -41,14 +41,14 @@ def read(path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize('entry', ['state_dict', 'model', 'module', None])
 def test_every_kind_of_file_is_read(
-    entry, convert, authors_vitpose, tmp_path, assert_equal
+    entry, convert, official_vitpose, tmp_path, assert_equal
 ):
-    source = authors_vitpose() | {'backbone.cls_token': torch.zeros(1, 1, 8)}
+    source = official_vitpose() | {'backbone.cls_token': torch.zeros(1, 1, 8)}
     content = {entry: source, 'meta': dict(epoch=210)} if entry else source
     torch.save(content, tmp_path / 'theirs.pth')
     code, printed = convert('theirs.pth', 'ours.pth')
     assert code == 0
-    assert 'source: ViTPose with the names of authors' in printed
+    assert 'source: ViTPose with the names of official' in printed
     assert 'first row' in printed and 'backbone.cls_token' in printed
     ours = read(tmp_path / 'ours.pth')
     assert_equal(ours, convert_vitpose(source).state_dict)
@@ -59,16 +59,16 @@ def test_every_kind_of_file_is_read(
 @pytest.mark.parametrize(
     ('project', 'target'),
     [
-        ('authors', 'theirs.pth'),
+        ('official', 'theirs.pth'),
         ('mmpose', 'theirs.pth'),
         ('huggingface', 'theirs.safetensors'),
         ('huggingface', 'theirs.pth'),
     ],
 )
 def test_round_trip(
-    project, target, convert, authors_vitpose, tmp_path, assert_equal
+    project, target, convert, official_vitpose, tmp_path, assert_equal
 ):
-    ours = convert_vitpose(authors_vitpose()).state_dict
+    ours = convert_vitpose(official_vitpose()).state_dict
     torch.save(ours, tmp_path / 'ours.pth')
     code, printed = convert('ours.pth', target, '--to', project)
     assert code == 0, printed
@@ -79,17 +79,15 @@ def test_round_trip(
 
 
 def test_from_one_foreign_project_to_another(
-    convert, authors_vitpose, tmp_path
+    convert, official_vitpose, tmp_path
 ):
-    torch.save(authors_vitpose(), tmp_path / 'theirs.pth')
+    torch.save(official_vitpose(), tmp_path / 'theirs.pth')
     assert convert('theirs.pth', 'stock.pth', '--to', 'mmpose')[0] == 0
     assert find_vitpose_layout(read(tmp_path / 'stock.pth')) == 'mmpose'
 
 
-def test_plus_plus_and_its_split(
-    convert, authors_vitpose, tmp_path, assert_equal
-):
-    source = authors_vitpose(plus_plus=True)
+def test_plus_and_its_split(convert, official_vitpose, tmp_path, assert_equal):
+    source = official_vitpose(plus=True)
     torch.save(dict(state_dict=source), tmp_path / 'plus.pth')
     code, printed = convert('plus.pth', 'ours.pth')
     assert code == 0 and '6 experts, heads of coco, aic, mpii' in printed
@@ -98,20 +96,20 @@ def test_plus_plus_and_its_split(
     code, printed = convert('ours.pth', 'mpii.pth', '--dataset', 'mpii')
     assert code == 0 and 'split' in printed
     dense = read(tmp_path / 'mpii.pth')
-    assert_equal(dense, split_vitpose(ours, 'mpii'))
+    assert_equal(dense, split_state_dict(ours, 'mpii'))
 
     options = ('--to', 'mmpose', '--dataset', 'mpii')
     assert convert('plus.pth', 'stock.pth', *options)[0] == 0
     assert find_vitpose_layout(read(tmp_path / 'stock.pth')) == 'mmpose'
 
-    options = ('--to', 'authors', '--dataset', 'aic')  # as their own script
+    options = ('--to', 'official', '--dataset', 'aic')  # as their own script
     assert convert('plus.pth', 'aic.pth', *options)[0] == 0
     split = read(tmp_path / 'aic.pth')
     assert len(split['keypoint_head.final_layer.bias']) == 14
     assert not [k for k in split if 'expert' in k or 'associate' in k]
 
     code, printed = convert('plus.pth', 'x.pth', '--to', 'mmpose')
-    assert code == 2 and 'data set' in printed
+    assert code == 2 and 'dataset' in printed
     code, printed = convert('mpii.pth', 'x.pth', '--dataset', 'mpii')
     assert code == 2 and 'split before' in printed
 
@@ -125,10 +123,10 @@ def test_plus_plus_and_its_split(
 
 
 def test_average_is_converted_and_said(
-    convert, authors_vitpose, tmp_path, assert_equal
+    convert, official_vitpose, tmp_path, assert_equal
 ):
     """mmengine's EMA keeps the trained weights beside the average."""
-    ours = convert_vitpose(authors_vitpose()).state_dict
+    ours = convert_vitpose(official_vitpose()).state_dict
     trained = {f'module.{key}': value + 1 for key, value in ours.items()}
     content = dict(state_dict=ours, ema_state_dict=trained)
     torch.save(content, tmp_path / 'ours.pth')
@@ -140,9 +138,9 @@ def test_average_is_converted_and_said(
     assert_equal(back, ours)
 
 
-def test_all_unknown_keys_are_named(convert, authors_vitpose, tmp_path):
+def test_all_unknown_keys_are_named(convert, official_vitpose, tmp_path):
     extra = {f'backbone.extra.{i}': torch.zeros(1) for i in range(12)}
-    torch.save(authors_vitpose() | extra, tmp_path / 'theirs.pth')
+    torch.save(official_vitpose() | extra, tmp_path / 'theirs.pth')
     code, printed = convert('theirs.pth', 'ours.pth')
     assert code == 2
     for name in extra:
@@ -172,15 +170,15 @@ def test_mae_encoder(convert, read_vitpose_golden, tmp_path):
         ('x.pth', ('--half', 'ema'), '--half'),
         ('x.pth', ('--img-size', '64', '48'), '--img-size'),
         ('x.pth', ('--patch-padding', 'pad'), '--patch-padding'),
-        ('x.pth', ('--to', 'authors'), 'already'),
+        ('x.pth', ('--to', 'official'), 'already'),
         ('x.pth', ('--dataset', 'coco'), 'split before'),
         ('x.safetensors', (), '--to huggingface'),
     ],
 )
 def test_options_without_use_are_refused(
-    target, options, word, convert, authors_vitpose, tmp_path
+    target, options, word, convert, official_vitpose, tmp_path
 ):
-    torch.save(authors_vitpose(), tmp_path / 'theirs.pth')
+    torch.save(official_vitpose(), tmp_path / 'theirs.pth')
     code, printed = convert('theirs.pth', target, *options)
     assert code == 2 and word in printed
     assert not (tmp_path / target).exists()

@@ -10,7 +10,7 @@ from gtpt_mm.convert import (
     find_datasets,
     find_vitpose_layout,
     revert_vitpose,
-    split_vitpose,
+    split_state_dict,
 )
 
 FILES = ['hf_dense_classic_s31', 'hf_dense_simple_s32', 'hf_moe_classic_s33']
@@ -28,7 +28,7 @@ def weights_of(golden: dict) -> dict[str, torch.Tensor]:
 def test_same_bytes_as_the_authors_files(name, read_vitpose_golden, sha256):
     golden = read_vitpose_golden(f'{name}.pt')
     ours = convert_vitpose(weights_of(golden)).state_dict
-    official = revert_vitpose(ours, 'authors').state_dict
+    official = revert_vitpose(ours, 'official').state_dict
     shapes = {key: tuple(value.shape) for key, value in official.items()}
     assert shapes == golden['official_shapes']
     hashes, expected = sha256(official), dict(golden['official_sha256'])
@@ -129,7 +129,7 @@ def split_with_coco_head(ours: dict, index: int) -> dict:
         for key, value in ours.items()
     }
     assert find_datasets(renamed) == [name]
-    return split_vitpose(renamed, name)
+    return split_state_dict(renamed, name)
 
 
 def build_theirs(num_experts: int, simple: bool) -> torch.nn.Module:
@@ -186,7 +186,7 @@ def test_their_library_and_ours_agree(simple, build_vitpose, heatmaps):
     )
 
 
-def test_their_plus_plus_and_ours_agree(build_vitpose, heatmaps, tmp_path):
+def test_their_plus_and_ours_agree(build_vitpose, heatmaps, tmp_path):
     """From the file that ``save_pretrained`` writes, expert by expert."""
     pytest.importorskip('transformers')
     from gtpt_mm.convert import read_state_dicts
@@ -207,9 +207,9 @@ def test_their_plus_plus_and_ours_agree(build_vitpose, heatmaps, tmp_path):
         )
 
 
-def test_their_plus_plus_loads_ours(authors_vitpose):
+def test_their_plus_loads_ours(official_vitpose):
     """All experts arrive; of the heads only COCO's, the others are named."""
-    ours = convert_vitpose(authors_vitpose(plus_plus=True)).state_dict
+    ours = convert_vitpose(official_vitpose(plus=True)).state_dict
     theirs, no_place = revert_vitpose(ours, 'huggingface')
     assert no_place == [
         f'head.heads.{name}.final_layer.{leaf}'
@@ -220,13 +220,13 @@ def test_their_plus_plus_loads_ours(authors_vitpose):
     assert set(again) == set(ours) - set(no_place)
 
 
-def test_what_transformers_cannot_hold_is_refused(authors_vitpose):
-    ours = convert_vitpose(authors_vitpose()).state_dict
+def test_what_transformers_cannot_hold_is_refused(official_vitpose):
+    ours = convert_vitpose(official_vitpose()).state_dict
     minimal = ours | {'head.final_layer.weight': torch.zeros(3, 8, 1, 1)}
     with pytest.raises(ValueError, match=r'\(1, 1\) and no deconv'):
         revert_vitpose(minimal, 'huggingface')
-    plus_plus = convert_vitpose(authors_vitpose(plus_plus=True)).state_dict
-    no_coco = {k: v for k, v in plus_plus.items() if '.coco.' not in k}
+    plus = convert_vitpose(official_vitpose(plus=True)).state_dict
+    no_coco = {k: v for k, v in plus.items() if '.coco.' not in k}
     with pytest.raises(ValueError, match="'coco'.*'aic'"):
         revert_vitpose(no_coco, 'huggingface')
     backbone = {k: v for k, v in ours.items() if k.startswith('backbone.')}
@@ -237,8 +237,8 @@ def test_what_transformers_cannot_hold_is_refused(authors_vitpose):
         revert_vitpose(other, 'huggingface')
 
 
-def test_missing_third_is_named(authors_vitpose):
-    ours = convert_vitpose(authors_vitpose()).state_dict
+def test_missing_third_is_named(official_vitpose):
+    ours = convert_vitpose(official_vitpose()).state_dict
     theirs = revert_vitpose(ours, 'huggingface').state_dict
     del theirs['backbone.encoder.layer.1.attention.attention.key.bias']
     with pytest.raises(ValueError, match=r"layer\.1\..*\['key'\]"):

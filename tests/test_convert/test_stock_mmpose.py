@@ -14,10 +14,10 @@ from gtpt_mm.convert import (
     NameTable,
     convert_vitpose,
     revert_vitpose,
-    split_vitpose,
+    split_state_dict,
 )
-from gtpt_mm.convert.vitpose import authors
 from gtpt_mm.convert.vitpose import mmpose as mmpose_names
+from gtpt_mm.convert.vitpose import official
 from gtpt_mm.models import ViTPose
 
 pytest.importorskip('mmpretrain')
@@ -97,13 +97,13 @@ def test_both_directions(simple, build_vitpose, heatmaps):
     )
 
 
-def test_split_plus_plus_loads(read_vitpose_golden, heatmaps):
-    """One data set of the authors' ViTPose++ in stock mmpose."""
+def test_split_plus_loads(read_vitpose_golden, heatmaps):
+    """One dataset of the authors' ViTPose++ in stock mmpose."""
     golden = read_vitpose_golden('vit_moe_s12.pt')
     recorded = read_vitpose_golden('model_split_s12.pt')['split']['mpii']
     ours = convert_vitpose(golden['state_dict']).state_dict
     model = build_stock(golden['config'], num_keypoints=16)
-    dense = split_vitpose(ours, 'mpii')
+    dense = split_state_dict(ours, 'mpii')
     state = revert_vitpose(dense, 'mmpose').state_dict
     model.load_state_dict(state, strict=True)
     torch.testing.assert_close(
@@ -119,7 +119,7 @@ def make_mae(names_of: str) -> dict[str, torch.Tensor]:
     arch = dict(embed_dims=32, depth=2, num_heads=4)
     model = shake(ViTPose(arch, (64, 48)))
     state = {f'backbone.{k}': v for k, v in model.state_dict().items()}
-    table = authors.BACKBONE if names_of == 'FAIR' else mmpose_names.BACKBONE
+    table = official.BACKBONE if names_of == 'FAIR' else mmpose_names.BACKBONE
     rename = NameTable(table).theirs
     state = {
         rename(key).removeprefix('backbone.'): value
@@ -186,7 +186,7 @@ def test_only_a_converted_mae_file_starts_stock_mmpose(
     assert (wrong - expected).abs().mean() > 0.1
 
 
-def make_small_plus_plus() -> dict[str, torch.Tensor]:
+def make_small_plus() -> dict[str, torch.Tensor]:
     """ViTPose++-S before its split, zeros: 96 channels are its experts'."""
     shapes = {
         'backbone.pos_embed': (1, 193, 384),
@@ -221,8 +221,8 @@ def make_small_plus_plus() -> dict[str, torch.Tensor]:
 
 def test_configs_of_both_load_a_split_file(repo_root):
     init_default_scope('mmpose')
-    ours = convert_vitpose(make_small_plus_plus()).state_dict
-    dense = split_vitpose(ours, 'coco')
+    ours = convert_vitpose(make_small_plus()).state_dict
+    dense = split_state_dict(ours, 'coco')
     own = 'configs/body_2d_keypoint/vitpose/coco/td-hm_vitpose-s'
     stock = (
         '.mim/configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_ViTPose-'

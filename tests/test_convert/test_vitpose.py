@@ -29,8 +29,8 @@ def test_mmpose_layout_is_that_of_mmpose(name, read_vitpose_golden, sha256):
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)
-def test_there_and_back(layout, authors_vitpose, assert_equal):
-    ours = convert_vitpose(authors_vitpose()).state_dict
+def test_there_and_back(layout, official_vitpose, assert_equal):
+    ours = convert_vitpose(official_vitpose()).state_dict
     back, no_place = revert_vitpose(ours, layout)
     assert not no_place
     assert find_vitpose_layout(back) == layout
@@ -39,8 +39,8 @@ def test_there_and_back(layout, authors_vitpose, assert_equal):
     assert_equal(again, ours)
 
 
-def test_row_zero_is_folded_or_dropped_by_its_origin(authors_vitpose):
-    source = authors_vitpose()
+def test_row_zero_is_folded_or_dropped_by_its_origin(official_vitpose):
+    source = official_vitpose()
     table = source['backbone.pos_embed']
     ours = convert_vitpose(source).state_dict
     folded = table[:, 1:] + table[:, :1]
@@ -70,9 +70,9 @@ def test_row_zero_is_folded_or_dropped_by_its_origin(authors_vitpose):
     ],
 )
 def test_rows_of_mmposes_tables(
-    num_rows, with_cls_token, kept, authors_vitpose
+    num_rows, with_cls_token, kept, official_vitpose
 ):
-    ours = convert_vitpose(authors_vitpose()).state_dict
+    ours = convert_vitpose(official_vitpose()).state_dict
     theirs = revert_vitpose(ours, 'mmpose').state_dict
     theirs['backbone.pos_embed'] = torch.zeros(1, num_rows, 8)
     if with_cls_token:
@@ -82,32 +82,32 @@ def test_rows_of_mmposes_tables(
     assert len(left_out) == (num_rows != kept) + with_cls_token
 
 
-def test_leftovers_are_named(authors_vitpose, fill):
+def test_leftovers_are_named(official_vitpose, fill):
     leftovers = {
         'backbone.cls_token': (1, 1, 8),
         'associate_keypoint_heads.0.final_layer.weight': (14, 8, 1, 1),
         'backbone.blocks.0.mlp.experts.3.weight': (2, 32),
     }
-    ours, left_out = convert_vitpose(authors_vitpose() | fill(leftovers))
+    ours, left_out = convert_vitpose(official_vitpose() | fill(leftovers))
     assert left_out == list(leftovers)
-    assert set(ours) == set(convert_vitpose(authors_vitpose()).state_dict)
+    assert set(ours) == set(convert_vitpose(official_vitpose()).state_dict)
 
 
-def test_wrapped_names_are_read(authors_vitpose):
+def test_wrapped_names_are_read(official_vitpose):
     source = {
-        f'module.{key}': value for key, value in authors_vitpose().items()
+        f'module.{key}': value for key, value in official_vitpose().items()
     }
     assert convert_vitpose(source).left_out == []
 
 
-def test_bad_checkpoints_are_named(authors_vitpose):
+def test_bad_checkpoints_are_named(official_vitpose):
     with pytest.raises(ValueError, match='surprise'):
-        convert_vitpose(authors_vitpose() | {'surprise': torch.zeros(1)})
+        convert_vitpose(official_vitpose() | {'surprise': torch.zeros(1)})
     # A name that another project would use is not one of the authors'.
     wrong = {'backbone.blocks.0.ln1.weight': torch.zeros(8)}
     with pytest.raises(ValueError, match='blocks.0.ln1'):
-        convert_vitpose(authors_vitpose() | wrong)
-    source = authors_vitpose()
+        convert_vitpose(official_vitpose() | wrong)
+    source = official_vitpose()
     del source['backbone.blocks.1.mlp.fc1.bias']
     with pytest.raises(ValueError, match='layers.1.mlp.fc1.bias'):
         convert_vitpose(source)
@@ -117,7 +117,7 @@ def test_bad_checkpoints_are_named(authors_vitpose):
         revert_vitpose({}, 'caffe')
     with pytest.raises(ValueError, match='stem.weight'):
         revert_vitpose({'stem.weight': torch.zeros(1)})
-    ours = convert_vitpose(authors_vitpose()).state_dict
+    ours = convert_vitpose(official_vitpose()).state_dict
     del ours['backbone.layers.1.norm2.bias']
     for layout in LAYOUTS:
         with pytest.raises(ValueError, match='layers.1.norm2.bias'):

@@ -13,6 +13,7 @@ from mmpose.apis import MMPoseInferencer, inference_topdown, init_model
 from mmpose.registry import DATASETS, MODELS
 
 from gtpt_mm.cli import main
+from gtpt_mm.engine.hooks.freeze import freeze
 
 NAMES = ['coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody']
 KEYPOINTS = [17, 14, 16, 17, 17, 133]
@@ -244,13 +245,18 @@ def test_a_dataset_is_added(runner, tmp_path, repo_root):
         f'head.heads.crowdpose.final_layer.{leaf}'
         for leaf in ('weight', 'bias')
     ]
+    [hook] = Config.fromfile(folder / name).custom_hooks
+    assert hook.pop('type') == 'FreezeHook'
+    freeze(model, **hook)
     trained = [n for n, p in model.named_parameters() if p.requires_grad]
     assert trained
     for path in trained:
         assert '.experts.6.' in path or '.crowdpose.' in path
     img = torch.randn(2, 3, 96, 64)
     with torch.no_grad():
-        old = runner.model.eval().extract_feat(img, [1, 4])[0]
-        torch.testing.assert_close(model.extract_feat(img, [1, 4])[0], old)
-        new = model.extract_feat(img[:1], [6])[0]
+        counts = (0, 1, 0, 0, 1, 0)  # of aic and apt36k
+        old = runner.model.eval().extract_feat(img, counts)[0]
+        same = model.extract_feat(img, (*counts, 0))[0]
+        torch.testing.assert_close(same, old)
+        new = model.extract_feat(img[:1], (0, 0, 0, 0, 0, 0, 1))[0]
     torch.testing.assert_close(new, old[:1], atol=1e-5, rtol=1e-5)

@@ -6,8 +6,10 @@ from mmengine.optim import build_optim_wrapper
 from mmpose.registry import MODELS
 from torch import nn
 
+from gtpt_mm.engine.hooks.freeze import freeze
 
-def build(**backbone) -> nn.Module:
+
+def build() -> nn.Module:
     """The model whose groups are recorded."""
     return MODELS.build(
         dict(
@@ -16,7 +18,6 @@ def build(**backbone) -> nn.Module:
                 type='ViTPose',
                 arch=dict(embed_dims=48, depth=3, num_heads=4),
                 img_size=(64, 48),
-                **backbone,
             ),
             head=dict(
                 type='HeatmapHead',
@@ -35,13 +36,13 @@ def wrap(model, lr=5e-4, weight_decay=0.1, **paramwise):
         dict(
             type='OptimWrapper',
             optimizer=dict(type='AdamW', lr=lr, weight_decay=weight_decay),
-            constructor='BackboneLayerDecayConstructor',
+            constructor='BackboneLayerDecayOptimWrapperConstructor',
             paramwise_cfg=paramwise,
         ),
     )
 
 
-def our_name(name: str) -> str:
+def native_name(name: str) -> str:
     name = name.replace('.blocks.', '.layers.')
     return name.replace('keypoint_head.', 'head.')
 
@@ -61,7 +62,7 @@ def test_groups_match_authors(read_vitpose_golden):
         group = groups[expected['group_name']]
         for key in ('lr', 'lr_scale', 'weight_decay'):
             assert group[key] == pytest.approx(expected[key], rel=1e-9), key
-        names = {our_name(name) for name in expected['param_names']}
+        names = {native_name(name) for name in expected['param_names']}
         assert set(group['param_names']) == names
         assert len(group['params']) == len(names)
 
@@ -87,7 +88,8 @@ def test_mmposes_own_constructor_agrees():
 
 
 def test_frozen_parameters_are_in_no_group():
-    model = build(freeze_attn=True)
+    model = build()
+    freeze(model, ['backbone.attn'])
     groups = wrap(model, layer_decay_rate=0.75).optimizer.param_groups
     names = {name for group in groups for name in group['param_names']}
     trainable = {n for n, p in model.named_parameters() if p.requires_grad}

@@ -7,6 +7,7 @@ from gtpt_mm.layers.expert_mlp import (
     EXPERT_MLPS,
     build_expert_mlp,
     group_by_dataset,
+    merge_expert,
 )
 from gtpt_mm.layers.mlp import MLP
 
@@ -26,10 +27,10 @@ def by_hand(mlp, x, k):
     """The formulas of the paper for samples of one dataset."""
     kind = {cls: name for name, cls in EXPERT_MLPS.items()}[type(mlp)]
     expert = mlp.experts[k]
-    if kind == 'independent':
+    if kind == 'i':
         return expert(x)
     hidden = torch.nn.functional.gelu(mlp.fc1(x))
-    if kind == 'partial':
+    if kind == 'ps':
         return torch.cat([mlp.fc2(hidden), expert(hidden)], dim=-1)
     return mlp.fc2(hidden) + expert(x)
 
@@ -64,8 +65,9 @@ def test_merged_network_does_the_same(mlp):
     x = torch.randn(4, 7, 16)
     for k in range(3):
         counts = tuple(4 * (k == other) for other in range(3))
-        merged = mlp.merge(k)
-        assert type(merged) is MLP
+        state = merge_expert(mlp.state_dict(), k)
+        merged = MLP(16, len(state['fc1.bias']))
+        merged.load_state_dict(state)
         torch.testing.assert_close(
             merged(x), mlp(x, counts), atol=1e-6, rtol=1e-5
         )
@@ -84,19 +86,19 @@ def test_plain_weights_start_every_expert(kind):
     assert len(pointers) == len(list(mlp.parameters()))
 
 
-@pytest.mark.parametrize('kind', ['independent', 'shared'])
+@pytest.mark.parametrize('kind', ['i', 'is'])
 def test_random_start_of_the_ablations(kind):
     mlp = build_expert_mlp(16, 64, num_experts=3, kind=kind)
     mlp.init_experts()
     x = torch.randn(2, 7, 16)
     first, second = (mlp.experts[k](x) for k in (0, 1))
     torch.testing.assert_close(first, second)
-    assert first.any() == (kind == 'independent')  # shared ones add zero
+    assert first.any() == (kind == 'i')  # shared ones add zero
 
 
 def test_experts_that_add_zero_can_learn():
     """All zeros could not: both layers would wait for each other."""
-    mlp = build_expert_mlp(16, 64, num_experts=2, kind='shared')
+    mlp = build_expert_mlp(16, 64, num_experts=2, kind='is')
     mlp.init_experts()
     optimizer = torch.optim.SGD(mlp.experts.parameters(), 0.1)
     x = torch.randn(3, 7, 16)
@@ -111,8 +113,21 @@ def test_experts_that_add_zero_can_learn():
 
 def test_grouping():
     assert group_by_dataset([0, 0, 2], 3) == ((2, 0, 1), None)
-    counts, order = group_by_dataset(torch.tensor([2, 1, 2, 0]), 3)
-    assert (counts, order) == ((1, 1, 2), [3, 1, 0, 2])
+    groups = group_by_dataset(torch.tensor([2, 1, 2, 0]), 3)
+    assert groups == ((1, 1, 2), [3, 1, 0, 2])
+    assert groups.sort(torch.tensor([2, 1, 2, 0])).tolist() == [0, 1, 2, 2]
+    assert groups.unsort_list(groups.sort_list('abcd')) == list('abcd')
+
+
+def test_experts_of_a_model_are_merged_by_prefix(mlp):
+    """Other tensors stay; an expert that is not there is named."""
+    model = torch.nn.ModuleDict(dict(a=mlp, b=torch.nn.Linear(2, 2)))
+    merged = merge_expert(model.state_dict(), 1)
+    assert {n for n in merged if n[0] == 'b'} == {'b.weight', 'b.bias'}
+    for name, value in merge_expert(mlp.state_dict(), 1).items():
+        assert torch.equal(merged[f'a.{name}'], value)
+    with pytest.raises(ValueError, match="no expert 3 in 'a.'"):
+        merge_expert(model.state_dict(), 3)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +139,7 @@ def test_grouping():
         (lambda: build_expert_mlp(16, 64, 0), 'num_experts'),
         (lambda: build_expert_mlp(16, 64, 3, part_features=16), '16'),
         (
-            lambda: build_expert_mlp(16, 64, 3, 'shared', 4),
+            lambda: build_expert_mlp(16, 64, 3, 'is', 4),
             'part_features=4',
         ),
     ],

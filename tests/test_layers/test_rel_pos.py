@@ -78,7 +78,7 @@ def attend_by_formula(attn, x, grid, window, shift):
     ]
     same = torch.tensor([[a == b for b in cell] for a in cell])
     logits = logits.masked_fill(~same, -torch.inf)
-    if attn.with_pooled:
+    if attn.pool:
         home = [(i // window[0], j // window[1]) for i, j in place]
         means = torch.tensor(
             [[a == b for b in home] for a in sorted(set(home))]

@@ -81,7 +81,7 @@ def test_window_attention_is_its_definition(grid, shifted, with_pooled):
 
 
 def test_a_window_as_large_as_the_map_is_global():
-    attn = WindowAttention(16, 2, (99, 99), shifted=True)
+    attn = WindowAttention(16, 2, (99, 99), shift=True)
     plain = SelfAttention(16, 2)
     plain.load_state_dict(attn.state_dict())
     x = torch.randn(2, 12, 16)
@@ -104,7 +104,7 @@ def test_no_mask_where_nothing_is_to_hide():
 @pytest.mark.parametrize('grid', [(8, 6), (7, 5)])
 def test_mask_is_made_once(grid, with_pooled, monkeypatch):
     """For the grid that it is built for; on another, where the tokens are."""
-    options = dict(shifted=True, with_pooled=with_pooled)
+    options = dict(shift=True, pool=with_pooled)
     attn = WindowAttention(16, 2, (4, 3), **options, grid_size=grid)
     plain = WindowAttention(16, 2, (4, 3), **options)
     plain.load_state_dict(attn.state_dict())  # it is no weight
@@ -127,9 +127,9 @@ def test_mask_is_made_once(grid, with_pooled, monkeypatch):
 
 def test_layer_built_without_memory_makes_its_mask():
     """Weights are assigned to it; no checkpoint has the mask."""
-    attn = WindowAttention(16, 2, (4, 3), shifted=True, grid_size=(8, 6))
+    attn = WindowAttention(16, 2, (4, 3), shift=True, grid_size=(8, 6))
     with torch.device('meta'):
-        empty = WindowAttention(16, 2, (4, 3), shifted=True, grid_size=(8, 6))
+        empty = WindowAttention(16, 2, (4, 3), shift=True, grid_size=(8, 6))
     empty.load_state_dict(attn.state_dict(), assign=True)
     x = torch.randn(2, 48, 16)
     torch.testing.assert_close(empty(x, (8, 6)), attn(x, (8, 6)))

@@ -9,8 +9,13 @@ from mmengine.structures import InstanceData, PixelData
 from mmpose.models import TopdownPoseEstimator
 from mmpose.structures import PoseDataSample
 
-from gtpt_mm.engine import BackboneLayerDecayConstructor
-from gtpt_mm.models import DistilledStudent, KnowledgeTokenTeacher, ViTPose
+from gtpt_mm.engine import BackboneLayerDecayOptimWrapperConstructor
+from gtpt_mm.engine.hooks.freeze import freeze
+from gtpt_mm.models import (
+    KnowledgeTokenDistiller,
+    ViTPose,
+    ViTPoseDistiller,
+)
 from gtpt_mm.models.distillers import save_knowledge_token
 
 TOKEN = 'backbone.knowledge.token'
@@ -53,18 +58,21 @@ def files(tmp_path_factory):
     return folder
 
 
-def build_teacher(files) -> KnowledgeTokenTeacher:
-    model = KnowledgeTokenTeacher(
+def build_teacher(files) -> KnowledgeTokenDistiller:
+    model = KnowledgeTokenDistiller(
         **parts(32, knowledge_dims=32),
         teacher_checkpoint=str(files / 'teacher.pth'),
     )
     model.init_weights()
-    return model.train()
+    frozen = freeze(model.train(), trainable=['backbone.knowledge'])
+    for module in frozen:  # as FreezeHook does
+        module.training = False
+    return model
 
 
-def build_student(files, embed_dims=16, **options) -> DistilledStudent:
+def build_student(files, embed_dims=16, **options) -> ViTPoseDistiller:
     token = dict(knowledge_dims=32) if 'token_checkpoint' in options else {}
-    model = DistilledStudent(**parts(embed_dims, **token), **options)
+    model = ViTPoseDistiller(**parts(embed_dims, **token), **options)
     model.init_weights()
     return model.train()
 
@@ -125,8 +133,9 @@ def test_token_goes_through_all_layers_and_is_cut_off(token_dims, batch):
 def test_phase_1_trains_the_token_alone(files, batch):
     model = build_teacher(files)
     before = copy.deepcopy(model.state_dict())
-    assert not any(module.training for module in model.modules())
-    optimizer = BackboneLayerDecayConstructor(
+    assert not any(layer.training for layer in model.backbone.layers)
+    assert not model.head.training
+    optimizer = BackboneLayerDecayOptimWrapperConstructor(
         dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=0.01)),
         dict(layer_decay_rate=0.5),
     )(model)
@@ -281,24 +290,27 @@ def test_teacher_moves_along(files):
 def test_bad_options_are_named(files, tmp_path, batch):
     token = str(files / 'phase1.pth')
     with pytest.raises(ValueError, match='knowledge_dims=32'):
-        KnowledgeTokenTeacher(**parts(32), teacher_checkpoint=token)
+        KnowledgeTokenDistiller(**parts(32), teacher_checkpoint=token)
     with pytest.raises(ValueError, match='token_checkpoint=None'):
-        DistilledStudent(**parts(16, knowledge_dims=32))
-    with pytest.raises(ValueError, match='phase1'):
-        DistilledStudent(**parts(16), teacher_checkpoint=token)
+        ViTPoseDistiller(**parts(16, knowledge_dims=32))
+    with pytest.raises(ValueError, match='no teacher.*phase1'):
+        ViTPoseDistiller(**parts(16), teacher_checkpoint=token)
     teacher = dict(type='TopdownPoseEstimator', **parts(32))
     with pytest.raises(ValueError, match='teacher_checkpoint'):
-        DistilledStudent(**parts(16), teacher=teacher)
+        ViTPoseDistiller(**parts(16), teacher=teacher)
     with pytest.raises(ValueError, match=r'has no backbone\.knowledge'):
         build_student(files, token_checkpoint=str(files / 'teacher.pth'))
     with pytest.raises(ValueError, match='32 channels'):
-        DistilledStudent(
+        ViTPoseDistiller(
             **parts(16, knowledge_dims=64), token_checkpoint=token
         ).init_weights()
     with pytest.raises(ValueError, match=r'has no backbone\.knowledge'):
         save_knowledge_token(str(files / 'teacher.pth'), str(tmp_path / 't'))
     with pytest.raises(ValueError, match='window'):
-        ViTPose(window_size=(4, 3), knowledge_dims=32)
+        ViTPose(attention=dict(window_size=(4, 3)), knowledge_dims=32)
+    model = build_teacher(files).requires_grad_(True)
+    with pytest.raises(ValueError, match=r'FreezeHook.*backbone\.knowledge'):
+        model(*batch, mode='loss')
     model = build_student(files, **both(files))
     model._teacher[0].head.deconv_layers = torch.nn.Conv2d(32, 8, 1)
     with pytest.raises(ValueError, match=r'\(3, 4, 3\)'):

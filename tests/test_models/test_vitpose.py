@@ -14,19 +14,15 @@ from gtpt_mm.models import ViTPose
 from gtpt_mm.models.backbones import vitpose
 
 ARCH = dict(embed_dims=32, depth=4, num_heads=2)
-WINDOWS = dict(
-    patch_stride=8,
-    window_size=(4, 3),
-    shift_windows=True,
-    pool_windows=True,
-    global_interval=3,
-)
+ATTENTION = dict(window_size=(4, 3), shift=True, pool=True, global_interval=3)
+WINDOWS = dict(patch_stride=8, attention=ATTENTION)
+REL_POS = dict(patch_stride=8, attention=dict(ATTENTION, rel_pos=True))
 VARIANTS = [
     dict(),
     dict(patch_stride=8),
     dict(patch_stride=4),
     WINDOWS,
-    dict(WINDOWS, with_rel_pos=True),
+    REL_POS,
 ]
 
 
@@ -95,7 +91,7 @@ def test_positions_are_resized_for_another_input():
     [
         dict(img_size=(96, 72)),
         dict(img_size=(64, 48), patch_stride=8),
-        dict(img_size=(128, 128), patch_stride=8, window_size=(4, 3)),
+        dict(img_size=(128, 128), **WINDOWS),
         dict(img_size=(64, 48), experts=dict(num_experts=2)),
     ],
     ids=str,
@@ -163,14 +159,6 @@ def test_drop_path_acts_in_training_only(img):
     torch.testing.assert_close(first, second, atol=0, rtol=0)
 
 
-def test_frozen_layers_stay_in_evaluation_mode():
-    model = ViTPose(ARCH, (64, 48), drop_path_rate=0.5, frozen_stages=2)
-    modes = [layer.training for layer in model.train().layers]
-    assert modes == [False, False, True, True]
-    assert model.eval() is model
-    assert not any(module.training for module in model.modules())
-
-
 def test_which_layers_have_windows_and_which_are_shifted():
     arch = dict(ARCH, depth=12)
     model = ViTPose(arch, (64, 48), **WINDOWS)
@@ -178,12 +166,12 @@ def test_which_layers_have_windows_and_which_are_shifted():
         'g'
         if type(layer.attn) is SelfAttention
         else 's'
-        if layer.attn.shifted
+        if layer.attn.shift
         else 'w'
         for layer in model.layers
     )
     assert kinds == 'wsgwsgwsgwsg'
-    model = ViTPose(arch, (64, 48), window_size=(4, 3))
+    model = ViTPose(arch, (64, 48), attention=dict(window_size=(4, 3)))
     assert all(type(la.attn) is WindowAttention for la in model.layers)
 
 
@@ -197,7 +185,7 @@ def test_weights_do_not_depend_on_windows():
 def test_relative_positions_start_as_none(img):
     """A model without them loads into one with them, equal at first."""
     plain = ViTPose(ARCH, (64, 48), **WINDOWS).eval()
-    model = ViTPose(ARCH, (64, 48), **WINDOWS, with_rel_pos=True).eval()
+    model = ViTPose(ARCH, (64, 48), **REL_POS).eval()
     missing, unexpected = model.load_state_dict(plain.state_dict(), False)
     assert len(missing) == 2 * 4 and not unexpected
     assert set(missing) < model.no_weight_decay()
@@ -225,11 +213,13 @@ def test_initial_weights():
         (dict(drop_path_rate=1.0), 'drop_path_rate'),
         (dict(patch_stride=5), '5'),
         (dict(img_size=(8, 256)), '8'),
-        (dict(frozen_stages=5), '5'),
-        (dict(shift_windows=True), 'window_size'),
-        (dict(global_interval=2), 'window_size'),
-        (dict(window_size=(4, 0)), 'window_size'),
-        (dict(window_size=(4, 4), global_interval=0), 'global_interval'),
+        (dict(attention=dict(shift=True)), 'window_size'),
+        (dict(attention=dict(global_interval=2)), 'window_size'),
+        (dict(attention=dict(window_size=(4, 0))), 'window_size'),
+        (
+            dict(attention=dict(window_size=(4, 4), global_interval=0)),
+            'global_interval',
+        ),
     ],
     ids=str,
 )

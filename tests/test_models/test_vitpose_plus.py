@@ -8,18 +8,20 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
+from support import vitpose_plus as tools
 
 from gtpt_mm.deploy import fuse
+from gtpt_mm.engine.hooks.freeze import freeze
 from gtpt_mm.models import ViTPose
 from gtpt_mm.models.heads import multi_dataset_head
 
 ARCH = dict(embed_dims=32, depth=2, num_heads=2)
 MIXED = [3, 0, 5, 0, 2]  # nothing of aic and apt36k
-KINDS = ['partial', 'independent', 'shared']
+KINDS = ['ps', 'i', 'is']
 
 
 @pytest.fixture
-def build(tools):
+def build():
     """Return a function that builds a tiny model for six datasets."""
     init_default_scope('mmpose')
 
@@ -48,14 +50,14 @@ def backward(model, img, samples) -> dict:
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_a_mixed_batch_is_its_samples_one_by_one(kind, build, img, tools):
+def test_a_mixed_batch_is_its_samples_one_by_one(kind, build, img):
     model = build(dict(num_experts=6, kind=kind)).eval()
     samples = tools.make_samples(MIXED)
     with torch.no_grad():
-        [mixed] = model.backbone(img, MIXED)
+        mixed = tools.run_backbone(model, img, MIXED)
         alone = torch.cat(
             [
-                model.backbone(i[None], [k])[0]
+                tools.run_backbone(model, i[None], [k])
                 for i, k in zip(img, MIXED, strict=True)
             ]
         )
@@ -72,9 +74,7 @@ def test_a_mixed_batch_is_its_samples_one_by_one(kind, build, img, tools):
 
 @pytest.mark.parametrize('own_samples_only', [False, True])
 @pytest.mark.parametrize('kind', KINDS)
-def test_every_parameter_has_a_gradient(
-    kind, own_samples_only, build, img, tools
-):
+def test_every_parameter_has_a_gradient(kind, own_samples_only, build, img):
     """Zero where the dataset is absent, so that processes can agree."""
     model = build(
         dict(num_experts=6, kind=kind), own_samples_only=own_samples_only
@@ -91,12 +91,12 @@ def test_every_parameter_has_a_gradient(
                 assert not parameter.grad.any(), path
 
 
-def test_share_of_a_dataset_is_that_of_its_samples(build, img, tools):
+def test_share_of_a_dataset_is_that_of_its_samples(build, img):
     """Formula of the loss, from maps of the whole batch."""
     model = build().train()
     samples = tools.make_samples(MIXED)
     losses = model.loss(img, samples)
-    maps = model.head(model.extract_feat(img, MIXED))
+    maps = model.head((tools.run_backbone(model, img, MIXED),))
     for k, name in enumerate(tools.NAMES):
         expected = sum(
             (maps[name][i] - samples[i].gt_fields.heatmaps).square().mean()
@@ -108,7 +108,7 @@ def test_share_of_a_dataset_is_that_of_its_samples(build, img, tools):
         )
 
 
-def test_norms_see_the_whole_batch_unless_told(build, img, tools):
+def test_norms_see_the_whole_batch_unless_told(build, img):
     for own_only in (False, True):
         model = build(own_samples_only=own_only).train()
         model.loss(img, tools.make_samples(MIXED))
@@ -117,7 +117,7 @@ def test_norms_see_the_whole_batch_unless_told(build, img, tools):
         norm = model.head.heads['coco'].deconv_layers[1]
         assert norm.num_batches_tracked == 1
         with torch.no_grad():
-            feats = model.extract_feat(img, MIXED)[0]
+            feats = tools.run_backbone(model, img, MIXED)
             if own_only:
                 feats = feats[[1, 3]]  # the two of coco
             first = model.head.heads['coco'].deconv_layers[0](feats)
@@ -127,10 +127,11 @@ def test_norms_see_the_whole_batch_unless_told(build, img, tools):
 
 
 def test_norms_that_wait_for_all_processes_are_refused(
-    build, img, tools, monkeypatch
+    build, img, monkeypatch
 ):
     """One without samples of a dataset does not run its head backward."""
-    model = build(train_only=['coco', 'aic']).train()
+    model = build().train()
+    freeze(model, ['head.mpii'])
     frozen = model.head.heads['mpii']
     samples = tools.make_samples([0, 1, 0, 0, 0])
     monkeypatch.setattr(multi_dataset_head, 'get_world_size', lambda: 2)
@@ -144,7 +145,7 @@ def test_norms_that_wait_for_all_processes_are_refused(
     model.loss(img, samples)
 
 
-def test_each_dataset_is_tested_in_its_way(build, img, tools):
+def test_each_dataset_is_tested_in_its_way(build, img):
     """Head, flip indices, shift and codec are those of the sample."""
     model = build().eval()
     samples = tools.make_samples(MIXED)
@@ -152,7 +153,7 @@ def test_each_dataset_is_tested_in_its_way(build, img, tools):
     with torch.no_grad():
         results = model.predict(img, samples)
         both = [
-            model.head(model.extract_feat(x, MIXED))
+            model.head((tools.run_backbone(model, x, MIXED),))
             for x in (img, img.flip(-1))
         ]
     for i, k in enumerate(MIXED):
@@ -168,7 +169,7 @@ def test_each_dataset_is_tested_in_its_way(build, img, tools):
         assert codec.startswith('UDP' if name in tools.UNBIASED else 'MSRA')
 
 
-def test_targets_of_other_widths_are_refused(build, img, tools):
+def test_targets_of_other_widths_are_refused(build, img):
     """In the authors' release 14 and 16 channels would mix without a word."""
     model = build().train()
     samples = tools.make_samples([0, 1, 0, 0, 0])
@@ -177,7 +178,7 @@ def test_targets_of_other_widths_are_refused(build, img, tools):
         model.loss(img, samples)
 
 
-def test_samples_must_say_their_dataset(build, img, tools):
+def test_samples_must_say_their_dataset(build, img):
     model = build()
     samples = tools.make_samples(MIXED)
     del samples[2].dataset_idx
@@ -193,14 +194,14 @@ def test_plain_tensors_are_of_the_chosen_dataset(build, img):
     model = build().eval()
     with torch.no_grad():
         maps = model(img, None, mode='tensor')
-        expected = model.head(model.extract_feat(img, [0] * 5))['coco']
+        expected = model.head(model.extract_feat(img, (5,) + 5 * (0,)))['coco']
     torch.testing.assert_close(maps, expected)
     model.test_cfg.pop('dataset')
     with pytest.raises(ValueError, match='test_cfg.dataset'):
         model(img, None, mode='tensor')
 
 
-def test_heads_start_as_mmposes(tools):
+def test_heads_start_as_mmposes():
     init_default_scope('mmpose')
     model = MODELS.build(tools.make_model_cfg(dim=32, depth=2, num_heads=2))
     model.init_weights()
@@ -210,7 +211,7 @@ def test_heads_start_as_mmposes(tools):
                 assert 5e-4 < parameter.std() < 2e-3, name
 
 
-def test_plain_backbone_serves_all(tools, img):
+def test_plain_backbone_serves_all(img):
     """The multi-task baseline of the paper: heads, but no experts."""
     init_default_scope('mmpose')
     cfg = tools.make_model_cfg(dim=32, depth=2, num_heads=2)
@@ -220,7 +221,7 @@ def test_plain_backbone_serves_all(tools, img):
     assert all(p.grad is not None for p in model.parameters())
 
 
-def test_prepared_model_predicts_the_same(build, img, tools):
+def test_prepared_model_predicts_the_same(build, img):
     model = build().eval()
     prepared = fuse(model)
     with torch.no_grad():
@@ -237,7 +238,7 @@ def test_prepared_model_predicts_the_same(build, img, tools):
         )
 
 
-def test_checkpointing_and_mixed_precision(build, img, tools):
+def test_checkpointing_and_mixed_precision(build, img):
     """Neither loses the groups."""
     grads = []
     for with_cp in (False, True):
@@ -253,11 +254,11 @@ def test_checkpointing_and_mixed_precision(build, img, tools):
     assert all(torch.isfinite(v) for v in losses.values())
 
 
-def test_only_a_new_expert_and_head_are_trained(build, img, tools):
-    model = build(train_only=['wholebody'])
-    model.backbone.train_only_expert = 5
-    model.backbone._freeze()
-    model.train()
+def test_only_a_new_expert_and_head_are_trained(build, img):
+    model = build().train()
+    frozen = freeze(model, trainable=['backbone.experts.5', 'head.wholebody'])
+    for module in frozen:
+        module.training = False
     before = {n: v.clone() for n, v in model.state_dict().items()}
     samples = tools.make_samples([5] * 5)
     optimizer = torch.optim.SGD(
@@ -279,18 +280,15 @@ def test_dense_weights_start_a_model_with_experts():
     model.load_state_dict(dense.state_dict(), strict=True)
     img = torch.randn(3, 3, 64, 48)
     with torch.no_grad():
-        torch.testing.assert_close(model(img, [2, 0, 1]), dense(img))
+        torch.testing.assert_close(model(img, (1, 1, 1)), dense(img))
 
 
 @pytest.mark.parametrize(
     ('change', 'word'),
     [
         (dict(head=dict(names=['coco'])), 'coco'),
-        (dict(head=dict(train_only=['dogs'])), 'dogs'),
-        (dict(head=dict(train_only=[])), 'train_only'),
         (dict(head=dict(shared=dict(type='RTMCCHead'))), 'RTMCCHead'),
         (dict(backbone=dict(experts=dict(num_experts=5))), '5 experts'),
-        (dict(backbone=dict(train_only_expert=6)), 'train_only_expert=6'),
         (dict(test_cfg=dict(dataset='dogs')), 'dogs'),
         (dict(test_cfg=dict(datasets=dict(dogs={}))), 'dogs'),
         (
@@ -300,7 +298,7 @@ def test_dense_weights_start_a_model_with_experts():
     ],
     ids=str,
 )
-def test_bad_options_are_named(change, word, tools):
+def test_bad_options_are_named(change, word):
     init_default_scope('mmpose')
     cfg = tools.make_model_cfg(dim=32, depth=2, num_heads=2)
     for part, options in change.items():
@@ -320,11 +318,9 @@ def test_bad_options_are_named(change, word, tools):
 
 def test_bad_calls_are_named(img):
     model = ViTPose(ARCH, (64, 48), experts=dict(num_experts=3))
-    with pytest.raises(ValueError, match='dataset_idx=None for 3'):
+    with pytest.raises(ValueError, match='counts=None for 3 experts'):
         model(img)
-    with pytest.raises(ValueError, match='2 dataset_idx for 5'):
-        model(img, [0, 1])
+    with pytest.raises(ValueError, match='for 5 images'):
+        model(img, (1, 1, 0))
     with pytest.raises(ValueError, match='for 0 experts'):
-        ViTPose(ARCH, (64, 48))(img, [0] * 5)
-    with pytest.raises(ValueError, match='no expert 3'):
-        model.select_expert(3)
+        ViTPose(ARCH, (64, 48))(img, (5,))

@@ -5,7 +5,10 @@ import hashlib
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
+from support import vitpose_plus as tools
 
+from gtpt_mm.engine.hooks.freeze import freeze
+from gtpt_mm.layers.expert_mlp import merge_expert
 from gtpt_mm.models import ViTPose
 
 
@@ -26,34 +29,37 @@ def assert_near(actual, expected, atol=2e-5) -> None:
     torch.testing.assert_close(actual.detach(), expected, atol=atol, rtol=1e-5)
 
 
-def test_features_and_heads_match_authors(golden, tools):
+def test_features_and_heads_match_authors(golden):
     model = tools.build_golden(golden).eval()
     with torch.no_grad():
-        feats = model.backbone(golden['img'], golden['dataset_source'])
-        maps = model.head(feats)
-    assert_near(feats[0], golden['feat_eval'])
+        source = golden['dataset_source']
+        feats = tools.run_backbone(model, golden['img'], source)
+        maps = model.head((feats,))
+    assert_near(feats, golden['feat_eval'])
     for name, expected in zip(tools.NAMES, golden['heads_eval'], strict=True):
         assert_near(maps[name], expected)
 
 
-def test_every_expert_matches_authors(golden, tools):
+def test_every_expert_matches_authors(golden):
     """One image as if of each dataset; alone, so by the short route."""
     model = tools.build_golden(golden).eval()
     for k, expected in enumerate(golden['feat_eval_all_source']):
         with torch.no_grad():
-            assert_near(model.backbone(golden['img'][:1], [k])[0], expected)
+            counts = tools.group([k]).counts
+            feats = model.backbone(golden['img'][:1], counts)
+        assert_near(feats[0], expected)
 
 
-def test_feed_forward_network_matches_authors(golden, tools):
+def test_feed_forward_network_matches_authors(golden):
     model = tools.build_golden(golden)
     source = golden['dataset_source']
-    order = source.argsort(stable=True)
-    counts = tuple(source.bincount(minlength=6).tolist())
-    out = model.backbone.layers[0].mlp(golden['mlp0_in'][order], counts)
-    assert_near(out[order.argsort()], golden['mlp0_out'])
+    groups = tools.group(source)
+    x = groups.sort(golden['mlp0_in'])
+    out = model.backbone.layers[0].mlp(x, groups.counts)
+    assert_near(out, groups.sort(golden['mlp0_out']))
 
 
-def test_training_matches_authors(golden, tools):
+def test_training_matches_authors(golden):
     """Losses, every gradient, statistics of the norms of every head."""
     model = tools.build_golden(golden).train()
     assert golden['target_weight_padded'].unique().tolist() == [0, 1]
@@ -70,7 +76,7 @@ def test_training_matches_authors(golden, tools):
     assert total.item() == pytest.approx(golden['loss_total'], rel=1e-5)
     total.backward()
 
-    grads = {tools.our_name(n): g for n, g in golden['grads'].items()}
+    grads = {tools.native_name(n): g for n, g in golden['grads'].items()}
     table = grads['backbone.pos_embed']  # its first row is in all of ours
     grads['backbone.pos_embed'] = table[:, 1:]
     ours = {name: p.grad for name, p in model.named_parameters()}
@@ -84,16 +90,16 @@ def test_training_matches_authors(golden, tools):
     state = model.state_dict()
     for name, value in golden['state_dict_after_train_forward'].items():
         torch.testing.assert_close(
-            state[tools.our_name(name)], value, atol=1e-6, rtol=1e-5
+            state[tools.native_name(name)], value, atol=1e-6, rtol=1e-5
         )
 
 
-def test_merged_weights_are_those_of_the_authors_split(golden, split, tools):
+def test_merged_weights_are_those_of_the_authors_split(golden, split):
     """The very numbers of their tool, and of the whole model's maps."""
     model = tools.build_golden(golden).eval()
     for k, name in enumerate(tools.NAMES):
         recorded = split[name]
-        state = model.backbone.select_expert(k).state_dict()
+        state = merge_expert(model.backbone.state_dict(), k)
         assert not any('experts' in key for key in state)
         checked = 0
         for key, value in state.items():
@@ -108,20 +114,28 @@ def test_merged_weights_are_those_of_the_authors_split(golden, split, tools):
         assert checked == len(state) - 1 > 30
 
 
-def test_merged_model_gives_the_same(golden, split, tools):
+def test_merged_model_gives_the_same(golden, split):
     model = tools.build_golden(golden).eval()
+    cfg = golden['config']
+    plain = ViTPose(
+        dict(
+            embed_dims=cfg['dim'], depth=cfg['depth'], num_heads=cfg['heads']
+        ),
+        cfg['img'],
+    ).eval()
     for k, name in enumerate(tools.NAMES):
-        dense = model.backbone.select_expert(k)
+        plain.load_state_dict(merge_expert(model.backbone.state_dict(), k))
         with torch.no_grad():
-            feats = model.backbone(golden['img'], [k] * len(golden['img']))
-            merged = dense(golden['img'])
+            dataset_idx = [k] * len(golden['img'])
+            feats = tools.run_backbone(model, golden['img'], dataset_idx)
+            merged = plain(golden['img'])
             maps = model.head.heads[name](merged)
-        assert_near(merged[0], feats[0], atol=2e-6)
+        assert_near(merged[0], feats, atol=2e-6)
         expected = split[name]['heatmap_eval']
         assert_near(maps[: len(expected)], expected)
 
 
-def test_learning_rates_match_authors(golden, read_vitpose_golden, tools):
+def test_learning_rates_match_authors(golden, read_vitpose_golden):
     lists = read_vitpose_golden('param_groups_and_freezing.json')
     recorded = lists['layer_decay_moe']
     wrapper = build_optim_wrapper(
@@ -133,7 +147,7 @@ def test_learning_rates_match_authors(golden, read_vitpose_golden, tools):
                 lr=recorded['lr'],
                 weight_decay=recorded['weight_decay'],
             ),
-            constructor='BackboneLayerDecayConstructor',
+            constructor='BackboneLayerDecayOptimWrapperConstructor',
             paramwise_cfg=dict(layer_decay_rate=recorded['layer_decay_rate']),
         ),
     )
@@ -149,26 +163,16 @@ def test_learning_rates_match_authors(golden, read_vitpose_golden, tools):
             for name in group['param_names']
             if not name.startswith('head.') or '.coco.' in name
         }
-        assert names == set(map(tools.our_name, expected['param_names']))
+        assert names == set(map(tools.native_name, expected['param_names']))
 
 
 @pytest.mark.parametrize(
-    'options',
-    [
-        dict(freeze_attn=True),
-        dict(freeze_ffn=True),
-        dict(freeze_attn=True, freeze_ffn=True),
-        dict(frozen_stages=0),
-        dict(frozen_stages=1),
-        dict(frozen_stages=2),
-    ],
-    ids=str,
+    ('key', 'frozen'), tools.FROZEN_PARTS.items(), ids=str
 )
-def test_frozen_parts_match_authors(options, read_vitpose_golden):
+def test_frozen_parts_match_authors(key, frozen, read_vitpose_golden):
     lists = read_vitpose_golden('param_groups_and_freezing.json')
-    key = '_'.join(f'{name}={value}' for name, value in options.items())
     expected = {n.replace('blocks.', 'layers.') for n in lists[f'moe_{key}']}
-    num_frozen = max(options.get('frozen_stages', 0), 0)
+    num_frozen = sum('layers.' in name for name in frozen)
     if num_frozen:
         # The authors freeze blocks 1 to n and train block 0; we freeze the
         # first n. So we train block n where they train block 0.
@@ -178,6 +182,7 @@ def test_frozen_parts_match_authors(options, read_vitpose_golden):
         }
     arch = dict(embed_dims=48, depth=3, num_heads=4)
     experts = dict(num_experts=6, part_features=12)
-    model = ViTPose(arch, (64, 48), experts=experts, **options)
+    model = ViTPose(arch, (64, 48), experts=experts)
+    freeze(model, frozen)
     trainable = {n for n, p in model.named_parameters() if p.requires_grad}
     assert trainable == expected

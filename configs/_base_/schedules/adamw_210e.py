@@ -8,7 +8,7 @@ test_cfg = dict()
 optim_wrapper = dict(
     optimizer=dict(
         type='AdamW', lr=5e-4, betas=(0.9, 0.999), weight_decay=0.1),
-    constructor='BackboneLayerDecayConstructor',
+    constructor='BackboneLayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(layer_decay_rate=0.8),
     clip_grad=dict(max_norm=1.0, norm_type=2))
 param_scheduler = [

@@ -1,4 +1,4 @@
-"""ViTPose and ViTPose++: a file for each project that has them."""
+"""ViTPose and ViTPose++: one file for each checkpoint format."""
 
 from .mae import (
     PATCH_PADDINGS,
@@ -6,13 +6,12 @@ from .mae import (
     find_mae_layout,
     find_patch_grid,
 )
-from .ours import (
+from .native import (
     DATASETS,
     ConvertedViTPose,
     count_experts,
     find_datasets,
-    is_our_vitpose,
-    split_vitpose,
+    is_native_vitpose,
 )
 from .sources import (
     LAYOUTS,
@@ -33,7 +32,6 @@ __all__ = [
     'find_mae_layout',
     'find_patch_grid',
     'find_vitpose_layout',
-    'is_our_vitpose',
+    'is_native_vitpose',
     'revert_vitpose',
-    'split_vitpose',
 ]

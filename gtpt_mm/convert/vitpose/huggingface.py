@@ -1,11 +1,11 @@
-"""VitPose of Hugging Face's transformers, to and from ours.
+"""VitPose of Hugging Face's transformers.
 
-Queries, keys and values are three layers there and one here. Their position
-table is the authors': the first row is added to every token.
+Queries, keys and values are three layers there and one here. The first row of
+their position table is added to every token, as in the authors' code.
 
-The weights do not hold the epsilon of the norms. It is 1e-6 in the authors'
-code and here, 1e-12 in transformers unless its configuration says
-``layer_norm_eps=1e-6``; heat maps of one magnitude differ by 2e-6.
+The weights do not contain the epsilon of the norms. It is 1e-6 in the
+authors' code and here, 1e-12 in transformers unless its configuration says
+``layer_norm_eps=1e-6``; heatmaps of magnitude 1 differ by 2e-6.
 """
 
 import re
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..names import NameTable
-from .ours import (
+from .native import (
     DATASETS,
     HEADS,
     POSITIONS,
@@ -29,14 +29,16 @@ from .ours import (
     strip_module,
 )
 
+MARKS = {
+    'backbone.encoder.layer.0.layernorm_before.weight',
+    'backbone.layernorm.weight',
+}
 _LAYER = 'backbone.encoder.layer.#'
-#: Ours beside theirs, after queries, keys and values were joined.
+#: Native names beside theirs, with queries, keys and values joined.
 BACKBONE = (
     (POSITIONS, 'backbone.embeddings.position_embeddings'),
-    (
-        'backbone.patch_embed.proj.*',
-        'backbone.embeddings.patch_embeddings.projection.*',
-    ),
+    ('backbone.patch_embed.proj.*',
+     'backbone.embeddings.patch_embeddings.projection.*'),
     ('backbone.layers.#.norm1.*', f'{_LAYER}.layernorm_before.*'),
     ('backbone.layers.#.attn.qkv.*', f'{_LAYER}.attention.attention.qkv.*'),
     ('backbone.layers.#.attn.proj.*', f'{_LAYER}.attention.output.dense.*'),
@@ -45,8 +47,8 @@ BACKBONE = (
     ('backbone.layers.#.mlp.fc2.*', f'{_LAYER}.mlp.fc2.*'),
     ('backbone.layers.#.mlp.experts.#.*', f'{_LAYER}.mlp.experts.#.*'),
     ('backbone.last_norm.*', 'backbone.layernorm.*'),
-)
-#: A head of ours beside theirs: classic, or simple with the last row only.
+)  # fmt: skip
+#: Names within a head: classic, or simple with the last row only.
 HEAD = (
     ('deconv_layers.0.*', 'head.deconv1.*'),
     ('deconv_layers.1.**', 'head.batchnorm1.**'),
@@ -54,41 +56,28 @@ HEAD = (
     ('deconv_layers.4.**', 'head.batchnorm2.**'),
     ('final_layer.*', 'head.conv.*'),
 )
-
-
-def _table(head: str) -> NameTable:
-    rows = ((head + ours, theirs) for ours, theirs in HEAD)
-    return NameTable((*BACKBONE, *rows))
-
-
-DENSE = _table('head.')
-#: Their ViTPose++ has all experts but only the head of COCO.
-PLUS_PLUS = _table(f'{HEADS}{DATASETS[0]}.')
+PLAIN, PLUS = (
+    NameTable((*BACKBONE, *((prefix + a, b) for a, b in HEAD)))
+    # Their ViTPose++ has all experts but only the head of COCO.
+    for prefix in ('head.', f'{HEADS}{DATASETS[0]}.')
+)
 _THIRDS = ('query', 'key', 'value')
 _THIRD = re.compile(rf'(.+\.attention)\.({"|".join(_THIRDS)})\.(weight|bias)')
 _QKV = re.compile(r'(.+\.attention)\.qkv\.(weight|bias)')
 
 
-def is_huggingface(state_dict: dict[str, Tensor]) -> bool:
-    """Return whether a state dict names its tensors as transformers does."""
-    return {
-        'backbone.encoder.layer.0.layernorm_before.weight',
-        'backbone.layernorm.weight',
-    } <= set(strip_module(state_dict))
-
-
 def convert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
-    """Return a VitPose of transformers under our names.
+    """Return a VitPose of transformers under native names.
 
-    Of a ViTPose++ there are all experts and the head of COCO; the heads of
-    the other data sets do not exist in their files.
+    A ViTPose++ has all experts and the head of COCO; their files do not
+    contain the other heads.
 
     Raises:
         ValueError: If keys are unknown or missing.
     """
     joined = _join_qkv(strip_module(state_dict))
-    table = PLUS_PLUS if any('.experts.' in key for key in joined) else DENSE
-    result = rename_all(joined, table.ours, leftovers='')
+    with_experts = any('.experts.' in key for key in joined)
+    result = rename_all(joined, PLUS if with_experts else PLAIN)
     converted = result.state_dict
     check_complete(converted)
     converted[POSITIONS] = fold_first_row(converted[POSITIONS])
@@ -96,19 +85,19 @@ def convert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
 
 
 def revert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
-    """Return our ViTPose or ViTPose++ under the names of transformers.
+    """Return a native ViTPose or ViTPose++ under the names of transformers.
 
     Returns:
-        The weights; and the heads that transformers has no place for, all but
-        that of COCO.
+        The weights; and the heads without a place in transformers, all but
+        the head of COCO.
 
     Raises:
         ValueError: If the head is neither classic nor simple, or it is a
             ViTPose++ without the head of COCO.
     """
-    table, left_out = DENSE, []
+    table, left_out = PLAIN, []
     if count_experts(state_dict):
-        table = PLUS_PLUS
+        table = PLUS
         coco = f'{HEADS}{DATASETS[0]}.'
         if DATASETS[0] not in find_datasets(state_dict):
             raise ValueError(
@@ -121,11 +110,11 @@ def revert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
             if key.startswith(HEADS) and not key.startswith(coco)
         ]
     kept = {k: v for k, v in state_dict.items() if k not in set(left_out)}
-    out = revert_all(kept, table.theirs)
-    positions = table.theirs(POSITIONS)
+    out = revert_all(kept, table)
+    positions = BACKBONE[0][1]
     out[positions] = add_zero_row(out[positions])
     _check_head(out)
-    return ConvertedViTPose(_part_qkv(out), left_out)
+    return ConvertedViTPose(_split_qkv(out), left_out)
 
 
 def _join_qkv(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -148,7 +137,7 @@ def _join_qkv(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
-def _part_qkv(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+def _split_qkv(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Cut each joint tensor into queries, keys and values."""
     out = {}
     for key, value in state_dict.items():

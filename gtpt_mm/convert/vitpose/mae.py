@@ -1,17 +1,16 @@
-"""Encoders pretrained as masked autoencoders (MAE): a backbone to start from.
+"""Encoders pretrained as masked autoencoders (MAE), to start a training.
 
 FAIR's files, and others with the names of timm (DeiT), and mmpretrain's;
 mmpose's mirror of them has mmpretrain's names, too, and no class token. All
 may stand behind ``encoder.``, as in files of other pretrainings (MoBY).
 
-Source: what the authors' code does when it loads such a file, which the
-paper does not write down. The encoder's last norm is not loaded: ViTPose's
+Source: the loading function in the authors' code; the paper does not describe
+it. The encoder's last norm is not loaded: ViTPose's
 starts at one and zero.
 """
 
-# N image tokens, C channels, P channels of an expert, (h, w) token grid
+# N image tokens, C channels, (h, w) token grid
 
-import re
 from math import isqrt
 
 import torch
@@ -23,8 +22,8 @@ from gtpt_mm.models import ViTPose
 from gtpt_mm.models.backbones.vitpose import PATCH_SIZE
 
 from ..names import NameTable
-from . import authors, mmpose
-from .ours import (
+from . import mmpose, official
+from .native import (
     POSITIONS,
     ConvertedViTPose,
     check_complete,
@@ -33,11 +32,11 @@ from .ours import (
 )
 
 PATCH_PADDINGS = ('pad', 'bilinear', 'bicubic')
-#: Of each project: its names, and what no backbone of ours has (class and
-#: mask token, the encoder's last norm, decoder, classifier).
+#: Names of each project, and tensors that no native backbone has (class and
+#: mask token, the last norm of the encoder, decoder, classifier).
 LAYOUTS = {
     'timm': (
-        NameTable(authors.BACKBONE),
+        NameTable(official.BACKBONE),
         r'backbone\.(cls_token|mask_token|(fc_)?norm\..+|decoder_.+|head\..+)',
     ),
     'mmpretrain': (
@@ -45,11 +44,10 @@ LAYOUTS = {
         r'backbone\.(cls_token|mask_token|ln1\..+)|neck\..+',
     ),
 }
-_FC2 = re.compile(r'(.+\.mlp)\.fc2\.(weight|bias)')
 
 
 def find_mae_layout(state_dict: dict[str, Tensor]) -> str | None:
-    """Return the key of ``LAYOUTS`` that an encoder is in, None if none."""
+    """Return the key of ``LAYOUTS`` of an encoder, None if it is none."""
     state_dict, _ = _take_encoder(state_dict)
     keys = set(state_dict)
     if 'blocks.0.norm1.weight' in keys:
@@ -57,7 +55,7 @@ def find_mae_layout(state_dict: dict[str, Tensor]) -> str | None:
     if 'layers.0.ln1.weight' in keys:
         return 'mmpretrain'
     if 'backbone.layers.0.ln1.weight' in keys:
-        return None if mmpose.is_mmpose(state_dict) else 'mmpretrain'
+        return None if keys >= mmpose.MARKS else 'mmpretrain'
     return None
 
 
@@ -77,10 +75,10 @@ def convert_mae(
     state_dict: dict[str, Tensor],
     grid_size: tuple[int, int],
     patch_padding: str = 'pad',
-    num_experts: int = 0,
-    part_features: int = 0,
 ) -> ConvertedViTPose:
-    """Return a pretrained encoder as weights of our backbone.
+    """Return a pretrained encoder as weights of a native backbone.
+
+    They load into a ViTPose++, too, whose layers start all experts from them.
 
     Args:
         state_dict: The encoder, with or without its decoder.
@@ -88,17 +86,14 @@ def convert_mae(
         patch_padding: How patches smaller than 16 x 16 pixels (14 x 14 of
             MAE's ViT-H) become as large: ``'pad'`` with zeros around, or
             stretched, ``'bilinear'`` or ``'bicubic'``.
-        num_experts: Experts of each layer of a ViTPose++, all of which start
-            from the last P rows of the second layer; 0 for a ViTPose.
-        part_features: Channels P of an expert.
 
     Returns:
-        The backbone's weights but for ``last_norm``, under our names with
-        ``backbone.`` in front; and what was left out.
+        The weights of the backbone without ``last_norm``, under native names
+        with ``backbone.`` in front; and the names that were left out.
 
     Raises:
         ValueError: If it is no such encoder, keys are unknown or missing, or
-            positions or patches cannot be brought to the sizes wanted.
+            positions or patches cannot be resized.
     """
     name = find_mae_layout(state_dict)
     if name is None:
@@ -109,7 +104,7 @@ def convert_mae(
     names, leftovers = LAYOUTS[name]
     encoder, others = _take_encoder(state_dict)
     prefixed = {_add_backbone(key): value for key, value in encoder.items()}
-    converted, left_out = rename_all(prefixed, names.ours, leftovers)
+    converted, left_out = rename_all(prefixed, names, leftovers)
     left_out.extend(others)
     check_complete(converted, with_head=False)
     positions, num_extra = _find_grid(converted[POSITIONS], grid_size)
@@ -120,17 +115,15 @@ def convert_mae(
     converted[POSITIONS] = positions
     weight = 'backbone.patch_embed.proj.weight'
     converted[weight] = _enlarge_patches(converted[weight], patch_padding)
-    if num_experts:
-        converted = _make_experts(converted, num_experts, part_features)
     return ConvertedViTPose(converted, left_out)
 
 
 def _take_encoder(
     state_dict: dict[str, Tensor],
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Return what stands behind ``encoder.``, or all; and what does not.
+    """Return the tensors behind ``encoder.`` or all, and the other names.
 
-    The authors' code does the same: beside an encoder it looks at nothing.
+    As the authors' code, which reads nothing beside an encoder.
     """
     state_dict = strip_module(state_dict)
     prefix = 'encoder.'
@@ -154,16 +147,16 @@ def _add_backbone(key: str) -> str:
 def _find_grid(
     table: Tensor, grid_size: tuple[int, int]
 ) -> tuple[Tensor, int]:
-    """Return the positions of the patches on the grid wanted.
+    """Return the positions of the patches on the grid of the model.
 
     Pretraining uses square images, so the table is a square with or without
-    a row for the class token; or it has the grid wanted already.
+    a row for the class token; or it has this grid.
 
     Returns:
         Positions, (1, N, C); and the rows before them in the file, 0 or 1.
     """
     num_rows = table.shape[1]
-    wanted = grid_size[0] * grid_size[1]
+    num_tokens = grid_size[0] * grid_size[1]
     for num_extra in (1, 0):
         num_patches = num_rows - num_extra
         side = isqrt(num_patches)
@@ -171,7 +164,7 @@ def _find_grid(
         if side * side == num_patches:
             patches = resize_pos_embed(patches, (side, side), grid_size)
             return patches, num_extra
-        if num_patches == wanted:
+        if num_patches == num_tokens:
             return patches, num_extra
     raise ValueError(
         f'a position table of {num_rows} rows is neither a square nor the '
@@ -201,25 +194,3 @@ def _enlarge_patches(weight: Tensor, patch_padding: str) -> Tensor:
     return F.interpolate(
         weight, (PATCH_SIZE,) * 2, mode=patch_padding, align_corners=False
     )
-
-
-def _make_experts(
-    converted: dict[str, Tensor], num_experts: int, part_features: int
-) -> dict[str, Tensor]:
-    """Give the last P rows of each second layer to every expert."""
-    out = {}
-    for key, value in converted.items():
-        match = _FC2.fullmatch(key)
-        if not match:
-            out[key] = value
-            continue
-        if not 0 < part_features < len(value):
-            raise ValueError(
-                f'part_features must lie between 0 and {len(value)}, the '
-                f'channels of a token, got {part_features}'
-            )
-        out[key] = value[:-part_features]
-        for e in range(num_experts):
-            name = f'{match[1]}.experts.{e}.{match[2]}'
-            out[name] = value[-part_features:]
-    return out

@@ -1,11 +1,11 @@
-"""ViTPose of stock mmpose 1.x (mmpretrain's names), to and from ours."""
+"""ViTPose of stock mmpose 1.x, with the names of mmpretrain."""
 
 from torch import Tensor
 
 from gtpt_mm.layers.pos_embed import guess_grid_size
 
 from ..names import NameTable
-from .ours import (
+from .native import (
     POSITIONS,
     ConvertedViTPose,
     check_complete,
@@ -15,7 +15,12 @@ from .ours import (
     strip_module,
 )
 
-#: Ours beside mmpretrain's.
+MARKS = {
+    'backbone.layers.0.ln1.weight',
+    'backbone.ln1.weight',
+    'head.final_layer.weight',
+}
+#: Native names beside those of mmpretrain.
 BACKBONE = (
     (POSITIONS, 'backbone.pos_embed'),
     ('backbone.patch_embed.proj.*', 'backbone.patch_embed.projection.*'),
@@ -31,29 +36,19 @@ TABLE = NameTable((*BACKBONE, ('head.**', 'head.**')))
 CLASS_TOKEN = 'backbone.cls_token'
 
 
-def is_mmpose(state_dict: dict[str, Tensor]) -> bool:
-    """Return whether a state dict is of mmpose's ViTPose, head included."""
-    keys = set(strip_module(state_dict))
-    return {
-        'backbone.layers.0.ln1.weight',
-        'backbone.ln1.weight',
-    } <= keys and (any(key.startswith('head.') for key in keys))
-
-
 def convert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
-    """Return a checkpoint of mmpose under our names.
+    """Return a checkpoint of mmpose under native names.
 
     Files of 2023 have a position table with one row too many, for a class
     token that was dropped; it never had an effect, so it is left out. Such a
-    file is told by its class token, or by a number of rows that makes a grid
-    of 1 : 1 or 4 : 3 only without the first.
+    file has a class token, or a number of rows that makes a grid of 1 : 1 or
+    4 : 3 only without the first.
 
     Raises:
         ValueError: If keys are unknown or missing.
     """
-    state_dict = strip_module(state_dict)
     converted, left_out = rename_all(
-        state_dict, TABLE.ours, CLASS_TOKEN.replace('.', r'\.')
+        strip_module(state_dict), TABLE, CLASS_TOKEN.replace('.', r'\.')
     )
     check_complete(converted)
     table = converted[POSITIONS]
@@ -64,7 +59,7 @@ def convert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
 
 
 def revert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
-    """Return our ViTPose under the names that mmpose's configs load.
+    """Return a native ViTPose under the names that mmpose's configs load.
 
     Raises:
         ValueError: If it is a ViTPose++, which mmpose does not have, or a
@@ -72,10 +67,10 @@ def revert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     """
     if count_experts(state_dict):
         raise ValueError(
-            'mmpose has no ViTPose++; choose the data set whose plain '
-            'ViTPose it should get'
+            'mmpose has no ViTPose++; choose the dataset whose plain ViTPose '
+            'it should get'
         )
-    return ConvertedViTPose(revert_all(state_dict, TABLE.theirs), [])
+    return ConvertedViTPose(revert_all(state_dict, TABLE), [])
 
 
 def _has_dead_row(num_rows: int) -> bool:

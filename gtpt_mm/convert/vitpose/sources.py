@@ -1,59 +1,61 @@
-"""Which project's ViTPose a checkpoint is, and the way to and from ours."""
+"""Detect, import and export ViTPose checkpoint formats."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
 
-from .authors import convert_authors, is_authors, revert_authors
-from .huggingface import (
-    convert_huggingface,
-    is_huggingface,
-    revert_huggingface,
-)
+from . import huggingface, mmpose, official
 from .mae import find_mae_layout
-from .mmpose import convert_mmpose, is_mmpose, revert_mmpose
-from .ours import ConvertedViTPose
+from .native import ConvertedViTPose, strip_module
+
+Convert = Callable[[dict[str, Tensor]], ConvertedViTPose]
 
 
 class Layout(NamedTuple):
-    """How to know, read and write the checkpoints of one project."""
+    """How to detect, read and write the checkpoints of one project."""
 
-    matches: Callable[[dict[str, Tensor]], bool]
-    convert: Callable[[dict[str, Tensor]], ConvertedViTPose]
-    revert: Callable[[dict[str, Tensor]], ConvertedViTPose]
+    marks: set[str]
+    convert: Convert
+    revert: Convert
 
 
 LAYOUTS = {
-    'authors': Layout(is_authors, convert_authors, revert_authors),
-    'mmpose': Layout(is_mmpose, convert_mmpose, revert_mmpose),
+    'official': Layout(
+        official.MARKS, official.convert_official, official.revert_official
+    ),
+    'mmpose': Layout(
+        mmpose.MARKS, mmpose.convert_mmpose, mmpose.revert_mmpose
+    ),
     'huggingface': Layout(
-        is_huggingface, convert_huggingface, revert_huggingface
+        huggingface.MARKS,
+        huggingface.convert_huggingface,
+        huggingface.revert_huggingface,
     ),
 }
 
 
 def find_vitpose_layout(state_dict: dict[str, Tensor]) -> str | None:
-    """Return the key of ``LAYOUTS`` that a checkpoint is in, None if none."""
+    """Return the key of ``LAYOUTS`` of a checkpoint, None if it has none."""
+    keys = set(strip_module(state_dict))
     for name, layout in LAYOUTS.items():
-        if layout.matches(state_dict):
+        if layout.marks <= keys:
             return name
     return None
 
 
 def convert_vitpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
-    """Return a ViTPose or ViTPose++ of another project under our names.
+    """Return a ViTPose or ViTPose++ of another project under native names.
 
     Args:
-        state_dict: Flat state dict of the authors, mmpose or transformers; a
-            prefix ``module.`` is ignored.
+        state_dict: Flat official state dict, or one of mmpose or
+            transformers; a prefix ``module.`` is ignored.
 
     Returns:
-        The weights, and what was left out.
+        The weights, and the names that were left out.
 
     Raises:
-        ValueError: If it is of none of them, has keys of something else or
-            lacks some.
+        ValueError: If the format is unknown, or keys are unknown or missing.
     """
     name = find_vitpose_layout(state_dict)
     if name is None and find_mae_layout(state_dict):
@@ -63,23 +65,23 @@ def convert_vitpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
         )
     if name is None:
         raise ValueError(
-            'not a ViTPose checkpoint of its authors, of mmpose or of '
+            'not an official ViTPose checkpoint, nor one of mmpose or '
             f'transformers; its first keys are {list(state_dict)[:5]}'
         )
     return LAYOUTS[name].convert(state_dict)
 
 
 def revert_vitpose(
-    state_dict: dict[str, Tensor], layout: str = 'authors'
+    state_dict: dict[str, Tensor], layout: str = 'official'
 ) -> ConvertedViTPose:
-    """Return our ViTPose or ViTPose++ under the names of another project.
+    """Return a native ViTPose or ViTPose++ under names of another project.
 
     Args:
-        state_dict: Weights of ours.
+        state_dict: Native weights.
         layout: A key of ``LAYOUTS``.
 
     Returns:
-        The weights, and what the other project has no place for.
+        The weights, and the names without a place in the other project.
 
     Raises:
         ValueError: If the layout or a key is unknown, or the other project

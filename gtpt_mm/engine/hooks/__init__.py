@@ -2,11 +2,13 @@
 
 from .cosine_ema import CosineEMA, CosineEMAHook
 from .curriculum import CurriculumHook
+from .freeze import FreezeHook
 from .pretrained_file import PretrainedFileHook
 
 __all__ = [
     'CosineEMA',
     'CosineEMAHook',
     'CurriculumHook',
+    'FreezeHook',
     'PretrainedFileHook',
 ]

@@ -1,5 +1,5 @@
-"""Which parameters an optimizer treats how."""
+"""Optimizer wrappers: groups of parameters and their rates."""
 
-from .layer_decay import BackboneLayerDecayConstructor
+from .layer_decay import BackboneLayerDecayOptimWrapperConstructor
 
-__all__ = ['BackboneLayerDecayConstructor']
+__all__ = ['BackboneLayerDecayOptimWrapperConstructor']

@@ -6,7 +6,9 @@ from torch import nn
 
 
 @CONSTRUCTORS.register_module()
-class BackboneLayerDecayConstructor(DefaultOptimWrapperConstructor):
+class BackboneLayerDecayOptimWrapperConstructor(
+    DefaultOptimWrapperConstructor
+):
     """Scale the learning rate by depth; spare vectors the weight decay.
 
     With n depths, a parameter at depth d learns with
@@ -35,7 +37,7 @@ class BackboneLayerDecayConstructor(DefaultOptimWrapperConstructor):
         >>> wrapper = dict(
         ...     type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4)
         ... )
-        >>> construct = BackboneLayerDecayConstructor(
+        >>> construct = BackboneLayerDecayOptimWrapperConstructor(
         ...     wrapper, dict(layer_decay_rate=0.75)
         ... )
     """

@@ -1,13 +1,13 @@
-"""Training of a small model with the help of a large one."""
+"""Distillation: training of a small model with a large one."""
 
 from .knowledge_distillation import (
-    DistilledStudent,
-    KnowledgeTokenTeacher,
+    KnowledgeTokenDistiller,
+    ViTPoseDistiller,
     save_knowledge_token,
 )
 
 __all__ = [
-    'DistilledStudent',
-    'KnowledgeTokenTeacher',
+    'KnowledgeTokenDistiller',
+    'ViTPoseDistiller',
     'save_knowledge_token',
 ]

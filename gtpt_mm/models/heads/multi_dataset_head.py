@@ -2,17 +2,15 @@
 
 # B batch, n samples of one dataset, K keypoints, C channels, (h, w) map
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from mmengine.dist import get_world_size
 from mmengine.model import ModuleDict
-from mmpose.evaluation.functional import pose_pck_accuracy
 from mmpose.models.heads import HeatmapHead
 from mmpose.models.heads.base_head import BaseHead
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
-from mmpose.utils.tensor_utils import to_numpy
 from mmpose.utils.typing import (
     ConfigType,
     Features,
@@ -21,40 +19,40 @@ from mmpose.utils.typing import (
 )
 from torch import Tensor, nn
 
+from gtpt_mm.models.losses.heatmap_losses import heatmap_losses
+
 
 @MODELS.register_module()
 class MultiDatasetHead(BaseHead):
-    """Heat maps of several datasets, each with keypoints of its own.
+    """Heatmaps of several datasets, each with a head and keypoints.
 
-    Each dataset has a head with its own number of keypoints, codec and test
-    options. The loss of dataset k is
+    A head has its number of keypoints, codec and test options. Samples come
+    grouped by dataset. The loss of dataset k is
 
         loss_k = n_k / B * (mean loss of its n_k samples)
 
     and the total is the plain sum, so that every sample counts once, whatever
     its number of keypoints.
 
-    Source: the authors' code of Xu et al., "ViTPose++"; the paper says no
-    more than that each task has its decoder.
+    Source: the authors' code of Xu et al., "ViTPose++"; the paper only says
+    that each task has its decoder.
 
     Args:
         names: Names of the datasets, in the order of ``dataset_idx``. (A
             written config has the keys of ``heads`` in alphabetical order.)
-        heads: Config of the head of each dataset, by name. What it does not
-            say, ``shared`` does.
-        shared: What the heads have in common, such as ``in_channels``.
-        own_samples_only: Whether a head sees the samples of its dataset only.
-            By default, as in the authors' code, each sees the whole batch, so
-            that its BatchNorms take their statistics from all datasets; at
-            test time they meet one. True costs less, too: a head then runs on
-            n_k samples instead of B. The numbers are then not the authors'.
-        train_only: Names of the heads that are trained, the others are
-            frozen, and samples of theirs refused; None trains all.
-        init_cfg: Initialisation, see mmengine; that of each head is its own.
+        heads: Config of the head of each dataset, by name; it overrides
+            ``shared``.
+        shared: Common options of all heads, such as ``in_channels``.
+        own_samples_only: Whether a head runs on the n_k samples of its
+            dataset only, which costs less. By default each head runs on the
+            whole batch, as in the authors' code: its BatchNorms then take
+            their statistics from all datasets, although at test time they
+            meet one. True does not reproduce the authors' numbers.
+        init_cfg: Initialisation, see mmengine; each head has its own.
 
     Raises:
-        ValueError: If ``names`` and ``heads`` differ, a head is not a
-            ``HeatmapHead``, or ``train_only`` names one that does not exist.
+        ValueError: If ``names`` and ``heads`` differ, or a head is not a
+            ``HeatmapHead``.
 
     Example:
         >>> head = MultiDatasetHead(
@@ -73,7 +71,6 @@ class MultiDatasetHead(BaseHead):
         heads: dict[str, dict],
         shared: OptConfigType = None,
         own_samples_only: bool = False,
-        train_only: Sequence[str] | None = None,
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -96,222 +93,148 @@ class MultiDatasetHead(BaseHead):
                 )
         self.names = tuple(names)
         self.own_samples_only = own_samples_only
-        self.frozen = self._find_frozen(train_only)
-        for name in self.frozen:
-            self.heads[name].requires_grad_(False)
 
-    def _find_frozen(self, train_only: Sequence[str] | None) -> set[str]:
-        if train_only is None:
-            return set()
-        unknown = set(train_only) - set(self.names)
-        if unknown or not train_only:
-            raise ValueError(
-                f'train_only={list(train_only)} must name one or more of '
-                f'{list(self.names)}'
-            )
-        return set(self.names) - set(train_only)
-
-    def train(self, mode: bool = True) -> 'MultiDatasetHead':
-        """Set the mode; frozen heads stay in evaluation mode."""
-        super().train(mode)
-        for name in self.frozen:
-            self.heads[name].eval()
-        return self
+    def get_parts(self) -> dict[str, list[nn.Module | nn.Parameter]]:
+        """Return the heads by name, the parts that ``FreezeHook`` can name."""
+        return {name: [head] for name, head in self.heads.items()}
 
     def forward(self, feats: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """Return the heat maps of every head, each (B, K, h, w), by name."""
+        """Return the heatmaps of every head, each (B, K, h, w), by name."""
         return {name: head(feats) for name, head in self.heads.items()}
 
-    def read_dataset_idx(self, samples: Sequence[PoseDataSample]) -> list[int]:
-        """Return the dataset of each sample.
-
-        Raises:
-            ValueError: If a sample does not say or there is no such head.
-        """
-        dataset_idx = []
-        for sample in samples:
-            idx = sample.metainfo.get('dataset_idx')
-            if idx is None:
-                raise ValueError(
-                    'a sample has no dataset_idx in its metainfo; take it '
-                    'from MultiDataset, in training and in test, or split '
-                    'off the model of one dataset (gtpt-mm split)'
-                )
-            if not 0 <= idx < len(self.names):
-                raise ValueError(
-                    f'a sample has dataset_idx={idx}; there are heads for '
-                    f'{list(self.names)}, counted from 0'
-                )
-            dataset_idx.append(int(idx))
-        return dataset_idx
+    def _groups(
+        self, counts: tuple[int, ...]
+    ) -> Iterator[tuple[str, HeatmapHead, slice]]:
+        """Yield the name, the head and the samples of each dataset."""
+        start = 0
+        for (name, head), n in zip(self.heads.items(), counts, strict=True):
+            yield name, head, slice(start, start + n)
+            start += n
 
     def loss(
         self,
         feats: tuple[Tensor, ...],
         batch_data_samples: list[PoseDataSample],
+        counts: tuple[int, ...],
         train_cfg: ConfigType = {},  # noqa: B006  (as in the base class)
     ) -> dict[str, Tensor]:
         """Return ``{name}/loss_kpt`` and ``{name}/acc_pose`` of the heads.
 
         Args:
-            feats: Features of the backbone, of B samples.
-            batch_data_samples: Targets, each with the K of its dataset.
-            train_cfg: ``compute_acc=False`` leaves out the accuracies; those
-                of datasets without samples are left out anyway.
+            feats: Features of B samples, grouped by dataset.
+            batch_data_samples: Targets in the same order, each with the K of
+                its dataset.
+            counts: Samples of each dataset, numbers that add up to B.
+            train_cfg: ``compute_acc=False`` leaves out the accuracies.
 
         Returns:
-            Losses that add up to the total, and accuracies in [0, 1].
+            Losses that add up to the total, of all heads that are trained;
+            and accuracies in [0, 1], of the datasets with samples.
 
         Raises:
-            ValueError: If several processes train and a head has norms that
-                wait for all of them.
+            ValueError: If samples belong to a frozen head or their targets do
+                not fit the head, or if several processes train a head with
+                SyncBatchNorm.
         """
-        self._check_norms()
-        dataset_idx = self.read_dataset_idx(batch_data_samples)
         losses = {}
-        for k, (name, head) in enumerate(self.heads.items()):
-            own = _places(dataset_idx, k)
-            if name in self.frozen:
-                if own:
+        for name, head, group in self._groups(counts):
+            count = group.stop - group.start
+            if not any(p.requires_grad for p in head.parameters()):
+                if count:
                     raise ValueError(
-                        f'{len(own)} training samples are of {name!r}, whose '
+                        f'{count} training samples belong to {name!r}, whose '
                         'head is frozen; leave its dataset out'
                     )
                 continue
-            if not own:
-                losses[f'{name}/loss_kpt'] = self._lose_nothing(head, feats)
+            _check_norms(name, head)
+            if not count:
+                losses[f'{name}/loss_kpt'] = self._zero_loss(head, feats)
                 continue
-            maps = self._run(head, feats, own)  # (n, K, h, w)
-            samples = [batch_data_samples[i] for i in own]
-            target, weights = _stack_targets(samples, maps, name)
-            loss = head.loss_module(maps, target, weights)
-            losses[f'{name}/loss_kpt'] = loss * (len(own) / len(dataset_idx))
-            if train_cfg.get('compute_acc', True):
-                losses[f'{name}/acc_pose'] = _measure(maps, target, weights)
+            if self.own_samples_only:
+                maps = head(_take(feats, group))  # (n, K, h, w)
+            else:
+                maps = head(feats)[group]
+            samples = batch_data_samples[group]
+            try:
+                part = heatmap_losses(head, maps, samples, train_cfg)
+            except ValueError as error:
+                raise ValueError(f'dataset {name!r}: {error}') from error
+            part['loss_kpt'] = part['loss_kpt'] * (count / sum(counts))
+            losses |= {f'{name}/{key}': v for key, v in part.items()}
         return losses
 
-    def _run(
-        self, head: nn.Module, feats: tuple[Tensor, ...], own: list[int]
-    ) -> Tensor:
-        """Return the maps of one dataset's samples."""
-        if self.own_samples_only:
-            return head(_take(feats, own))
-        return _take((head(feats),), own)[0]
-
-    def _check_norms(self) -> None:
-        """Refuse what would wait for ever: not every process runs a head."""
-        if get_world_size() == 1:
-            return
-        for name, head in self.heads.items():
-            if name in self.frozen:
-                continue
-            for path, module in head.named_modules():
-                if 'SyncBatchNorm' in type(module).__name__:
-                    raise ValueError(
-                        f'{path!r} of the head of {name!r} is a '
-                        f'{type(module).__name__}, in {get_world_size()} '
-                        'processes: those whose batch lacks the dataset do '
-                        'not run it forward and backward, so the others would '
-                        'wait for ever. Leave sync_bn out of the config'
-                    )
-
-    def _lose_nothing(
-        self, head: nn.Module, feats: tuple[Tensor, ...]
-    ) -> Tensor:
+    def _zero_loss(self, head: nn.Module, feats: tuple[Tensor, ...]) -> Tensor:
         """Return zero, with a gradient of zero in every parameter.
 
-        In distributed training each process must have a gradient of every
-        parameter, but the backward pass through the head may be spared. Its
-        norms see the batch all the same, as in the authors' code.
+        DDP needs a gradient for every parameter on every rank, but not the
+        backward pass through the head. Its norms see the batch, as in the
+        authors' code.
         """
         if not self.own_samples_only:
             with torch.no_grad():
                 head(feats)
-        return sum(
-            parameter.flatten()[:0].sum()
-            for parameter in head.parameters()
-            if parameter.requires_grad
-        )
+        trained = [p for p in head.parameters() if p.requires_grad]
+        return torch.cat([p.flatten()[:0] for p in trained]).sum()
 
     def predict(
         self,
         feats: Features,
         batch_data_samples: list[PoseDataSample],
+        counts: tuple[int, ...],
         test_cfg: ConfigType = {},  # noqa: B006  (as in the base class)
     ) -> Predictions:
         """Return the poses of a batch, each by the head of its dataset.
 
         Args:
-            feats: Features, of the images or of these and the flipped ones.
-            batch_data_samples: Samples; they tell dataset and flip indices.
-            test_cfg: As of ``HeatmapHead``; ``datasets`` in it has options
+            feats: Features of B images grouped by dataset, or a list of
+                these and those of the flipped images.
+            batch_data_samples: Samples with their flip indices.
+            counts: Samples of each dataset, numbers that add up to B.
+            test_cfg: As for ``HeatmapHead``; ``datasets`` in it has options
                 for one of them: ``dict(aic=dict(shift_heatmap=True))``.
 
         Returns:
-            As ``HeatmapHead``; number of keypoints by sample.
+            As ``HeatmapHead``; the number of keypoints differs by sample.
         """
-        dataset_idx = self.read_dataset_idx(batch_data_samples)
-        poses = [None] * len(dataset_idx)
-        fields = [None] * len(dataset_idx)
-        for k, (name, head) in enumerate(self.heads.items()):
-            own = _places(dataset_idx, k)
-            if not own:
+        poses: list = []
+        fields: list = []
+        for name, head, group in self._groups(counts):
+            if group.start == group.stop:
                 continue
-            options = {
-                **test_cfg,
-                **test_cfg.get('datasets', {}).get(name, {}),
-            }
+            options = test_cfg.get('datasets', {}).get(name, {})
             part = (
-                [_take(f, own) for f in feats]
+                [_take(f, group) for f in feats]
                 if isinstance(feats, list)
-                else _take(feats, own)
+                else _take(feats, group)
             )
             predicted = head.predict(
-                part, [batch_data_samples[i] for i in own], options
+                part, batch_data_samples[group], {**test_cfg, **options}
             )
-            if not isinstance(predicted, tuple):
-                predicted = predicted, [None] * len(own)
-            for i, pose, field in zip(own, *predicted, strict=True):
-                poses[i], fields[i] = pose, field
-        return (poses, fields) if test_cfg.get('output_heatmaps') else poses
+            if test_cfg.get('output_heatmaps'):
+                predicted, maps = predicted
+                fields.extend(maps)
+            poses.extend(predicted)
+        return (poses, fields) if fields else poses
 
 
-def _places(dataset_idx: list[int], k: int) -> list[int]:
-    """Return where in the batch the samples of dataset k are."""
-    return [i for i, idx in enumerate(dataset_idx) if idx == k]
+def _take(feats: tuple[Tensor, ...], group: slice) -> tuple[Tensor, ...]:
+    return tuple(level[group] for level in feats)
 
 
-def _take(feats: tuple[Tensor, ...], own: list[int]) -> tuple[Tensor, ...]:
-    """Return some samples of features; all of them without a copy."""
-    if len(own) == len(feats[0]):
-        return feats
-    index = torch.tensor(own, device=feats[0].device)
-    return tuple(level[index] for level in feats)
+def _check_norms(name: str, head: nn.Module) -> None:
+    """Raise if several processes train a head with SyncBatchNorm.
 
-
-def _measure(maps: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Return the share of keypoints whose peak is near that of the target."""
-    _, accuracy, _ = pose_pck_accuracy(
-        to_numpy(maps.float()), to_numpy(target), to_numpy(weights) > 0
-    )
-    return torch.tensor(accuracy, device=maps.device)
-
-
-def _stack_targets(
-    samples: list[PoseDataSample], maps: Tensor, name: str
-) -> tuple[Tensor, Tensor]:
-    """Return target maps (n, K, h, w) and keypoint weights (n, K)."""
-    for sample in samples:
-        shape = sample.gt_fields.heatmaps.shape
-        if shape != maps.shape[1:]:
+    Processes without samples of its dataset do not run the head backward, so
+    the others would wait for them.
+    """
+    if get_world_size() == 1:
+        return
+    for path, module in head.named_modules():
+        if 'SyncBatchNorm' in type(module).__name__:
             raise ValueError(
-                f'targets of {name!r} are {tuple(shape)}, its head makes '
-                f'{tuple(maps.shape[1:])}: (K, h, w); its pipeline needs the '
-                'codec of its head, and the head as many out_channels as the '
-                'dataset has keypoints'
+                f'{path!r} of the head of {name!r} is a '
+                f'{type(module).__name__}, in {get_world_size()} processes: '
+                'those whose batch lacks the dataset do not run it forward '
+                'and backward, so the others would wait for ever. Leave '
+                'sync_bn out of the config'
             )
-    target = torch.stack([s.gt_fields.heatmaps for s in samples])
-    weights = torch.cat(
-        [s.gt_instance_labels.keypoint_weights for s in samples]
-    )
-    return target, weights

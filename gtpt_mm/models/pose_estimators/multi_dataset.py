@@ -1,6 +1,6 @@
 """A top-down estimator for several datasets."""
 
-# B batch, K keypoints, (H, W) image, (h, w) heat map
+# B batch, K keypoints, (H, W) image, (h, w) heatmap
 
 from collections.abc import Sequence
 
@@ -14,6 +14,7 @@ from mmpose.utils.typing import (
 )
 from torch import Tensor
 
+from gtpt_mm.layers.expert_mlp import DatasetGroups, group_by_dataset
 from gtpt_mm.models.heads.multi_dataset_head import MultiDatasetHead
 
 #: Options that a dataset may have of its own. Whether to flip is not among
@@ -23,29 +24,30 @@ OWN_TEST_OPTIONS = {'flip_mode', 'shift_heatmap'}
 
 @MODELS.register_module()
 class MultiDatasetPoseEstimator(TopdownPoseEstimator):
-    """Images of several datasets in one batch, each by its own experts.
+    """Images of several datasets in one batch, each with its experts.
 
-    The dataset of a sample is ``dataset_idx`` in its metainfo; it chooses the
-    experts of the backbone, the head, its codec and the test options. A batch
-    of one dataset runs its experts only, at the cost of a model without.
+    ``dataset_idx`` in the metainfo of a sample is its dataset. A batch is
+    sorted by it once, here; backbone and head work on contiguous groups, and
+    predictions return in the order of the batch. A batch of one dataset runs
+    its experts only, at the cost of a model without experts.
 
     Args:
-        backbone: Backbone. If it has ``num_experts``, it is also given the
-            datasets, see ``ViTPose``; any other serves all alike (the
+        backbone: Backbone. One with ``num_experts`` gets the sizes of the
+            groups, see ``ViTPose``; any other treats all images alike (the
             multi-task baseline of "ViTPose++", Sec. 4.4.1).
-        neck: Neck, as of ``TopdownPoseEstimator``.
+        neck: As for ``TopdownPoseEstimator``.
         head: A ``MultiDatasetHead``.
-        train_cfg: As of ``TopdownPoseEstimator``.
-        test_cfg: As of ``TopdownPoseEstimator``, and two keys more:
-            ``datasets``, options of one dataset instead of all, such as
+        train_cfg: As for ``TopdownPoseEstimator``.
+        test_cfg: As for ``TopdownPoseEstimator``, with two more keys:
+            ``datasets``, options that differ for one dataset, such as
             ``dict(aic=dict(shift_heatmap=True))``; ``dataset``, the name of
-            the one that plain tensors belong to (``mode='tensor'``).
-        data_preprocessor: As of ``TopdownPoseEstimator``.
+            the dataset of plain tensors (``mode='tensor'``).
+        data_preprocessor: As for ``TopdownPoseEstimator``.
         init_cfg: Initialisation, see mmengine.
 
     Raises:
-        ValueError: If the head is of one dataset only, experts and heads are
-            not as many, or ``test_cfg`` names what does not exist.
+        ValueError: If the head is for one dataset only, the numbers of
+            experts and heads differ, or ``test_cfg`` has an unknown name.
     """
 
     def __init__(
@@ -100,21 +102,33 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
                     f'may have {sorted(OWN_TEST_OPTIONS)} of its own'
                 )
 
+    def _group(self, samples: Sequence[PoseDataSample]) -> DatasetGroups:
+        """Group the samples of a batch by their dataset."""
+        dataset_idx = [s.metainfo.get('dataset_idx') for s in samples]
+        if None in dataset_idx:
+            raise ValueError(
+                'a sample has no dataset_idx in its metainfo; take it from '
+                'MultiDataset, in training and in test, or split off the '
+                'model of one dataset (gtpt-mm split)'
+            )
+        return group_by_dataset(dataset_idx, len(self.head.names))
+
     def extract_feat(
-        self, inputs: Tensor, dataset_idx: Sequence[int] | None = None
+        self, inputs: Tensor, counts: tuple[int, ...] | None = None
     ) -> tuple[Tensor, ...]:
         """Return the features of images.
 
         Args:
-            inputs: Images, (B, 3, H, W).
-            dataset_idx: Dataset of each image, B numbers; None takes that of
-                ``test_cfg.dataset`` for all.
+            inputs: Images grouped by dataset, (B, 3, H, W).
+            counts: Images of each dataset, numbers that add up to B; None:
+                all belong to ``test_cfg.dataset``.
         """
         if not self.num_experts:
             return super().extract_feat(inputs)
-        if dataset_idx is None:
-            dataset_idx = [self._default_dataset()] * len(inputs)
-        feats = self.backbone(inputs, dataset_idx)
+        if counts is None:
+            default = [self._default_dataset()] * len(inputs)
+            counts = group_by_dataset(default, self.num_experts).counts
+        feats = self.backbone(inputs, counts)
         return self.neck(feats) if self.with_neck else feats
 
     def _default_dataset(self) -> int:
@@ -130,25 +144,32 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
         self, inputs: Tensor, data_samples: list[PoseDataSample]
     ) -> dict[str, Tensor]:
         """Return the losses of a batch, see ``MultiDatasetHead.loss``."""
-        dataset_idx = self.head.read_dataset_idx(data_samples)
-        feats = self.extract_feat(inputs, dataset_idx)
-        return self.head.loss(feats, data_samples, train_cfg=self.train_cfg)
+        groups = self._group(data_samples)
+        feats = self.extract_feat(groups.sort(inputs), groups.counts)
+        samples = groups.sort_list(data_samples)
+        return self.head.loss(feats, samples, groups.counts, self.train_cfg)
 
     def predict(
         self, inputs: Tensor, data_samples: list[PoseDataSample]
     ) -> list[PoseDataSample]:
         """Return the samples with their poses, each with its dataset's K."""
-        dataset_idx = self.head.read_dataset_idx(data_samples)
-        feats = self.extract_feat(inputs, dataset_idx)
+        groups = self._group(data_samples)
+        inputs = groups.sort(inputs)
+        samples = groups.sort_list(data_samples)
+        feats = self.extract_feat(inputs, groups.counts)
         if self.test_cfg.get('flip_test', False):
-            feats = [feats, self.extract_feat(inputs.flip(-1), dataset_idx)]
-        predicted = self.head.predict(feats, data_samples, self.test_cfg)
+            flipped = self.extract_feat(inputs.flip(-1), groups.counts)
+            feats = [feats, flipped]
+        predicted = self.head.predict(
+            feats, samples, groups.counts, self.test_cfg
+        )
         poses, fields = (
             predicted if isinstance(predicted, tuple) else (predicted, None)
         )
-        return self.add_pred_to_datasample(poses, fields, data_samples)
+        results = self.add_pred_to_datasample(poses, fields, samples)
+        return groups.unsort_list(results)
 
     def _forward(self, inputs: Tensor, data_samples: object = None) -> Tensor:
-        """Return the heat maps (B, K, h, w) of ``test_cfg.dataset``."""
+        """Return the heatmaps (B, K, h, w) of ``test_cfg.dataset``."""
         name = self.head.names[self._default_dataset()]
         return self.head.heads[name](self.extract_feat(inputs))

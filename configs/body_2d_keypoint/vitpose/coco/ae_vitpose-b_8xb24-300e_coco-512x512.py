@@ -13,9 +13,7 @@ model = dict(
         arch='base',
         img_size=_base_.codec.input_size[::-1],
         patch_stride=8,
-        window_size=(16, 16),
-        shift_windows=True,
-        pool_windows=True,
+        attention=dict(window_size=(16, 16), shift=True, pool=True),
         drop_path_rate=0.3),
     head=dict(
         type='AssociativeEmbeddingHead',

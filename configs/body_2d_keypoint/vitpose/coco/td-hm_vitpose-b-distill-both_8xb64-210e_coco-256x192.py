@@ -1,4 +1,4 @@
-# Phase 2 with the heat maps and the token of a ViTPose-L.
+# Phase 2 with the heatmaps and the token of a ViTPose-L.
 _base_ = './td-hm_vitpose-b-distill-heatmap_8xb64-210e_coco-256x192.py'
 
 model = dict(

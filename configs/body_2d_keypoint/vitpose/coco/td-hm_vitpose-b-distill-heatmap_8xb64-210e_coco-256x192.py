@@ -1,8 +1,8 @@
-# A ViTPose-B that learns from the heat maps of a ViTPose-L, too.
+# A ViTPose-B that learns from the heatmaps of a ViTPose-L, too.
 _base_ = './td-hm_vitpose-b_8xb64-210e_coco-256x192.py'
 
 model = dict(
-    type='DistilledStudent',
+    type='ViTPoseDistiller',
     teacher_checkpoint='checkpoints/vitpose-l.pth',
     teacher=dict(
         type='TopdownPoseEstimator',

@@ -2,7 +2,7 @@
 _base_ = './td-hm_vitpose-b_8xb64-210e_coco-256x192.py'
 
 model = dict(
-    type='DistilledStudent',
+    type='ViTPoseDistiller',
     token_checkpoint='work_dirs/'
     'td-hm_vitpose-l-token_8xb64-210e_coco-256x192/epoch_210.pth',
     backbone=dict(knowledge_dims=1024))

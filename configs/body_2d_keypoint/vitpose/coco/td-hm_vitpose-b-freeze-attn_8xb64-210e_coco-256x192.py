@@ -1,4 +1,4 @@
 # The attention stays as it was pretrained: give load_from.
 _base_ = './td-hm_vitpose-b_8xb64-210e_coco-256x192.py'
 
-model = dict(backbone=dict(freeze_attn=True))
+custom_hooks = [dict(type='FreezeHook', frozen=['backbone.attn'])]

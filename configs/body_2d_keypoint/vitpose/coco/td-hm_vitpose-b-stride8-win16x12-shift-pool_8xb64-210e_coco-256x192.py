@@ -2,4 +2,4 @@ _base_ = './td-hm_vitpose-b-stride8_8xb64-210e_coco-256x192.py'
 
 model = dict(
     backbone=dict(
-        window_size=(16, 12), shift_windows=True, pool_windows=True))
+        attention=dict(window_size=(16, 12), shift=True, pool=True)))

@@ -1,3 +1,4 @@
 _base_ = './td-hm_vitpose-b-stride8_8xb64-210e_coco-256x192.py'
 
-model = dict(backbone=dict(window_size=(8, 8), global_interval=3))
+model = dict(
+    backbone=dict(attention=dict(window_size=(8, 8), global_interval=3)))

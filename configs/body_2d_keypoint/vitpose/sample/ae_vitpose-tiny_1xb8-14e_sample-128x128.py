@@ -13,9 +13,7 @@ model = dict(
         arch=dict(embed_dims=192, depth=6, num_heads=6),
         img_size=_base_.codec.input_size[::-1],
         patch_stride=8,
-        window_size=(8, 8),
-        shift_windows=True,
-        pool_windows=True),
+        attention=dict(window_size=(8, 8), shift=True, pool=True)),
     head=dict(
         type='AssociativeEmbeddingHead',
         in_channels=192,

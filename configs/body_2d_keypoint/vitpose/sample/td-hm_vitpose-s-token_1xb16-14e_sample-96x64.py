@@ -2,7 +2,10 @@
 _base_ = './td-hm_vitpose-s_1xb16-14e_sample-96x64.py'
 
 model = dict(
-    type='KnowledgeTokenTeacher',
+    type='KnowledgeTokenDistiller',
     teacher_checkpoint='work_dirs/'
     'td-hm_vitpose-s_1xb16-14e_sample-96x64/epoch_14.pth',
     backbone=dict(knowledge_dims=384))
+custom_hooks = [
+    dict(type='FreezeHook', trainable=['backbone.knowledge'])
+]

@@ -1,9 +1,9 @@
-# Phase 2, token and heat maps: a ViTPose of half the width and depth.
+# Phase 2, token and heatmaps: a ViTPose of half the width and depth.
 _base_ = './td-hm_vitpose-s_1xb16-14e_sample-96x64.py'
 
 phase_1 = 'work_dirs/td-hm_vitpose-s-token_1xb16-14e_sample-96x64/epoch_14.pth'
 model = dict(
-    type='DistilledStudent',
+    type='ViTPoseDistiller',
     token_checkpoint=phase_1,
     teacher_checkpoint=phase_1,
     teacher=dict(

@@ -8,13 +8,17 @@ dataset_names = [*_base_.dataset_names, 'crowdpose']
 load_from = 'work_dirs/seven.pth'
 
 model = dict(
-    backbone=dict(experts=dict(num_experts=7), train_only_expert=6),
+    backbone=dict(experts=dict(num_experts=7)),
     head=dict(
         names=dataset_names,
-        train_only=['crowdpose'],
         heads=dict(
             crowdpose=dict(out_channels=14, decoder=_base_.msra_codec))),
     test_cfg=dict(datasets=dict(crowdpose=dict(shift_heatmap=True))))
+custom_hooks = [
+    dict(
+        type='FreezeHook',
+        trainable=['backbone.experts.6', 'head.crowdpose'])
+]
 
 crowdpose = dict(
     type='CrowdPoseDataset',

@@ -3,4 +3,4 @@ _base_ = './vitposepp-b_ps-4_8xb128-210e_coco-aic-ap10k-256x192.py'
 
 model = dict(
     backbone=dict(
-        experts=dict(_delete_=True, num_experts=3, kind='independent')))
+        experts=dict(_delete_=True, num_experts=3, kind='i')))

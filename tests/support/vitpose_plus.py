@@ -1,15 +1,34 @@
 """Small ViTPose++ models, as the recorded ones."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from mmengine.structures import InstanceData, PixelData
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 
+from gtpt_mm.layers.expert_mlp import DatasetGroups, group_by_dataset
+
 NAMES = ('coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody')
 KEYPOINTS = (17, 14, 16, 17, 17, 133)
 #: Datasets that the authors train and test with unbiased data processing.
 UNBIASED = ('coco', 'mpii')
+
+#: Options of the authors' models that freeze parts, and these parts.
+FROZEN_PARTS = {
+    'freeze_attn=True': ['attn'],
+    'freeze_ffn=True': ['ffn', 'pos_embed', 'patch_embed'],
+    'freeze_attn=True_freeze_ffn=True': [
+        'attn',
+        'ffn',
+        'pos_embed',
+        'patch_embed',
+    ],
+    'frozen_stages=0': ['patch_embed'],
+    'frozen_stages=1': ['patch_embed', 'layers.0'],
+    'frozen_stages=2': ['patch_embed', 'layers.0', 'layers.1'],
+}
 
 
 def make_codec(name: str, img_size: tuple[int, int]) -> dict:
@@ -66,8 +85,8 @@ def make_model_cfg(
     )
 
 
-def our_name(name: str) -> str:
-    """Translate the name of a tensor of the authors."""
+def native_name(name: str) -> str:
+    """Translate the official name of a tensor."""
     name = name.replace('.blocks.', '.layers.')
     name = name.replace('keypoint_head.', 'head.heads.coco.', 1)
     for n, dataset in enumerate(NAMES[1:]):
@@ -77,12 +96,23 @@ def our_name(name: str) -> str:
     return name
 
 
-def our_state_dict(official: dict) -> dict:
+def native_state_dict(official: dict) -> dict:
     """Translate a state dict; the first position goes into the others."""
-    state = {our_name(name): value for name, value in official.items()}
+    state = {native_name(name): value for name, value in official.items()}
     table = state['backbone.pos_embed']
     state['backbone.pos_embed'] = table[:, 1:] + table[:, :1]
     return state
+
+
+def group(dataset_idx: Sequence[int]) -> DatasetGroups:
+    return group_by_dataset(dataset_idx, len(NAMES))
+
+
+def run_backbone(model, img, dataset_idx) -> torch.Tensor:
+    """Features of images, each by the expert of its dataset, (B, C, h, w)."""
+    groups = group(dataset_idx)
+    [feats] = model.extract_feat(groups.sort(img), groups.counts)
+    return torch.stack(groups.unsort_list(list(feats)))
 
 
 def build_golden(golden: dict, **head) -> torch.nn.Module:
@@ -98,7 +128,7 @@ def build_golden(golden: dict, **head) -> torch.nn.Module:
             **head,
         )
     )
-    model.load_state_dict(our_state_dict(golden['state_dict']), strict=True)
+    model.load_state_dict(native_state_dict(golden['state_dict']), strict=True)
     return model
 
 

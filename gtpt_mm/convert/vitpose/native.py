@@ -1,0 +1,188 @@
+"""Native names of ViTPose and ViTPose++, and checks of their weights."""
+
+import re
+from collections import defaultdict
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..names import NameTable
+
+#: Datasets of the released ViTPose++, in the order of their experts and
+#: heads; the native head of a dataset is ``head.heads.<name>``.
+DATASETS = ('coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody')
+POSITIONS = 'backbone.pos_embed'
+HEADS = 'head.heads.'
+MARKS = {'backbone.last_norm.weight', 'backbone.layers.0.norm1.weight'}
+_LAYER = re.compile(r'backbone\.layers\.(\d+)\.(.+)')
+_EXPERT = re.compile(r'.*\bmlp\.experts\.(\d+)\.(.+)')
+
+
+class ConvertedViTPose(NamedTuple):
+    """A checkpoint under new names.
+
+    Attributes:
+        state_dict: The weights. Under native names: of
+            ``TopdownPoseEstimator`` with ``ViTPose`` and ``HeatmapHead``, of
+            a ViTPose++, or of a backbone alone (MAE).
+        left_out: Names of the source's tensors without a place there.
+    """
+
+    state_dict: dict[str, Tensor]
+    left_out: list[str]
+
+
+def is_native_vitpose(state_dict: dict[str, Tensor]) -> bool:
+    """Return whether a state dict is a native ViTPose or ViTPose++."""
+    return set(state_dict) >= MARKS
+
+
+def count_experts(state_dict: dict[str, Tensor]) -> int:
+    """Return the experts of each layer: 0 for a ViTPose, 6 for a ++."""
+    matches = map(_EXPERT.fullmatch, state_dict)
+    return 1 + max((int(m[1]) for m in matches if m), default=-1)
+
+
+def find_datasets(state_dict: dict[str, Tensor]) -> list[str]:
+    """Return the datasets that a native checkpoint has heads for."""
+    names = (
+        key.removeprefix(HEADS).partition('.')[0]
+        for key in state_dict
+        if key.startswith(HEADS)
+    )
+    return list(dict.fromkeys(names))
+
+
+def strip_module(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return it without the ``module.`` that a parallel wrapper adds."""
+    return {
+        key.removeprefix('module.'): value for key, value in state_dict.items()
+    }
+
+
+def rename_all(
+    state_dict: dict[str, Tensor], table: NameTable, leftovers: str = ''
+) -> ConvertedViTPose:
+    """Rename every tensor of another project, or name it as left out.
+
+    Args:
+        state_dict: Tensors under foreign names.
+        table: Native and foreign names.
+        leftovers: Regular expression of names that no native model has.
+
+    Raises:
+        ValueError: If a name is neither.
+    """
+    converted, left_out, unknown = {}, [], []
+    for key, value in state_dict.items():
+        if re.fullmatch(leftovers, key):
+            left_out.append(key)
+        elif (name := table.ours(key)) is None:
+            unknown.append(key)
+        else:
+            converted[name] = value
+    if unknown:
+        raise ValueError(
+            f'{len(unknown)} keys are not of a ViTPose: {", ".join(unknown)}'
+        )
+    return ConvertedViTPose(converted, left_out)
+
+
+def revert_all(
+    state_dict: dict[str, Tensor], table: NameTable
+) -> dict[str, Tensor]:
+    """Return native tensors under foreign names.
+
+    Args:
+        state_dict: A native model, or a backbone alone.
+        table: Native and foreign names.
+
+    Raises:
+        ValueError: If a tensor has no foreign name, or one is missing.
+    """
+    out = {}
+    for key, value in state_dict.items():
+        name = table.theirs(key)
+        if name is None:
+            raise ValueError(
+                f'{key!r} has no place there: not a tensor of ViTPose, or of '
+                'a part that only the native model has'
+            )
+        out[name] = value
+    with_head = any(key.startswith('head.') for key in state_dict)
+    check_complete(state_dict, with_head)
+    return out
+
+
+def check_complete(
+    converted: dict[str, Tensor], with_head: bool = True
+) -> None:
+    """Raise if a tensor is missing, or experts do not complete a layer.
+
+    Args:
+        converted: Tensors under native names.
+        with_head: Whether a head and the last norm are required.
+
+    Raises:
+        ValueError: If something is missing or does not fit together.
+    """
+    layers: dict[int, dict[str, Tensor]] = defaultdict(dict)
+    for key, value in converted.items():
+        if match := _LAYER.fullmatch(key):
+            layers[int(match[1])][match[2]] = value
+    modules = ['backbone.patch_embed.proj']
+    if with_head:
+        heads = [HEADS + name for name in find_datasets(converted)]
+        modules += [f'{head}.final_layer' for head in heads or ['head']]
+        modules.append('backbone.last_norm')
+    parts = ['norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2']
+    parts += [f'mlp.experts.{e}' for e in range(count_experts(converted))]
+    modules += [
+        f'backbone.layers.{i}.{part}'
+        for i in range(1 + max(layers, default=0))
+        for part in parts
+    ]
+    expected = {POSITIONS} | {
+        f'{module}.{leaf}' for module in modules for leaf in ('weight', 'bias')
+    }
+    missing = expected - set(converted)
+    if missing:
+        raise ValueError(
+            f'the file is not complete, it lacks {len(missing)} tensors: '
+            f'{", ".join(sorted(missing))}'
+        )
+    embed_dims = len(converted['backbone.patch_embed.proj.bias'])
+    for number, tensors in layers.items():
+        _check_rows(number, tensors, embed_dims)
+
+
+def _check_rows(
+    number: int, tensors: dict[str, Tensor], embed_dims: int
+) -> None:
+    """A second layer and one expert must give all channels, C."""
+    shared = len(tensors['mlp.fc2.bias'])
+    experts = {
+        name: len(value)
+        for name, value in tensors.items()
+        if (match := _EXPERT.fullmatch(name)) and match[2] == 'bias'
+    }
+    if {shared + rows for rows in experts.values() or (0,)} != {embed_dims}:
+        raise ValueError(
+            f'layer {number}: mlp.fc2 has {shared} rows and its experts '
+            f'{experts or "are missing"}; one of each must give '
+            f'{embed_dims} channels'
+        )
+
+
+def fold_first_row(table: Tensor) -> Tensor:
+    """Return positions (1, N, C) from a table (1, 1 + N, C).
+
+    The authors add the first row to every token; here all rows include it.
+    """
+    return table[:, 1:] + table[:, :1]
+
+
+def add_zero_row(table: Tensor) -> Tensor:
+    """Return positions (1, 1 + N, C) with a first row that adds nothing."""
+    return torch.cat((torch.zeros_like(table[:, :1]), table), 1)

@@ -10,7 +10,7 @@ registers this package's modules in mmpose's registries. A config needs only
 import sys
 from pathlib import Path
 
-from . import compat
+from . import compat, ops
 from .version import __version__
 
 __all__ = ['__version__']
@@ -44,7 +44,7 @@ def _register() -> None:
 
 
 try:
-    compat.install()
+    compat.install(ops)
     _register()
 except Exception as error:
     # Broken packages fail in many ways: ImportError, but also ValueError (an

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from gtpt_mm import compat
+from gtpt_mm import compat, ops
 
 WORKS, SHIMMED, BROKEN, MISSING = 'works', 'shimmed', 'broken', 'missing'
 
@@ -136,7 +136,7 @@ def _numbers(version: str, count: int = 2) -> tuple[int, ...]:
 
 def _shimmed(shim: str) -> str:
     """Return what a shim of ``gtpt_mm.compat`` repaired, or ''."""
-    return '; '.join(compat.applied().get(shim, []))
+    return compat.applied().get(shim, '')
 
 
 def _remedy(error: str) -> str:
@@ -475,7 +475,7 @@ def probe_gtpt_mm() -> Row:
     """Register gtpt_mm's modules in mmpose's registries."""
     import gtpt_mm
 
-    compat.install()
+    compat.install(ops)
     importlib.import_module('mmpose.models')
     gtpt_mm._register()
     shims = [name for name, words in compat.applied().items() if words]
@@ -712,5 +712,5 @@ def diagnose() -> list[Row]:
         warnings.simplefilter('ignore')
         # Rows below report what goes wrong here, each in its own words.
         with contextlib.suppress(Exception):
-            compat.install()
+            compat.install(ops)
         return [_row_of(name, probe) for name, probe in PROBES.items()]

@@ -36,35 +36,35 @@ def install(ops: ModuleType) -> None:
             second call goes on with the shims that were not reached.
         ValueError: If ``GTPT_MM_COMPAT`` is neither 0 nor 1.
     """
+    if os.environ.get(VARIABLE, '1') not in ('0', '1'):
+        raise ValueError(
+            f'{VARIABLE} must be 0 or 1, got {os.environ[VARIABLE]!r}'
+        )
     arguments = dict(mmcv_ops=(ops,))
     for name in SHIMS:
         if name not in _missing:
             shim = importlib.import_module(f'{__name__}.{name}')
             words = shim.missing()
-            if words and is_enabled():
+            if words and _is_enabled():
                 shim.repair(*arguments.get(name, ()))
             _missing[name] = words
 
 
-def is_enabled() -> bool:
-    """Return whether other packages may be repaired.
-
-    Raises:
-        ValueError: If ``GTPT_MM_COMPAT`` is neither 0 nor 1.
-    """
-    value = os.environ.get(VARIABLE, '1')
-    if value not in ('0', '1'):
-        raise ValueError(f'{VARIABLE} must be 0 or 1, got {value!r}')
-    return value == '1'
-
-
 def applied() -> dict[str, str]:
     """Return what each shim repaired so far; '' for nothing."""
-    return dict(_missing) if is_enabled() else {}
+    return dict(_missing) if _is_enabled() else {}
 
 
-def left_out() -> dict[str, str]:
-    """Return what is missing and, by ``GTPT_MM_COMPAT=0``, not repaired."""
-    if is_enabled():
-        return {}
-    return {name: words for name, words in _missing.items() if words}
+def left_out() -> str:
+    """Return a sentence on repairs that ``GTPT_MM_COMPAT=0`` prevents.
+
+    '' if there are none.
+    """
+    words = [f'{name} ({what})' for name, what in _missing.items() if what]
+    if _is_enabled() or not words:
+        return ''
+    return f'{VARIABLE}=0 leaves out these repairs: {", ".join(words)}. '
+
+
+def _is_enabled() -> bool:
+    return os.environ.get(VARIABLE) != '0'

@@ -256,8 +256,8 @@ def _unsupported(name: str) -> Callable:
             f'mmcv operator {name!r} needs compiled mmcv; this environment '
             f'has mmcv-lite, for which gtpt_mm supplies only nms, nms_match, '
             f'{", ".join(supplied)}. To compile mmcv (about 40 minutes; needs '
-            'a C++ compiler, nvcc for CUDA, and with torch >= 2.13 -std=c++20 in '
-            'its setup.py): pip uninstall -y mmcv-lite && MMCV_WITH_OPS=1 '
+            'a C++ compiler, nvcc for CUDA, and with torch >= 2.13 -std=c++20 '
+            'in its setup.py): pip uninstall -y mmcv-lite && MMCV_WITH_OPS=1 '
             'pip install --no-deps --no-build-isolation "mmcv>=2.0.1,<2.2"'
         )
 

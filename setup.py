@@ -45,6 +45,9 @@ setup(
     python_requires='>=3.11',
     install_requires=read_requirements('runtime'),
     extras_require={
+        # Not to be installed as such, see mminstall.txt; gtpt-mm doctor reads
+        # the versions from here.
+        'openmmlab': read_requirements('mminstall'),
         'optional': read_requirements('optional'),
         'tests': read_requirements('tests') + read_requirements('optional'),
     },

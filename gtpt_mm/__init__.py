@@ -1,38 +1,31 @@
 """GTPT, HEViTPose, ViTPose and Group Pose as plugins of mmpose.
 
 ``import gtpt_mm`` first repairs what keeps stock mmpose from running on the
-installed stack (``gtpt_mm.compat``; nothing where nothing is missing) and then
-registers this package's modules in mmpose's registries. A config needs only
+installed stack (``gtpt_mm.compat``; nothing where nothing is missing, and
+nothing with ``GTPT_MM_COMPAT=0`` in the environment) and then registers this
+package's modules in mmpose's registries. A config needs only
 
     custom_imports = dict(imports=['gtpt_mm'], allow_failed_imports=False)
 """
 
-import sys
-from pathlib import Path
+import warnings
+from typing import NoReturn
 
-from . import compat
 from .version import __version__
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'import_error']
 
-
-def _is_doctor() -> bool:
-    """Tell whether this process runs ``gtpt-mm doctor`` (or only its help)."""
-    argv = sys.orig_argv[1:]
-    while argv and argv[0].startswith('-') and argv[0] != '-m':
-        # Interpreter options; -X and -W take a value.
-        argv = argv[2:] if argv[0] in ('-X', '-W') else argv[1:]
-    if argv[:2] == ['-m', __name__]:
-        argv = argv[2:]
-    elif argv and Path(argv[0]).name == 'gtpt-mm':
-        argv = argv[1:]
-    else:
-        return False
-    return not argv or argv[0] in ('doctor', '-h', '--help')
+#: Why nothing could be registered, or None. ``gtpt-mm doctor`` must start
+#: where torch or mmpose is broken: the error is kept, shown as a warning and
+#: raised at the first use of a module.
+import_error: ImportError | None = None
 
 
 def _register() -> None:
-    """Import every module that registers something in mmpose."""
+    """Repair other packages; import every module that registers something."""
+    from . import compat, ops
+
+    compat.install(ops)
     from . import (  # noqa: F401
         codecs,
         datasets,
@@ -42,17 +35,28 @@ def _register() -> None:
         visualization,
     )
 
+    if words := compat.left_out():
+        warnings.warn(words, RuntimeWarning, stacklevel=2)
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Raise the kept error for whatever was not imported."""
+    if import_error is not None and not name.startswith('_'):
+        raise import_error
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
 
 try:
-    compat.install()
     _register()
 except Exception as error:
     # Broken packages fail in many ways: ImportError, but also ValueError (an
     # extension of another numpy), RuntimeError (torchvision of another torch),
-    # AssertionError (mmdet and its mmcv). ``gtpt-mm doctor`` must still start:
-    # it explains them.
-    if not _is_doctor():
-        raise ImportError(
-            f'gtpt_mm cannot register its models in mmpose: {error!r}. '
-            'Run `gtpt-mm doctor` for the cause and the remedy.'
-        ) from error
+    # AssertionError (mmdet and its mmcv).
+    from .compat import left_out
+
+    import_error = ImportError(
+        f'gtpt_mm cannot register its models in mmpose: {error!r}. '
+        f'{left_out()}Run `gtpt-mm doctor` for the cause and the remedy.'
+    )
+    import_error.__cause__ = error
+    warnings.warn(str(import_error), RuntimeWarning, stacklevel=2)

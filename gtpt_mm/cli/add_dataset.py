@@ -1,9 +1,9 @@
 """``gtpt-mm add-dataset``: weights of a ViTPose++ for one dataset more."""
 
 import argparse
-import pickle
-import sys
 from pathlib import Path
+
+from .common import add_overwrite, check_target
 
 HELP = 'Give a trained ViTPose++ the experts and the head of one more dataset.'
 
@@ -19,29 +19,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='NAME',
         help='dataset of the checkpoint whose experts and head it starts with',
     )
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace an existing target'
-    )
+    add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the file; print what it has; return 2 on bad input."""
+    """Write the file and print its new content."""
     import torch
 
     from gtpt_mm.convert import add_dataset, read_state_dicts
 
-    try:
-        if args.target.exists() and not args.overwrite:
-            raise ValueError(
-                f'{args.target} exists; give --overwrite to replace it'
-            )
-        state_dict, _ = read_state_dicts(str(args.source))
-        added = add_dataset(state_dict, args.name, args.like)
-        args.target.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(dict(meta={}, state_dict=added), args.target)
-    except (ValueError, OSError, pickle.UnpicklingError) as error:
-        print(f'gtpt-mm add-dataset: {error}', file=sys.stderr)
-        return 2
+    check_target(args.target, args.overwrite)
+    state_dict, _ = read_state_dicts(str(args.source))
+    added = add_dataset(state_dict, args.name, args.like)
+    args.target.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(meta={}, state_dict=added), args.target)
     print(
         f'{args.source} -> {args.target}: {len(added) - len(state_dict)} '
         f'tensors more, of {args.name}, like {args.like}; its last layer '

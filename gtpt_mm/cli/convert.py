@@ -1,10 +1,10 @@
 """``gtpt-mm convert``: checkpoints from other code, to and fro."""
 
 import argparse
-import pickle
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .common import add_overwrite, check_target
 
 if TYPE_CHECKING:
     from gtpt_mm.convert import Source
@@ -52,18 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='of a GTPT of its authors: averaged weights (what the paper '
         'evaluates; the default) or trained',
     )
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace an existing target'
-    )
+    add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert one file; print what was done; return 2 on bad input."""
-    try:
-        num_tensors = _convert(args)
-    except (ValueError, OSError, pickle.UnpicklingError) as error:
-        print(f'gtpt-mm convert: {error}', file=sys.stderr)
-        return 2
+    """Convert one file and print what was done."""
+    num_tensors = _convert(args)
     print(
         f'{args.source} -> {args.target}: {num_tensors} tensors with the '
         f'names of {args.to}'
@@ -80,10 +74,7 @@ def _convert(args: argparse.Namespace) -> int:
         write_state_dict,
     )
 
-    if args.target.exists() and not args.overwrite:
-        raise ValueError(
-            f'{args.target} exists; give --overwrite to replace it'
-        )
+    check_target(args.target, args.overwrite)
     if args.target.suffix == SAFETENSORS and args.to != 'huggingface':
         raise ValueError(
             f'only --to huggingface writes {SAFETENSORS}; mmengine and the '

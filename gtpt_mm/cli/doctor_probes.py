@@ -1,12 +1,13 @@
 """The probes of ``gtpt-mm doctor``, one for each component.
 
-Each probe is a small function that looks at one component and returns a
-:class:`Row`. A probe may fail in any way: :func:`_row_of` turns that into a
-row too, so that one broken package does not hide the others.
+A probe looks at one component and returns what it found and a note, or
+raises :class:`Fault`. It may fail in any other way, too: :func:`probe` makes
+a :class:`Row` of everything, so that one broken package does not hide the
+others. Bounds of versions are those in the metadata of gtpt_mm.
 """
 
 import contextlib
-import dataclasses
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -22,58 +23,22 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
+import gtpt_mm
 from gtpt_mm import compat
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WORKS, SHIMMED, BROKEN, MISSING = 'works', 'shimmed', 'broken', 'missing'
 
-MMCV_LITE = 'pip install --no-deps "mmcv-lite>=2.0.1,<2.2"'
-MMPOSE = 'pip install --no-deps "mmpose>=1.3.0,<1.4"'
-MMDET = 'pip install --no-deps "mmdet>=3.2.0,<3.4"'
-XTCOCOTOOLS = (
-    'pip install cython wheel "setuptools>=77.0.3,<81" && pip install '
-    '--no-build-isolation --no-deps --force-reinstall --no-binary xtcocotools '
-    'xtcocotools'
-)
-OPENMIM = 'pip uninstall -y openxlab && pip install "openmim>=0.3.7,<0.3.9"'
-TORCH = 'pip install --force-reinstall torch==2.14.1 torchvision==0.29.1'
-SETUPTOOLS = 'pip install "setuptools>=77.0.3,<81"'
-SMALL_PACKAGES = {  # import name -> name for pip
-    'json_tricks': 'json_tricks',
-    'matplotlib': 'matplotlib',
-    'munkres': 'munkres',
-    'PIL': 'pillow',
-    'scipy': 'scipy',
-    'shapely': 'shapely',
-    'six': 'six',
-    'terminaltables': 'terminaltables',
-    'tqdm': 'tqdm',
-}
-OWN_ROW = {  # import name -> row
-    **{name: 'small packages' for name in SMALL_PACKAGES},
-    **{
-        name: name
-        for name in (
-            'numpy',
-            'torch',
-            'torchvision',
-            'mmengine',
-            'mmcv',
-            'mmdet',
-            'mmpose',
-            'pycocotools',
-            'xtcocotools',
-        )
-    },
-    'cv2': 'opencv',
-    'matplotlib': 'matplotlib',
-    'pkg_resources': 'setuptools',
-}
 
-
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Row:
     """What is known about one component.
 
@@ -100,13 +65,163 @@ class Row:
         return self.needed and self.status in (BROKEN, MISSING)
 
 
-def _row_of(name: str, probe: Callable[[], Row]) -> Row:
-    """Run a probe; a failure of any kind becomes a row."""
+class Fault(Exception):
+    """A component does not work, and the probe knows more about it."""
+
+    def __init__(
+        self,
+        note: str,
+        remedy: str = '',
+        found: str = '-',
+        status: str = BROKEN,
+    ) -> None:
+        super().__init__(note)
+        self.note, self.remedy = note, remedy
+        self.found, self.status = found, status
+
+
+# ------------------------------------------------------------------ remedies
+
+
+@functools.cache
+def requirements() -> dict[str, str]:
+    """Return what gtpt_mm requires: distribution -> name with bounds.
+
+    Empty where gtpt_mm is not installed.
+    """
+    found = {}
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for line in importlib.metadata.requires('gtpt_mm') or ():
+            spec, _, marker = line.partition(';')
+            if not marker or 'openmmlab' in marker:
+                found[re.split(r'[^\w-]', spec)[0]] = spec.strip()
+    return found
+
+
+def install(*names: str, options: str = '') -> str:
+    """Return the command that installs distributions within our bounds."""
+    specs = [requirements().get(name, name) for name in names]
+    quoted = [f'"{spec}"' if set(spec) & set('<>') else spec for spec in specs]
+    return ' '.join(['pip install', *options.split(), *quoted])
+
+
+MMCV = install('mmcv-lite', options='--no-deps')
+CLEAN_MMCV = f'pip uninstall -y mmcv mmcv-lite && {MMCV}'
+TORCH = install('torch', 'torchvision', options='--force-reinstall')
+SETUPTOOLS = install('setuptools')
+XTCOCOTOOLS = (
+    f'pip install cython wheel && {SETUPTOOLS} && pip install '
+    '--no-build-isolation --no-deps --force-reinstall --no-binary xtcocotools '
+    'xtcocotools'
+)
+MMPOSE = install('mmpose', options='--no-deps')
+OPENMIM = f'pip uninstall -y openxlab && {install("openmim")}'
+UNKNOWN = 'Install it again, or show the message to the authors of gtpt_mm.'
+#: Packages to import: row -> modules, distributions (the first has our
+#: bounds), and what to do where it is missing ('' for pip install).
+PACKAGES = {
+    'setuptools': ('pkg_resources', 'setuptools', ''),
+    'numpy': ('numpy', 'numpy', ''),
+    'torch': ('torch', 'torch', TORCH),
+    'torchvision': ('torchvision', 'torchvision', TORCH),
+    'opencv': (
+        'cv2',
+        'opencv-python opencv-python-headless opencv-contrib-python '
+        'opencv-contrib-python-headless',
+        '',
+    ),
+    'matplotlib': ('matplotlib', 'matplotlib', ''),
+    'mmengine': ('mmengine.runner', 'mmengine', ''),
+    'mmcv': (
+        'mmcv',
+        'mmcv-lite mmcv',
+        'mmcv holds layers and image functions that mmpose is built on. The '
+        f'variant without a compiler is enough: {MMCV}',
+    ),
+    'pycocotools': ('pycocotools.mask', 'pycocotools', ''),
+    'xtcocotools': (
+        'xtcocotools.coco xtcocotools.mask',
+        'xtcocotools',
+        'xtcocotools reads and scores COCO files; it has to be built here, '
+        f'for your numpy: {XTCOCOTOOLS}',
+    ),
+    'mmdet': ('mmdet.models', 'mmdet', install('mmdet', options='--no-deps')),
+    # The models first: after a failure of theirs Python keeps halves of
+    # them, with which the functions import.
+    'mmpose': (
+        'mmpose.models mmpose.apis',
+        'mmpose',
+        f'{MMPOSE} (without --no-deps pip tries to build chumpy, which fails '
+        'and which mmpose does not use)',
+    ),
+    'openmim': (
+        'mim',
+        'openmim',
+        f'The `mim` command trains from a config: {OPENMIM}',
+    ),
+}
+KNOWN_ERRORS = {  # messages that new users meet -> remedy
+    'torchvision::nms does not exist': 'torchvision was built for another '
+    f'torch. Install a pair that belongs together: {TORCH}',
+    'numpy.dtype size changed|_ARRAY_API|compiled using NumPy': 'A package '
+    'was compiled for another numpy, mostly xtcocotools. Build it here: '
+    f'{XTCOCOTOOLS}',
+    'libGL|libgthread|libxcb': 'opencv wants a graphics library that servers '
+    'lack. Install the variant without windows: pip uninstall -y '
+    'opencv-python && pip install opencv-python-headless (or: apt-get '
+    'install libgl1 libglib2.0-0)',
+    r'MMCV==\S+ is used but incompatible': 'mmdet accepts mmcv below 2.2 '
+    f'only: {CLEAN_MMCV}',
+    r"named 'mmcv\._ext'": 'mmcv-lite has no compiled operators; gtpt_mm '
+    'supplies them if it is imported before mmpose, and without '
+    'GTPT_MM_COMPAT=0. In a config: custom_imports = '
+    "dict(imports=['gtpt_mm'], allow_failed_imports=False)",
+    r'_ext\S*\.so|undefined symbol': 'A compiled package was built for '
+    f'another torch. For mmcv: {CLEAN_MMCV}',
+    'pkg_resources': 'mmengine and mim import pkg_resources, which '
+    f'setuptools 81 removed: {SETUPTOOLS}',
+    "named 'distutils": 'Python >= 3.12 has distutils from setuptools only: '
+    f'{SETUPTOOLS}',
+    'libcud|libcublas|libnv|CUDA driver': 'The libraries of CUDA that torch '
+    f'wants are missing or damaged: {TORCH}',
+}
+
+
+def remedy_of(error: str) -> str:
+    """Translate the message of an error."""
+    for pattern, remedy in KNOWN_ERRORS.items():
+        if re.search(pattern, error):
+            return remedy
+    missing = _missing_module(error)
+    for name, (modules, _, _) in PACKAGES.items():
+        if missing == re.split(r'\W', modules)[0]:
+            return f'Repair {name} first.'
+    return f'pip install {missing}' if missing else UNKNOWN
+
+
+def _missing_module(error: str) -> str:
+    """Return the top-level module that an error says is not there."""
+    found = re.search(r"No module named '(\w+)|import of (\w+) halted", error)
+    return (found[1] or found[2]) if found else ''
+
+
+# -------------------------------------------------------------------- probes
+
+
+def probe(name: str) -> Row:
+    """Run the probe of a component; a failure of any kind becomes a row."""
+    function, needed, shim = PROBES[name]
     try:
-        return probe()
+        found, note = function()
+    except Fault as fault:
+        remedy = fault.remedy
+        return Row(name, fault.found, fault.status, fault.note, remedy, needed)
     except Exception as error:
-        message = _words(error)
-        return Row(name, '?', BROKEN, message, _remedy(message))
+        words = _words(error)
+        return Row(name, '?', BROKEN, words, remedy_of(words), needed)
+    words = compat.applied().get(shim, '')
+    status = SHIMMED if words else WORKS
+    return Row(name, found, status, note or words, needed=needed)
 
 
 def _words(error: BaseException) -> str:
@@ -130,97 +245,43 @@ def _version(*distributions: str) -> str:
     return ''
 
 
-def _numbers(version: str, count: int = 2) -> tuple[int, ...]:
-    return tuple(int(n) for n in re.findall(r'\d+', version)[:count])
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r'\d+', version)[:3])
 
 
-def _shimmed(shim: str) -> str:
-    """Return what a shim of ``gtpt_mm.compat`` repaired, or ''."""
-    return '; '.join(compat.applied().get(shim, []))
+def _fits(version: str, distribution: str) -> bool:
+    """Return whether a version lies within our bounds."""
+    spec = requirements().get(distribution, '')
+    below = re.search(r'<([\d.]+)', spec)
+    least = re.search(r'>=([\d.]+)', spec)
+    return (not below or _numbers(version) < _numbers(below[1])) and (
+        not least or _numbers(version) >= _numbers(least[1])
+    )
 
 
-def _remedy(error: str) -> str:
-    """Translate the messages that new users meet."""
-    known = {
-        r'torchvision::nms does not exist': (
-            'torchvision was built for another torch. Install a pair that '
-            f'belongs together: {TORCH}'
-        ),
-        r'numpy.dtype size changed|_ARRAY_API|compiled using NumPy': (
-            'A package was compiled for another numpy, mostly xtcocotools. '
-            f'Build it here: {XTCOCOTOOLS}'
-        ),
-        r'libGL|libgthread|libxcb': (
-            'opencv wants a graphics library that servers lack. Install the '
-            'variant without windows: pip uninstall -y opencv-python && pip '
-            'install opencv-python-headless (or: apt-get install libgl1 '
-            'libglib2.0-0)'
-        ),
-        r'MMCV==\S+ is used but incompatible': (
-            'mmdet accepts mmcv below 2.2 only: pip uninstall -y mmcv '
-            f'mmcv-lite && {MMCV_LITE}'
-        ),
-        r"named 'mmcv\._ext'": (
-            'mmcv-lite has no compiled operators; gtpt_mm supplies them if '
-            'it is imported before mmpose. In a config: custom_imports = '
-            "dict(imports=['gtpt_mm'], allow_failed_imports=False)"
-        ),
-        r'_ext\S*\.so|undefined symbol': (
-            'A compiled package was built for another torch. For mmcv: pip '
-            f'uninstall -y mmcv && {MMCV_LITE}'
-        ),
-        r'pkg_resources': (
-            'mmengine and mim import pkg_resources, which setuptools 81 '
-            f'removed: {SETUPTOOLS}'
-        ),
-        r"named 'distutils": (
-            f'Python >= 3.12 has distutils from setuptools only: {SETUPTOOLS}'
-        ),
-        r'libcud|libcublas|libnv|CUDA driver': (
-            'The libraries of CUDA that torch wants are missing or damaged: '
-            f'{TORCH}'
-        ),
-    }
-    for pattern, remedy in known.items():
-        if re.search(pattern, error):
-            return remedy
-    missing = _missing_module(error)
-    if missing in OWN_ROW:
-        return f'Repair {OWN_ROW[missing]} first.'
-    if missing:
-        return f'pip install {SMALL_PACKAGES.get(missing, missing)}'
-    return 'Install it anew, or show the message to the authors of gtpt_mm.'
+def probe_package(name: str) -> tuple[str, str]:
+    """Import a package of the table and compare its version."""
+    modules, distributions, remedy = PACKAGES[name]
+    first, *others = distributions.split()
+    remedy = remedy or install(first)
+    version = _version(first, *others)
+    for module in modules.split():
+        imported, error = _import(module)
+        if imported is None:
+            known = remedy_of(error)
+            if _missing_module(error) == module.split('.')[0]:
+                known, status = remedy, BROKEN if version else MISSING
+                raise Fault(error, known, version or '-', status)
+            known = f'{name}: {remedy}' if known == UNKNOWN else known
+            raise Fault(error, known, version or '?')
+        version = version or getattr(imported, '__version__', '?')
+    if not _fits(version, first):
+        note = f'gtpt_mm needs {requirements()[first]}'
+        raise Fault(note, remedy, version)
+    return version, ''
 
 
-def _missing_module(error: str) -> str:
-    """Return the top-level module that an error says is not there."""
-    found = re.search(r"No module named '(\w+)|import of (\w+) halted", error)
-    return (found[1] or found[2]) if found else ''
-
-
-def _package(
-    name: str,
-    module: str,
-    *distributions: str,
-    remedy: str,
-    needed: bool = True,
-) -> Row:
-    """Look whether a package is there and can be imported."""
-    version = _version(*distributions or (name,))
-    imported, error = _import(module)
-    if imported is not None:
-        found = version or getattr(imported, '__version__', '?')
-        return Row(name, found, WORKS, needed=needed)
-    if _missing_module(error) == module.split('.')[0]:
-        status = BROKEN if version else MISSING  # broken: files are gone
-        return Row(name, version or '-', status, error, remedy, needed)
-    return Row(name, version or '?', BROKEN, error, _remedy(error), needed)
-
-
-# -------------------------------------------------------------------- probes
-
-
-def probe_python() -> Row:
+def probe_python() -> tuple[str, str]:
     """Look at the version of Python."""
     found, version = platform.python_version(), sys.version_info[:2]
     remedy = (
@@ -228,262 +289,131 @@ def probe_python() -> Row:
         'python3.12 -m venv .venv'
     )
     if version < (3, 11):
-        note = 'gtpt_mm needs Python 3.11 or newer'
-        return Row('python', found, BROKEN, note, remedy)
+        raise Fault('gtpt_mm needs Python 3.11 or newer', remedy, found)
     if version >= (3, 14):
         note = 'mmengine 0.10 calls pkgutil.find_loader, gone in Python 3.14'
-        return Row('python', found, BROKEN, note, remedy)
-    note = '' if version < (3, 13) else 'tested with 3.11 and 3.12 only'
-    return Row('python', found, WORKS, note)
+        raise Fault(note, remedy, found)
+    return found, 'tested with 3.11, 3.12 only' if version > (3, 12) else ''
 
 
-def probe_c_compiler() -> Row:
+def probe_c_compiler() -> tuple[str, str]:
     """Look for what builds xtcocotools from source."""
     paths = [shutil.which(name) for name in ('cc', 'gcc', 'clang', 'cl')]
-    path = next(filter(None, paths), None)
+    path = next(filter(None, paths), '')
     header = Path(sysconfig.get_path('include')) / 'Python.h'
     note = 'only to build xtcocotools; nothing else is compiled'
-    if path and header.is_file():
-        return Row('C compiler', path, WORKS, note, needed=False)
     remedy = 'apt-get install gcc python3-dev (or ask who runs the machine)'
-    if path:
-        note = f'{header} is missing; {note}'
-        return Row('C compiler', path, BROKEN, note, remedy, False)
-    return Row('C compiler', '-', MISSING, note, remedy, needed=False)
+    if not path:
+        raise Fault(note, remedy, status=MISSING)
+    if not header.is_file():
+        raise Fault(f'{header} is missing; {note}', remedy, path)
+    return path, note
 
 
-def probe_setuptools() -> Row:
-    """Look for pkg_resources, which setuptools 81 removed."""
-    version = _version('setuptools')
-    imported, error = _import('pkg_resources')
-    if imported is not None:
-        note = 'has pkg_resources, which mmengine and mim import'
-        return Row('setuptools', version or '?', WORKS, note)
-    status = BROKEN if version else MISSING
-    remedy = f'{_remedy("pkg_resources")}'
-    return Row('setuptools', version or '-', status, error, remedy)
-
-
-def probe_numpy() -> Row:
-    """Look at numpy and at what it dropped in 2.4."""
-    row = _package('numpy', 'numpy', remedy='pip install "numpy>=1.26"')
-    return _with_shim(row, 'numpy_api')
-
-
-def probe_matplotlib() -> Row:
-    """Look at matplotlib and at what it dropped in 3.10."""
-    row = _package('matplotlib', 'matplotlib', remedy='pip install matplotlib')
-    return _with_shim(row, 'matplotlib_api')
-
-
-def _with_shim(row: Row, shim: str) -> Row:
-    words = _shimmed(shim)
-    if row.status == WORKS and words:
-        return dataclasses.replace(row, status=SHIMMED, note=words)
-    return row
-
-
-def probe_torch() -> Row:
+def probe_torch() -> tuple[str, str]:
     """Compute something with torch."""
-    row = _package('torch', 'torch', remedy=TORCH)
-    if row.status != WORKS:
-        remedy = _remedy(row.note) if row.status == BROKEN else row.remedy
-        if remedy.startswith('Install it anew'):
-            remedy = f'torch cannot be loaded; install it anew: {TORCH}'
-        return dataclasses.replace(row, remedy=remedy)
+    version, _ = probe_package('torch')
     import torch
 
-    total = torch.ones(3).sum().item()
-    if total != 3 or _numbers(torch.__version__) < (2, 1):
-        note = f'sum of three ones: {total}; torch >= 2.1 is needed'
-        return Row('torch', torch.__version__, BROKEN, note, TORCH)
-    if _numbers(torch.__version__) < (2, 6):
-        note = 'checkpoints are checked less strictly than by torch >= 2.6'
-        return Row('torch', torch.__version__, WORKS, note)
-    return Row('torch', torch.__version__, WORKS)
+    if (total := torch.ones(3).sum().item()) != 3:
+        raise Fault(f'sum of three ones: {total}', TORCH, version)
+    strict = _numbers(torch.__version__) >= (2, 6)
+    return version, '' if strict else 'torch < 2.6 hardly checks checkpoints'
 
 
-def probe_torchvision() -> Row:
+def probe_torchvision() -> tuple[str, str]:
     """Call an operator of torchvision; it must belong to this torch."""
-    row = _package('torchvision', 'torchvision', remedy=TORCH)
-    wanted = ''
+    mismatch, lines = '', []
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        for line in importlib.metadata.requires('torchvision') or ():
-            match = re.match(r'torch\s*\(?==\s*([\d.]+)', line)
-            wanted = match[1] if match else wanted
-    torch_version = _version('torch').split('+')[0]
-    mismatch = (
-        f'made for torch {wanted}, but torch {torch_version} is installed'
-        if wanted and torch_version and wanted != torch_version
-        else ''
-    )
-    if row.status == WORKS:
-        import torch
-        import torchvision
-
-        boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 2]])
-        torchvision.ops.nms(boxes, torch.ones(2), 0.5)
-        return dataclasses.replace(row, note=mismatch)
-    if row.status == BROKEN and mismatch:
-        remedy = _remedy('torchvision::nms does not exist')
-        note = f'{mismatch}; {row.note}'
-        return dataclasses.replace(row, note=note, remedy=remedy)
-    return row
+        lines = importlib.metadata.requires('torchvision') or []
+    torch = _version('torch').split('+')[0]
+    for line in lines:
+        made_for = re.match(r'torch\s*\(?==\s*([\d.]+)', line)
+        if made_for and torch and made_for[1] != torch:
+            mismatch = f'made for torch {made_for[1]}, but {torch} is here'
+    try:
+        version, _ = probe_package('torchvision')
+    except Fault as fault:
+        if mismatch and fault.status == BROKEN:
+            fault.note = f'{mismatch}; {fault.note}'
+            fault.remedy = remedy_of('torchvision::nms does not exist')
+        raise
+    _call_nms('torchvision.ops')
+    return version, mismatch
 
 
-def probe_opencv() -> Row:
-    """Import opencv, which wants libGL where it has windows."""
-    return _package(
-        'opencv',
-        'cv2',
-        'opencv-python',
-        'opencv-python-headless',
-        'opencv-contrib-python',
-        'opencv-contrib-python-headless',
-        remedy='pip install opencv-python',
-    )
+def _call_nms(module: str) -> None:
+    """Let an operator choose one of two equal boxes."""
+    import torch
+
+    boxes = torch.tensor([[0.0, 0, 2, 2]] * 2)
+    importlib.import_module(module).nms(boxes, torch.ones(2), 0.5)
 
 
-def probe_small_packages() -> Row:
-    """Import the small packages that mmpose and mmdet import."""
+def probe_small_packages() -> tuple[str, str]:
+    """Import the required packages that have no row of their own."""
+    rows = ' '.join(names for _, names, _ in PACKAGES.values()).split()
+    small = [name for name in requirements() if name not in rows]
+    modules = {name: dict(pillow='PIL').get(name, name) for name in small}
     errors = {
-        package: error
-        for module, package in SMALL_PACKAGES.items()
+        name: error
+        for name, module in modules.items()
         if (error := _import(module)[1])
     }
-    name = 'small packages'
-    if not errors:
-        return Row(name, f'{len(SMALL_PACKAGES)} of them', WORKS)
-    note = '; '.join(errors.values())
-    remedy = f'pip install {" ".join(errors)}'
-    return Row(name, f'without {", ".join(errors)}', BROKEN, note, remedy)
+    if errors:
+        remedy = f'pip install {" ".join(errors)}'
+        found = f'without {", ".join(errors)}'
+        raise Fault('; '.join(errors.values()), remedy, found)
+    return f'{len(small)} of them', ''
 
 
-def probe_mmengine() -> Row:
-    """Look at mmengine; 0.11 finds no config of another package."""
-    remedy = 'pip install "mmengine>=0.10.4,<0.11"'
-    row = _package('mmengine', 'mmengine.runner', 'mmengine', remedy=remedy)
-    if row.status == WORKS and _numbers(row.found) >= (0, 11):
-        note = 'gtpt_mm is made for mmengine 0.10'
-        return dataclasses.replace(
-            row, status=BROKEN, note=note, remedy=remedy
-        )
-    return row
-
-
-def probe_mmcv() -> Row:
+def probe_mmcv() -> tuple[str, str]:
     """Look which mmcv is there: compiled, lite with our operators, none."""
-    full, lite = _version('mmcv'), _version('mmcv-lite')
     found = ' and '.join(
         f'{name} {version}'
-        for name, version in (('mmcv', full), ('mmcv-lite', lite))
-        if version
+        for name in ('mmcv', 'mmcv-lite')
+        if (version := _version(name))
     )
-    imported, error = _import('mmcv')
-    clean = f'pip uninstall -y mmcv mmcv-lite && {MMCV_LITE}'
-    if imported is None and _missing_module(error) != 'mmcv':
-        return Row('mmcv', found or '?', BROKEN, error, _remedy(error))
-    if imported is None and found:
-        remedy = f'Its files are gone; install it anew: {clean}'
-        return Row('mmcv', found, BROKEN, error, remedy)
-    if imported is None:
-        remedy = (
-            'mmcv holds layers and image functions that mmpose is built on. '
-            f'The variant without a compiler is enough: {MMCV_LITE}'
-        )
-        return Row('mmcv', '-', MISSING, error, remedy)
-    found = found or f'mmcv {imported.__version__}'
-    version = _numbers(imported.__version__)
-    if not (2, 0) <= version < (2, 2):
-        note = f'{imported.__version__}: mmdet 3.3 accepts 2.0.1 to 2.1 only'
-        return Row('mmcv', found, BROKEN, note, clean)
-    if full and lite:
+    if ' and ' in found:
         note = 'both fill the same folder; removing one damages the other'
-        return Row('mmcv', found, BROKEN, note, clean)
-    operators, error = _import('mmcv.ops')
-    if operators is None:
-        return Row('mmcv', found, BROKEN, error, _remedy(error))
-    import torch
-
-    boxes = torch.tensor([[0.0, 0, 2, 2], [0, 0, 2, 2]])
-    operators.nms(boxes, torch.ones(2), 0.5)
-    words = _shimmed('mmcv_ops')
-    if words:
-        return Row('mmcv', found, SHIMMED, words)
-    return Row('mmcv', found, WORKS, 'compiled operators')
-
-
-def probe_pycocotools() -> Row:
-    """Import pycocotools, which mmdet needs."""
-    remedy = 'pip install pycocotools'
-    return _package('pycocotools', 'pycocotools.mask', remedy=remedy)
+        raise Fault(note, CLEAN_MMCV, found)
+    version, _ = probe_package('mmcv')
+    version = getattr(_import('mmcv')[0], '__version__', version)
+    if not _fits(version, 'mmcv-lite'):
+        note = f'{version}: gtpt_mm needs {requirements()["mmcv-lite"]}'
+        raise Fault(note, CLEAN_MMCV, found or version)
+    error = _import('mmcv.ops')[1]
+    if error:
+        raise Fault(error, remedy_of(error), found)
+    _call_nms('mmcv.ops')
+    is_compiled = not compat.applied().get('mmcv_ops')
+    return found or version, 'compiled operators' if is_compiled else ''
 
 
-def probe_xtcocotools() -> Row:
-    """Import xtcocotools, whose wheels were built for numpy 1."""
-    remedy = (
-        'xtcocotools reads and scores COCO files; it has to be built here, '
-        f'for your numpy: {XTCOCOTOOLS}'
-    )
-    coco, error = _import('xtcocotools.coco')
-    mask, error = _import('xtcocotools.mask') if coco else (None, error)
-    version = _version('xtcocotools')
-    if mask is not None:
-        return Row('xtcocotools', version or '?', WORKS)
-    status = BROKEN if version else MISSING
-    return Row('xtcocotools', version or '-', status, error, remedy)
-
-
-def probe_mmdet() -> Row:
-    """Import mmdet's models, which mmpose's heads share."""
-    return _package('mmdet', 'mmdet.models', 'mmdet', remedy=MMDET)
-
-
-def probe_mmpose() -> Row:
-    """Import mmpose's models and inference functions."""
-    remedy = (
-        f'{MMPOSE} (without --no-deps pip tries to build chumpy, which fails '
-        'and which mmpose does not use)'
-    )
-    # The models first: after a failure of theirs Python keeps halves of them,
-    # with which the functions import.
-    rows = [
-        _package('mmpose', module, 'mmpose', remedy=remedy)
-        for module in ('mmpose.models', 'mmpose.apis')
-    ]
-    return next((row for row in rows if row.stops), rows[0])
-
-
-def probe_mmpose_configs() -> Row:
+def probe_mmpose_configs() -> tuple[str, str]:
     """Find the configs that ``mmpose::...`` refers to."""
-    name = 'mmpose configs'
-    utils, error = _import('mmengine.utils')
-    if utils is None:
-        return Row(name, '-', BROKEN, error, _remedy(error), needed=False)
-    folder = Path(utils.get_installed_path('mmpose'), '.mim', 'configs')
-    if folder.is_dir():
-        return Row(name, str(len(list(folder.iterdir()))), WORKS, str(folder))
-    note = f'{folder} does not exist'
-    remedy = (
-        'A base like mmpose::_base_/default_runtime.py cannot be found. '
-        f'Install mmpose from its wheel, not editable: {MMPOSE}'
-    )
-    return Row(name, '-', BROKEN, note, remedy, needed=False)
+    from mmengine.utils import get_installed_path
+
+    folder = Path(get_installed_path('mmpose'), '.mim', 'configs')
+    if not folder.is_dir():
+        raise Fault(
+            f'{folder} does not exist',
+            'A base like mmpose::_base_/default_runtime.py cannot be found. '
+            f'Install mmpose from its wheel, not editable: {MMPOSE}',
+        )
+    return str(len(list(folder.iterdir()))), str(folder)
 
 
-def probe_gtpt_mm() -> Row:
-    """Register gtpt_mm's modules in mmpose's registries."""
-    import gtpt_mm
-
-    compat.install()
-    importlib.import_module('mmpose.models')
-    gtpt_mm._register()
+def probe_gtpt_mm() -> tuple[str, str]:
+    """Look whether gtpt_mm has registered its modules in mmpose."""
+    if gtpt_mm.import_error is not None:
+        raise gtpt_mm.import_error.__cause__ or gtpt_mm.import_error
     shims = [name for name, words in compat.applied().items() if words]
-    note = f'repairs applied: {", ".join(shims) or "none"}'
-    return Row('gtpt_mm', gtpt_mm.__version__, WORKS, note)
+    repairs = f'repairs applied: {", ".join(shims) or "none"}'
+    return gtpt_mm.__version__, compat.left_out() or repairs
 
 
-def probe_checkpoints() -> Row:
+def probe_checkpoints() -> tuple[str, str]:
     """Write a checkpoint as mmengine does, and read it again."""
     import numpy as np
     import torch
@@ -492,11 +422,8 @@ def probe_checkpoints() -> Row:
 
     checkpoint = dict(
         state_dict=dict(weight=torch.ones(2)),
-        meta=dict(epoch=1, sigmas=np.ones(2)),
-        message_hub=dict(
-            log_scalars=dict(loss=HistoryBuffer([0.5], [1])),
-            runtime_info=dict(best_score=np.float64(0.5)),
-        ),
+        meta=dict(epoch=1, sigmas=np.ones(2), best_score=np.float64(0.5)),
+        loss=HistoryBuffer([0.5], [1]),
     )
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'epoch_1.pth')
@@ -504,18 +431,16 @@ def probe_checkpoints() -> Row:
         try:
             loaded = CheckpointLoader.load_checkpoint(path)
         except Exception as error:
-            remedy = (
+            raise Fault(
+                _words(error),
                 'torch refuses what mmengine writes into checkpoints. Import '
                 'gtpt_mm first (custom_imports in the config): it declares '
-                'the harmless types safe'
-            )
-            return Row('checkpoints', '-', BROKEN, _words(error), remedy)
-    loss = loaded['message_hub']['log_scalars']['loss'].mean()
-    status = SHIMMED if _shimmed('torch_api') else WORKS
-    return Row('checkpoints', f'loss {loss:.1f} read', status, 'save and load')
+                'the harmless types safe',
+            ) from error
+    return f'loss {loaded["loss"].mean():.1f} read', 'save and load'
 
 
-def probe_drawing() -> Row:
+def probe_drawing() -> tuple[str, str]:
     """Draw a keypoint with mmpose's opencv visualizer."""
     import numpy as np
     from mmpose.visualization import PoseLocalVisualizer
@@ -529,47 +454,12 @@ def probe_drawing() -> Row:
             np.array([8, 8]), radius=np.array([2]), face_colors=(255, 0, 0)
         )
     except TypeError as error:
-        note = f'{_words(error)} (numpy >= 2.4)'
         remedy = 'Import gtpt_mm before mmpose, or: pip install "numpy<2.4"'
-        return Row('drawing', '-', BROKEN, note, remedy)
-    drawn = int((visualizer.get_image() > 0).sum())
-    status = SHIMMED if _shimmed('numpy_api') else WORKS
-    return Row('drawing', f'{drawn} pixels', status)
+        raise Fault(f'{_words(error)} (numpy >= 2.4)', remedy) from error
+    return f'{int((visualizer.get_image() > 0).sum())} pixels', ''
 
 
-def probe_devices() -> Row:
-    """List the processors that torch can use."""
-    import torch
-
-    threads = f'{torch.get_num_threads()} of {os.cpu_count()} CPU threads'
-    name = 'devices'
-    if torch.cuda.is_available():
-        gpus = [
-            torch.cuda.get_device_name(index)
-            for index in range(torch.cuda.device_count())
-        ]
-        note = f'{", ".join(gpus)}; {threads}'
-        return Row(name, f'{len(gpus)} CUDA', WORKS, note)
-    if not shutil.which('nvidia-smi'):
-        note = f'{threads}; no NVIDIA GPU found'
-        return Row(name, 'CPU', WORKS, note, needed=False)
-    if torch.version.cuda is None:
-        note = f'{threads}; there is a GPU, but this torch is for CPUs only'
-        remedy = f'Install a torch with CUDA: {TORCH}'
-    else:
-        note = (
-            f'{threads}; there is a GPU, but torch (CUDA '
-            f'{torch.version.cuda}) cannot use it'
-        )
-        remedy = (
-            'Compare the CUDA version that `nvidia-smi` prints: the driver '
-            'must be as new as the CUDA of torch. Update the driver, or '
-            'install a torch for an older CUDA (pytorch.org/get-started)'
-        )
-    return Row(name, 'CPU', BROKEN, note, remedy, needed=False)
-
-
-def probe_forward() -> Row:
+def probe_forward() -> tuple[str, str]:
     """Run a small model once on every kind of device."""
     import torch
 
@@ -580,67 +470,76 @@ def probe_forward() -> Row:
         shape = tuple(smoke_forward(device).shape)
         milliseconds = (time.perf_counter() - start) * 1000
         notes.append(f'{device}: output {shape} in {milliseconds:.0f} ms')
-    return Row('model forward', ', '.join(devices), WORKS, '; '.join(notes))
+    return ', '.join(devices), '; '.join(notes)
 
 
-def smoke_forward(device: str):
+def smoke_forward(device: str) -> 'Tensor':
     """Run a small GTPT and return its logits over x bins, (1, 17, 128)."""
     import torch
     from mmpose.registry import MODELS
 
-    codec = dict(type='UnroundedSimCCLabel', input_size=(64, 64))
-    config = dict(
-        type='TopdownPoseEstimator',
-        data_preprocessor=dict(type='PoseDataPreprocessor'),
-        backbone=dict(
-            type='GTPT',
-            arch=dict(embed_dims=32, stem_channels=16),
-            img_size=(64, 64),
-            patch_size=(4, 4),
-            keep_rates=(1.0, 0.7, 0.5, 0.3),
-        ),
-        head=dict(
-            type='GTPTHead', in_channels=32, out_channels=17, decoder=codec
-        ),
+    size = (64, 64)
+    backbone = dict(
+        type='GTPT',
+        arch=dict(embed_dims=32, stem_channels=16),
+        img_size=size,
+        patch_size=(4, 4),
+        keep_rates=(1.0, 0.7, 0.5, 0.3),
     )
+    codec = dict(type='UnroundedSimCCLabel', input_size=size)
+    head = dict(
+        type='GTPTHead', in_channels=32, out_channels=17, decoder=codec
+    )
+    config = dict(type='TopdownPoseEstimator', backbone=backbone, head=head)
     with MODELS.switch_scope_and_registry('mmpose'):
         model = MODELS.build(config).to(device).eval()
     with torch.no_grad():
-        return model(torch.zeros(1, 3, 64, 64, device=device), None)[0]
+        return model(torch.zeros(1, 3, *size, device=device), None)[0]
 
 
-def probe_openmim() -> Row:
-    """Look at mim; 0.3.9 pulls openxlab, which pins half the environment."""
-    row = _package(
-        'openmim',
-        'mim',
-        remedy=f'The `mim` command trains from a config: {OPENMIM}',
-        needed=False,
+def probe_devices() -> tuple[str, str]:
+    """List the processors that torch can use."""
+    import torch
+
+    threads = f'{torch.get_num_threads()} of {os.cpu_count()} CPU threads'
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        gpus = [torch.cuda.get_device_name(index) for index in range(count)]
+        return f'{count} CUDA', f'{", ".join(gpus)}; {threads}'
+    if not shutil.which('nvidia-smi'):
+        return 'CPU', f'{threads}; no NVIDIA GPU found'
+    note = f'{threads}; there is a GPU, but '
+    cuda = torch.version.cuda
+    if cuda is None:
+        note += 'this torch is for CPUs only'
+        raise Fault(note, f'Install a torch with CUDA: {TORCH}', 'CPU')
+    raise Fault(
+        f'{note}torch (CUDA {cuda}) cannot use it',
+        'Compare the CUDA version that `nvidia-smi` prints: the driver must '
+        'be as new as the CUDA of torch. Update the driver, or install a '
+        'torch for an older CUDA (pytorch.org/get-started)',
+        'CPU',
     )
-    pins = _version('openxlab')
-    if pins or _numbers(row.found, 3) >= (0, 3, 9):
-        note = (
-            f'openxlab {pins or "(with openmim 0.3.9)"} pins old versions of '
-            'setuptools, requests, rich and tqdm'
-        )
-        return Row('openmim', row.found, BROKEN, note, OPENMIM, False)
-    return row
 
 
-def probe_editable_installs() -> Row:
+def probe_openmim() -> tuple[str, str]:
+    """Look at mim; 0.3.9 pulls openxlab, which pins half the environment."""
+    if pins := _version('openxlab'):
+        note = f'openxlab {pins} pins old setuptools, requests, rich and tqdm'
+        raise Fault(note, OPENMIM, _version('openmim'))
+    return probe_package('openmim')
+
+
+def probe_editable_installs() -> tuple[str, str]:
     """Look for editable installs, in which mim finds no folder."""
-    editable = [
-        name
-        for name in ('mmengine', 'mmcv', 'mmdet', 'mmpose', 'gtpt_mm')
-        if _is_editable(name)
-    ]
-    name, found = 'editable installs', ', '.join(editable) or 'none'
+    names = ('mmengine', 'mmcv', 'mmdet', 'mmpose', 'gtpt_mm')
+    editable = [name for name in names if _is_editable(name)]
+    found = ', '.join(editable) or 'none'
     if set(editable) - {'gtpt_mm'}:
         note = 'mim looks for a folder in site-packages and finds none'
         remedy = 'Install these without -e: pip install --no-deps .'
-        return Row(name, found, BROKEN, note, remedy, needed=False)
-    note = '`mim train mmpose CONFIG` works' if editable else ''
-    return Row(name, found, WORKS, note, needed=False)
+        raise Fault(note, remedy, found)
+    return found, '`mim train mmpose CONFIG` works' if editable else ''
 
 
 def _is_editable(distribution: str) -> bool:
@@ -651,66 +550,57 @@ def _is_editable(distribution: str) -> bool:
     return False
 
 
-def probe_launcher() -> Row:
+def probe_launcher() -> tuple[str, str]:
     """Look for the module that ``mim --launcher pytorch`` starts."""
-    name = 'multi-GPU launch'
     if importlib.util.find_spec('torch.distributed.launch'):
-        note = 'deprecated by torch, which prefers torchrun'
-        return Row(name, 'launch', WORKS, note, needed=False)
+        return 'launch', 'deprecated by torch, which prefers torchrun'
     note = 'this torch has no torch.distributed.launch, which mim starts'
     remedy = 'Start training on several GPUs with torchrun'
-    return Row(name, '-', MISSING, note, remedy, needed=False)
+    raise Fault(note, remedy, status=MISSING)
 
 
-def probe_chumpy() -> Row:
+def probe_chumpy() -> tuple[str, str]:
     """Look for chumpy, which mmpose asks for and never imports."""
-    version = _version('chumpy')
-    note = 'mmpose asks for it and never imports it'
-    if version:
-        return Row('chumpy', version, WORKS, note, needed=False)
-    return Row(
-        'chumpy',
-        '-',
-        MISSING,
-        f'{note}; only `pip check` complains',
-        needed=False,
-    )
+    version, note = _version('chumpy'), 'mmpose never imports it'
+    if not version:
+        raise Fault(f'{note}; only `pip check` complains', status=MISSING)
+    return version, note
 
 
-PROBES = {
-    'python': probe_python,
-    'setuptools': probe_setuptools,
-    'C compiler': probe_c_compiler,
-    'numpy': probe_numpy,
-    'torch': probe_torch,
-    'torchvision': probe_torchvision,
-    'opencv': probe_opencv,
-    'matplotlib': probe_matplotlib,
-    'small packages': probe_small_packages,
-    'mmengine': probe_mmengine,
-    'mmcv': probe_mmcv,
-    'pycocotools': probe_pycocotools,
-    'xtcocotools': probe_xtcocotools,
-    'mmdet': probe_mmdet,
-    'mmpose': probe_mmpose,
-    'mmpose configs': probe_mmpose_configs,
-    'gtpt_mm': probe_gtpt_mm,
-    'checkpoints': probe_checkpoints,
-    'drawing': probe_drawing,
-    'model forward': probe_forward,
-    'devices': probe_devices,
-    'openmim': probe_openmim,
-    'editable installs': probe_editable_installs,
-    'multi-GPU launch': probe_launcher,
-    'chumpy': probe_chumpy,
-}
+#: Causes before effects: name -> probe, whether needed, shim of compat.
+PROBES: dict[str, tuple[Callable[[], tuple[str, str]], bool, str]] = {
+    'python': (probe_python, True, ''),
+    'setuptools': (partial(probe_package, 'setuptools'), True, ''),
+    'C compiler': (probe_c_compiler, False, ''),
+    'numpy': (partial(probe_package, 'numpy'), True, 'numpy_api'),
+    'torch': (probe_torch, True, ''),
+    'torchvision': (probe_torchvision, True, ''),
+    'opencv': (partial(probe_package, 'opencv'), True, ''),
+    'matplotlib': (
+        partial(probe_package, 'matplotlib'), True, 'matplotlib_api'
+    ),
+    'small packages': (probe_small_packages, True, ''),
+    'mmengine': (partial(probe_package, 'mmengine'), True, ''),
+    'mmcv': (probe_mmcv, True, 'mmcv_ops'),
+    'pycocotools': (partial(probe_package, 'pycocotools'), True, ''),
+    'xtcocotools': (partial(probe_package, 'xtcocotools'), True, ''),
+    'mmdet': (partial(probe_package, 'mmdet'), True, ''),
+    'mmpose': (partial(probe_package, 'mmpose'), True, ''),
+    'mmpose configs': (probe_mmpose_configs, False, ''),
+    'gtpt_mm': (probe_gtpt_mm, True, ''),
+    'checkpoints': (probe_checkpoints, True, 'torch_api'),
+    'drawing': (probe_drawing, True, 'numpy_api'),
+    'model forward': (probe_forward, True, ''),
+    'devices': (probe_devices, False, ''),
+    'openmim': (probe_openmim, False, ''),
+    'editable installs': (probe_editable_installs, False, ''),
+    'multi-GPU launch': (probe_launcher, False, ''),
+    'chumpy': (probe_chumpy, False, ''),
+}  # fmt: skip
 
 
 def diagnose() -> list[Row]:
-    """Probe everything, causes before effects."""
+    """Probe everything."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter('ignore')
-        # Rows below report what goes wrong here, each in its own words.
-        with contextlib.suppress(Exception):
-            compat.install()
-        return [_row_of(name, probe) for name, probe in PROBES.items()]
+        return [probe(name) for name in PROBES]

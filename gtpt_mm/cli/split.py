@@ -1,9 +1,9 @@
 """``gtpt-mm split``: a plain model for each dataset of a ViTPose++."""
 
 import argparse
-import pickle
-import sys
 from pathlib import Path
+
+from .common import add_overwrite, check_target
 
 HELP = 'Write config and checkpoint of each dataset of a ViTPose++.'
 
@@ -21,24 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='NAME',
         help='which datasets (default: all)',
     )
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace existing files'
-    )
+    add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the files; print their names; return 2 on bad input."""
-    try:
-        _split(args)
-    except (
-        ValueError, RuntimeError, OSError, pickle.UnpicklingError
-    ) as error:  # fmt: skip
-        print(f'gtpt-mm split: {error}', file=sys.stderr)
-        return 2
-    return 0
-
-
-def _split(args: argparse.Namespace) -> None:
+    """Write the files and print their names."""
     import torch
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
@@ -53,15 +40,17 @@ def _split(args: argparse.Namespace) -> None:
     for name in names:  # all errors before the first file
         split_config(cfg, name)
         for suffix in ('.py', '.pth'):
-            path = args.out / f'{name}{suffix}'
-            if path.exists() and not args.overwrite:
-                raise ValueError(
-                    f'{path} exists; give --overwrite to replace it'
-                )
+            check_target(args.out / f'{name}{suffix}', args.overwrite)
     model = MODELS.build(cfg.model)
-    checkpoint = load_checkpoint(
-        model, str(args.checkpoint), map_location='cpu', strict=True
-    )
+    try:
+        checkpoint = load_checkpoint(
+            model, str(args.checkpoint), map_location='cpu', strict=True
+        )
+    except RuntimeError as error:
+        raise ValueError(
+            f'{args.checkpoint} does not hold the weights of {args.config}: '
+            f'{error}'
+        ) from error
     metainfo = checkpoint.get('meta', {}).get('dataset_meta', {})
     args.out.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -75,3 +64,4 @@ def _split(args: argparse.Namespace) -> None:
         )
         dense.cfg.dump(args.out / f'{name}.py')
         print(f'wrote {args.out / name}.py and .pth')
+    return 0

@@ -13,14 +13,14 @@ import importlib
 import torch
 
 
-def install() -> list[str]:
-    """Give ``torch.compiler`` the name where it lacks it.
-
-    Returns:
-        What was repaired, in words; empty if nothing was missing.
-    """
+def missing() -> str:
+    """Say what is missing; '' since torch 2.3."""
     if hasattr(torch.compiler, 'is_compiling'):
-        return []
+        return ''
+    return f'torch {torch.__version__} has no torch.compiler.is_compiling'
+
+
+def repair() -> None:
+    """Give ``torch.compiler`` the name."""
     dynamo = importlib.import_module('torch._dynamo')
     torch.compiler.is_compiling = dynamo.is_compiling
-    return [f'torch {torch.__version__} has no torch.compiler.is_compiling']

@@ -12,6 +12,7 @@ Can go: when mmengine keeps ``Config.pretty_text``.
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from mmengine.config import config as mmengine_config
 
@@ -19,14 +20,14 @@ from mmengine.config import config as mmengine_config
 NUM_TEXTS = 8
 
 
-def install() -> list[str]:
-    """Remember what yapf has laid out.
+def missing() -> str:
+    """Say what is missing."""
+    return 'mmengine lays out the same config again at every checkpoint'
 
-    Returns:
-        What was changed, in words.
-    """
+
+def repair() -> None:
+    """Remember what yapf has laid out."""
     mmengine_config.FormatCode = remember(mmengine_config.FormatCode)
-    return ['mmengine lays out the same config once, not at every checkpoint']
 
 
 def remember(format_code: Callable) -> Callable:
@@ -38,11 +39,13 @@ def remember(format_code: Callable) -> Callable:
     """
 
     @functools.lru_cache(maxsize=NUM_TEXTS)
-    def compute(text: str, style: tuple):
+    def compute(text: str, style: tuple) -> Any:
         return format_code(text, style_config=dict(style))
 
     @functools.wraps(format_code)
-    def lay_out(text, *args, style_config=None, **options):
+    def lay_out(
+        text: str, *args: Any, style_config: Any = None, **options: Any
+    ) -> Any:
         if args or options or not isinstance(style_config, dict):
             return format_code(
                 text, *args, style_config=style_config, **options

@@ -9,25 +9,24 @@ Can go: when mmpose calls ``buffer_rgba``.
 """
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 
-def install() -> list[str]:
-    """Give the method back where matplotlib lacks it.
-
-    Returns:
-        What was repaired, in words; empty if nothing was missing.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
+def missing() -> str:
+    """Say what is missing; '' before matplotlib 3.10."""
     if hasattr(FigureCanvasAgg, 'tostring_rgb'):
-        return []
+        return ''
+    return (
+        'matplotlib >= 3.10 has no tostring_rgb, which the 3-D visualizer of '
+        'mmpose calls'
+    )
 
-    def tostring_rgb(self) -> bytes:
+
+def repair() -> None:
+    """Give the method back."""
+
+    def tostring_rgb(self: FigureCanvasAgg) -> bytes:
         """Return the drawing as RGB bytes, row by row."""
         return np.asarray(self.buffer_rgba())[..., :3].tobytes()
 
     FigureCanvasAgg.tostring_rgb = tostring_rgb
-    return [
-        'matplotlib >= 3.10 has no tostring_rgb; restored for the 3-D '
-        'visualizer of mmpose'
-    ]

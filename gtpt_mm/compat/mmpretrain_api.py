@@ -15,31 +15,32 @@ Can go: when mmpretrain imports beside the current transformers.
 import importlib.util
 from pathlib import Path
 
-#: What mmpretrain takes from a place where transformers no longer has it.
+#: A function that mmpretrain imports from where transformers had it once.
 MOVED = 'apply_chunking_to_forward'
 
 
-def install() -> list[str]:
-    """Turn off what cannot be imported.
-
-    Returns:
-        What was repaired, in words; empty if nothing was broken.
-    """
+def missing() -> str:
+    """Say what is missing; '' where mmpretrain is absent or imports."""
     if not importlib.util.find_spec('mmpretrain') or _has_moved_names():
-        return []
+        return ''
     try:
-        from mmpretrain.utils import dependency
+        importlib.import_module('mmpretrain.utils.dependency')
     except ImportError:  # not usable at all; mmdet and mmpose skip it then
-        return []
-    dependency.WITH_MULTIMODAL = False
-    return [
+        return ''
+    return (
         'mmpretrain cannot import its multimodal models beside this '
-        'transformers; they are placeholders, all else works'
-    ]
+        'transformers; without them all else works'
+    )
+
+
+def repair() -> None:
+    """Turn off the multimodal models."""
+    dependency = importlib.import_module('mmpretrain.utils.dependency')
+    dependency.WITH_MULTIMODAL = False
 
 
 def _has_moved_names() -> bool:
-    """Tell whether transformers is absent, or old enough; not importing it."""
+    """Return whether transformers is absent or old; imports nothing."""
     spec = importlib.util.find_spec('transformers')
     if spec is None or spec.origin is None:
         return True

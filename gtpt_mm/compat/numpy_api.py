@@ -11,46 +11,42 @@ Can go: when mmpose passes a number.
 """
 
 import functools
+import warnings
+from typing import Any
 
 import numpy as np
 
 
-def install() -> list[str]:
-    """Repair what the installed numpy breaks.
-
-    Returns:
-        What was repaired, in words; empty if nothing was broken.
-    """
-    if _int_takes_one_element():
-        return []
-    from mmpose.visualization.opencv_backend_visualizer import (
-        OpencvBackendVisualizer,
-    )
-
-    _plain_radius(OpencvBackendVisualizer)
-    return [
-        'numpy >= 2.4 refuses int(array of one element); the circles of '
-        "mmpose's opencv visualizer get plain numbers"
-    ]
-
-
-def _int_takes_one_element() -> bool:
-    import warnings
-
+def missing() -> str:
+    """Say what is missing; '' before numpy 2.4."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', DeprecationWarning)
         try:
             int(np.ones(1))
         except TypeError:
-            return False
-    return True
+            return (
+                'numpy >= 2.4 refuses int(array of one element), with which '
+                "mmpose's opencv visualizer draws circles"
+            )
+    return ''
 
 
-def _plain_radius(visualizer: type) -> None:
+def repair() -> None:
+    """Pass plain numbers to the circles of mmpose's opencv visualizer."""
+    from mmpose.visualization.opencv_backend_visualizer import (
+        OpencvBackendVisualizer as visualizer,
+    )
+
     original = visualizer.draw_circles
 
     @functools.wraps(original)
-    def draw_circles(self, center, radius, *args, **kwargs):
+    def draw_circles(
+        self: visualizer,
+        center: np.ndarray,
+        radius: np.ndarray | float,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
         if self.backend == 'opencv':
             center = np.ravel(center)
             radius = np.ravel(radius)[0]

@@ -42,26 +42,24 @@ class UnsafeCheckpointError(pickle.UnpicklingError):
     """A checkpoint holds something that is not built from a file."""
 
 
-def install() -> list[str]:
-    """Declare mmengine's harmless types safe and explain refusals.
+def missing() -> str:
+    """Say what is missing."""
+    if _torch_version() < CAN_DECLARE_SAFE:
+        return f'torch {torch.__version__} loads checkpoints unchecked'
+    return (
+        'torch.load refuses the numpy numbers and the log history that '
+        'mmengine writes into checkpoints'
+    )
 
-    Returns:
-        What was repaired, in words.
-    """
+
+def repair() -> None:
+    """Declare mmengine's harmless types safe and explain refusals."""
     from mmengine.logging import HistoryBuffer
     from mmengine.runner import CheckpointLoader
 
     _explain_refusals(CheckpointLoader)
-    if _torch_version() < CAN_DECLARE_SAFE:
-        return [
-            f'torch {torch.__version__} loads checkpoints unchecked; a '
-            'warning says so'
-        ]
-    torch.serialization.add_safe_globals(_harmless(HistoryBuffer))
-    return [
-        'mmengine writes numpy numbers and its log history into checkpoints; '
-        'declared safe for torch.load'
-    ]
+    if _torch_version() >= CAN_DECLARE_SAFE:
+        torch.serialization.add_safe_globals(_harmless(HistoryBuffer))
 
 
 def _torch_version() -> tuple[int, int]:

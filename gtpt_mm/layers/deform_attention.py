@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gtpt_mm.compat.mmcv_ops import compiled_mmcv
-from gtpt_mm.compat.mmcv_ops.ms_deform_attn import (
+from gtpt_mm.ops.deform_attention import (
     IMPLEMENTATIONS,
     DeformSampler,
 )

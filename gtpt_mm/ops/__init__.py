@@ -1,1 +1,22 @@
-"""Operators in plain torch, which compat also offers under mmcv's names."""
+"""Operators in plain torch and torchvision: differentiable, on any device.
+
+``gtpt_mm`` hands this package to ``compat``, which offers its functions
+under the names of mmcv's compiled operators.
+"""
+
+from .deform_attention import DeformSampler, deform_attention
+from .deform_conv import deform_conv
+from .nms import nms, nms_match, soft_nms
+from .roi_align import roi_align, roi_align_max, sample_regions
+
+__all__ = [
+    'DeformSampler',
+    'deform_attention',
+    'deform_conv',
+    'nms',
+    'nms_match',
+    'roi_align',
+    'roi_align_max',
+    'sample_regions',
+    'soft_nms',
+]

@@ -41,10 +41,9 @@ ROWS = [
     'chumpy',
 ]
 
-# A fresh process in which a package fails to import; gtpt_mm's own import is
-# skipped, as `gtpt-mm doctor` goes on where it fails.
+# A fresh process in which a package fails to import.
 PRELUDE = """
-import importlib.metadata, os, sys, types
+import importlib.metadata, sys
 class Breaker:
     def __init__(self, package, error):
         self.package, self.error = package, error
@@ -63,17 +62,10 @@ def breaks(package, error):
 def absent(package, *distributions):
     hide(*distributions)
     breaks(package, ModuleNotFoundError(f"No module named {package!r}"))
-stub = types.ModuleType('gtpt_mm')
-stub.__path__ = [os.path.join(os.getcwd(), 'gtpt_mm')]
-sys.modules['gtpt_mm'] = stub
 """
 RUN = """
-import argparse
-from gtpt_mm.cli import doctor
-from gtpt_mm.cli import doctor_probes as probes
-parser = argparse.ArgumentParser()
-doctor.add_arguments(parser)
-sys.exit(doctor.run(parser.parse_args(['--json'])))
+from gtpt_mm.cli import main
+sys.exit(main(['doctor', '--json']))
 """
 
 
@@ -152,10 +144,10 @@ def test_a_crashing_probe_becomes_a_row(monkeypatch):
     def crash():
         raise RuntimeError('operator torchvision::nms does not exist')
 
-    monkeypatch.setattr(probes, 'PROBES', {'torchvision': crash})
+    monkeypatch.setattr(probes, 'PROBES', {'torchvision': (crash, True, '')})
     (row,) = probes.diagnose()
     assert row.stops and 'torchvision::nms' in row.note
-    assert 'torchvision==' in row.remedy
+    assert probes.TORCH in row.remedy
 
 
 def test_mmcv_uninstalled(repo_root):
@@ -163,50 +155,20 @@ def test_mmcv_uninstalled(repo_root):
     assert code == 1
     assert rows['mmcv']['status'] == 'missing'
     remedy = rows['mmcv']['remedy']
-    assert 'pip install --no-deps "mmcv-lite>=2.0.1,<2.2"' in remedy
+    assert probes.MMCV in remedy and '--no-deps' in remedy
     for name in ('mmdet', 'mmpose', 'gtpt_mm', 'model forward'):
         assert rows[name]['status'] == 'broken'
-        assert rows[name]['remedy'] == 'Repair mmcv first.'
+        assert rows[name]['remedy'] == 'Repair mmcv first.', name
     assert rows['torch']['status'] == 'works'
     assert rows['checkpoints']['status'] in ('works', 'broken')
-
-
-def test_torch_cannot_be_loaded(repo_root):
-    """A wheel without its CUDA libraries raises OSError, not ImportError."""
-    error = 'OSError("libcublas.so.13: cannot open shared object file")'
-    code, rows = diagnose_with(f'breaks("torch", {error})', repo_root)
-    assert code == 1
-    assert rows['torch']['status'] == 'broken'
-    assert 'libcublas' in rows['torch']['note']
-    assert 'torch==' in rows['torch']['remedy']
-    assert rows['numpy']['status'] == 'works'
-    assert rows['devices']['status'] == 'broken'
-
-
-def test_xtcocotools_was_built_for_numpy_1(repo_root):
-    error = (
-        'ValueError("numpy.dtype size changed, may indicate binary '
-        'incompatibility. Expected 96 from C header, got 88 from PyObject")'
-    )
-    code, rows = diagnose_with(f'breaks("xtcocotools", {error})', repo_root)
-    assert code == 1
-    for name in ('xtcocotools', 'mmpose'):
-        assert rows[name]['status'] == 'broken'
-        assert '--no-binary xtcocotools' in rows[name]['remedy']
-
-
-def test_mmpose_not_installed(repo_root):
-    code, rows = diagnose_with('absent("mmpose", "mmpose")', repo_root)
-    assert code == 1
-    assert rows['mmpose']['status'] == 'missing'
-    assert 'chumpy' in rows['mmpose']['remedy']
-    assert 'pip install --no-deps "mmpose' in rows['mmpose']['remedy']
 
 
 def test_no_torch_at_all(repo_root):
     code, rows = diagnose_with('absent("torch", "torch")', repo_root)
     assert code == 1
     assert rows['torch']['status'] == 'missing'
+    assert rows['numpy']['status'] == 'works'
+    assert rows['devices']['status'] == 'broken'
     assert list(rows) == ROWS
 
 
@@ -241,18 +203,65 @@ def fake(monkeypatch):
     return set_up
 
 
-def test_setuptools_without_pkg_resources(fake):
-    fake(
-        {'pkg_resources': "ModuleNotFoundError: No module named 'pkg'"},
-        {'setuptools': '81.0.0'},
+def test_torch_cannot_be_loaded(fake):
+    """A wheel without its CUDA libraries raises OSError, not ImportError."""
+    fake({'torch': 'OSError: libcublas.so.13: cannot open shared object'})
+    row = probes.probe('torch')
+    assert row.status == 'broken' and 'libcublas' in row.note
+    assert probes.TORCH in row.remedy
+
+
+def test_xtcocotools_was_built_for_numpy_1(fake):
+    error = (
+        'ValueError: numpy.dtype size changed, may indicate binary '
+        'incompatibility. Expected 96 from C header, got 88 from PyObject'
     )
-    row = probes.probe_setuptools()
-    assert row.stops and '<81' in row.remedy and row.found == '81.0.0'
+    fake({'xtcocotools.coco': error, 'mmpose.models': error})
+    for name in ('xtcocotools', 'mmpose'):
+        row = probes.probe(name)
+        assert row.status == 'broken'
+        assert '--no-binary xtcocotools' in row.remedy
+
+
+def test_mmpose_not_installed(fake):
+    error = "ModuleNotFoundError: No module named 'mmpose'"
+    fake({'mmpose.models': error}, {'mmpose': ''})
+    row = probes.probe('mmpose')
+    assert row.status == 'missing' and 'chumpy' in row.remedy
+    assert probes.MMPOSE in row.remedy and '--no-deps' in row.remedy
+
+
+def test_bounds_are_those_of_the_requirements(repo_root, monkeypatch):
+    lines = (repo_root / 'requirements/mminstall.txt').read_text().splitlines()
+    lines = [
+        f'{line}; extra == "openmmlab"' for line in lines if line[0] != '#'
+    ]
+    lines += ['numpy>=1.26', 'mypy; extra == "tests"']
+    monkeypatch.setattr(importlib.metadata, 'requires', lambda name: lines)
+    probes.requirements.cache_clear()
+    try:
+        assert probes.install('mmcv-lite', options='--no-deps') == (
+            'pip install --no-deps "mmcv-lite>=2.0.1,<2.2"'
+        )
+        assert probes.install('numpy', 'mypy') == (
+            'pip install "numpy>=1.26" mypy'
+        )
+    finally:
+        probes.requirements.cache_clear()
+
+
+def test_setuptools_without_pkg_resources(fake):
+    error = "ModuleNotFoundError: No module named 'pkg_resources'"
+    fake({'pkg_resources': error}, {'setuptools': '81.0.0'})
+    row = probes.probe('setuptools')
+    assert (
+        row.stops and probes.SETUPTOOLS in row.remedy and row.found == '81.0.0'
+    )
 
 
 def test_opencv_without_libgl(fake):
     fake({'cv2': 'ImportError: libGL.so.1: cannot open shared object file'})
-    row = probes.probe_opencv()
+    row = probes.probe('opencv')
     assert row.stops and 'opencv-python-headless' in row.remedy
 
 
@@ -260,33 +269,33 @@ def test_mmcv_too_new_for_mmdet(monkeypatch):
     import mmcv
 
     monkeypatch.setattr(mmcv, '__version__', '2.2.0')
-    row = probes.probe_mmcv()
+    row = probes.probe('mmcv')
     assert row.stops and '2.2.0' in row.note
-    assert probes.MMCV_LITE in row.remedy
+    assert probes.MMCV in row.remedy
     message = (
         'AssertionError: MMCV==2.2.0 is used but incompatible. Please '
         'install mmcv>=2.0.0rc4, <2.2.0.'
     )
-    assert probes.MMCV_LITE in probes._remedy(message)
+    assert probes.MMCV in probes.remedy_of(message)
 
 
 def test_both_mmcv_in_one_folder(fake):
     fake(versions={'mmcv': '2.1.0', 'mmcv-lite': '2.1.0'})
-    row = probes.probe_mmcv()
+    row = probes.probe('mmcv')
     assert row.stops and 'same folder' in row.note
     assert 'pip uninstall -y mmcv mmcv-lite' in row.remedy
 
 
 def test_mmcv_lite_without_the_shim(fake):
     fake({'mmcv.ops': "ModuleNotFoundError: No module named 'mmcv._ext'"})
-    row = probes.probe_mmcv()
+    row = probes.probe('mmcv')
     assert row.stops and 'custom_imports' in row.remedy
 
 
 def test_compiled_mmcv_for_another_torch(fake):
     fake({'mmcv.ops': 'ImportError: /x/_ext.cpython-311.so: undefined symbol'})
-    row = probes.probe_mmcv()
-    assert row.stops and probes.MMCV_LITE in row.remedy
+    row = probes.probe('mmcv')
+    assert row.stops and probes.MMCV in row.remedy
 
 
 def test_torchvision_for_another_torch(fake, monkeypatch):
@@ -297,9 +306,9 @@ def test_torchvision_for_another_torch(fake, monkeypatch):
     monkeypatch.setattr(
         importlib.metadata, 'requires', lambda name: ['torch==2.14.1']
     )
-    row = probes.probe_torchvision()
+    row = probes.probe('torchvision')
     assert row.stops and '2.14.1' in row.note and '2.13.0' in row.note
-    assert 'torchvision==' in row.remedy
+    assert probes.TORCH in row.remedy
 
 
 def test_checkpoints_without_the_shim(monkeypatch):
@@ -308,7 +317,7 @@ def test_checkpoints_without_the_shim(monkeypatch):
     known = torch.serialization.get_safe_globals()
     torch.serialization.clear_safe_globals()
     try:
-        row = probes.probe_checkpoints()
+        row = probes.probe('checkpoints')
     finally:
         torch.serialization.add_safe_globals(known)
     assert row.stops and 'refuses' in row.remedy
@@ -323,7 +332,7 @@ def test_drawing_without_the_shim(monkeypatch):
         raise TypeError('only 0-dimensional arrays can be converted')
 
     monkeypatch.setattr(OpencvBackendVisualizer, 'draw_circles', draw_circles)
-    row = probes.probe_drawing()
+    row = probes.probe('drawing')
     assert row.stops and 'numpy<2.4' in row.remedy
 
 
@@ -333,20 +342,17 @@ def test_drawing_without_the_shim(monkeypatch):
 )
 def test_python(monkeypatch, version, status):
     monkeypatch.setattr(sys, 'version_info', version)
-    assert probes.probe_python().status == status
+    assert probes.probe('python').status == status
 
 
 def test_openmim_with_openxlab(fake):
-    fake(versions={'openmim': '0.3.9'})
-    row = probes.probe_openmim()
-    assert (row.status, row.needed) == ('broken', False)
     fake(versions={'openmim': '0.3.8', 'openxlab': '0.1.0'})
-    assert 'openxlab' in probes.probe_openmim().remedy
+    assert 'openxlab' in probes.probe('openmim').remedy
 
 
 def test_mmengine_too_new(fake):
     fake(versions={'mmengine': '0.11.0'})
-    row = probes.probe_mmengine()
+    row = probes.probe('mmengine')
     assert row.stops and '<0.11' in row.remedy
 
 
@@ -356,16 +362,16 @@ def test_mmpose_configs_not_found(monkeypatch, tmp_path):
     monkeypatch.setattr(
         mmengine.utils, 'get_installed_path', lambda name: str(tmp_path)
     )
-    row = probes.probe_mmpose_configs()
+    row = probes.probe('mmpose configs')
     assert row.status == 'broken' and str(tmp_path) in row.note
 
 
 def test_editable_installs(monkeypatch):
     monkeypatch.setattr(probes, '_is_editable', lambda name: name == 'mmpose')
-    row = probes.probe_editable_installs()
+    row = probes.probe('editable installs')
     assert row.status == 'broken' and 'without -e' in row.remedy
     monkeypatch.setattr(probes, '_is_editable', lambda name: name == 'gtpt_mm')
-    assert probes.probe_editable_installs().status == 'works'
+    assert probes.probe('editable installs').status == 'works'
 
 
 def test_gpu_that_torch_cannot_use(monkeypatch):
@@ -374,13 +380,13 @@ def test_gpu_that_torch_cannot_use(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     monkeypatch.setattr(probes.shutil, 'which', lambda name: '/bin/' + name)
     monkeypatch.setattr(torch.version, 'cuda', '13.0')
-    assert 'driver' in probes.probe_devices().remedy
+    assert 'driver' in probes.probe('devices').remedy
     monkeypatch.setattr(torch.version, 'cuda', None)
-    row = probes.probe_devices()
+    row = probes.probe('devices')
     assert 'CPUs only' in row.note and not row.needed
 
 
 def test_c_compiler(monkeypatch):
     monkeypatch.setattr(probes.shutil, 'which', lambda name: None)
-    row = probes.probe_c_compiler()
+    row = probes.probe('C compiler')
     assert row.status == 'missing' and not row.needed

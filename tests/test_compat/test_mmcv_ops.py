@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
+from gtpt_mm import ops
 from gtpt_mm.compat import mmcv_ops
 
 pytestmark = pytest.mark.skipif(
@@ -228,7 +229,14 @@ def test_soft_nms_takes_equal_scores_in_the_order_of_mmcv():
 def test_soft_nms_rejects_a_method():
     with pytest.raises(ValueError, match='got 7'):
         sys.modules['mmcv._ext'].softnms(
-            torch.zeros(1, 4), torch.zeros(1), torch.zeros(1, 5), 1, 1, 0, 7, 0
+            torch.zeros(1, 4),
+            torch.zeros(1),
+            torch.zeros(1, 5),
+            iou_threshold=1,
+            sigma=1,
+            min_score=0,
+            method=7,
+            offset=0,
         )
 
 
@@ -635,7 +643,7 @@ def test_cuda_equals_cpu(dtype):
 
 def test_every_operator_of_mmcv_is_answered():
     """Whatever mmcv.ops loads exists; the rest says what it lacks."""
-    assert isinstance(sys.modules['mmcv._ext'], mmcv_ops._ExtModule)
+    assert isinstance(sys.modules['mmcv._ext'], mmcv_ops.SuppliedOps)
     with pytest.raises(NotImplementedError) as error:
         mmcv.ops.roi_pool(torch.rand(1, 1, 4, 4), torch.rand(1, 5), 2)
     assert 'roi_pool_forward' in str(error.value)
@@ -663,12 +671,12 @@ def test_environment_report():
 
 def test_second_install_changes_nothing():
     before = sys.modules['mmcv._ext']
-    mmcv_ops.install()
+    mmcv_ops.repair(ops)
     assert sys.modules['mmcv._ext'] is before
 
 
 def test_reloading_the_name_gives_the_same_operators():
-    assert importlib.import_module('mmcv._ext').nms is mmcv_ops.nms.nms
+    assert importlib.import_module('mmcv._ext').nms is ops.nms
 
 
 def test_compiled_mmcv_is_left_alone(monkeypatch):
@@ -676,7 +684,7 @@ def test_compiled_mmcv_is_left_alone(monkeypatch):
     compiled.__file__ = '/somewhere/_ext.so'
     monkeypatch.setitem(sys.modules, 'mmcv._ext', compiled)
     assert mmcv_ops.compiled_mmcv() == '/somewhere/_ext.so'
-    assert mmcv_ops.install() == []
+    assert mmcv_ops.missing() == ''
     assert sys.modules['mmcv._ext'] is compiled
 
 
@@ -689,9 +697,9 @@ def test_compiled_mmcv_is_found_without_importing_it(tmp_path):
     code = (
         'import sys; sys.path.insert(0, sys.argv[1]);'
         'sys.path.insert(0, sys.argv[2]); import importlib.util as u;'
-        's = u.spec_from_file_location("ops", sys.argv[3], '
-        'submodule_search_locations=[]); m = u.module_from_spec(s);'
-        's.loader.exec_module(m); print(m.compiled_mmcv(), m.install())'
+        's = u.spec_from_file_location("shim", sys.argv[3]); '
+        'm = u.module_from_spec(s);'
+        's.loader.exec_module(m); print(m.compiled_mmcv(), [m.missing()])'
     )
     done = subprocess.run(
         [
@@ -705,4 +713,4 @@ def test_compiled_mmcv_is_found_without_importing_it(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert done.stdout.strip() == f'{package / "_ext.py"} []', done.stderr
+    assert done.stdout.strip() == f"{package / '_ext.py'} ['']", done.stderr

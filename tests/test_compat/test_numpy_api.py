@@ -91,14 +91,12 @@ def test_circle_lies_where_it_was_asked():
     assert rows.max() - rows.min() == 8
 
 
-def test_nothing_is_patched_where_nothing_is_missing(monkeypatch):
+def test_nothing_is_missing_where_numpy_and_matplotlib_suffice(monkeypatch):
     from gtpt_mm.compat import matplotlib_api, numpy_api
 
-    before = PoseLocalVisualizer.draw_circles
-    monkeypatch.setattr(numpy_api, '_int_takes_one_element', lambda: True)
-    assert numpy_api.install() == []
-    assert PoseLocalVisualizer.draw_circles is before
-    assert matplotlib_api.install() == []  # has the method by now
+    monkeypatch.setattr(numpy_api.np, 'ones', lambda size: 1.0)
+    assert numpy_api.missing() == ''
+    assert matplotlib_api.missing() == ''  # has the method by now
 
 
 def test_3d_visualizer(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from gtpt_mm.compat.mmcv_ops.ms_deform_attn import DeformSampler
+from gtpt_mm.ops import DeformSampler
 from gtpt_mm.layers.deform_attention import (
     DeformableAttention,
     level_sizes,

@@ -1,4 +1,4 @@
-"""Non-maximum suppression with the signatures of ``mmcv._ext``."""
+"""Non-maximum suppression: hard, soft, and with the suppressed boxes."""
 
 # N boxes
 
@@ -7,7 +7,9 @@ import torch
 import torchvision
 from torch import Tensor
 
-NAIVE, LINEAR, GAUSSIAN = range(3)  # mmcv's numbers of the soft-NMS methods
+from .precision import widen
+
+METHODS = ('naive', 'linear', 'gaussian')
 
 
 def nms(
@@ -24,23 +26,22 @@ def nms(
     Returns:
         Indices of the kept boxes, best first, int64.
     """
-    boxes, scores = _at_least_float32(boxes), _at_least_float32(scores)
+    boxes, scores = widen(boxes, scores)
     if offset:
         # Moving the far corner makes torchvision's width mmcv's width.
         boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
-    return torchvision.ops.nms(boxes, scores.to(boxes), float(iou_threshold))
+    return torchvision.ops.nms(boxes, scores, float(iou_threshold))
 
 
-def softnms(
+def soft_nms(
     boxes: Tensor,
     scores: Tensor,
-    dets: Tensor,
     iou_threshold: float,
     sigma: float,
     min_score: float,
-    method: int,
+    method: str,
     offset: int,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Lower the scores of overlapping boxes instead of removing them.
 
     The best remaining box is taken in turn, and each other box loses score
@@ -51,29 +52,27 @@ def softnms(
     order of mmcv's loop, which moves boxes around as it drops them.
 
     Args:
-        boxes: Corners (x1, y1, x2, y2), (N, 4), in pixels, on the CPU.
+        boxes: Corners (x1, y1, x2, y2), (N, 4), in pixels.
         scores: Confidence of each box, (N,).
-        dets: Receives (x1, y1, x2, y2, new score) of the kept boxes in its
-            first rows, (N, 5).
         iou_threshold: See above; unused by the gaussian method.
         sigma: Width of the gaussian, > 0; used by that method only.
         min_score: Boxes that fall below this score are dropped.
-        method: 0 naive, 1 linear, 2 gaussian.
+        method: ``'naive'``, ``'linear'`` or ``'gaussian'``.
         offset: 0 or 1; the width of a box is x2 - x1 + offset.
 
     Returns:
-        Indices of the kept boxes in the order of ``dets``, int64.
+        New scores of the kept boxes and their indices (int64), in the order
+        in which they were taken; on the CPU.
 
     Raises:
         ValueError: If ``method`` is none of the three.
     """
-    if method not in (NAIVE, LINEAR, GAUSSIAN):
+    if method not in METHODS:
         raise ValueError(
-            f'softnms: method must be 0 (naive), 1 (linear) or 2 (gaussian), '
-            f'got {method}'
+            f'soft_nms: method must be one of {METHODS}, got {method!r}'
         )
-    corners = _at_least_float32(boxes).detach().cpu().numpy()
-    score = _at_least_float32(scores).detach().cpu().numpy().copy()
+    corners, score = (t.detach().cpu().numpy() for t in widen(boxes, scores))
+    score = score.copy()
     order = np.arange(len(corners))
     taken = 0
     while taken < len(order):
@@ -81,19 +80,17 @@ def softnms(
         order[[taken, best]] = order[[best, taken]]
         rest = order[taken + 1 :]
         iou = _iou(corners[order[taken]], corners[rest], offset)
-        if method == GAUSSIAN:
+        if method == 'gaussian':
             weight = np.exp(-(iou**2) / sigma)
         else:
-            lowered = 0 if method == NAIVE else 1 - iou
+            lowered = 0 if method == 'naive' else 1 - iou
             weight = np.where(iou >= iou_threshold, lowered, 1)
         score[rest] *= weight.astype(score.dtype)
         rest = _drop_by_swapping(rest, score[rest] < min_score)
         order = np.concatenate((order[: taken + 1], rest))
         taken += 1
     kept = torch.from_numpy(order)
-    dets[: len(kept), :4] = boxes.detach().to(dets)[kept]
-    dets[: len(kept), 4] = torch.from_numpy(score).to(dets)[kept]
-    return kept
+    return torch.from_numpy(score)[kept], kept
 
 
 def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
@@ -107,7 +104,7 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
     Returns:
         Indices per group, best score first.
     """
-    dets = _at_least_float32(dets).detach().cpu().numpy()
+    dets = widen(dets)[0].detach().cpu().numpy()
     corners = dets[:, :4]
     rest = np.argsort(-dets[:, 4], kind='stable')
     groups = []
@@ -117,11 +114,6 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
         groups.append([int(best), *rest[joins].tolist()])
         rest = rest[~joins]
     return groups
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    """Widen half precision and integers, for which no kernel exists."""
-    return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
 def _iou(box: np.ndarray, boxes: np.ndarray, offset: int) -> np.ndarray:

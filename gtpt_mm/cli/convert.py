@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from gtpt_mm.convert import Source
 
 HELP = (
-    'Convert a checkpoint between this project and others; whose it is is '
-    'told by its names.'
+    'Convert a checkpoint between this project and others; the names of its '
+    'tensors identify its source.'
 )
 TARGETS = ('native', 'official', 'mmpose', 'huggingface')
 
@@ -24,33 +24,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--to',
         choices=TARGETS,
         default='native',
-        help='whose names to write; default ours',
+        help='format of the target; default native',
     )
     parser.add_argument(
         '--dataset',
-        help='of a ViTPose++: write the plain ViTPose that it is for this '
-        'dataset, in the released ones coco, aic, mpii, ap10k, apt36k, '
-        'wholebody',
+        help='for a ViTPose++: split off the plain ViTPose of this dataset; '
+        'released files have coco, aic, mpii, ap10k, apt36k, wholebody',
     )
     parser.add_argument(
         '--img-size',
         type=int,
         nargs=2,
         metavar=('H', 'W'),
-        help='of an MAE encoder: input size in pixels that its positions are '
-        'resized for; default 256 192',
+        help='for an MAE encoder: input size in pixels, to which its '
+        'positions are resized; default 256 192',
     )
     parser.add_argument(
         '--patch-padding',
         choices=('pad', 'bilinear', 'bicubic'),
-        help='of an MAE encoder with patches of 14 x 14: how they become '
+        help='for an MAE encoder with patches of 14 x 14: how they become '
         '16 x 16; default pad (zeros)',
     )
     parser.add_argument(
         '--half',
         choices=('ema', 'model'),
-        help='of a GTPT of its authors: averaged weights (what the paper '
-        'evaluates; the default) or trained',
+        help='for an official GTPT: averaged weights (the default, evaluated '
+        'in the paper) or trained weights',
     )
     add_overwrite(parser)
 
@@ -59,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
     """Convert one file and print what was done."""
     num_tensors = _convert(args)
     print(
-        f'{args.source} -> {args.target}: {num_tensors} tensors with the '
-        f'names of {args.to}'
+        f'{args.source} -> {args.target}: {num_tensors} tensors with '
+        f'{args.to} names'
     )
     return 0
 
@@ -78,15 +77,14 @@ def _convert(args: argparse.Namespace) -> int:
     if args.target.suffix == SAFETENSORS and args.to != 'huggingface':
         raise ValueError(
             f'only --to huggingface writes {SAFETENSORS}; mmengine and the '
-            'authors cannot read it'
+            'official code cannot read it'
         )
     state_dict, trained = read_state_dicts(args.source)
     source = find_source(state_dict)
     if not source:
         raise ValueError(
-            'neither a GTPT or Group Pose of its authors or ours, nor a '
-            'ViTPose of its authors, mmpose, transformers or ours, nor an '
-            'encoder of MAE; '
+            'neither a native or official GTPT or Group Pose, nor a ViTPose '
+            '(native, official, mmpose or huggingface), nor an MAE encoder; '
             f'the first keys are {list(state_dict)[:5]}'
         )
     print(f'source: {source}')
@@ -96,12 +94,10 @@ def _convert(args: argparse.Namespace) -> int:
             'left out: ema_state_dict, the trained weights behind the '
             'average; the average is converted'
         )
-    if source.model == 'GTPT':
-        written, meta = _convert_gtpt(state_dict, trained, args)
-    elif source.model == 'Group Pose':
-        written, meta = _convert_group_pose(state_dict, args)
-    else:
+    if source.model in ('ViTPose', 'MAE encoder'):
         written, meta = _convert_vitpose(state_dict, source, args)
+    else:
+        written, meta = _convert_either_way(state_dict, trained, source, args)
     if meta is not None:
         meta = dict(converted_from=args.source.name, **meta)
     write_state_dict(args.target, written, meta)
@@ -109,7 +105,7 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _check_options(args: argparse.Namespace, source: 'Source') -> None:
-    """Refuse options that this source has no use for."""
+    """Raise if an option has no effect on this source."""
     is_mae = source.model == 'MAE encoder'
     for option, fits in (
         ('dataset', source.model == 'ViTPose'),
@@ -120,52 +116,51 @@ def _check_options(args: argparse.Namespace, source: 'Source') -> None:
         value = getattr(args, option)
         if value is not None and not fits:
             raise ValueError(
-                f'--{option.replace("_", "-")} is of no use for this source, '
+                f'--{option.replace("_", "-")} has no effect on this source: '
                 f'{source}'
             )
     if is_mae and args.to not in ('native', 'mmpose'):
         raise ValueError(
-            f'an encoder alone is of no use for --to {args.to}; a training '
-            'starts from it with --to ours or mmpose'
+            f'--to {args.to} requires a full model, got an encoder alone; '
+            'use --to native or mmpose to start a training from it'
         )
     if source.project == args.to and not args.dataset:
         raise ValueError(
-            f'the source has the names of {args.to!r} already; --to chooses '
-            f'others of {list(TARGETS)}'
+            f'the source has {args.to} names already; choose another --to '
+            f'of {list(TARGETS)}'
         )
 
 
-def _convert_gtpt(
-    state_dict: dict, trained: dict | None, args: argparse.Namespace
+def _convert_either_way(
+    state_dict: dict,
+    trained: dict | None,
+    source: 'Source',
+    args: argparse.Namespace,
 ) -> tuple[dict, dict | None]:
-    """Return weights and meta of a GTPT; its authors' files have no meta."""
-    from gtpt_mm.convert import convert_gtpt, export_gtpt
+    """Return weights and meta of a GTPT or Group Pose, native or official.
 
-    if args.to == 'native':
+    Official files have no meta.
+    """
+    from gtpt_mm import convert
+
+    if args.to not in ('native', 'official'):
+        raise ValueError(
+            f'--to {args.to} requires a ViTPose, got a {source.model}'
+        )
+    if args.to == 'native' and source.model == 'GTPT':
         half = args.half or 'ema'
-        return convert_gtpt(state_dict, half), dict(half=half)
-    if args.to == 'official':
-        return export_gtpt(state_dict, trained), None
-    raise ValueError(f'--to {args.to} is of ViTPose; this is a GTPT')
-
-
-def _convert_group_pose(
-    state_dict: dict, args: argparse.Namespace
-) -> tuple[dict, dict | None]:
-    """Return weights and meta of a Group Pose; the authors' have no meta."""
-    from gtpt_mm.convert import convert_group_pose, export_group_pose
-
+        return convert.convert_gtpt(state_dict, half), dict(half=half)
     if args.to == 'native':
-        return convert_group_pose(state_dict), {}
-    if args.to == 'official':
-        return export_group_pose(state_dict), None
-    raise ValueError(f'--to {args.to} is of ViTPose; this is a Group Pose')
+        return convert.convert_group_pose(state_dict), {}
+    if source.model == 'GTPT':
+        return convert.export_gtpt(state_dict, trained), None
+    return convert.export_group_pose(state_dict), None
 
 
 def _convert_vitpose(
     state_dict: dict, source: 'Source', args: argparse.Namespace
 ) -> tuple[dict, dict | None]:
-    """Return weights and meta of a ViTPose; say what becomes of what."""
+    """Return weights and meta of a ViTPose; print what was changed."""
     from gtpt_mm.convert import (
         convert_vitpose,
         revert_vitpose,
@@ -180,8 +175,8 @@ def _convert_vitpose(
     if source.project in ('official', 'huggingface', 'timm'):
         print('the first row of the position table was added to the others')
     for name in left_out:
-        print(f'left out, of no use in the model: {name}')
-    _describe_plus_plus(state_dict)
+        print(f'left out, not used by the model: {name}')
+    _describe_vitpose_plus(state_dict)
     if args.dataset:
         state_dict = split_state_dict(state_dict, args.dataset)
         print(
@@ -193,16 +188,16 @@ def _convert_vitpose(
         if args.dataset:
             meta['dataset'] = args.dataset
         return state_dict, meta
-    state_dict, no_place = revert_vitpose(state_dict, args.to)
-    for name in no_place:
-        print(f'left out, no place in {args.to}: {name}')
+    state_dict, not_there = revert_vitpose(state_dict, args.to)
+    for name in not_there:
+        print(f'left out, not in the format {args.to}: {name}')
     if args.to == 'huggingface':
         print('for equal numbers configure layer_norm_eps=1e-6')
         return state_dict, None
     return state_dict, dict()
 
 
-def _describe_plus_plus(state_dict: dict) -> None:
+def _describe_vitpose_plus(state_dict: dict) -> None:
     """Say which datasets a ViTPose++ is for, and which heads are missing."""
     from gtpt_mm.convert import DATASETS, count_experts, find_datasets
 
@@ -219,7 +214,7 @@ def _describe_plus_plus(state_dict: dict) -> None:
 def _convert_mae(
     state_dict: dict, args: argparse.Namespace
 ) -> tuple[dict, list[str]]:
-    """Return an encoder as weights of our backbone, and what was left out."""
+    """Return an encoder as a native backbone, and the names left out."""
     from gtpt_mm.convert import convert_mae, find_patch_grid
 
     grid_size = find_patch_grid(args.img_size or (256, 192))

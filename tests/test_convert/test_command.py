@@ -45,58 +45,58 @@ def test_every_kind_of_file_is_read(
 ):
     source = official_vitpose() | {'backbone.cls_token': torch.zeros(1, 1, 8)}
     content = {entry: source, 'meta': dict(epoch=210)} if entry else source
-    torch.save(content, tmp_path / 'theirs.pth')
-    code, printed = convert('theirs.pth', 'ours.pth')
+    torch.save(content, tmp_path / 'foreign.pth')
+    code, printed = convert('foreign.pth', 'native.pth')
     assert code == 0
-    assert 'source: ViTPose with the names of official' in printed
+    assert 'source: ViTPose, official names' in printed
     assert 'first row' in printed and 'backbone.cls_token' in printed
-    ours = read(tmp_path / 'ours.pth')
-    assert_equal(ours, convert_vitpose(source).state_dict)
-    meta = torch.load(tmp_path / 'ours.pth', weights_only=True)['meta']
-    assert meta['converted_from'] == 'theirs.pth'
+    native = read(tmp_path / 'native.pth')
+    assert_equal(native, convert_vitpose(source).state_dict)
+    meta = torch.load(tmp_path / 'native.pth', weights_only=True)['meta']
+    assert meta['converted_from'] == 'foreign.pth'
 
 
 @pytest.mark.parametrize(
     ('project', 'target'),
     [
-        ('official', 'theirs.pth'),
-        ('mmpose', 'theirs.pth'),
-        ('huggingface', 'theirs.safetensors'),
-        ('huggingface', 'theirs.pth'),
+        ('official', 'foreign.pth'),
+        ('mmpose', 'foreign.pth'),
+        ('huggingface', 'foreign.safetensors'),
+        ('huggingface', 'foreign.pth'),
     ],
 )
 def test_round_trip(
     project, target, convert, official_vitpose, tmp_path, assert_equal
 ):
-    ours = convert_vitpose(official_vitpose()).state_dict
-    torch.save(ours, tmp_path / 'ours.pth')
-    code, printed = convert('ours.pth', target, '--to', project)
+    native = convert_vitpose(official_vitpose()).state_dict
+    torch.save(native, tmp_path / 'native.pth')
+    code, printed = convert('native.pth', target, '--to', project)
     assert code == 0, printed
     assert ('layer_norm_eps' in printed) == (project == 'huggingface')
     assert find_vitpose_layout(read(tmp_path / target)) == project
-    assert convert(target, 'back/ours.pth')[0] == 0
-    assert_equal(read(tmp_path / 'back/ours.pth'), ours)
+    assert convert(target, 'back/native.pth')[0] == 0
+    assert_equal(read(tmp_path / 'back/native.pth'), native)
 
 
 def test_from_one_foreign_project_to_another(
     convert, official_vitpose, tmp_path
 ):
-    torch.save(official_vitpose(), tmp_path / 'theirs.pth')
-    assert convert('theirs.pth', 'stock.pth', '--to', 'mmpose')[0] == 0
+    torch.save(official_vitpose(), tmp_path / 'foreign.pth')
+    assert convert('foreign.pth', 'stock.pth', '--to', 'mmpose')[0] == 0
     assert find_vitpose_layout(read(tmp_path / 'stock.pth')) == 'mmpose'
 
 
 def test_plus_and_its_split(convert, official_vitpose, tmp_path, assert_equal):
     source = official_vitpose(plus=True)
     torch.save(dict(state_dict=source), tmp_path / 'plus.pth')
-    code, printed = convert('plus.pth', 'ours.pth')
+    code, printed = convert('plus.pth', 'native.pth')
     assert code == 0 and '6 experts, heads of coco, aic, mpii' in printed
-    ours = read(tmp_path / 'ours.pth')
+    native = read(tmp_path / 'native.pth')
 
-    code, printed = convert('ours.pth', 'mpii.pth', '--dataset', 'mpii')
+    code, printed = convert('native.pth', 'mpii.pth', '--dataset', 'mpii')
     assert code == 0 and 'split' in printed
     dense = read(tmp_path / 'mpii.pth')
-    assert_equal(dense, split_state_dict(ours, 'mpii'))
+    assert_equal(dense, split_state_dict(native, 'mpii'))
 
     options = ('--to', 'mmpose', '--dataset', 'mpii')
     assert convert('plus.pth', 'stock.pth', *options)[0] == 0
@@ -114,7 +114,7 @@ def test_plus_and_its_split(convert, official_vitpose, tmp_path, assert_equal):
     assert code == 2 and 'split before' in printed
 
     target = 'model.safetensors'
-    code, printed = convert('ours.pth', target, '--to', 'huggingface')
+    code, printed = convert('native.pth', target, '--to', 'huggingface')
     assert code == 0 and 'head.heads.wholebody.final_layer' in printed
     code, printed = convert(target, 'again.pth')
     assert code == 0 and 'heads of coco; none of aic, mpii' in printed
@@ -126,22 +126,22 @@ def test_average_is_converted_and_said(
     convert, official_vitpose, tmp_path, assert_equal
 ):
     """mmengine's EMA keeps the trained weights beside the average."""
-    ours = convert_vitpose(official_vitpose()).state_dict
-    trained = {f'module.{key}': value + 1 for key, value in ours.items()}
-    content = dict(state_dict=ours, ema_state_dict=trained)
-    torch.save(content, tmp_path / 'ours.pth')
-    code, printed = convert('ours.pth', 'theirs.pth', '--to', 'mmpose')
+    native = convert_vitpose(official_vitpose()).state_dict
+    trained = {f'module.{key}': value + 1 for key, value in native.items()}
+    content = dict(state_dict=native, ema_state_dict=trained)
+    torch.save(content, tmp_path / 'native.pth')
+    code, printed = convert('native.pth', 'foreign.pth', '--to', 'mmpose')
     assert code == 0
     [line] = [li for li in printed.splitlines() if 'ema_state_dict' in li]
     assert line.startswith('left out')
-    back = convert_vitpose(read(tmp_path / 'theirs.pth')).state_dict
-    assert_equal(back, ours)
+    back = convert_vitpose(read(tmp_path / 'foreign.pth')).state_dict
+    assert_equal(back, native)
 
 
 def test_all_unknown_keys_are_named(convert, official_vitpose, tmp_path):
     extra = {f'backbone.extra.{i}': torch.zeros(1) for i in range(12)}
-    torch.save(official_vitpose() | extra, tmp_path / 'theirs.pth')
-    code, printed = convert('theirs.pth', 'ours.pth')
+    torch.save(official_vitpose() | extra, tmp_path / 'foreign.pth')
+    code, printed = convert('foreign.pth', 'native.pth')
     assert code == 2
     for name in extra:
         assert name in printed
@@ -178,8 +178,8 @@ def test_mae_encoder(convert, read_vitpose_golden, tmp_path):
 def test_options_without_use_are_refused(
     target, options, word, convert, official_vitpose, tmp_path
 ):
-    torch.save(official_vitpose(), tmp_path / 'theirs.pth')
-    code, printed = convert('theirs.pth', target, *options)
+    torch.save(official_vitpose(), tmp_path / 'foreign.pth')
+    code, printed = convert('foreign.pth', target, *options)
     assert code == 2 and word in printed
     assert not (tmp_path / target).exists()
 

@@ -1,4 +1,4 @@
-"""The authors' Group Pose checkpoints, on the command line and damaged."""
+"""Official Group Pose checkpoints, on the command line and damaged."""
 
 import argparse
 import pickle
@@ -27,19 +27,19 @@ def run(*words) -> int:
 
 def test_command_line_both_ways(official, tmp_path):
     path, state_dict = official
-    ours, back = tmp_path / 'ours.pth', tmp_path / 'back.pth'
-    assert run(path, ours) == 0
-    assert run(ours, back, '--to', 'authors') == 0
-    reverted = torch.load(back, weights_only=True)
-    assert set(reverted) == set(state_dict)
+    native, back = tmp_path / 'native.pth', tmp_path / 'back.pth'
+    assert run(path, native) == 0
+    assert run(native, back, '--to', 'official') == 0
+    exported = torch.load(back, weights_only=True)
+    assert set(exported) == set(state_dict)
     for key, value in state_dict.items():
-        assert torch.equal(reverted[key], value), key
+        assert torch.equal(exported[key], value), key
 
 
 def test_half_is_refused(official, tmp_path, capsys):
     path, _ = official
     assert run(path, tmp_path / 'x.pth', '--half', 'ema') == 2
-    assert 'no use for this source, Group Pose' in capsys.readouterr().err
+    assert 'no effect on this source: Group Pose' in capsys.readouterr().err
 
 
 def test_damage_is_named(official):

@@ -25,8 +25,8 @@ def read_official(gtpt_goldens, name):
 @pytest.mark.parametrize('half', ['ema', 'model'])
 def test_every_tensor_arrives_and_returns(name, half, gtpt_goldens):
     official = read_official(gtpt_goldens, name)
-    ours = convert_gtpt(official, half)
-    back = export_gtpt(ours)
+    native = convert_gtpt(official, half)
+    back = export_gtpt(native)
     prefix = 'ema_' if half == 'ema' else ''
     for key, value in official.items():
         if key.endswith(('.mask', 'pos_embedding')):
@@ -35,19 +35,19 @@ def test_every_tensor_arrives_and_returns(name, half, gtpt_goldens):
             bare = key.removeprefix(prefix)
             torch.testing.assert_close(back[bare], value)
             torch.testing.assert_close(back['ema_' + bare], value)
-    num_own = sum(k.startswith('ema_') for k in back)
-    assert num_own == len(ours) == len(back) - num_own
+    num_ema = sum(k.startswith('ema_') for k in back)
+    assert num_ema == len(native) == len(back) - num_ema
 
 
 @pytest.mark.parametrize('size', 'tsb')
 def test_full_size_names_load_strictly(size, gtpt_goldens):
     table = gtpt_goldens.json('name_table')[f'{size}_human']
     official = {name: torch.zeros(shape) for name, _, shape, _ in table}
-    ours = convert_gtpt(official, 'model')
+    native = convert_gtpt(official, 'model')
     arch = dict(t='tiny', s='small', b='base')[size]
     state = {
         key.removeprefix('backbone.'): value
-        for key, value in ours.items()
+        for key, value in native.items()
         if key.startswith('backbone.')
     }
     GTPT(arch).load_state_dict(state, strict=True)
@@ -74,8 +74,8 @@ def test_unknown_key_is_named(gtpt_goldens):
         convert_gtpt(official)
 
 
-def test_other_models_are_not_reverted():
-    with pytest.raises(ValueError, match='not a checkpoint'):
+def test_other_models_are_not_exported():
+    with pytest.raises(ValueError, match='not a native GTPT checkpoint'):
         export_gtpt({'x': torch.zeros(1)})
 
 
@@ -96,12 +96,12 @@ def test_command_line(gtpt_goldens, tmp_path, capsys):
     assert main(['convert', source, str(target)]) == 2
     assert 'overwrite' in capsys.readouterr().err
     back = str(tmp_path / 'back.pth')
-    assert main(['convert', str(target), back, '--to', 'authors']) == 0
+    assert main(['convert', str(target), back, '--to', 'official']) == 0
     torch.save({'x': torch.zeros(1)}, tmp_path / 'other.pth')
     assert main(['convert', str(tmp_path / 'other.pth'), back + '2']) == 2
     assert "'x'" in capsys.readouterr().err
     other = str(tmp_path / 'other.pth')
-    assert main(['convert', other, back + '2', '--to', 'authors']) == 2
+    assert main(['convert', other, back + '2', '--to', 'official']) == 2
     assert "'x'" in capsys.readouterr().err
     assert main(['convert', str(tmp_path / 'none.pth'), back + '2']) == 2
     assert 'none.pth' in capsys.readouterr().err
@@ -127,10 +127,10 @@ def test_reverse_keeps_both_halves_of_a_training_checkpoint(
     checkpoint = dict(
         state_dict=average, ema_state_dict=behind | dict(steps=torch.zeros(()))
     )
-    torch.save(checkpoint, tmp_path / 'ours.pth')
-    target = tmp_path / 'theirs.pth'
-    command = ['convert', str(tmp_path / 'ours.pth'), str(target)]
-    assert main([*command, '--to', 'authors']) == 0
+    torch.save(checkpoint, tmp_path / 'native.pth')
+    target = tmp_path / 'official.pth'
+    command = ['convert', str(tmp_path / 'native.pth'), str(target)]
+    assert main([*command, '--to', 'official']) == 0
     back = torch.load(target, weights_only=True)
     for key, value in back.items():
         torch.testing.assert_close(value, official[key])

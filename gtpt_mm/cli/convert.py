@@ -56,31 +56,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert one file and print what was done."""
-    num_tensors = _convert(args)
-    print(
-        f'{args.source} -> {args.target}: {num_tensors} tensors with '
-        f'{args.to} names'
-    )
-    return 0
-
-
-def _convert(args: argparse.Namespace) -> int:
-    """Convert one file and return the number of tensors written."""
-    from gtpt_mm.convert import (
-        SAFETENSORS,
-        find_source,
-        read_state_dicts,
-        write_state_dict,
-    )
+    from gtpt_mm import convert
 
     check_target(args.target, args.overwrite)
-    if args.target.suffix == SAFETENSORS and args.to != 'huggingface':
+    if args.target.suffix == convert.SAFETENSORS and args.to != 'huggingface':
         raise ValueError(
-            f'only --to huggingface writes {SAFETENSORS}; mmengine and the '
-            'official code cannot read it'
+            f'only --to huggingface writes {convert.SAFETENSORS}; mmengine '
+            'and the official code cannot read it'
         )
-    state_dict, trained = read_state_dicts(args.source)
-    source = find_source(state_dict)
+    state_dict, trained = convert.read_state_dicts(args.source)
+    source = convert.find_source(state_dict)
     if not source:
         raise ValueError(
             'neither a native or official GTPT or Group Pose, nor a ViTPose '
@@ -94,14 +79,20 @@ def _convert(args: argparse.Namespace) -> int:
             'left out: ema_state_dict, the trained weights behind the '
             'average; the average is converted'
         )
-    if source.model in ('ViTPose', 'MAE encoder'):
-        written, meta = _convert_vitpose(state_dict, source, args)
+    if source.model == 'GTPT':
+        written, meta = _convert_gtpt(state_dict, trained, args)
+    elif source.model == 'Group Pose':
+        written, meta = _convert_group_pose(state_dict, args)
     else:
-        written, meta = _convert_either_way(state_dict, trained, source, args)
+        written, meta = _convert_vitpose(state_dict, source, args)
     if meta is not None:
         meta = dict(converted_from=args.source.name, **meta)
-    write_state_dict(args.target, written, meta)
-    return len(written)
+    convert.write_state_dict(args.target, written, meta)
+    print(
+        f'{args.source} -> {args.target}: {len(written)} tensors with '
+        f'{args.to} names'
+    )
+    return 0
 
 
 def _check_options(args: argparse.Namespace, source: 'Source') -> None:
@@ -124,6 +115,11 @@ def _check_options(args: argparse.Namespace, source: 'Source') -> None:
             f'--to {args.to} requires a full model, got an encoder alone; '
             'use --to native or mmpose to start a training from it'
         )
+    is_vitpose = is_mae or source.model == 'ViTPose'
+    if not is_vitpose and args.to not in ('native', 'official'):
+        raise ValueError(
+            f'--to {args.to} requires a ViTPose, got a {source.model}'
+        )
     if source.project == args.to and not args.dataset:
         raise ValueError(
             f'the source has {args.to} names already; choose another --to '
@@ -131,30 +127,27 @@ def _check_options(args: argparse.Namespace, source: 'Source') -> None:
         )
 
 
-def _convert_either_way(
-    state_dict: dict,
-    trained: dict | None,
-    source: 'Source',
-    args: argparse.Namespace,
+def _convert_gtpt(
+    state_dict: dict, trained: dict | None, args: argparse.Namespace
 ) -> tuple[dict, dict | None]:
-    """Return weights and meta of a GTPT or Group Pose, native or official.
+    """Return weights and meta of a GTPT; official files have no meta."""
+    from gtpt_mm.convert import convert_gtpt, export_gtpt
 
-    Official files have no meta.
-    """
-    from gtpt_mm import convert
+    if args.to == 'official':
+        return export_gtpt(state_dict, trained), None
+    half = args.half or 'ema'
+    return convert_gtpt(state_dict, half), dict(half=half)
 
-    if args.to not in ('native', 'official'):
-        raise ValueError(
-            f'--to {args.to} requires a ViTPose, got a {source.model}'
-        )
-    if args.to == 'native' and source.model == 'GTPT':
-        half = args.half or 'ema'
-        return convert.convert_gtpt(state_dict, half), dict(half=half)
-    if args.to == 'native':
-        return convert.convert_group_pose(state_dict), {}
-    if source.model == 'GTPT':
-        return convert.export_gtpt(state_dict, trained), None
-    return convert.export_group_pose(state_dict), None
+
+def _convert_group_pose(
+    state_dict: dict, args: argparse.Namespace
+) -> tuple[dict, dict | None]:
+    """Return weights and meta of a Group Pose; official files have no meta."""
+    from gtpt_mm.convert import convert_group_pose, export_group_pose
+
+    if args.to == 'official':
+        return export_group_pose(state_dict), None
+    return convert_group_pose(state_dict), {}
 
 
 def _convert_vitpose(
@@ -167,7 +160,7 @@ def _convert_vitpose(
         split_state_dict,
     )
 
-    left_out = []
+    left_out: list[str] = []
     if source.model == 'MAE encoder':
         state_dict, left_out = _convert_mae(state_dict, args)
     elif source.project != 'native':

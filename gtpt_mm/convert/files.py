@@ -1,4 +1,4 @@
-"""Checkpoint files: what is in them, and how they are written."""
+"""Read and write checkpoint files."""
 
 import argparse
 from contextlib import nullcontext
@@ -8,8 +8,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-#: Where files keep the weights: mmengine and the authors of ViTPose, FAIR,
-#: DeepSpeed. A file without any of them holds nothing but weights.
+#: Entries with the weights in files of mmengine and the official ViTPose, of
+#: FAIR, and of DeepSpeed. Other files contain only weights.
 ENTRIES = ('state_dict', 'model', 'module')
 SAFETENSORS = '.safetensors'
 
@@ -19,19 +19,19 @@ def read_state_dicts(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
     """Read the weights of a checkpoint file, of any project.
 
-    Nothing but tensors and plain values is built from the file, and the
-    ``argparse.Namespace`` that the authors of Group Pose save.
+    Only tensors, plain values and the ``argparse.Namespace`` of official
+    Group Pose files are built from the file.
 
     Args:
         path: A file of ``torch.save``, or a ``.safetensors``.
 
     Returns:
-        The state dict; and the trained weights behind an average where
-        mmengine saved them, else None.
+        The state dict; and the trained weights behind an average if mmengine
+        saved them, else None.
 
     Raises:
-        ValueError: If the file holds no state dict, or package safetensors
-            is needed and missing.
+        ValueError: If the file contains no state dict, or requires the
+            missing package safetensors.
     """
     if Path(path).suffix == SAFETENSORS:
         return _read_safetensors(path), None
@@ -41,7 +41,7 @@ def read_state_dicts(
         content = torch.load(path, map_location='cpu', weights_only=True)
     if not isinstance(content, dict):
         raise ValueError(
-            f'{path} holds a {type(content).__name__}, not a state dict'
+            f'{path} contains a {type(content).__name__}, not a state dict'
         )
     trained = content.get('ema_state_dict')
     if trained is not None:
@@ -66,8 +66,8 @@ def find_weights(content: dict) -> dict[str, Tensor]:
     others = [k for k, v in content.items() if not isinstance(v, Tensor)]
     if others:
         raise ValueError(
-            'the file holds other things than weights, and not all of the '
-            f'weights under one of {list(ENTRIES)}: {others[:5]}'
+            f'the file has no entry of {list(ENTRIES)} with weights, and '
+            f'its entries are not all weights: {others[:5]}'
         )
     return content
 
@@ -75,13 +75,13 @@ def find_weights(content: dict) -> dict[str, Tensor]:
 def write_state_dict(
     path: str | Path, state_dict: dict[str, Tensor], meta: dict | None
 ) -> None:
-    """Write weights; the folder is made if need be.
+    """Write weights; create the folder if it does not exist.
 
     Args:
         path: File to write, a ``.safetensors`` or one of ``torch.save``.
         state_dict: The weights.
         meta: Written beside the weights, as mmengine does; None writes
-            nothing but weights. A ``.safetensors`` never has it.
+            only weights. A ``.safetensors`` never contains it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

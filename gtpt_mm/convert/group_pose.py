@@ -151,13 +151,15 @@ def _head_keys(converted: dict[str, Tensor]) -> set[str]:
         joint_weights=[1.0],
         sigmas=[0.1],
     )
-    layers = {
-        part: dict(
+    encoder, decoder = (
+        dict(
             num_layers=max(1, count_layers(converted, f'head.{part}.layers.')),
             feedforward_dims=8,
         )
         for part in ('encoder', 'decoder')
-    }
+    )
     with torch.random.fork_rng(devices=[]):  # only its names matter
-        head = GroupPoseHead(metainfo, embed_dims=8, **layers)
+        head = GroupPoseHead(
+            metainfo, embed_dims=8, encoder=encoder, decoder=decoder
+        )
     return {f'head.{key}' for key in head.state_dict()}

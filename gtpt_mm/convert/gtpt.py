@@ -35,7 +35,7 @@ LAYER = (
     ('mlp.fc1.*', '1.fn.fn.net.0.*'),
     ('mlp.fc2.*', '1.fn.fn.net.3.*'),
 )
-#: The stem of GTPT-T has one stage, the others have skip connections.
+#: The stem of T and S has one stage, that of B three and skip connections.
 PLAIN_STAGE = ('backbone.stem.stage1.**', 'features.stem.layer.**')
 SKIP_STAGES = ('backbone.stem.stage#.**', 'features.stem.down_layer#.**')
 #: Constants that the native model computes: position table, masks.
@@ -134,7 +134,7 @@ def export_gtpt(
             "not a native GTPT checkpoint: no 'backbone.layers.0...' in it"
         )
     names = gtpt_names(depth, _has_skips(state_dict))
-    out = {}
+    out: dict[str, Tensor] = {}
     for prefix, half in (('', trained or state_dict), ('ema_', state_dict)):
         renamed = rename_tensors(half, names.foreign, 'GTPT')
         out |= {prefix + name: value for name, value in renamed.items()}

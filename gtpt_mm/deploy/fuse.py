@@ -1,7 +1,9 @@
 """Fuse norms and layers of a trained model, for inference only."""
 
 import copy
-from functools import singledispatch
+from collections.abc import Callable
+from functools import partial, singledispatch
+from itertools import pairwise
 
 import torch
 from mmcv.cnn import fuse_conv_bn
@@ -66,7 +68,10 @@ def fuse_module(module: nn.Module, chunk_size: int | None) -> nn.Module:
 
 def fuse_norms(module: nn.Module) -> nn.Module:
     """Fuse BatchNorms into convolutions, also transposed ones, in place."""
-    return _fuse_deconv_bn(fuse_conv_bn(module))
+    fuse_deconv = partial(fuse_conv_bn_eval, transpose=True)
+    return fuse_pairs(
+        fuse_conv_bn(module), nn.ConvTranspose2d, nn.BatchNorm2d, fuse_deconv
+    )
 
 
 @fuse_module.register
@@ -107,17 +112,25 @@ class Chunked(nn.Module):
         return tuple(map(torch.cat, zip(*chunks, strict=True)))
 
 
-def _fuse_deconv_bn(module: nn.Module) -> nn.Module:
-    """Fold the norm right behind each transposed convolution, in place."""
-    last_name = last = None
-    for name, child in module.named_children():
-        if isinstance(last, nn.ConvTranspose2d) and isinstance(
-            child, nn.BatchNorm2d
-        ):
-            fused = fuse_conv_bn_eval(last, child, transpose=True)
-            setattr(module, last_name, fused)
-            setattr(module, name, nn.Identity())
-        else:
-            _fuse_deconv_bn(child)
-        last_name, last = name, child
+def fuse_pairs(
+    module: nn.Module,
+    first: type[nn.Module],
+    second: type[nn.Module],
+    fuse_pair: Callable[..., nn.Module],
+) -> nn.Module:
+    """Fuse children with those right behind them, at all depths, in place.
+
+    Args:
+        module: Its children are called in their order.
+        first: Class of the child that is replaced.
+        second: Class of the next child, which becomes the identity.
+        fuse_pair: Returns one module for both.
+    """
+    children = list(module.named_children())
+    for (name, child), (next_name, next_child) in pairwise(children):
+        if isinstance(child, first) and isinstance(next_child, second):
+            setattr(module, name, fuse_pair(child, next_child))
+            setattr(module, next_name, nn.Identity())
+    for child in module.children():
+        fuse_pairs(child, first, second, fuse_pair)
     return module

@@ -5,15 +5,10 @@
 import torch
 from torch import Tensor, nn
 
-from gtpt_mm.layers.sandwich import (
-    ResidualDWConv,
-    ResidualFFN,
-    SandwichBlock,
-    Subsample,
-)
+from gtpt_mm.layers.sandwich import ResidualDWConv, ResidualFFN
 from gtpt_mm.models.backbones.sandwich_pyramid import SandwichPyramid
 
-from .fuse import Chunked, fuse_module, fuse_norms
+from .fuse import Chunked, fuse_module, fuse_norms, fuse_pairs
 
 
 @fuse_module.register
@@ -36,15 +31,7 @@ def fuse_sandwich(module: nn.Module) -> nn.Module:
             mixer, in eval mode; it is changed in place.
     """
     module = fuse_norms(module)
-    for unit in list(module.modules()):
-        if isinstance(unit, SandwichBlock):
-            unit.conv1 = FusedConvFFN(unit.conv1, unit.ffn1)
-            unit.conv2 = FusedConvFFN(unit.conv2, unit.ffn2)
-            unit.ffn1 = unit.ffn2 = nn.Identity()
-        elif isinstance(unit, Subsample):
-            for i in (0, 3):
-                unit[i] = FusedConvFFN(unit[i], unit[i + 1])
-                unit[i + 1] = nn.Identity()
+    fuse_pairs(module, ResidualDWConv, ResidualFFN, FusedConvFFN)
     _make_pointwise(module)
     module = module.to(memory_format=torch.channels_last)
     return module.requires_grad_(False)
@@ -87,6 +74,13 @@ class Pointwise(nn.Linear):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+def _conv(fused: nn.Sequential) -> nn.Conv2d:
+    """Return the convolution of a ``conv_bn`` whose norm is fused."""
+    conv = fused[0]
+    assert isinstance(conv, nn.Conv2d)
+    return conv
+
+
 class FusedConvFFN(nn.Module):
     """A depthwise and a feed-forward unit with their shortcuts.
 
@@ -104,11 +98,12 @@ class FusedConvFFN(nn.Module):
 
     def __init__(self, conv: ResidualDWConv, ffn: ResidualFFN) -> None:
         super().__init__()
-        self.depthwise = conv.conv[0]
+        self.depthwise = _conv(conv.conv)
+        assert self.depthwise.bias is not None  # of its norm
         row, column = (side // 2 for side in self.depthwise.kernel_size)
         self.depthwise.weight.data[:, :, row, column] += 1
-        self.expand = Pointwise(ffn.expand[0])
-        reduce = Pointwise(ffn.reduce[0])
+        self.expand = Pointwise(_conv(ffn.expand))
+        reduce = Pointwise(_conv(ffn.reduce))
         self.depthwise.bias.data += reduce.bias
         self.expand.bias.data -= self.expand.weight @ reduce.bias
         self.reduce = nn.Parameter(reduce.weight.t().contiguous())

@@ -64,7 +64,8 @@ class CGSRMHA(nn.Module):
             )
 
         self.norm_query = make_norms()
-        self.sr = self.norm_key = None
+        self.sr = None
+        self.norm_key = nn.ModuleList()
         if sr_ratio > 1:
             self.sr = nn.Conv2d(
                 width, width, 2 * sr_ratio - 1, sr_ratio, sr_ratio - 1
@@ -96,6 +97,6 @@ def to_tokens(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
 
-def to_map(tokens: Tensor, grid_size: torch.Size) -> Tensor:
+def to_map(tokens: Tensor, grid_size: tuple[int, ...]) -> Tensor:
     """Map (B, N, c) to (B, c, h, w), a channels-last view."""
     return tokens.transpose(1, 2).unflatten(2, grid_size)

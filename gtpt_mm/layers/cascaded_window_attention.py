@@ -81,15 +81,13 @@ class CascadedWindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map like ``x``, (B, C, h, w)."""
-        h, w = grid_size = x.shape[2:]
+        h, w = x.shape[2:]
         window_size = (self.window_size, self.window_size)
         if h <= self.window_size and w <= self.window_size:
             return self._attend(x)
         windows = split_windows(x.permute(0, 2, 3, 1), window_size)
         windows = to_tokens(self._attend(to_map(windows, window_size)))
-        return join_windows(windows, window_size, grid_size).permute(
-            0, 3, 1, 2
-        )
+        return join_windows(windows, window_size, (h, w)).permute(0, 3, 1, 2)
 
     def _attend(self, x: Tensor) -> Tensor:
         """Attend within maps no larger than a window, (W, C, h, w)."""
@@ -103,9 +101,8 @@ class CascadedWindowAttention(nn.Module):
                 (self.key_dims, self.key_dims, group.shape[1]), dim=1
             )
             q = self.query_convs[head](q)
-            out = F.scaled_dot_product_attention(
-                *map(to_tokens, (q, k, v)), attn_mask=biases[head]
-            )
+            q, k, v = map(to_tokens, (q, k, v))
+            out = F.scaled_dot_product_attention(q, k, v, biases[head])
             outputs.append(to_map(out, grid_size))
         return self.proj(torch.cat(outputs, dim=1))
 

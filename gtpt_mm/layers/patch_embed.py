@@ -85,22 +85,20 @@ class OverlapPatchEmbed(nn.Sequential):
             embed_dims // 2**i if not with_upsample else 2 * embed_dims
             for i in reversed(range(len(strides)))
         ]
-        self.stride = prod(strides)
-        for i, (width, stride) in enumerate(zip(widths, strides, strict=True)):
-            if i:
-                self.append(nn.ReLU(inplace=True))
+        self.stride = prod(strides) // (2 if with_upsample else 1)
+        for width, stride in zip(widths, strides, strict=True):
             kernel = stride + overlap_width
             self.append(conv_bn(in_channels, width, kernel, stride))
+            self.append(nn.ReLU(inplace=True))
             in_channels = width
         if with_upsample:
-            self.stride //= 2
             deconv = nn.ConvTranspose2d(
                 in_channels, embed_dims, 4, 2, 1, bias=False
             )
-            self.append(nn.ReLU(inplace=True))
             self.append(nn.Sequential(deconv, nn.BatchNorm2d(embed_dims)))
-        if with_act:
             self.append(nn.ReLU(inplace=True))
+        if not with_act:
+            del self[-1]
 
     def forward(self, img: Tensor) -> Tensor:
         """Map images (B, C_in, H, W) to patches (B, C, h, w)."""
@@ -131,19 +129,15 @@ class ConvPatchEmbed(nn.Module):
         padding: int = 0,
     ) -> None:
         super().__init__()
+        self.patch_size, self.stride = patch_size, stride
+        self.padding = padding
         self.proj = nn.Conv2d(3, embed_dims, patch_size, stride, padding)
 
     def grid_size(self, img_size: tuple[int, int]) -> tuple[int, int]:
         """Return the patch grid (h, w) of an image (h, w) in pixels."""
         h, w = (
-            (length + 2 * padding - patch) // stride + 1
-            for length, padding, patch, stride in zip(
-                img_size,
-                self.proj.padding,
-                self.proj.kernel_size,
-                self.proj.stride,
-                strict=True,
-            )
+            (side + 2 * self.padding - self.patch_size) // self.stride + 1
+            for side in img_size
         )
         return h, w
 

@@ -2,7 +2,7 @@
 
     gtpt-mm sample-data data/sample --layout coco mpii --num-train 1500 \\
         --num-val 200 --difficulty easy --max-people 1
-    python projects/hevitpose_ablations/learn.py
+    PYTHONPATH=. python projects/hevitpose_ablations/learn.py
 
 One run after the other, each through ``mim train mmpose``; a run that is
 finished is not repeated. The table is written at the end, and with

@@ -72,7 +72,7 @@ def test_keys_lie_on_the_reduced_grid_rounded_up(sr_ratio):
     mixer = CGSRMHA(8, 2, sr_ratio, 1)
     if sr_ratio == 1:
         assert mixer.sr is None
-        assert mixer.norm_key is None
+        assert not mixer.norm_key
         return
     assert mixer.sr.kernel_size == (2 * sr_ratio - 1,) * 2
     for height, width in ((16, 16), (17, 13)):

@@ -61,15 +61,16 @@ class SandwichPyramid(BaseModule):
         )
         self.stages = nn.ModuleList()
         for i, depth in enumerate(depths):
-            blocks = [
-                SandwichBlock(embed_dims[i], make_mixers[i], mlp_ratio)
-                for _ in range(depth)
-            ]
+            stage = nn.Sequential()
             if i > 0:
-                blocks.insert(
-                    0, Subsample(*embed_dims[i - 1 : i + 1], mlp_ratio)
+                stage.append(
+                    Subsample(embed_dims[i - 1], embed_dims[i], mlp_ratio)
                 )
-            self.stages.append(nn.Sequential(*blocks))
+            for _ in range(depth):
+                stage.append(
+                    SandwichBlock(embed_dims[i], make_mixers[i], mlp_ratio)
+                )
+            self.stages.append(stage)
 
     def forward(self, img: Tensor) -> tuple[Tensor, ...]:
         """Return the maps of the chosen stages.

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ def infer(model: Callable, images: Tensor) -> object:
 
 
 def _train_step(
-    model: Callable, batch: tuple[Tensor, list], autocast: torch.autocast
+    model: Any, batch: tuple[Tensor, list], autocast: torch.autocast
 ) -> Tensor:
     """Run forward, loss and backward; return the loss."""
     with autocast:

@@ -29,6 +29,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 	$(BIN)/python tools/check_configs.py
 
 format: setup
@@ -44,5 +45,5 @@ docs:
 
 clean:
 	rm -rf $(VENV) work_dirs/demo data/demo build dist *.egg-info
-	rm -rf .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find gtpt_mm tests tools projects -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -8,6 +8,7 @@ package's modules in mmpose's registries. A config needs only
     custom_imports = dict(imports=['gtpt_mm'], allow_failed_imports=False)
 """
 
+import logging
 import warnings
 from typing import NoReturn
 
@@ -16,8 +17,8 @@ from .version import __version__
 __all__ = ['__version__', 'import_error']
 
 #: Why nothing could be registered, or None. ``gtpt-mm doctor`` must start
-#: where torch or mmpose is broken: the error is kept, shown as a warning and
-#: raised at the first use of a module.
+#: where torch or mmpose is broken: the error is kept, logged (stderr, unless
+#: logging is set up otherwise) and raised at the first use of a module.
 import_error: ImportError | None = None
 
 
@@ -59,4 +60,6 @@ except Exception as error:
         f'{left_out()}Run `gtpt-mm doctor` for the cause and the remedy.'
     )
     import_error.__cause__ = error
-    warnings.warn(str(import_error), RuntimeWarning, stacklevel=2)
+    # A config that imports gtpt_mm uses no module of it: shown here, or the
+    # user would only read that a model is not in the registry.
+    logging.getLogger(__name__).error('%s', import_error)

@@ -1,5 +1,6 @@
 """What the package promises before any model is built."""
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -8,39 +9,65 @@ import pytest
 from mmpose.registry import MODELS
 
 import gtpt_mm
-from gtpt_mm import _is_doctor
+from gtpt_mm import compat, ops
 
 
-@pytest.mark.parametrize(
-    ('argv', 'expected'),
-    [
-        (['python', '-m', 'gtpt_mm', 'doctor'], True),
-        (['python', '-X', 'dev', '-m', 'gtpt_mm', 'doctor'], True),
-        (['python', '/venv/bin/gtpt-mm', 'doctor', '--json'], True),
-        (['python', '/venv/bin/gtpt-mm'], True),
-        (['python', '/venv/bin/gtpt-mm', '--help'], True),
-        (['python', '/venv/bin/gtpt-mm', 'convert', 'a', 'b'], False),
-        (['python', '-m', 'gtpt_mm', 'sample-data', 'out'], False),
-        (['python', 'train.py', '--work-dir', '/home/me/gtpt-mm'], False),
-        (['python', '-m', 'mim', 'train', 'gtpt_mm', 'doctor'], False),
-        (['python'], False),
-    ],
-)
-def test_only_the_doctor_survives_broken_packages(argv, expected, monkeypatch):
-    monkeypatch.setattr(sys, 'orig_argv', argv)
-    assert _is_doctor() == expected
-
-
-def test_import_error_names_the_doctor():
-    code = (
-        'import sys; sys.modules["mmpose"] = None\n'
-        'try:\n    import gtpt_mm\n'
-        'except ImportError as error:\n    print(error)'
-    )
+def test_import_error_is_shown_kept_and_raised_at_use():
+    """Also where a config imports gtpt_mm, and without the repairs."""
+    code = """
+import sys
+sys.modules['mmpose'] = None
+from mmengine.config import Config
+Config.fromstring("custom_imports = dict(imports=['gtpt_mm'])", '.py')
+import gtpt_mm
+print(hasattr(gtpt_mm, '__wrapped__'))
+for statement in ('gtpt_mm.models', 'from gtpt_mm import models'):
+    try:
+        exec(statement)
+    except ImportError as error:
+        print(error)
+from gtpt_mm.cli import main
+for argv in (['--version'], ['--help'], ['visualize', 'a', 'b', 'c']):
+    try:
+        print(main(argv))
+    except SystemExit as end:
+        print(end.code)
+"""
     done = subprocess.run(
-        [sys.executable, '-c', code], capture_output=True, text=True
+        [sys.executable, '-W', 'ignore', '-c', code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'GTPT_MM_COMPAT': '0'},
     )
-    assert 'gtpt-mm doctor' in done.stdout
+    first, *errors = done.stdout.splitlines()[:3]
+    shown = done.stderr.splitlines()
+    assert first == 'False'
+    assert len(errors) == len(shown) == 2  # at import, and by visualize
+    for text in (*errors, *shown):
+        assert 'mmpose' in text and 'gtpt-mm doctor' in text
+        assert 'GTPT_MM_COMPAT=0 leaves out these repairs: ' in text
+        assert 'torch_api (' in text
+    assert f'gtpt_mm {gtpt_mm.__version__}' in done.stdout
+    assert 'add-dataset' in done.stdout
+    assert done.stdout.endswith('0\n2\n')
+
+
+def test_what_compat_leaves_out_is_named(monkeypatch):
+    found = compat.applied()
+    assert compat.left_out() == ''
+    monkeypatch.setenv('GTPT_MM_COMPAT', '0')
+    assert compat.applied() == {}
+    words = compat.left_out()
+    for name, missing in found.items():
+        assert (f'{name} ({missing})' in words) == bool(missing)
+    monkeypatch.setenv('GTPT_MM_COMPAT', 'off')
+    with pytest.raises(ValueError, match="must be 0 or 1, got 'off'"):
+        compat.install(ops)
+
+
+def test_unknown_name_of_the_package():
+    with pytest.raises(AttributeError, match='no_such_name'):
+        gtpt_mm.no_such_name  # noqa: B018
 
 
 def test_a_name_of_mmpose_cannot_be_registered_again():

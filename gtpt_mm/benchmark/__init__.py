@@ -3,26 +3,26 @@
 And :class:`Comparison`: variants of a model, trained, and what they reached.
 """
 
+from .cases import BenchmarkConfig, Case
 from .machine import describe_machine
 from .macs import count_modules, count_operators
 from .measure import run_benchmark
 from .memory import peak_memory
 from .network import Network, load_network, training_batch
 from .report import check_plot_file, format_report, plot_report, to_json
-from .results import Benchmark, Row, Size
+from .results import Benchmark, ModelCost, Timing
 from .selection import ModelChoice, find_config, parse_models
-from .settings import Setting, Settings
 from .trainings import Comparison, Training
 
 __all__ = [
     'Benchmark',
+    'BenchmarkConfig',
+    'Case',
     'Comparison',
     'ModelChoice',
+    'ModelCost',
     'Network',
-    'Row',
-    'Setting',
-    'Settings',
-    'Size',
+    'Timing',
     'Training',
     'check_plot_file',
     'count_modules',

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -116,7 +117,7 @@ def count_operators(call: Callable[[], object]) -> int:
 
 
 def _sdpa_flops(
-    q: torch.Size, k: torch.Size, v: torch.Size, *args, **kwargs
+    q: torch.Size, k: torch.Size, v: torch.Size, *args: Any, **kwargs: Any
 ) -> int:
     """Return the FLOPs of fused attention from the shapes of its inputs."""
     return sdpa_flop_count(q, k, v)

@@ -9,61 +9,59 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .calls import Call, NetworkCopies, infer, make_call
+from .calls import Call, CallMaker, infer
+from .cases import COMPILED, BenchmarkConfig
 from .machine import describe_machine
 from .macs import count_modules, count_operators
 from .memory import peak_memory
 from .network import Network
-from .results import Benchmark, Row, Size
-from .settings import COMPILED, Settings, settings_of
+from .results import Benchmark, ModelCost, Timing
 
 
 def run_benchmark(
     networks: Sequence[Network],
-    settings: Settings,
+    config: BenchmarkConfig,
     log: Callable[[str], None] = lambda message: None,
 ) -> Benchmark:
     """Measure networks side by side.
 
-    At each batch size, all models in all settings take turns, one call each,
-    until every one was timed ``repeats`` times; so what else the machine does
-    meets all alike, and ratios within a run hold where times do not.
+    At each batch size, all models in all cases take turns, one call each,
+    until every one was timed ``repeats`` times. Other load on the machine
+    then affects all of them alike, so that ratios within a run hold where
+    times do not.
 
     Args:
         networks: What to measure; the first is what others are compared to.
-        settings: How.
-        log: Told what is going on, a line at a time.
+        config: How.
+        log: Receives progress messages, a line at a time.
 
     Returns:
-        The figures. A model that fails in a setting has the reason there.
+        The figures. A model that fails in a case has the reason there.
 
     Raises:
         ValueError: If there is no network, or one does not run at all.
     """
     if not networks:
         raise ValueError('there is no model to measure')
-    sizes = [measure_size(network) for network in networks]
-    rows: list[Row] = []
-    compiles = settings.compile_mode is not None
+    costs = [measure_cost(network) for network in networks]
+    timings: list[Timing] = []
+    compiles = config.compile_mode is not None
     with (
-        _threads(settings.threads),
+        _threads(config.threads),
         _many_compilations(compiles),
-        _current(settings.device),
+        _current(config.device),
     ):
-        machine = describe_machine(settings.device)
-        copies = NetworkCopies(settings.device)
-        for batch_size in sorted(
-            {*settings.batch_sizes, *settings.train_batch_sizes}
-        ):
-            rows += _measure_batch_size(
-                networks, settings, batch_size, copies, log
-            )
+        machine = describe_machine(config.device)
+        maker = CallMaker(config)
+        sizes = {*config.batch_sizes, *config.train_batch_sizes}
+        for batch_size in sorted(sizes):
+            timings += _measure_batch_size(networks, maker, batch_size, log)
             if compiles:
                 torch.compiler.reset()
-    return Benchmark(machine, settings, sizes, rows)
+    return Benchmark(machine, config, costs, timings)
 
 
-def measure_size(network: Network) -> Size:
+def measure_cost(network: Network) -> ModelCost:
     """Count parameters and MACs of one image.
 
     Raises:
@@ -78,7 +76,7 @@ def measure_size(network: Network) -> Size:
             f'{network.input_size}: {error}'
         ) from error
     parameters = list(network.model.parameters())
-    return Size(
+    return ModelCost(
         network.label,
         str(network.config),
         network.input_size,
@@ -90,56 +88,56 @@ def measure_size(network: Network) -> Size:
 
 def _measure_batch_size(
     networks: Sequence[Network],
-    settings: Settings,
+    maker: CallMaker,
     batch_size: int,
-    copies: NetworkCopies,
     log: Callable[[str], None],
-) -> list[Row]:
-    """Measure every model in every setting of one batch size, in turn."""
-    rows: list[Row] = []
-    turns: list[tuple[Row, Call]] = []
-    for setting in settings_of(settings, batch_size):
+) -> list[Timing]:
+    """Measure every model in every case of one batch size, in turn."""
+    config = maker.config
+    timings: list[Timing] = []
+    turns: list[tuple[Timing, Call]] = []
+    for case in config.cases(batch_size):
         for network in networks:
-            row = Row(network.label, setting, settings.clock)
-            rows.append(row)
+            timing = Timing(network.label, case, config.clock)
+            timings.append(timing)
             log(
-                f'batch {batch_size}: warming up {setting.task}, '
-                f'{setting.mode}, {setting.dtype}: {network.label}'
+                f'batch {batch_size}: warming up {case.task}, {case.mode}, '
+                f'{case.dtype}: {network.label}'
             )
-            with _reason_in(row):
-                call = make_call(network, setting, settings, copies)
-                _warm_up(call, row, settings)
-                turns.append((row, call))
-    for repeat in range(settings.repeats):
-        log(f'batch {batch_size}: round {repeat + 1} of {settings.repeats}')
+            with _reason_in(timing):
+                call = maker.make(network, case)
+                _warm_up(call, timing, config)
+                turns.append((timing, call))
+    for repeat in range(config.repeats):
+        log(f'batch {batch_size}: round {repeat + 1} of {config.repeats}')
         gc.collect()
-        for row, call in turns:
-            if row.error is None:
-                with _reason_in(row):
-                    wall, cpu = _time(call, settings.device)
-                    row.wall_seconds.append(wall)
-                    row.cpu_seconds += cpu
-    return rows
+        for timing, call in turns:
+            if timing.error is None:
+                with _reason_in(timing):
+                    wall, cpu = _time(call, config.device)
+                    timing.wall_seconds.append(wall)
+                    timing.cpu_seconds += cpu
+    return timings
 
 
-def _warm_up(call: Call, row: Row, settings: Settings) -> None:
+def _warm_up(call: Call, timing: Timing, config: BenchmarkConfig) -> None:
     """Run the calls that do not count, and the one for the memory."""
-    compiles = row.setting.mode.endswith(COMPILED)
-    for index in range(settings.warmup):
+    compiles = timing.case.mode.endswith(COMPILED)
+    for index in range(config.warmup):
         start = time.perf_counter()
         call.reset()
         call.run()
         seconds = time.perf_counter() - start
-        if seconds > settings.time_limit and not (compiles and index == 0):
+        if seconds > config.time_limit and not (compiles and index == 0):
             raise TimeoutError(
                 f'{seconds:.0f} s for a call, more than the limit of '
-                f'{settings.time_limit:.0f} s'
+                f'{config.time_limit:.0f} s'
             )
     call.reset()
-    row.peak_bytes = peak_memory(call.run, settings.device)
+    timing.peak_bytes = peak_memory(call.run, config.device)
     call.reset()
     if not all(t.isfinite().all() for t in _tensors(call.run())):
-        row.note = 'output not finite'
+        timing.note = 'output not finite'
 
 
 def _tensors(output: object) -> Iterator[Tensor]:
@@ -154,8 +152,8 @@ def _tensors(output: object) -> Iterator[Tensor]:
 
 
 @contextlib.contextmanager
-def _reason_in(row: Row) -> Iterator[None]:
-    """Write why a model failed into its row, and go on."""
+def _reason_in(timing: Timing) -> Iterator[None]:
+    """Write why a model failed into its timing, and go on."""
     try:
         yield
     except Exception as error:
@@ -166,7 +164,7 @@ def _reason_in(row: Row) -> Iterator[None]:
         reason = ' '.join(lines[: 2 if is_headline else 1])
         is_slow = isinstance(error, TimeoutError)
         prefix = 'too slow' if is_slow else 'not supported'
-        row.error = f'{prefix}: {reason[:160]}'
+        timing.error = f'{prefix}: {reason[:160]}'
 
 
 def _time(call: Call, device: str) -> tuple[float, list[float]]:
@@ -214,14 +212,15 @@ def _many_compilations(compiles: bool) -> Iterator[None]:
     if not compiles:
         yield
         return
+    # PyTorch documents these limits under this name and no other.
     config = torch._dynamo.config
-    wanted = dict(
+    limits = dict(
         recompile_limit=1000,
         cache_size_limit=1000,  # its name before torch 2.6
         accumulated_recompile_limit=10000,
         accumulated_cache_size_limit=10000,
         fail_on_recompile_limit_hit=True,
     )
-    known = {key: v for key, v in wanted.items() if hasattr(config, key)}
+    known = {key: v for key, v in limits.items() if hasattr(config, key)}
     with config.patch(known):
         yield

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -49,9 +50,10 @@ def peak_memory(call: Callable[[], object], device: str = 'cpu') -> int:
             profiler.stop()
     del result
     # The public views join these events to operators and lose the order.
+    trace: Any = profiler.profiler
     events = [
         (event.start_ns(), event.nbytes())
-        for event in profiler.profiler.kineto_results.events()
+        for event in trace.kineto_results.events()
         if event.name() == '[memory]'
     ]
     events.sort(key=lambda event: event[0])  # equal times keep their order

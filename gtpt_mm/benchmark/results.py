@@ -4,16 +4,16 @@ import statistics
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .settings import EAGER, INFERENCE, Setting, Settings
+from .cases import BenchmarkConfig, Case
 
 
 @dataclass
-class Row:
-    """One model in one setting.
+class Timing:
+    """One model in one case.
 
     Attributes:
         model: Label of the model.
-        setting: The setting.
+        case: The case.
         clock: Which of the two times counts.
         wall_seconds: Wall time of each timed call; on a GPU between events.
         cpu_seconds: Processor time of each timed call; empty on a GPU.
@@ -23,11 +23,11 @@ class Row:
     """
 
     model: str
-    setting: Setting
+    case: Case
     clock: str = 'wall'
     wall_seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
-    peak_bytes: int | None = None
+    peak_bytes: int = 0
     error: str | None = None
     note: str | None = None
 
@@ -54,10 +54,10 @@ class Row:
     @property
     def images_per_second(self) -> float:
         """Throughput at the median."""
-        return self.setting.batch_size / self.median
+        return self.case.batch_size / self.median
 
 
-class Size(NamedTuple):
+class ModelCost(NamedTuple):
     """How large a network is.
 
     Attributes:
@@ -85,28 +85,41 @@ class Benchmark:
 
     Attributes:
         machine: What it ran on.
-        settings: How it was measured.
-        sizes: One entry for each model, in order.
-        rows: One for each model in each setting.
+        config: How it was measured.
+        costs: One entry for each model, in order.
+        timings: One for each model in each case.
     """
 
     machine: dict
-    settings: Settings
-    sizes: list[Size]
-    rows: list[Row]
-
-    @property
-    def base_dtype(self) -> str:
-        """fp32 if it was asked for, else the first dtype."""
-        dtypes = self.settings.dtypes
-        return 'fp32' if 'fp32' in dtypes else dtypes[0]
+    config: BenchmarkConfig
+    costs: list[ModelCost]
+    timings: list[Timing]
 
     @property
     def complete(self) -> bool:
         """Whether every model ran plainly: eager inference in base dtype."""
         return not any(
-            row.error
-            for row in self.rows
-            if (row.setting.task, row.setting.mode, row.setting.dtype)
-            == (INFERENCE, EAGER, self.base_dtype)
+            timing.error
+            for timing in self.timings
+            if timing.case == self.config.base_case(timing.case.batch_size)
         )
+
+    def ratio_to_first(self, timing: Timing) -> float | None:
+        """Return time by the first model's time in the same case."""
+        return self._ratio(timing, timing.case)
+
+    def ratio_to_base(self, timing: Timing) -> float | None:
+        """Return time by the first model's plain time, same batch size.
+
+        This compares dtypes, modes and training with one yardstick.
+        """
+        batch_size = timing.case.batch_size
+        return self._ratio(timing, self.config.base_case(batch_size))
+
+    def _ratio(self, timing: Timing, case: Case) -> float | None:
+        first = self.costs[0].model
+        for other in self.timings:
+            if (other.model, other.case) == (first, case):
+                failed = timing.error or other.error
+                return None if failed else timing.median / other.median
+        return None

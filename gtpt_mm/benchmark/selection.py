@@ -137,7 +137,7 @@ def _known_configs() -> dict[str, Path]:
 
     known: dict[str, Path] = {}
     for package in (mmpose, gtpt_mm):
-        folder = Path(package.__file__).parent
+        folder = Path(str(package.__file__)).parent
         # A checkout has configs beside the package, a wheel in .mim.
         for root in (folder.parent, folder / '.mim'):
             for path in _configs_below(root):

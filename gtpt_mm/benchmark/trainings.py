@@ -1,8 +1,7 @@
 """Variants of a model, each trained through mim, and a table of the results.
 
-What a script that compares trainings needs besides its variants, its columns
-and the reading of a result. The processes inherit the environment;
-``OMP_NUM_THREADS`` is 1 where it is not set.
+A script that compares trainings adds its variants, its columns and the
+reading of a result.
 """
 
 import argparse
@@ -60,22 +59,22 @@ class Training:
             All scalars logged with it, or None if the last epoch of the
             config has not been validated.
         """
-        rows = []
+        last = None
         for path in sorted(self.folder.glob('*/vis_data/scalars.json')):
-            lines = path.read_text().splitlines()
-            rows += [row for row in map(json.loads, lines) if key in row]
-        if not rows:
-            return None
-        epoch = _max_epochs(self.config)
-        last = [row for row in rows if row['step'] == epoch]
-        return last[-1] if last else None
+            for row in map(json.loads, path.read_text().splitlines()):
+                if key in row and row['step'] == _max_epochs(self.config):
+                    last = row
+        return last
 
     def run_mim(self, command: str, *options: str, log: str) -> None:
         """Run mim on the config in a process of its own.
 
+        The process inherits the environment; ``OMP_NUM_THREADS`` is 1 where
+        it is not set.
+
         Args:
             command: ``train`` or ``test``.
-            options: What follows the config and the work dir.
+            options: Follow the config and the work dir.
             log: Name of the file in :attr:`folder` that takes the output.
 
         Raises:
@@ -114,7 +113,7 @@ class Comparison:
         root: Folder to run in, from which the configs' paths count.
         labels: Names of variants in the table, where they are others.
         digits: Decimals in the table.
-        train: Do what lacks until ``read`` finds figures.
+        train: Run the steps of a training that are missing.
     """
 
     title: str
@@ -132,22 +131,18 @@ class Comparison:
 
     def format_table(self, out: Path, seeds: Sequence[int]) -> str:
         """Return every run that has finished as a Markdown table."""
-        lines = [
-            ' | '.join([f'| {self.title} | seed', *self.columns]) + ' |',
-            '|---|---|' + '---|' * len(self.columns),
-        ]
+        table = [[self.title, 'seed', *self.columns]]
         for variant in self.configs:
-            label = self.labels.get(variant, variant)
             for seed in seeds:
                 figures = self.read(self.training(variant, seed, out))
                 if figures is not None:
-                    cells = [f'| {label} | {seed}']
-                    cells += [
-                        f'{figures[key]:.{self.digits}f}'
-                        for key in self.columns
-                    ]
-                    lines.append(' | '.join(cells) + ' |')
-        return '\n'.join(lines)
+                    numbers = (figures[key] for key in self.columns)
+                    table.append([
+                        self.labels.get(variant, variant), str(seed),
+                        *(f'{number:.{self.digits}f}' for number in numbers),
+                    ])  # fmt: skip
+        head, *rows = (f'| {" | ".join(cells)} |' for cells in table)
+        return '\n'.join([head, '|' + '---|' * len(table[0]), *rows])
 
     def main(
         self,
@@ -166,25 +161,19 @@ class Comparison:
             with_variants: Whether the command line chooses variants.
             argv: Its arguments; those of the process if None.
         """
+        names = list(self.configs)
         parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-        parser.add_argument('--out', type=Path, default=out)
-        parser.add_argument('--seeds', type=int, nargs='+', default=seeds)
+        add = parser.add_argument
+        add('--out', type=Path, default=out)
+        add('--seeds', type=int, nargs='+', default=seeds)
         if with_variants:
-            parser.add_argument(
-                '--variants',
-                nargs='+',
-                choices=list(self.configs),
-                help='what to train (default: all)',
-            )
-        parser.add_argument(
-            '--table', action='store_true', help='only print what is there'
-        )
-        parser.set_defaults(variants=list(self.configs))
+            add('--variants', nargs='+', choices=names, help='default: all')
+        add('--table', action='store_true', help='only print what is there')
+        parser.set_defaults(variants=names)
         args = parser.parse_args(argv)
-        if not args.table:
-            for seed in args.seeds:
-                for variant in args.variants:
-                    training = self.training(variant, seed, args.out)
-                    if self.read(training) is None:
-                        self.train(training)
+        for seed in args.seeds if not args.table else ():
+            for variant in args.variants:
+                training = self.training(variant, seed, args.out)
+                if self.read(training) is None:
+                    self.train(training)
         print(self.format_table(args.out, args.seeds))

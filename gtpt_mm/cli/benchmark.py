@@ -3,97 +3,54 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gtpt_mm.benchmark import Benchmark
 
 HELP = 'Measure size, speed and memory of models side by side.'
+MODELS_HELP = (
+    "a config's path, the name of a config of gtpt_mm or mmpose, or an alias "
+    "of mmpose's zoo; behind it, changes to the config as for --cfg-options "
+    '(model.backbone.keep_rates=[1,1,1,1]) and label=NAME. The first model '
+    'is what the others are compared to'
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
-    parser.add_argument(
-        'models',
-        nargs='+',
-        metavar='MODEL',
-        help="a config's path, the name of a config of gtpt_mm or mmpose, or "
-        "an alias of mmpose's zoo; behind it, changes to the config as for "
-        '--cfg-options (model.backbone.keep_rates=[1,1,1,1]) and label=NAME. '
-        'The first model is what the others are compared to',
-    )
-    parser.add_argument(
-        '--batch-sizes',
-        type=int,
-        nargs='+',
-        default=[1, 32],
-        metavar='N',
-        help='images of an inference call (default: 1 32)',
-    )
-    parser.add_argument(
-        '--train',
-        type=int,
-        nargs='*',
-        metavar='N',
+    add = parser.add_argument
+    counts: dict[str, Any] = dict(type=int, metavar='N')
+    # fmt: off
+    add('models', nargs='+', metavar='MODEL', help=MODELS_HELP)
+    add('--batch-sizes', nargs='+', default=[1, 32], **counts,
+        help='images of an inference call (default: 1 32)')
+    add('--train', nargs='*', **counts,
         help='also time training steps (forward, loss, backward) with N '
-        'images (default: the sizes of --batch-sizes)',
-    )
-    parser.add_argument(
-        '--dtypes',
-        nargs='+',
-        default=['fp32'],
-        metavar='DTYPE',
-        help='fp32, bf16, fp16 (default: fp32)',
-    )
-    parser.add_argument(
-        '--device', default='cpu', help='cpu (default), cuda or cuda:1'
-    )
-    parser.add_argument(
-        '--compile',
-        nargs='?',
-        const='default',
-        metavar='MODE',
+        'images (default: the sizes of --batch-sizes)')
+    add('--dtypes', nargs='+', default=['fp32'], metavar='DTYPE',
+        help='fp32, bf16, fp16 (default: fp32)')
+    add('--device', default='cpu', help='cpu (default), cuda or cuda:1')
+    add('--compile', nargs='?', const='default', metavar='MODE',
         help='also measure with torch.compile; MODE is default, '
-        'reduce-overhead, ...',
-    )
-    parser.add_argument(
-        '--fuse',
-        action='store_true',
-        help='also measure after fuse',
-    )
-    parser.add_argument(
-        '--input-size',
-        type=int,
-        nargs=2,
-        metavar=('W', 'H'),
-        help='input in pixels, for configs that do not tell',
-    )
-    parser.add_argument(
-        '--threads', type=int, help='CPU threads (default: as PyTorch has)'
-    )
-    parser.add_argument(
-        '--clock',
-        default='wall',
+        'reduce-overhead, ...')
+    add('--fuse', action='store_true', help='also measure after fuse')
+    add('--input-size', type=int, nargs=2, metavar=('W', 'H'),
+        help='input in pixels, for configs without one')
+    add('--threads', type=int, help='CPU threads (default: as PyTorch has)')
+    add('--clock', default='wall',
         help='on a CPU: wall (default), or cpu, the time that this process '
-        'got, for busy machines; cpu needs --threads 1',
-    )
-    parser.add_argument(
-        '--repeats', type=int, default=10, help='timed calls (default: 10)'
-    )
-    parser.add_argument(
-        '--warmup', type=int, default=3, help='calls before (default: 3)'
-    )
-    parser.add_argument(
-        '--time-limit',
-        type=float,
-        default=60.0,
-        metavar='S',
-        help='give up a setting in which a warm-up call takes more seconds '
-        '(default: 60)',
-    )
-    parser.add_argument(
-        '--count-only',
-        action='store_true',
-        help='only parameters and MACs, no timing',
-    )
-    parser.add_argument('--json', type=Path, help='write all figures there')
-    parser.add_argument('--plot', type=Path, help='write a picture there')
+        'got, for busy machines; cpu needs --threads 1')
+    add('--repeats', type=int, default=10, help='timed calls (default: 10)')
+    add('--warmup', type=int, default=3, help='calls before (default: 3)')
+    add('--time-limit', type=float, default=60.0, metavar='S',
+        help='give up a case in which a warm-up call takes more seconds '
+        '(default: 60)')
+    add('--count-only', action='store_true',
+        help='only parameters and MACs, no timing')
+    add('--json', type=Path, help='write all figures there')
+    add('--plot', type=Path, help='write a picture there')
+    # fmt: on
 
 
 def run(args: argparse.Namespace) -> int:
@@ -104,25 +61,27 @@ def run(args: argparse.Namespace) -> int:
     print(format_report(benchmark))
     if args.json:
         args.json.write_text(to_json(benchmark) + '\n')
-    timed = any(row.error is None for row in benchmark.rows)
-    if args.plot and timed:
+    if args.plot and any(t.error is None for t in benchmark.timings):
         plot_report(benchmark, args.plot)
     return 0 if benchmark.complete else 1
 
 
-def _measure(args: argparse.Namespace):
+def _measure(args: argparse.Namespace) -> 'Benchmark':
     """Check everything that can be checked first, then measure."""
     from gtpt_mm.benchmark import (
-        Settings,
+        BenchmarkConfig,
         check_plot_file,
         load_network,
         parse_models,
         run_benchmark,
     )
 
-    settings = Settings(
+    times_training = args.train is not None and not args.count_only
+    config = BenchmarkConfig(
         batch_sizes=[] if args.count_only else args.batch_sizes,
-        train_batch_sizes=_train_batch_sizes(args),
+        train_batch_sizes=(args.train or args.batch_sizes)
+        if times_training
+        else [],
         dtypes=args.dtypes,
         device=args.device,
         threads=args.threads,
@@ -144,11 +103,5 @@ def _measure(args: argparse.Namespace):
         load_network(choice, size) for choice in parse_models(args.models)
     ]
     return run_benchmark(
-        networks, settings, lambda message: print(message, file=sys.stderr)
+        networks, config, lambda message: print(message, file=sys.stderr)
     )
-
-
-def _train_batch_sizes(args: argparse.Namespace) -> list[int]:
-    if args.train is None or args.count_only:
-        return []
-    return args.train or args.batch_sizes

@@ -12,7 +12,6 @@ import importlib
 import importlib.metadata
 import importlib.util
 import io
-import json
 import os
 import platform
 import re
@@ -24,7 +23,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -65,19 +63,14 @@ class Row:
         return self.needed and self.status in (BROKEN, MISSING)
 
 
+@dataclass(eq=False)
 class Fault(Exception):
     """A component does not work, and the probe knows more about it."""
 
-    def __init__(
-        self,
-        note: str,
-        remedy: str = '',
-        found: str = '-',
-        status: str = BROKEN,
-    ) -> None:
-        super().__init__(note)
-        self.note, self.remedy = note, remedy
-        self.found, self.status = found, status
+    note: str
+    remedy: str = ''
+    found: str = '-'
+    status: str = BROKEN
 
 
 # ------------------------------------------------------------------ remedies
@@ -117,6 +110,11 @@ XTCOCOTOOLS = (
 MMPOSE = install('mmpose', options='--no-deps')
 OPENMIM = f'pip uninstall -y openxlab && {install("openmim")}'
 UNKNOWN = 'Install it again, or show the message to the authors of gtpt_mm.'
+OPENCV = ' '.join(
+    f'opencv{contrib}-python{headless}'
+    for contrib in ('', '-contrib')
+    for headless in ('', '-headless')
+)
 #: Packages to import: row -> modules, distributions (the first has our
 #: bounds), and what to do where it is missing ('' for pip install).
 PACKAGES = {
@@ -124,12 +122,7 @@ PACKAGES = {
     'numpy': ('numpy', 'numpy', ''),
     'torch': ('torch', 'torch', TORCH),
     'torchvision': ('torchvision', 'torchvision', TORCH),
-    'opencv': (
-        'cv2',
-        'opencv-python opencv-python-headless opencv-contrib-python '
-        'opencv-contrib-python-headless',
-        '',
-    ),
+    'opencv': ('cv2', OPENCV, ''),
     'matplotlib': ('matplotlib', 'matplotlib', ''),
     'mmengine': ('mmengine.runner', 'mmengine', ''),
     'mmcv': (
@@ -155,11 +148,9 @@ PACKAGES = {
         'and which mmpose does not use)',
     ),
     'openmim': (
-        'mim',
-        'openmim',
-        f'The `mim` command trains from a config: {OPENMIM}',
+        'mim', 'openmim', f'`mim` trains from a config: {OPENMIM}'
     ),
-}
+}  # fmt: skip
 KNOWN_ERRORS = {  # messages that new users meet -> remedy
     'torchvision::nms does not exist': 'torchvision was built for another '
     f'torch. Install a pair that belongs together: {TORCH}',
@@ -210,16 +201,16 @@ def _missing_module(error: str) -> str:
 
 def probe(name: str) -> Row:
     """Run the probe of a component; a failure of any kind becomes a row."""
-    function, needed, shim = PROBES[name]
+    needed = name not in OPTIONAL
     try:
-        found, note = function()
+        found, note = PROBES[name](name)
     except Fault as fault:
-        remedy = fault.remedy
-        return Row(name, fault.found, fault.status, fault.note, remedy, needed)
+        rest = fault.note, fault.remedy, needed
+        return Row(name, fault.found, fault.status, *rest)
     except Exception as error:
         words = _words(error)
         return Row(name, '?', BROKEN, words, remedy_of(words), needed)
-    words = compat.applied().get(shim, '')
+    words = compat.applied().get(SHIMS.get(name, ''), '')
     status = SHIMMED if words else WORKS
     return Row(name, found, status, note or words, needed=needed)
 
@@ -281,7 +272,7 @@ def probe_package(name: str) -> tuple[str, str]:
     return version, ''
 
 
-def probe_python() -> tuple[str, str]:
+def probe_python(name: str) -> tuple[str, str]:
     """Look at the version of Python."""
     found, version = platform.python_version(), sys.version_info[:2]
     remedy = (
@@ -296,7 +287,7 @@ def probe_python() -> tuple[str, str]:
     return found, 'tested with 3.11, 3.12 only' if version > (3, 12) else ''
 
 
-def probe_c_compiler() -> tuple[str, str]:
+def probe_c_compiler(name: str) -> tuple[str, str]:
     """Look for what builds xtcocotools from source."""
     paths = [shutil.which(name) for name in ('cc', 'gcc', 'clang', 'cl')]
     path = next(filter(None, paths), '')
@@ -310,9 +301,9 @@ def probe_c_compiler() -> tuple[str, str]:
     return path, note
 
 
-def probe_torch() -> tuple[str, str]:
+def probe_torch(name: str) -> tuple[str, str]:
     """Compute something with torch."""
-    version, _ = probe_package('torch')
+    version, _ = probe_package(name)
     import torch
 
     if (total := torch.ones(3).sum().item()) != 3:
@@ -321,25 +312,24 @@ def probe_torch() -> tuple[str, str]:
     return version, '' if strict else 'torch < 2.6 hardly checks checkpoints'
 
 
-def probe_torchvision() -> tuple[str, str]:
+def probe_torchvision(name: str) -> tuple[str, str]:
     """Call an operator of torchvision; it must belong to this torch."""
-    mismatch, lines = '', []
+    lines, note = [], ''
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        lines = importlib.metadata.requires('torchvision') or []
+        lines = importlib.metadata.requires(name) or []
+    made_for = re.search(r'^torch\s*\(?==\s*([\d.]+)', '\n'.join(lines), re.M)
     torch = _version('torch').split('+')[0]
-    for line in lines:
-        made_for = re.match(r'torch\s*\(?==\s*([\d.]+)', line)
-        if made_for and torch and made_for[1] != torch:
-            mismatch = f'made for torch {made_for[1]}, but {torch} is here'
+    if made_for and torch and made_for[1] != torch:
+        note = f'made for torch {made_for[1]}, but {torch} is here'
     try:
-        version, _ = probe_package('torchvision')
+        version, _ = probe_package(name)
     except Fault as fault:
-        if mismatch and fault.status == BROKEN:
-            fault.note = f'{mismatch}; {fault.note}'
+        if note and fault.status == BROKEN:
+            fault.note = f'{note}; {fault.note}'
             fault.remedy = remedy_of('torchvision::nms does not exist')
         raise
     _call_nms('torchvision.ops')
-    return version, mismatch
+    return version, note
 
 
 def _call_nms(module: str) -> None:
@@ -350,7 +340,7 @@ def _call_nms(module: str) -> None:
     importlib.import_module(module).nms(boxes, torch.ones(2), 0.5)
 
 
-def probe_small_packages() -> tuple[str, str]:
+def probe_small_packages(name: str) -> tuple[str, str]:
     """Import the required packages that have no row of their own."""
     rows = ' '.join(names for _, names, _ in PACKAGES.values()).split()
     small = [name for name in requirements() if name not in rows]
@@ -367,30 +357,27 @@ def probe_small_packages() -> tuple[str, str]:
     return f'{len(small)} of them', ''
 
 
-def probe_mmcv() -> tuple[str, str]:
+def probe_mmcv(name: str) -> tuple[str, str]:
     """Look which mmcv is there: compiled, lite with our operators, none."""
-    found = ' and '.join(
-        f'{name} {version}'
-        for name in ('mmcv', 'mmcv-lite')
-        if (version := _version(name))
-    )
-    if ' and ' in found:
+    names = ('mmcv', 'mmcv-lite')
+    versions = [f'{n} {_version(n)}' for n in names if _version(n)]
+    found = ' and '.join(versions) or 'mmcv'
+    if len(versions) > 1:
         note = 'both fill the same folder; removing one damages the other'
         raise Fault(note, CLEAN_MMCV, found)
-    version, _ = probe_package('mmcv')
-    version = getattr(_import('mmcv')[0], '__version__', version)
+    probe_package(name)
+    version = importlib.import_module('mmcv').__version__
     if not _fits(version, 'mmcv-lite'):
         note = f'{version}: gtpt_mm needs {requirements()["mmcv-lite"]}'
-        raise Fault(note, CLEAN_MMCV, found or version)
-    error = _import('mmcv.ops')[1]
-    if error:
+        raise Fault(note, CLEAN_MMCV, found)
+    if error := _import('mmcv.ops')[1]:
         raise Fault(error, remedy_of(error), found)
     _call_nms('mmcv.ops')
     is_compiled = not compat.applied().get('mmcv_ops')
-    return found or version, 'compiled operators' if is_compiled else ''
+    return found, 'compiled operators' if is_compiled else ''
 
 
-def probe_mmpose_configs() -> tuple[str, str]:
+def probe_mmpose_configs(name: str) -> tuple[str, str]:
     """Find the configs that ``mmpose::...`` refers to."""
     from mmengine.utils import get_installed_path
 
@@ -404,7 +391,7 @@ def probe_mmpose_configs() -> tuple[str, str]:
     return str(len(list(folder.iterdir()))), str(folder)
 
 
-def probe_gtpt_mm() -> tuple[str, str]:
+def probe_gtpt_mm(name: str) -> tuple[str, str]:
     """Look whether gtpt_mm has registered its modules in mmpose."""
     if gtpt_mm.import_error is not None:
         raise gtpt_mm.import_error.__cause__ or gtpt_mm.import_error
@@ -413,7 +400,7 @@ def probe_gtpt_mm() -> tuple[str, str]:
     return gtpt_mm.__version__, compat.left_out() or repairs
 
 
-def probe_checkpoints() -> tuple[str, str]:
+def probe_checkpoints(name: str) -> tuple[str, str]:
     """Write a checkpoint as mmengine does, and read it again."""
     import numpy as np
     import torch
@@ -440,7 +427,7 @@ def probe_checkpoints() -> tuple[str, str]:
     return f'loss {loaded["loss"].mean():.1f} read', 'save and load'
 
 
-def probe_drawing() -> tuple[str, str]:
+def probe_drawing(name: str) -> tuple[str, str]:
     """Draw a keypoint with mmpose's opencv visualizer."""
     import numpy as np
     from mmpose.visualization import PoseLocalVisualizer
@@ -459,7 +446,7 @@ def probe_drawing() -> tuple[str, str]:
     return f'{int((visualizer.get_image() > 0).sum())} pixels', ''
 
 
-def probe_forward() -> tuple[str, str]:
+def probe_forward(name: str) -> tuple[str, str]:
     """Run a small model once on every kind of device."""
     import torch
 
@@ -479,25 +466,22 @@ def smoke_forward(device: str) -> 'Tensor':
     from mmpose.registry import MODELS
 
     size = (64, 64)
-    backbone = dict(
-        type='GTPT',
-        arch=dict(embed_dims=32, stem_channels=16),
-        img_size=size,
-        patch_size=(4, 4),
-        keep_rates=(1.0, 0.7, 0.5, 0.3),
-    )
+    arch = dict(embed_dims=32, stem_channels=16)
     codec = dict(type='UnroundedSimCCLabel', input_size=size)
-    head = dict(
-        type='GTPTHead', in_channels=32, out_channels=17, decoder=codec
-    )
-    config = dict(type='TopdownPoseEstimator', backbone=backbone, head=head)
+    config = dict(
+        type='TopdownPoseEstimator',
+        backbone=dict(type='GTPT', arch=arch, img_size=size, patch_size=(4, 4),
+                      keep_rates=(1.0, 0.7, 0.5, 0.3)),
+        head=dict(type='GTPTHead', in_channels=32, out_channels=17,
+                  decoder=codec),
+    )  # fmt: skip
     with MODELS.switch_scope_and_registry('mmpose'):
         model = MODELS.build(config).to(device).eval()
     with torch.no_grad():
         return model(torch.zeros(1, 3, *size, device=device), None)[0]
 
 
-def probe_devices() -> tuple[str, str]:
+def probe_devices(name: str) -> tuple[str, str]:
     """List the processors that torch can use."""
     import torch
 
@@ -508,29 +492,28 @@ def probe_devices() -> tuple[str, str]:
         return f'{count} CUDA', f'{", ".join(gpus)}; {threads}'
     if not shutil.which('nvidia-smi'):
         return 'CPU', f'{threads}; no NVIDIA GPU found'
-    note = f'{threads}; there is a GPU, but '
     cuda = torch.version.cuda
-    if cuda is None:
-        note += 'this torch is for CPUs only'
-        raise Fault(note, f'Install a torch with CUDA: {TORCH}', 'CPU')
-    raise Fault(
-        f'{note}torch (CUDA {cuda}) cannot use it',
+    problem = f'torch (CUDA {cuda}) cannot use it'
+    remedy = (
         'Compare the CUDA version that `nvidia-smi` prints: the driver must '
         'be as new as the CUDA of torch. Update the driver, or install a '
-        'torch for an older CUDA (pytorch.org/get-started)',
-        'CPU',
+        'torch for an older CUDA (pytorch.org/get-started)'
     )
+    if cuda is None:
+        problem = 'this torch is for CPUs only'
+        remedy = f'Install a torch with CUDA: {TORCH}'
+    raise Fault(f'{threads}; there is a GPU, but {problem}', remedy, 'CPU')
 
 
-def probe_openmim() -> tuple[str, str]:
+def probe_openmim(name: str) -> tuple[str, str]:
     """Look at mim; 0.3.9 pulls openxlab, which pins half the environment."""
     if pins := _version('openxlab'):
         note = f'openxlab {pins} pins old setuptools, requests, rich and tqdm'
         raise Fault(note, OPENMIM, _version('openmim'))
-    return probe_package('openmim')
+    return probe_package(name)
 
 
-def probe_editable_installs() -> tuple[str, str]:
+def probe_editable_installs(name: str) -> tuple[str, str]:
     """Look for editable installs, in which mim finds no folder."""
     names = ('mmengine', 'mmcv', 'mmdet', 'mmpose', 'gtpt_mm')
     editable = [name for name in names if _is_editable(name)]
@@ -545,12 +528,12 @@ def probe_editable_installs() -> tuple[str, str]:
 def _is_editable(distribution: str) -> bool:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         found = importlib.metadata.distribution(distribution)
-        origin = json.loads(found.read_text('direct_url.json') or '{}')
-        return bool(origin.get('dir_info', {}).get('editable'))
+        origin = found.read_text('direct_url.json') or ''
+        return bool(re.search(r'"editable": *true', origin))
     return False
 
 
-def probe_launcher() -> tuple[str, str]:
+def probe_launcher(name: str) -> tuple[str, str]:
     """Look for the module that ``mim --launcher pytorch`` starts."""
     if importlib.util.find_spec('torch.distributed.launch'):
         return 'launch', 'deprecated by torch, which prefers torchrun'
@@ -559,7 +542,7 @@ def probe_launcher() -> tuple[str, str]:
     raise Fault(note, remedy, status=MISSING)
 
 
-def probe_chumpy() -> tuple[str, str]:
+def probe_chumpy(name: str) -> tuple[str, str]:
     """Look for chumpy, which mmpose asks for and never imports."""
     version, note = _version('chumpy'), 'mmpose never imports it'
     if not version:
@@ -567,36 +550,44 @@ def probe_chumpy() -> tuple[str, str]:
     return version, note
 
 
-#: Causes before effects: name -> probe, whether needed, shim of compat.
-PROBES: dict[str, tuple[Callable[[], tuple[str, str]], bool, str]] = {
-    'python': (probe_python, True, ''),
-    'setuptools': (partial(probe_package, 'setuptools'), True, ''),
-    'C compiler': (probe_c_compiler, False, ''),
-    'numpy': (partial(probe_package, 'numpy'), True, 'numpy_api'),
-    'torch': (probe_torch, True, ''),
-    'torchvision': (probe_torchvision, True, ''),
-    'opencv': (partial(probe_package, 'opencv'), True, ''),
-    'matplotlib': (
-        partial(probe_package, 'matplotlib'), True, 'matplotlib_api'
-    ),
-    'small packages': (probe_small_packages, True, ''),
-    'mmengine': (partial(probe_package, 'mmengine'), True, ''),
-    'mmcv': (probe_mmcv, True, 'mmcv_ops'),
-    'pycocotools': (partial(probe_package, 'pycocotools'), True, ''),
-    'xtcocotools': (partial(probe_package, 'xtcocotools'), True, ''),
-    'mmdet': (partial(probe_package, 'mmdet'), True, ''),
-    'mmpose': (partial(probe_package, 'mmpose'), True, ''),
-    'mmpose configs': (probe_mmpose_configs, False, ''),
-    'gtpt_mm': (probe_gtpt_mm, True, ''),
-    'checkpoints': (probe_checkpoints, True, 'torch_api'),
-    'drawing': (probe_drawing, True, 'numpy_api'),
-    'model forward': (probe_forward, True, ''),
-    'devices': (probe_devices, False, ''),
-    'openmim': (probe_openmim, False, ''),
-    'editable installs': (probe_editable_installs, False, ''),
-    'multi-GPU launch': (probe_launcher, False, ''),
-    'chumpy': (probe_chumpy, False, ''),
-}  # fmt: skip
+OPTIONAL = (
+    'C compiler', 'mmpose configs', 'devices', 'openmim', 'editable installs',
+    'multi-GPU launch', 'chumpy',
+)  # fmt: skip
+SHIMS = {  # row -> shim of gtpt_mm.compat that it may need
+    'numpy': 'numpy_api',
+    'matplotlib': 'matplotlib_api',
+    'mmcv': 'mmcv_ops',
+    'checkpoints': 'torch_api',
+    'drawing': 'numpy_api',
+}
+PROBES: dict[str, Callable[[str], tuple[str, str]]] = {
+    'python': probe_python,  # causes before effects
+    'setuptools': probe_package,
+    'C compiler': probe_c_compiler,
+    'numpy': probe_package,
+    'torch': probe_torch,
+    'torchvision': probe_torchvision,
+    'opencv': probe_package,
+    'matplotlib': probe_package,
+    'small packages': probe_small_packages,
+    'mmengine': probe_package,
+    'mmcv': probe_mmcv,
+    'pycocotools': probe_package,
+    'xtcocotools': probe_package,
+    'mmdet': probe_package,
+    'mmpose': probe_package,
+    'mmpose configs': probe_mmpose_configs,
+    'gtpt_mm': probe_gtpt_mm,
+    'checkpoints': probe_checkpoints,
+    'drawing': probe_drawing,
+    'model forward': probe_forward,
+    'devices': probe_devices,
+    'openmim': probe_openmim,
+    'editable installs': probe_editable_installs,
+    'multi-GPU launch': probe_launcher,
+    'chumpy': probe_chumpy,
+}
 
 
 def diagnose() -> list[Row]:

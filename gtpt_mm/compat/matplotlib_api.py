@@ -8,6 +8,8 @@ Here: the method, computed from ``buffer_rgba``.
 Can go: when mmpose calls ``buffer_rgba``.
 """
 
+from typing import Any
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -29,4 +31,5 @@ def repair() -> None:
         """Return the drawing as RGB bytes, row by row."""
         return np.asarray(self.buffer_rgba())[..., :3].tobytes()
 
-    FigureCanvasAgg.tostring_rgb = tostring_rgb
+    canvas: Any = FigureCanvasAgg
+    canvas.tostring_rgb = tostring_rgb

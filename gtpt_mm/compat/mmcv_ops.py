@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+import torchvision
 from torch import Tensor
 
 NAME = 'mmcv._ext'
@@ -78,26 +79,32 @@ class SuppliedOps(ModuleType):
     ) -> None:
         """Write the pooled regions and the locations of the maxima."""
         x, rois, *targets = tensors  # output, argmax_y, argmax_x
-        options = _roi_options(**options)
         if pool_mode == AVG_POOL:
-            targets[0].copy_(self._ops.roi_align(x, rois, **options))
+            targets[0].copy_(self._average(x, rois, **options))
         else:
+            options = _roi_options(**options)
             _write(targets, self._ops.roi_align_max(x, rois, **options))
 
     def roi_align_backward(
         self, *tensors: Tensor, pool_mode: int, **options: Any
     ) -> None:
         """Add the gradient of the map."""
-        grad_output, rois, argmax_y, argmax_x, grad_x = tensors
-        if pool_mode == AVG_POOL:
-            pool = self._ops.roi_align
-            inputs = dict(rois=rois, **_roi_options(**options))
-        else:
-            pool = self._ops.sample_regions
-            inputs = dict(rois=rois, rows=argmax_y, columns=argmax_x)
+        grad_output, rois, rows, columns, grad_x = tensors
+        pool = partial(self._average, rois=rois, **options)
+        if pool_mode != AVG_POOL:
+            pool = partial(
+                self._ops.sample_regions, rois=rois, rows=rows, columns=columns
+            )
         # The result is linear in the map: its values do not matter.
         x = torch.zeros_like(grad_x)
-        grad_x.add_(_gradients(partial(pool, **inputs), [x], grad_output)[0])
+        grad_x.add_(_gradients(pool, [x], grad_output)[0])
+
+    def _average(self, x: Tensor, rois: Tensor, **options: Any) -> Tensor:
+        """Pool regions by average, in 32 bits at least."""
+        options = _roi_options(**options)
+        size = options.pop('size')
+        x, rois = self._ops.widen(x, rois)
+        return torchvision.ops.roi_align(x, rois, size, **options)
 
     def deform_conv_forward(self, *tensors: Tensor, **sizes: int) -> None:
         """Write the result of a deformable convolution."""

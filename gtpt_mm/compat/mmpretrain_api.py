@@ -14,6 +14,7 @@ Can go: when mmpretrain imports beside the current transformers.
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 #: A function that mmpretrain imports from where transformers had it once.
 MOVED = 'apply_chunking_to_forward'
@@ -35,7 +36,7 @@ def missing() -> str:
 
 def repair() -> None:
     """Turn off the multimodal models."""
-    dependency = importlib.import_module('mmpretrain.utils.dependency')
+    dependency: Any = importlib.import_module('mmpretrain.utils.dependency')
     dependency.WITH_MULTIMODAL = False
 
 

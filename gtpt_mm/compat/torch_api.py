@@ -28,6 +28,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,7 +101,7 @@ def _harmless(history_buffer: type) -> list:
 def _named(function: Callable, module: str, name: str) -> Callable:
     """Return the function under the name that a pickle asks for."""
 
-    def stand_in(*args):
+    def stand_in(*args: Any) -> Any:
         return function(*args)
 
     stand_in.__module__ = module
@@ -108,15 +109,17 @@ def _named(function: Callable, module: str, name: str) -> Callable:
     return stand_in
 
 
-def _explain_refusals(loader: type) -> None:
+def _explain_refusals(loader: Any) -> None:
     """Make mmengine's loader say what was refused and what to do."""
     original = loader.load_checkpoint.__func__
 
     @functools.wraps(original)
-    def load_checkpoint(cls, filename, map_location=None, logger='current'):
+    def load_checkpoint(
+        cls: type, filename: str, *args: Any, **options: Any
+    ) -> Any:
         try:
             with _weights_only():
-                return original(cls, filename, map_location, logger)
+                return original(cls, filename, *args, **options)
         except pickle.UnpicklingError as error:
             # Not chained: torch's text advises to switch the check off.
             raise UnsafeCheckpointError(

@@ -7,7 +7,8 @@ under the names of mmcv's compiled operators.
 from .deform_attention import DeformSampler, deform_attention
 from .deform_conv import deform_conv
 from .nms import nms, nms_match, soft_nms
-from .roi_align import roi_align, roi_align_max, sample_regions
+from .precision import widen
+from .roi_align import roi_align_max, sample_regions
 
 __all__ = [
     'DeformSampler',
@@ -15,8 +16,8 @@ __all__ = [
     'deform_conv',
     'nms',
     'nms_match',
-    'roi_align',
     'roi_align_max',
     'sample_regions',
     'soft_nms',
+    'widen',
 ]

@@ -113,7 +113,7 @@ class DeformSampler:
         levels = self.value.split(
             [h * w for h, w in self.spatial_shapes], dim=1
         )
-        output = 0
+        outputs = []
         for i, ((h, w), maps) in enumerate(
             zip(self.spatial_shapes, levels, strict=True)
         ):
@@ -122,8 +122,10 @@ class DeformSampler:
             x, y = (2 * points[:, :, i] + 1).unbind(-1)
             grid = torch.stack((x / w, y / h), dim=-1) - 1  # edges at -1, 1
             sampled = F.grid_sample(maps, grid, align_corners=False)
-            output = output + (sampled * weights[:, None, :, i]).sum(-1)
-        output = output.view(self.batch, self.heads * self.channels, queries)
+            outputs.append((sampled * weights[:, None, :, i]).sum(-1))
+        output = sum(outputs[1:], outputs[0]).view(
+            self.batch, self.heads * self.channels, queries
+        )
         return output.transpose(1, 2)
 
     def _frame_levels(self, value: Tensor) -> None:
@@ -131,10 +133,10 @@ class DeformSampler:
 
         A point that is clamped to the frame samples 0 and needs no mask.
         """
-        sizes = [h * w for h, w in self.spatial_shapes]
-        levels = value.flatten(2).split(sizes, dim=1)
+        shapes = self.spatial_shapes
+        levels = value.flatten(2).split([h * w for h, w in shapes], dim=1)
         framed, starts, start = [], [], 0
-        for (h, w), level in zip(self.spatial_shapes, levels, strict=True):
+        for (h, w), level in zip(shapes, levels, strict=True):
             level = F.pad(level.unflatten(1, (h, w)), (0, 0, 1, 2, 1, 2))
             framed.append(level.flatten(1, 2))
             starts.append(start + (w + 3) + 1)
@@ -142,17 +144,17 @@ class DeformSampler:
         rows = torch.cat(framed, dim=1)
         self.rows = rows.view(-1, self.channels)  # (B * start * M, D)
         self.dtype = rows.dtype
-        self.last = rows.new_tensor([[w, h] for h, w in self.spatial_shapes])[
-            :, None
-        ]
-        ints = dict(dtype=torch.int32, device=rows.device)
+        self.last = rows.new_tensor([[w, h] for h, w in shapes])[:, None]
+        ints = torch.arange(
+            max(self.heads, self.batch), dtype=torch.int32, device=rows.device
+        )
         # Of one level, head and image: rows from one line to the next, and
         # the row of the cell (0, 0).
-        width = torch.tensor([w + 3 for _, w in self.spatial_shapes], **ints)
+        width = ints.new_tensor([w + 3 for _, w in shapes])
         self.stride = width[:, None] * self.heads  # (L, 1)
-        level = torch.tensor(starts, **ints)[:, None] * self.heads
-        head = torch.arange(self.heads, **ints)[:, None, None]
-        image = torch.arange(self.batch, **ints) * (start * self.heads)
+        level = ints.new_tensor(starts)[:, None] * self.heads
+        head = ints[: self.heads, None, None]
+        image = ints[: self.batch] * (start * self.heads)
         self.origin = image.view(-1, 1, 1, 1, 1) + head + level
         right = torch.full_like(self.stride, self.heads)
         self.corners = torch.stack(

@@ -104,9 +104,9 @@ def nms_match(dets: Tensor, iou_threshold: float) -> list[list[int]]:
     Returns:
         Indices per group, best score first.
     """
-    dets = widen(dets)[0].detach().cpu().numpy()
-    corners = dets[:, :4]
-    rest = np.argsort(-dets[:, 4], kind='stable')
+    rows = widen(dets)[0].detach().cpu().numpy()
+    corners = rows[:, :4]
+    rest = np.argsort(-rows[:, 4], kind='stable')
     groups = []
     while len(rest):
         best, rest = rest[0], rest[1:]

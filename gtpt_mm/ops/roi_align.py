@@ -1,4 +1,4 @@
-"""RoIAlign by average and by maximum."""
+"""RoIAlign by maximum; torchvision has the average."""
 
 # B batch, C channels, (H, W) map, R regions, (h, w) output,
 # (p, q) sampling points of an output row and column: (h * g, w * g')
@@ -6,44 +6,11 @@
 from collections.abc import Iterator
 
 import torch
-import torchvision
 from torch import Tensor
 
 from .precision import widen
 
 NO_SAMPLE = -2.0  # coordinate where a bin holds no sampling point
-
-
-def roi_align(
-    x: Tensor,
-    rois: Tensor,
-    size: tuple[int, int],
-    spatial_scale: float,
-    sampling_ratio: int,
-    aligned: bool,
-) -> Tensor:
-    """Pool each region of the map into a grid by average.
-
-    Source: He et al., "Mask R-CNN", Sec. 3; computed by torchvision. A bin
-    without a sampling point (a region of no extent) gives 0.
-
-    Args:
-        x: Feature map, (B, C, H, W).
-        rois: (image index, x1, y1, x2, y2), (R, 5), in pixels of the image.
-        size: Output size (h, w).
-        spatial_scale: Map size / image size.
-        sampling_ratio: Sampling points per bin and side; 0 for about one per
-            map cell.
-        aligned: Whether pixel centers lie at half numbers, which moves the
-            regions by -0.5; else regions are at least one cell large.
-
-    Returns:
-        (R, C, h, w), in the type of ``x``.
-    """
-    pooled = torchvision.ops.roi_align(
-        *widen(x, rois), size, spatial_scale, sampling_ratio, aligned
-    )
-    return pooled.to(x.dtype)
 
 
 def roi_align_max(
@@ -56,9 +23,19 @@ def roi_align_max(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pool each region of the map into a grid by maximum.
 
-    mmcv's addition to RoIAlign. A bin without a sampling point gives 0; mmcv
-    gives -10000 on the CPU and -FLT_MAX on CUDA, which no network could use.
-    Arguments as in :func:`roi_align`.
+    Source: He et al., "Mask R-CNN", Sec. 3; the maximum is mmcv's addition. A
+    bin without a sampling point (a region of no extent) gives 0; mmcv gives
+    -10000 on the CPU and -FLT_MAX on CUDA, which no network could use.
+
+    Args:
+        x: Feature map, (B, C, H, W).
+        rois: (image index, x1, y1, x2, y2), (R, 5), in pixels of the image.
+        size: Output size (h, w).
+        spatial_scale: Map size / image size.
+        sampling_ratio: Sampling points per bin and side; 0 for about one per
+            map cell.
+        aligned: Whether pixel centers lie at half numbers, which moves the
+            regions by -0.5; else regions are at least one cell large.
 
     Returns:
         Maxima, and their rows and columns in cells of the map; each
@@ -84,7 +61,7 @@ def sample_regions(
 
     Args:
         x: Feature map, (B, C, H, W).
-        rois: As in :func:`roi_align`; only the image indices are read.
+        rois: As in :func:`roi_align_max`; only the image indices are read.
         rows: Rows of the maxima, (R, C, h, w).
         columns: Columns of the maxima, (R, C, h, w).
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from gtpt_mm.benchmark import Settings, run_benchmark
-from gtpt_mm.benchmark.report import ratio_to_base, ratio_to_first
+from gtpt_mm.benchmark import BenchmarkConfig, run_benchmark
 
 QUICK = dict(batch_sizes=(1,), repeats=2, warmup=1)
 
@@ -37,18 +36,18 @@ def test_models_take_turns(network_of):
     networks = [network_of(Toy(name), name) for name in 'abc']
     run_benchmark(
         networks,
-        Settings(batch_sizes=(2,), repeats=3, warmup=1, threads=1),
+        BenchmarkConfig(batch_sizes=(2,), repeats=3, warmup=1, threads=1),
     )
     timed = Toy.seen[-9:]
     assert timed == [('a', 2), ('b', 2), ('c', 2)] * 3
 
 
-def test_every_model_in_every_setting(tiny_network):
+def test_every_model_in_every_case(tiny_network):
     other = dataclasses.replace(tiny_network, label='other')
     logged = []
     benchmark = run_benchmark(
         [tiny_network, other],
-        Settings(
+        BenchmarkConfig(
             batch_sizes=(1, 2),
             train_batch_sizes=(2,),
             dtypes=('fp32', 'bf16'),
@@ -59,10 +58,10 @@ def test_every_model_in_every_setting(tiny_network):
         ),
         logged.append,
     )
-    settings = [
+    cases = [
         (s.batch_size, s.task, s.dtype, row.model)
-        for row in benchmark.rows
-        for s in [row.setting]
+        for row in benchmark.timings
+        for s in [row.case]
     ]
     plain = [
         (batch, 'inference', dtype, model)
@@ -75,11 +74,11 @@ def test_every_model_in_every_setting(tiny_network):
         for dtype in ('fp32', 'bf16')
         for model in ('tiny', 'other')
     ]
-    assert settings == plain + training
+    assert cases == plain + training
     assert benchmark.complete
     assert len(logged) == 12 + 2 * 3  # a line for each row and round
-    for row in benchmark.rows:
-        if row.setting.task == 'training' and row.setting.dtype == 'bf16':
+    for row in benchmark.timings:
+        if row.case.task == 'training' and row.case.dtype == 'bf16':
             continue  # the accuracy of mmpose's head wants numpy of bf16
         assert row.error is None, row.error
         assert len(row.wall_seconds) == len(row.cpu_seconds) == 3
@@ -88,20 +87,22 @@ def test_every_model_in_every_setting(tiny_network):
         assert row.quartiles[0] <= row.median <= row.quartiles[1]
         assert row.peak_bytes > 0
         assert row.note is None
-        first = ratio_to_first(benchmark, row)
+        first = benchmark.ratio_to_first(row)
         assert first == 1 if row.model == 'tiny' else first > 0
-        assert ratio_to_base(benchmark, row) > 0
-    peaks = [row.peak_bytes for row in benchmark.rows]
+        assert benchmark.ratio_to_base(row) > 0
+    peaks = [row.peak_bytes for row in benchmark.timings]
     assert peaks[8] > peaks[4]  # training keeps activations and gradients
     assert all(p.grad is None for p in tiny_network.model.parameters())
 
 
-def test_size(tiny_network):
-    [size] = run_benchmark([tiny_network], Settings(batch_sizes=())).sizes
+def test_cost(tiny_network):
+    [cost] = run_benchmark(
+        [tiny_network], BenchmarkConfig(batch_sizes=())
+    ).costs
     total = sum(p.numel() for p in tiny_network.model.parameters())
-    assert size.parameters == size.trained == total
-    assert size.macs_modules > size.macs_operators > 0  # norms
-    assert size.input_size == (32, 64)
+    assert cost.parameters == cost.trained == total
+    assert cost.macs_modules > cost.macs_operators > 0  # norms
+    assert cost.input_size == (32, 64)
 
 
 def test_failure_is_a_cell(network_of):
@@ -110,37 +111,38 @@ def test_failure_is_a_cell(network_of):
         network_of(Toy('bad', fails_on=torch.bfloat16), 'bad'),
     ]
     benchmark = run_benchmark(
-        networks, Settings(**QUICK, dtypes=('fp32', 'bf16'))
+        networks, BenchmarkConfig(**QUICK, dtypes=('fp32', 'bf16'))
     )
-    assert [row.error for row in benchmark.rows] == [
+    assert [row.error for row in benchmark.timings] == [
         None,
         None,
         None,
         'not supported: no such kernel',
     ]
     assert benchmark.complete
-    assert ratio_to_first(benchmark, benchmark.rows[3]) is None
+    assert benchmark.ratio_to_first(benchmark.timings[3]) is None
 
 
 def test_benchmark_without_plain_rows_is_not_complete(network_of):
     benchmark = run_benchmark(
         [network_of(Toy('bad', fails_on=torch.bfloat16), 'bad')],
-        Settings(**QUICK, dtypes=('bf16',)),
+        BenchmarkConfig(**QUICK, dtypes=('bf16',)),
     )
-    assert benchmark.base_dtype == 'bf16'
+    assert benchmark.config.base_dtype == 'bf16'
     assert not benchmark.complete
 
 
 def test_model_that_never_runs_is_an_error(network_of):
     network = network_of(Toy('bad', fails_on=torch.float32), 'bad')
     with pytest.raises(ValueError, match=r'bad .*\(4, 4\): no such kernel'):
-        run_benchmark([network], Settings(**QUICK))
+        run_benchmark([network], BenchmarkConfig(**QUICK))
 
 
-def test_slow_setting_is_given_up(network_of):
+def test_slow_case_is_given_up(network_of):
     [row] = run_benchmark(
-        [network_of(Toy('slow'), 'slow')], Settings(**QUICK, time_limit=0)
-    ).rows
+        [network_of(Toy('slow'), 'slow')],
+        BenchmarkConfig(**QUICK, time_limit=0),
+    ).timings
     assert row.error.startswith('too slow: ')
     assert not row.seconds
 
@@ -151,8 +153,8 @@ def test_infinite_output_is_noted(network_of):
             return dict(out=(inputs, inputs / 0))
 
     [row] = run_benchmark(
-        [network_of(Infinite('inf'), 'inf')], Settings(**QUICK)
-    ).rows
+        [network_of(Infinite('inf'), 'inf')], BenchmarkConfig(**QUICK)
+    ).timings
     assert row.note == 'output not finite'
 
 
@@ -176,22 +178,23 @@ def test_more_compiled_networks_than_the_compiler_allows(
     )
     networks = [network_of(Toy(str(i), depth=i), str(i)) for i in range(1, 11)]
     benchmark = run_benchmark(
-        networks, Settings(**QUICK, compile_mode='default')
+        networks, BenchmarkConfig(**QUICK, compile_mode='default')
     )
     assert len(graphs) == 10
-    modes = [row.setting.mode for row in benchmark.rows]
+    modes = [row.case.mode for row in benchmark.timings]
     assert modes == ['eager'] * 10 + ['compiled'] * 10
-    assert not any(row.error for row in benchmark.rows)
+    assert not any(row.error for row in benchmark.timings)
 
 
-def test_prepared(tiny_network):
+def test_fused(tiny_network):
     benchmark = run_benchmark(
         [tiny_network],
-        Settings(**QUICK, dtypes=('fp32', 'bf16'), fuse=True, threads=1),
+        BenchmarkConfig(
+            **QUICK, dtypes=('fp32', 'bf16'), fuse=True, threads=1
+        ),
     )
     assert [
-        (row.setting.mode, row.setting.dtype, row.error)
-        for row in benchmark.rows
+        (row.case.mode, row.case.dtype, row.error) for row in benchmark.timings
     ] == [
         ('eager', 'fp32', None),
         ('eager', 'bf16', None),
@@ -209,7 +212,8 @@ def test_prepared(tiny_network):
 def test_threads_are_set_and_set_back(network_of):
     before = torch.get_num_threads()
     benchmark = run_benchmark(
-        [network_of(Toy('a'), 'a')], Settings(**QUICK, threads=before + 1)
+        [network_of(Toy('a'), 'a')],
+        BenchmarkConfig(**QUICK, threads=before + 1),
     )
     assert benchmark.machine['threads'] == before + 1
     assert torch.get_num_threads() == before
@@ -236,9 +240,9 @@ def test_threads_are_set_and_set_back(network_of):
 )
 def test_bad_settings(options, message):
     with pytest.raises(ValueError, match=message):
-        Settings(**options)
+        BenchmarkConfig(**options)
 
 
 def test_nothing_to_measure():
     with pytest.raises(ValueError, match='no model'):
-        run_benchmark([], Settings())
+        run_benchmark([], BenchmarkConfig())

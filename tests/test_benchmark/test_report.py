@@ -5,10 +5,10 @@ import pytest
 
 from gtpt_mm.benchmark import (
     Benchmark,
-    Row,
-    Setting,
-    Settings,
-    Size,
+    BenchmarkConfig,
+    Case,
+    ModelCost,
+    Timing,
     format_report,
     plot_report,
     to_json,
@@ -19,9 +19,9 @@ MACHINE = dict(cpu='a processor', threads=1, date='today')
 
 def row(model, ms, task='inference', dtype='fp32', batch=8, **kwargs):
     seconds = [t / 1000 for t in ms]
-    return Row(
+    return Timing(
         model,
-        Setting(task, 'eager', dtype, batch),
+        Case(task, 'eager', dtype, batch),
         wall_seconds=seconds,
         cpu_seconds=seconds,
         peak_bytes=3 * 2**20,
@@ -33,18 +33,22 @@ def row(model, ms, task='inference', dtype='fp32', batch=8, **kwargs):
 def benchmark_result():
     return Benchmark(
         MACHINE,
-        Settings(dtypes=('fp32', 'bf16'), batch_sizes=(8,)),
+        BenchmarkConfig(dtypes=('fp32', 'bf16'), batch_sizes=(8,)),
         [
-            Size('big', 'big.py', (192, 256), 34_000_000, 34_000_000, 5, 4),
-            Size('small', 'small.py', (192, 256), 2_372_864, 2_000_000, 2, 1),
+            ModelCost(
+                'big', 'big.py', (192, 256), 34_000_000, 34_000_000, 5, 4
+            ),
+            ModelCost(
+                'small', 'small.py', (192, 256), 2_372_864, 2_000_000, 2, 1
+            ),
         ],
         [
             row('big', [90, 100, 110]),
             row('small', [20, 25, 30]),
             row('big', [40, 50, 60], dtype='bf16'),
-            Row(
+            Timing(
                 'small',
-                Setting('inference', 'eager', 'bf16', 8),
+                Case('inference', 'eager', 'bf16', 8),
                 error='not supported: no | kernel',
             ),
             row('big', [300], task='training'),
@@ -88,7 +92,7 @@ def test_columns_are_aligned(benchmark_result):
 
 
 def test_only_sizes(benchmark_result):
-    benchmark_result.rows = []
+    benchmark_result.timings = []
     text = format_report(benchmark_result)
     assert 'Median' not in text
     assert cells(text, 'big', '256 x 192')[0] == '34.000'
@@ -110,7 +114,7 @@ def test_json(benchmark_result):
 
 
 def test_plot(benchmark_result, tmp_path):
-    benchmark_result.rows.append(row('big', [12, 14], batch=1))
+    benchmark_result.timings.append(row('big', [12, 14], batch=1))
     plot_report(benchmark_result, tmp_path / 'x.png')
     img = cv2.imread(str(tmp_path / 'x.png'))
     blue, orange = (  # matplotlib's first two colours, as (b, g, r)
@@ -123,6 +127,6 @@ def test_plot(benchmark_result, tmp_path):
 def test_plot_needs_figures_and_a_format(benchmark_result, tmp_path):
     with pytest.raises(ValueError, match='x.xyz'):
         plot_report(benchmark_result, tmp_path / 'x.xyz')
-    benchmark_result.rows = []
+    benchmark_result.timings = []
     with pytest.raises(ValueError, match='nothing was timed'):
         plot_report(benchmark_result, tmp_path / 'x.png')

@@ -141,10 +141,10 @@ def test_optional_parts_do_not_stop(rows):
 
 
 def test_a_crashing_probe_becomes_a_row(monkeypatch):
-    def crash():
+    def crash(name):
         raise RuntimeError('operator torchvision::nms does not exist')
 
-    monkeypatch.setattr(probes, 'PROBES', {'torchvision': (crash, True, '')})
+    monkeypatch.setattr(probes, 'PROBES', {'torchvision': crash})
     (row,) = probes.diagnose()
     assert row.stops and 'torchvision::nms' in row.note
     assert probes.TORCH in row.remedy

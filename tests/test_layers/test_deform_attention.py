@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from gtpt_mm.ops import DeformSampler
 from gtpt_mm.layers.deform_attention import (
     DeformableAttention,
     level_sizes,
 )
+from gtpt_mm.ops import DeformSampler
 
 SHAPES = [(5, 7), (3, 4), (1, 2)]
 NUM_VALUES = sum(h * w for h, w in SHAPES)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 
@@ -13,7 +14,25 @@ EAGER, COMPILED, FUSED = 'eager', 'compiled', 'fused'
 
 
 @dataclass(frozen=True)
-class Settings:
+class Case:
+    """What is compared between models: one line of the table for each.
+
+    Args:
+        task: ``'inference'`` or ``'training'``.
+        mode: ``'eager'``, ``'compiled'``, ``'fused'`` or
+            ``'fused compiled'``.
+        dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
+        batch_size: Images of a call.
+    """
+
+    task: str
+    mode: str
+    dtype: str
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
     """How to measure.
 
     Args:
@@ -26,15 +45,14 @@ class Settings:
         clock: On a CPU, ``'wall'`` or ``'cpu'``: the time on the wall, or
             the processor time of this process, which other jobs on the
             machine lengthen less. Needs one thread.
-        repeats: Timed calls of each model in each setting.
+        repeats: Timed calls of each model in each case.
         warmup: Calls before them.
-        time_limit: Seconds; a setting in which a model takes longer for one
+        time_limit: Seconds; a case in which a model takes longer for one
             warm-up call is given up (fp16 training on a CPU takes minutes).
             Compilation does not count.
         compile_mode: Also measure with ``torch.compile`` in this mode
             (``'default'``, ``'reduce-overhead'``, ...); None does not.
-        fuse: Also measure what
-            ``gtpt_mm.deploy.fuse`` makes of a model.
+        fuse: Also measure after :func:`gtpt_mm.deploy.fuse`.
 
     Raises:
         ValueError: If a value is out of range or unknown; if the clock does
@@ -57,8 +75,7 @@ class Settings:
         sizes = [*self.batch_sizes, *self.train_batch_sizes]
         if min(sizes, default=1) < 1:
             raise ValueError(f'batch sizes must be positive, got {sizes}')
-        unknown = set(self.dtypes) - set(DTYPES)
-        if unknown or not self.dtypes:
+        if set(self.dtypes) - set(DTYPES) or not self.dtypes:
             raise ValueError(
                 f'dtypes must be some of {list(DTYPES)}, got '
                 f'{list(self.dtypes)}'
@@ -68,12 +85,14 @@ class Settings:
             if value is not None and value < least:
                 raise ValueError(f'{name} must be at least {least}: {value}')
         if self.compile_mode is not None:
-            modes = list(torch._inductor.list_mode_options())
-            if self.compile_mode not in modes:
-                raise ValueError(
-                    f'compile_mode must be one of {modes}, got '
-                    f'{self.compile_mode!r}'
+            try:
+                torch.compile(
+                    torch.nn.Identity(), mode=self.compile_mode, dynamic=False
                 )
+            except RuntimeError as error:
+                raise ValueError(
+                    f'compile_mode {self.compile_mode!r}: {error}'
+                ) from error
         self._check_device()
 
     def _check_device(self) -> None:
@@ -93,44 +112,37 @@ class Settings:
                 'choose another, or run `gtpt-mm doctor` if there should be '
                 'more'
             )
-        if self.clock == 'cpu':
-            threads = self.threads or torch.get_num_threads()
-            if kind != 'cpu' or threads > 1:
-                raise ValueError(
-                    "clock 'cpu' adds up the time of all threads and does "
-                    'not see a GPU: it needs device cpu and one thread, got '
-                    f'{self.device} and {threads}; give --threads 1'
-                )
+        threads = self.threads or torch.get_num_threads()
+        if self.clock == 'cpu' and (kind != 'cpu' or threads > 1):
+            raise ValueError(
+                "clock 'cpu' adds up the time of all threads and excludes "
+                'GPUs: it needs device cpu and one thread, got '
+                f'{self.device} and {threads}; give --threads 1'
+            )
 
+    @property
+    def base_dtype(self) -> str:
+        """fp32 if it was asked for, else the first dtype."""
+        return 'fp32' if 'fp32' in self.dtypes else self.dtypes[0]
 
-@dataclass(frozen=True)
-class Setting:
-    """What is compared between models: one line of the table for each.
+    def base_case(self, batch_size: int) -> Case:
+        """Return the plainest case: eager inference in the base dtype."""
+        return Case(INFERENCE, EAGER, self.base_dtype, batch_size)
 
-    Args:
-        task: ``'inference'`` or ``'training'``.
-        mode: ``'eager'``, ``'compiled'``, ``'fused'`` or
-            ``'fused compiled'``.
-        dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
-        batch_size: Images of a call.
-    """
-
-    task: str
-    mode: str
-    dtype: str
-    batch_size: int
-
-
-def settings_of(settings: Settings, batch_size: int) -> Iterator[Setting]:
-    """Yield what is measured at one batch size."""
-    compiles = settings.compile_mode is not None
-    if batch_size in settings.batch_sizes:
-        for plain in (EAGER, FUSED) if settings.fuse else (EAGER,):
-            compiled = COMPILED if plain == EAGER else f'{plain} {COMPILED}'
-            for mode in (plain, compiled) if compiles else (plain,):
-                for dtype in settings.dtypes:
-                    yield Setting(INFERENCE, mode, dtype, batch_size)
-    if batch_size in settings.train_batch_sizes:
-        for mode in (EAGER, COMPILED) if compiles else (EAGER,):
-            for dtype in settings.dtypes:
-                yield Setting(TRAINING, mode, dtype, batch_size)
+    def cases(self, batch_size: int) -> Iterator[Case]:
+        """Yield what is measured at one batch size."""
+        modes = [(INFERENCE, EAGER), (TRAINING, EAGER)]
+        if self.compile_mode is not None:
+            modes += [(INFERENCE, COMPILED), (TRAINING, COMPILED)]
+        if self.fuse:
+            modes.append((INFERENCE, FUSED))
+        if self.fuse and self.compile_mode is not None:
+            modes.append((INFERENCE, f'{FUSED} {COMPILED}'))
+        for task, sizes in (
+            (INFERENCE, self.batch_sizes),
+            (TRAINING, self.train_batch_sizes),
+        ):
+            if batch_size in sizes:
+                chosen = [mode for where, mode in modes if where == task]
+                for mode, dtype in product(chosen, self.dtypes):
+                    yield Case(task, mode, dtype, batch_size)

@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the file; print what it has; return 2 on bad input."""
     import torch
 
-    from gtpt_mm.convert import add_dataset, read_state_dicts
+    from gtpt_mm.apis import add_dataset
+    from gtpt_mm.convert import read_state_dicts
 
     try:
         if args.target.exists() and not args.overwrite:

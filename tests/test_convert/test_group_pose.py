@@ -29,7 +29,7 @@ def test_command_line_both_ways(official, tmp_path):
     path, state_dict = official
     ours, back = tmp_path / 'ours.pth', tmp_path / 'back.pth'
     assert run(path, ours) == 0
-    assert run(ours, back, '--to', 'authors') == 0
+    assert run(ours, back, '--to', 'official') == 0
     reverted = torch.load(back, weights_only=True)
     assert set(reverted) == set(state_dict)
     for key, value in state_dict.items():

@@ -96,12 +96,12 @@ def test_command_line(gtpt_goldens, tmp_path, capsys):
     assert main(['convert', source, str(target)]) == 2
     assert 'overwrite' in capsys.readouterr().err
     back = str(tmp_path / 'back.pth')
-    assert main(['convert', str(target), back, '--to', 'authors']) == 0
+    assert main(['convert', str(target), back, '--to', 'official']) == 0
     torch.save({'x': torch.zeros(1)}, tmp_path / 'other.pth')
     assert main(['convert', str(tmp_path / 'other.pth'), back + '2']) == 2
     assert "'x'" in capsys.readouterr().err
     other = str(tmp_path / 'other.pth')
-    assert main(['convert', other, back + '2', '--to', 'authors']) == 2
+    assert main(['convert', other, back + '2', '--to', 'official']) == 2
     assert "'x'" in capsys.readouterr().err
     assert main(['convert', str(tmp_path / 'none.pth'), back + '2']) == 2
     assert 'none.pth' in capsys.readouterr().err
@@ -130,7 +130,7 @@ def test_reverse_keeps_both_halves_of_a_training_checkpoint(
     torch.save(checkpoint, tmp_path / 'ours.pth')
     target = tmp_path / 'theirs.pth'
     command = ['convert', str(tmp_path / 'ours.pth'), str(target)]
-    assert main([*command, '--to', 'authors']) == 0
+    assert main([*command, '--to', 'official']) == 0
     back = torch.load(target, weights_only=True)
     for key, value in back.items():
         torch.testing.assert_close(value, official[key])

@@ -9,8 +9,9 @@ import re
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from gtpt_mm.layers.expert_mlp import merge_expert
 
@@ -144,7 +145,9 @@ def _keep_one_dataset(cfg: Config, split: str, name: str) -> None:
         cfg[f'{split}_evaluator'] = {**metric, 'prefix': name}
 
 
-def split_model(model: nn.Module, cfg: Config, name: str) -> nn.Module:
+def split_model(
+    model: BasePoseEstimator, cfg: Config, name: str
+) -> BasePoseEstimator:
     """Return the plain model for one dataset of a ViTPose++.
 
     Args:

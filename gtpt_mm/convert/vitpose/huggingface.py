@@ -66,7 +66,7 @@ _THIRD = re.compile(rf'(.+\.attention)\.({"|".join(_THIRDS)})\.(weight|bias)')
 _QKV = re.compile(r'(.+\.attention)\.qkv\.(weight|bias)')
 
 
-def convert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+def convert(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     """Return a VitPose of transformers under native names.
 
     A ViTPose++ has all experts and the head of COCO; their files do not
@@ -84,7 +84,7 @@ def convert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     return result
 
 
-def revert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+def revert(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     """Return a native ViTPose or ViTPose++ under the names of transformers.
 
     Returns:
@@ -119,7 +119,8 @@ def revert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
 
 def _join_qkv(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Put queries, keys and values of a layer into one tensor each."""
-    out, thirds = {}, {}
+    out: dict[str, Tensor] = {}
+    thirds: dict[str, dict[str, Tensor]] = {}
     for key, value in state_dict.items():
         if match := _THIRD.fullmatch(key):
             name = f'{match[1]}.qkv.{match[3]}'

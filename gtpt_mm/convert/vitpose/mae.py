@@ -1,12 +1,11 @@
 """Encoders pretrained as masked autoencoders (MAE), to start a training.
 
-FAIR's files, and others with the names of timm (DeiT), and mmpretrain's;
-mmpose's mirror of them has mmpretrain's names, too, and no class token. All
-may stand behind ``encoder.``, as in files of other pretrainings (MoBY).
+Formats are those of FAIR, with the names of timm, and of mmpretrain. mmpose's
+mirror has the names of mmpretrain and no class token. A prefix ``encoder.`` is
+allowed, as in files of other pretrainings (MoBY).
 
 Source: the loading function in the authors' code; the paper does not describe
-it. The encoder's last norm is not loaded: ViTPose's
-starts at one and zero.
+it. The last norm of the encoder is not loaded: ViTPose's starts at 1 and 0.
 """
 
 # N image tokens, C channels, (h, w) token grid

@@ -36,7 +36,7 @@ TABLE = NameTable((*BACKBONE, ('head.**', 'head.**')))
 CLASS_TOKEN = 'backbone.cls_token'
 
 
-def convert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+def convert(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     """Return a checkpoint of mmpose under native names.
 
     Files of 2023 have a position table with one row too many, for a class
@@ -58,7 +58,7 @@ def convert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     return ConvertedViTPose(converted, left_out)
 
 
-def revert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+def revert(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     """Return a native ViTPose under the names that mmpose's configs load.
 
     Raises:

@@ -1,7 +1,6 @@
 """Native names of ViTPose and ViTPose++, and checks of their weights."""
 
 import re
-from collections import defaultdict
 from typing import NamedTuple
 
 import torch
@@ -15,8 +14,11 @@ DATASETS = ('coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody')
 POSITIONS = 'backbone.pos_embed'
 HEADS = 'head.heads.'
 MARKS = {'backbone.last_norm.weight', 'backbone.layers.0.norm1.weight'}
-_LAYER = re.compile(r'backbone\.layers\.(\d+)\.(.+)')
-_EXPERT = re.compile(r'.*\bmlp\.experts\.(\d+)\.(.+)')
+_LAYER = re.compile(r'backbone\.layers\.(\d+)\.')
+_EXPERT = re.compile(r'\bmlp\.experts\.(\d+)\.')
+LAYER_PARTS = (
+    'norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2',
+)  # fmt: skip
 
 
 class ConvertedViTPose(NamedTuple):
@@ -40,7 +42,7 @@ def is_native_vitpose(state_dict: dict[str, Tensor]) -> bool:
 
 def count_experts(state_dict: dict[str, Tensor]) -> int:
     """Return the experts of each layer: 0 for a ViTPose, 6 for a ++."""
-    matches = map(_EXPERT.fullmatch, state_dict)
+    matches = map(_EXPERT.search, state_dict)
     return 1 + max((int(m[1]) for m in matches if m), default=-1)
 
 
@@ -127,52 +129,38 @@ def check_complete(
     Raises:
         ValueError: If something is missing or does not fit together.
     """
-    layers: dict[int, dict[str, Tensor]] = defaultdict(dict)
-    for key, value in converted.items():
-        if match := _LAYER.fullmatch(key):
-            layers[int(match[1])][match[2]] = value
     modules = ['backbone.patch_embed.proj']
     if with_head:
         heads = [HEADS + name for name in find_datasets(converted)]
         modules += [f'{head}.final_layer' for head in heads or ['head']]
         modules.append('backbone.last_norm')
-    parts = ['norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2']
-    parts += [f'mlp.experts.{e}' for e in range(count_experts(converted))]
+    experts = [f'mlp.experts.{e}' for e in range(count_experts(converted))]
+    depth = 1 + max(
+        (int(m[1]) for m in map(_LAYER.match, converted) if m), default=0
+    )
     modules += [
         f'backbone.layers.{i}.{part}'
-        for i in range(1 + max(layers, default=0))
-        for part in parts
+        for i in range(depth)
+        for part in (*LAYER_PARTS, *experts)
     ]
-    expected = {POSITIONS} | {
-        f'{module}.{leaf}' for module in modules for leaf in ('weight', 'bias')
-    }
-    missing = expected - set(converted)
+    expected = {f'{m}.{leaf}' for m in modules for leaf in ('weight', 'bias')}
+    missing = (expected | {POSITIONS}) - set(converted)
     if missing:
         raise ValueError(
             f'the file is not complete, it lacks {len(missing)} tensors: '
             f'{", ".join(sorted(missing))}'
         )
     embed_dims = len(converted['backbone.patch_embed.proj.bias'])
-    for number, tensors in layers.items():
-        _check_rows(number, tensors, embed_dims)
-
-
-def _check_rows(
-    number: int, tensors: dict[str, Tensor], embed_dims: int
-) -> None:
-    """A second layer and one expert must give all channels, C."""
-    shared = len(tensors['mlp.fc2.bias'])
-    experts = {
-        name: len(value)
-        for name, value in tensors.items()
-        if (match := _EXPERT.fullmatch(name)) and match[2] == 'bias'
-    }
-    if {shared + rows for rows in experts.values() or (0,)} != {embed_dims}:
-        raise ValueError(
-            f'layer {number}: mlp.fc2 has {shared} rows and its experts '
-            f'{experts or "are missing"}; one of each must give '
-            f'{embed_dims} channels'
-        )
+    for i in range(depth):
+        layer = f'backbone.layers.{i}'
+        shared = len(converted[f'{layer}.mlp.fc2.bias'])
+        rows = {e: len(converted[f'{layer}.{e}.bias']) for e in experts}
+        if {shared + n for n in rows.values() or (0,)} != {embed_dims}:
+            raise ValueError(
+                f'layer {i}: mlp.fc2 has {shared} rows and its experts '
+                f'{rows or "are missing"}; one of each must give '
+                f'{embed_dims} channels'
+            )
 
 
 def fold_first_row(table: Tensor) -> Tensor:

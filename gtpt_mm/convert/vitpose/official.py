@@ -54,7 +54,7 @@ LEFTOVERS = (
 )
 
 
-def convert_official(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+def convert(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     """Return an official checkpoint under native names.
 
     A ViTPose++ keeps its experts and heads. One that was split before is a
@@ -77,7 +77,7 @@ def convert_official(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     return result
 
 
-def revert_official(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+def revert(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     """Return a native ViTPose or ViTPose++ under official names.
 
     Raises:

@@ -19,11 +19,12 @@ setup:
 demo: setup
 	@$(BIN)/python tools/demo.py $(if $(IMAGES),--images $(IMAGES))
 
+# Two workers; a module's tests stay together, so that they share fixtures.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope --durations=25
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest --durations=25 -m slow
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,8 +1,14 @@
 """Fixtures that every test may use."""
 
+import os
+
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    # Workers share the cores. numpy and torch read this at their import, and
+    # so do the processes that tests start.
+    os.environ['OMP_NUM_THREADS'] = '1'
+
 import importlib.util
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -81,7 +87,7 @@ def run_processes(tmp_path_factory):
     printed is shown if one fails.
     """
 
-    def run(script: str, *args, timeout: float = 240) -> None:
+    def run(script: str, *args, timeout: float = 600) -> None:
         with socket.socket() as probe:
             probe.bind(('127.0.0.1', 0))
             port = probe.getsockname()[1]

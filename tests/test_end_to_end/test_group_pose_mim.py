@@ -1,19 +1,22 @@
-"""Group Pose from the shell, and poses of pictures without a detector."""
+"""Group Pose through stock mmpose, and poses without a detector."""
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from support.runs import (
+    logged,
+    make_inferencer,
+    make_runner,
+    mim,
+    read_metrics,
+    read_scalars,
+)
 
 NUM_KEYPOINTS = {'coco': 17, 'crowdpose': 14}
 NUM_QUERIES = 4  # of the small config
-ENV = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='-1')
 
 
 @pytest.fixture(
@@ -27,57 +30,49 @@ def layout(request):
 @pytest.fixture(scope='module')
 def config(layout, group_pose_config, tmp_path_factory):
     cfg = group_pose_config(layout)
-    cfg.visualizer.name = f'group_pose_{layout}'
     path = tmp_path_factory.mktemp('config') / 'tiny.py'
     cfg.dump(path)
     return path
 
 
-def mim(command, config, folder, *args) -> str:
-    """Run mim in the folder: only custom_imports may lead to gtpt_mm."""
-    done = subprocess.run(
-        [
-            *(sys.executable, '-m', 'mim', command, 'mmpose', str(config)),
-            *('--work-dir', str(folder), *map(str, args)),
-        ],
-        capture_output=True,
-        text=True,
-        env=ENV,
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
+@pytest.fixture(
+    scope='module',
+    params=['here', pytest.param('mim', marks=pytest.mark.slow)],
+)
+def trained(request, config, tmp_path_factory):
+    """The work folder of a training in this process, or of ``mim train``."""
+    work_dir = tmp_path_factory.mktemp(request.param)
+    if request.param == 'mim':
+        mim('train', config, work_dir)
+    else:
+        make_runner(config, work_dir).train()
+    return work_dir
 
 
-@pytest.fixture(scope='module')
-def trained(config, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('work')
-    mim('train', config, folder)
-    return folder
+# ----------------------------------------------------------------- training
 
 
-# -------------------------------------------------------------- the shell
-
-
-def test_mim_train(layout, trained):
-    scalars = next(trained.glob('*/vis_data/scalars.json')).read_text()
-    rows = [json.loads(line) for line in scalars.splitlines()]
-    losses = [row['loss'] for row in rows if 'loss' in row]
+def test_losses_and_metrics_are_logged(layout, trained):
+    rows = read_scalars(trained)
+    losses = logged(rows, 'loss')
     assert len(losses) == 2 * 12 / 2
     assert np.isfinite(losses).all()
     parts = {'loss_cls', 'loss_keypoint', 'loss_oks'}
     for prefix in ('', 'd0.', 'enc_'):
         assert {prefix + part for part in parts} <= set(rows[0])
-    assert any(f'{layout}/AP' in row for row in rows)
+    assert len(logged(rows, f'{layout}/AP')) == 1
 
 
-def test_mim_test(layout, config, trained):
-    folder = trained / 'test'
-    folder.mkdir()
+def test_checkpoint_has_the_metric_of_the_training(layout, config, trained):
     checkpoint = trained / 'epoch_2.pth'
-    mim('test', config, folder, '--checkpoint', checkpoint)
-    metrics = json.loads(next(folder.glob('*/*.json')).read_text())
-    assert 0 <= metrics[f'{layout}/AP'] <= 1
+    if trained.name.startswith('mim'):
+        mim('test', config, trained / 'test', '--checkpoint', checkpoint)
+        metrics = read_metrics(trained / 'test')
+    else:
+        options = dict(load_from=str(checkpoint))
+        metrics = make_runner(config, trained / 'test', **options).test()
+    [expected] = logged(read_scalars(trained), f'{layout}/AP')
+    assert metrics[f'{layout}/AP'] == pytest.approx(expected, abs=1e-6)
 
 
 def test_resume_goes_on_where_it_stopped(config, trained, tmp_path):
@@ -88,8 +83,11 @@ def test_resume_goes_on_where_it_stopped(config, trained, tmp_path):
     """
     shutil.copy(trained / 'epoch_1.pth', tmp_path)
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
-    printed = mim('train', config, tmp_path, '--resume')
-    assert 'resumed epoch: 1' in printed
+    if trained.name.startswith('mim'):
+        printed = mim('train', config, tmp_path, '--resume')
+        assert 'resumed epoch: 1' in printed
+    else:
+        make_runner(config, tmp_path, resume=True).train()
     ours, theirs = (
         torch.load(folder / 'epoch_2.pth', weights_only=True)
         for folder in (tmp_path, trained)
@@ -105,13 +103,7 @@ def test_resume_goes_on_where_it_stopped(config, trained, tmp_path):
 
 @pytest.fixture(scope='module')
 def inferencer(config, trained):
-    from mmpose.apis import MMPoseInferencer
-
-    return MMPoseInferencer(
-        pose2d=str(config),
-        pose2d_weights=str(trained / 'epoch_2.pth'),
-        device='cpu',
-    )
+    return make_inferencer(config, trained / 'epoch_2.pth')
 
 
 def predict(inferencer, inputs, **options) -> list[list[dict]]:

@@ -4,7 +4,6 @@ The demo's config, and the six of COCO and COCO-WholeBody with their own
 models, pipelines, hooks and schedules on small crops of a few drawn people.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from support.runs import (
+    ENV,
+    logged,
+    make_inferencer,
+    make_runner,
+    mim,
+    predict,
+    read_metrics,
+    read_scalars,
+)
 
 DEMO = 'demo'
 MATRIX = [f'{task}-{size}' for task in ('body', 'wholebody') for size in 'tsb']
@@ -56,58 +64,35 @@ def num_keypoints(case: str) -> int:
     return 133 if 'wholebody' in case else 17
 
 
-#: One thread: several processes on few cores slow each other down.
-ENV = dict(os.environ, OMP_NUM_THREADS='1')
-
-
-def run(*args, **kwargs):
-    # Any folder but ours: only custom_imports may lead to gtpt_mm.
-    return subprocess.run(
-        [sys.executable, '-m', *args],
-        capture_output=True,
-        text=True,
-        env=ENV,
-        **kwargs,
-    )
-
-
 @pytest.fixture(scope='module')
 def trained(config, tmp_path_factory):
     work_dir = tmp_path_factory.mktemp('work')
-    done = run(
-        'mim', 'train', 'mmpose', str(config), '--work-dir', str(work_dir),
-        cwd=work_dir,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    mim('train', config, work_dir)
     return work_dir
 
 
-@cases(DEMO, 'wholebody-s')
+@cases(DEMO)
 def test_mim_train(case, trained):
-    scalars = next(trained.glob('*/vis_data/scalars.json')).read_text()
-    rows = [json.loads(line) for line in scalars.splitlines()]
-    losses = [row['loss'] for row in rows if 'loss' in row]
+    rows = read_scalars(trained)
+    losses = logged(rows, 'loss')
     assert len(losses) == 2 * 24 / 8
     assert all(np.isfinite(losses))
     assert {'loss_pruned', 'loss_unpruned', 'loss_g2l'} <= set(rows[0])
-    assert any(f'{prefix(case)}/AP' in row for row in rows)
+    assert len(logged(rows, f'{prefix(case)}/AP')) == 2
     assert (trained / 'epoch_2.pth').is_file()
 
 
-@cases(DEMO, 'wholebody-s')
-def test_mim_test_from_the_shell(case, config, trained):
-    done = run(
-        'mim', 'test', 'mmpose', str(config), '--checkpoint',
-        str(trained / 'epoch_2.pth'), '--work-dir', str(trained / 'test'),
-        cwd=trained,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    result = next((trained / 'test').glob('*/*.json'))
-    metrics = json.loads(result.read_text())
-    assert 0 <= metrics[f'{prefix(case)}/AP'] <= 1
+@cases(DEMO)
+def test_mim_test_has_the_metric_of_the_training(case, config, trained):
+    checkpoint = trained / 'epoch_2.pth'
+    mim('test', config, trained / 'test', '--checkpoint', checkpoint)
+    ap = f'{prefix(case)}/AP'
+    *_, expected = logged(read_scalars(trained), ap)
+    metrics = read_metrics(trained / 'test')
+    assert metrics[ap] == pytest.approx(expected, abs=1e-6)
 
 
-@cases(DEMO, 'wholebody-s')
+@cases(DEMO)
 def test_checkpoint_holds_the_average(trained):
     saved = torch.load(trained / 'epoch_2.pth', weights_only=True)
     average, model = saved['state_dict'], saved['ema_state_dict']
@@ -115,35 +100,11 @@ def test_checkpoint_holds_the_average(trained):
     assert not torch.equal(average[key], model['module.' + key])
 
 
-PREDICT = """
-import json, sys
-import gtpt_mm  # first: it repairs what mmpose needs
-from mmpose.apis import MMPoseInferencer
-
-config, weights, out_dir, *images = sys.argv[1:]
-inferencer = MMPoseInferencer(
-    pose2d=config, pose2d_weights=weights, det_model='whole_image',
-    device='cpu')
-results = list(inferencer(images, vis_out_dir=out_dir))
-people = [r['predictions'][0][0] for r in results]
-print('RESULT', json.dumps(people, default=float))
-"""
-
-
-@cases(DEMO, 'wholebody-s')
+@cases(DEMO)
 def test_inferencer(case, config, trained, data_root, tmp_path):
     """As the README writes it, in a process of its own."""
     images = sorted((data_root / 'val2017').glob('*.jpg'))[:2]
-    checkpoint = trained / 'epoch_2.pth'
-    done = subprocess.run(
-        [sys.executable, '-c', PREDICT, config, checkpoint, tmp_path, *images],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=ENV,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    people = json.loads(done.stdout.rpartition('RESULT ')[2])
+    people = predict(config, trained / 'epoch_2.pth', images, tmp_path)
     assert len(people) == 2
     shape = np.array(people[0]['keypoints']).shape
     assert shape == (num_keypoints(case), 2)
@@ -152,7 +113,7 @@ def test_inferencer(case, config, trained, data_root, tmp_path):
 
 
 @pytest.mark.parametrize('case', [DEMO], indirect=True)
-def test_python_runner_and_pruning_picture(config, trained, data_root):
+def test_smoke_pictures_of_a_training(config, trained, data_root):
     import cv2
     from mmpose.apis import inference_topdown, init_model
 
@@ -188,6 +149,7 @@ def _kill_after_first_checkpoint(command, work_dir: Path) -> None:
     process.wait()
 
 
+@pytest.mark.slow  # the next test resumes in one process
 @cases(DEMO)
 def test_resume_after_kill_goes_on_where_it_stopped(config, trained, tmp_path):
     """Epoch 1, kill -9, resume: counters, rates and averages go on.
@@ -195,14 +157,11 @@ def test_resume_after_kill_goes_on_where_it_stopped(config, trained, tmp_path):
     Weights cannot be equal to an uninterrupted run: mmengine does not save
     the random state that draws augmentations.
     """
-    command = [
-        'mim', 'train', 'mmpose', str(config), '--work-dir', str(tmp_path)
-    ]  # fmt: skip
-    _kill_after_first_checkpoint([sys.executable, '-m', *command], tmp_path)
+    command = [sys.executable, '-m', 'mim', 'train', 'mmpose', str(config)]
+    command += ['--work-dir', str(tmp_path)]
+    _kill_after_first_checkpoint(command, tmp_path)
     assert not (tmp_path / 'epoch_2.pth').exists()
-    done = run(*command, '--resume', cwd=tmp_path)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert 'resumed epoch: 1' in done.stdout + done.stderr
+    assert 'resumed epoch: 1' in mim('train', config, tmp_path, '--resume')
     ours = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)
     theirs = torch.load(trained / 'epoch_2.pth', weights_only=True)
     steps = [int(c['ema_state_dict']['steps']) for c in (ours, theirs)]
@@ -218,23 +177,14 @@ def test_resume_after_kill_goes_on_where_it_stopped(config, trained, tmp_path):
     assert 0 < (after - before).norm() < 0.2 * before.norm()
 
 
-@pytest.mark.parametrize(
-    'case', [name for name in MATRIX if name != 'wholebody-s'], indirect=True
-)
+@cases('body-t', 'wholebody-t')
 def test_runner_trains_resumes_tests_and_predicts(
     case, config, data_root, tmp_path
 ):
-    """The rest of the matrix in one process."""
-    from mmengine.runner import Runner
-    from mmpose.apis import MMPoseInferencer
-
-    cfg = Config.fromfile(config)
-    cfg.work_dir = str(tmp_path)
-    cfg.train_cfg.max_epochs = 1
-    Runner.from_cfg(cfg.copy()).train()
-    cfg.train_cfg.max_epochs = 2
-    cfg.resume = True
-    runner = Runner.from_cfg(cfg.copy())
+    """The whole way of a config in one process."""
+    options = dict(train_cfg=dict(max_epochs=1, val_interval=1, by_epoch=True))
+    make_runner(config, tmp_path, **options).train()
+    runner = make_runner(config, tmp_path, resume=True)
     runner.train()
     states = [
         torch.load(tmp_path / f'epoch_{i}.pth', weights_only=True)
@@ -244,17 +194,15 @@ def test_runner_trains_resumes_tests_and_predicts(
     assert iters[1] == 2 * iters[0] > 0
     steps = [int(state['ema_state_dict']['steps']) for state in states]
     assert steps == iters
-    arch = dict(t='tiny', s='small', b='base')[case[-1]]
-    assert runner.cfg.model.backbone.arch == arch
 
-    metrics = runner.test()
-    assert 0 <= metrics[f'{prefix(case)}/AP'] <= 1
-    inferencer = MMPoseInferencer(
-        pose2d=str(config),
-        pose2d_weights=str(tmp_path / 'epoch_2.pth'),
-        det_model='whole_image',
-        device='cpu',
-    )
+    # The checkpoint holds the average that was validated.
+    ap = f'{prefix(case)}/AP'
+    trained = runner.message_hub.log_scalars[f'val/{ap}'].current()
+    checkpoint = tmp_path / 'epoch_2.pth'
+    options = dict(load_from=str(checkpoint), custom_hooks=[])
+    metrics = make_runner(config, tmp_path / 'test', **options).test()
+    assert metrics[ap] == pytest.approx(trained, abs=1e-6)
+    inferencer = make_inferencer(config, checkpoint, det_model='whole_image')
     image = next((data_root / 'val2017').glob('*.jpg'))
     [[person]] = next(inferencer(str(image)))['predictions']
     assert np.shape(person['keypoints']) == (num_keypoints(case), 2)

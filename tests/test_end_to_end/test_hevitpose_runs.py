@@ -1,13 +1,16 @@
 """HEViTPose-T through stock mmpose, in the layouts of MPII and COCO."""
 
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from mmengine.config import Config
+from support.runs import (
+    logged,
+    make_inferencer,
+    make_runner,
+    mim,
+    read_metrics,
+    read_scalars,
+)
 
 CONFIGS = {
     'mpii': 'td-hm_hevitpose-t_1xb16-6e_sample-mpii-128x128.py',
@@ -41,10 +44,9 @@ def layout(request):
 @pytest.fixture(scope='module')
 def config(layout, data, tmp_path_factory, repo_root):
     """The sample config of the layout, on a few images."""
-    folder = repo_root / 'configs/body_2d_keypoint/hevitpose/sample'
-    text = (folder / CONFIGS[layout]).read_text()
-    assert 'HEViTPose' in text
-    cfg = Config.fromfile(folder / CONFIGS[layout])
+    [path] = (repo_root / 'configs/body_2d_keypoint').rglob(CONFIGS[layout])
+    cfg = Config.fromfile(path)
+    assert cfg.model.backbone.type == 'HEViTPose'
     old, new = cfg.data_root, f'{data / layout}/'
     cfg = Config.fromstring(
         cfg.pretty_text.replace(old, new), file_format='.py'
@@ -63,74 +65,52 @@ def config(layout, data, tmp_path_factory, repo_root):
     return path
 
 
-def run(*args, cwd):
-    """Run Python elsewhere: only custom_imports may lead to gtpt_mm."""
-    done = subprocess.run(
-        [sys.executable, *map(str, args)],
-        capture_output=True,
-        text=True,
-        env=dict(os.environ, OMP_NUM_THREADS='2'),
-        cwd=cwd,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
-
-
-@pytest.fixture(scope='module')
-def trained(config, tmp_path_factory):
-    work_dir = tmp_path_factory.mktemp('work')
-    run(
-        '-m', 'mim', 'train', 'mmpose', config, '--work-dir', work_dir,
-        cwd=work_dir,
-    )  # fmt: skip
+@pytest.fixture(
+    scope='module',
+    params=['here', pytest.param('mim', marks=pytest.mark.slow)],
+)
+def trained(request, config, tmp_path_factory):
+    """The work folder of a training in this process, or of ``mim train``."""
+    work_dir = tmp_path_factory.mktemp(request.param)
+    if request.param == 'mim':
+        mim('train', config, work_dir)
+    else:
+        make_runner(config, work_dir).train()
     return work_dir
 
 
-def test_mim_train(trained, layout):
-    scalars = next(trained.glob('*/vis_data/scalars.json')).read_text()
-    rows = [json.loads(line) for line in scalars.splitlines()]
-    losses = [row['loss_kpt'] for row in rows if 'loss_kpt' in row]
+def test_losses_and_metrics_are_logged(trained, layout):
+    rows = read_scalars(trained)
+    losses = logged(rows, 'loss_kpt')
     assert len(losses) >= 3
     assert all(np.isfinite(losses))
-    assert any(METRICS[layout] in row for row in rows)
-    assert (trained / 'epoch_1.pth').is_file()
+    assert len(logged(rows, METRICS[layout])) == 1
 
 
-def test_mim_test(config, trained, layout):
-    run(
-        '-m', 'mim', 'test', 'mmpose', config, '--checkpoint',
-        trained / 'epoch_1.pth', '--work-dir', trained / 'test',
-        cwd=trained,
-    )  # fmt: skip
-    result = next((trained / 'test').glob('*/*.json'))
-    metrics = json.loads(result.read_text())
-    assert np.isfinite(metrics[METRICS[layout]])
+def test_checkpoint_has_the_metric_of_the_training(config, trained, layout):
+    checkpoint = trained / 'epoch_1.pth'
+    if trained.name.startswith('mim'):
+        mim('test', config, trained / 'test', '--checkpoint', checkpoint)
+        metrics = read_metrics(trained / 'test')
+    else:
+        options = dict(load_from=str(checkpoint))
+        metrics = make_runner(config, trained / 'test', **options).test()
+    [expected] = logged(read_scalars(trained), METRICS[layout])
+    assert metrics[METRICS[layout]] == pytest.approx(expected, abs=1e-6)
 
 
-PREDICT = """
-import json, sys
-import gtpt_mm  # first: it repairs what mmpose needs
-from mmpose.apis import MMPoseInferencer
-
-config, weights, out_dir, *images = sys.argv[1:]
-inferencer = MMPoseInferencer(
-    pose2d=config, pose2d_weights=weights, det_model='whole_image',
-    device='cpu')
-results = list(inferencer(images, vis_out_dir=out_dir))
-people = [r['predictions'][0][0] for r in results]
-print('RESULT', json.dumps(people, default=float))
-"""
-
-
-def test_inferencer(config, trained, data, layout, tmp_path):
+def test_inferencer_finds_the_keypoints_of_the_layout(
+    config, trained, data, layout, tmp_path
+):
     images = sorted((data / layout).rglob('*.jpg'))[:2]
-    printed = run(
-        '-c', PREDICT, config, trained / 'epoch_1.pth', tmp_path, *images,
-        cwd=tmp_path,
-    )  # fmt: skip
-    people = json.loads(printed.rpartition('RESULT ')[2])
+    inferencer = make_inferencer(
+        config, trained / 'epoch_1.pth', det_model='whole_image'
+    )
+    results = inferencer([*map(str, images)], vis_out_dir=str(tmp_path))
+    people = [result['predictions'][0][0] for result in results]
     assert len(people) == 2
-    keypoints = np.array(people[0]['keypoints'])
-    assert keypoints.shape == (NUM_KEYPOINTS[layout], 2)
-    assert np.isfinite(keypoints).all()
-    assert (tmp_path / images[0].name).is_file()
+    for person, image in zip(people, images, strict=True):
+        keypoints = np.array(person['keypoints'])
+        assert keypoints.shape == (NUM_KEYPOINTS[layout], 2)
+        assert np.isfinite(keypoints).all()
+        assert (tmp_path / image.name).is_file()

@@ -7,8 +7,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 
-NUM_STEPS, BATCH = 3, 4
-NAMES = ['body-t', 'wholebody-t']
+NUM_STEPS, BATCH = 2, 2
+NAMES = [pytest.param('body-t', marks=pytest.mark.slow), 'wholebody-t']
 DTYPES = [torch.bfloat16, torch.float16]
 
 

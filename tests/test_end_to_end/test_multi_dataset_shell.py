@@ -4,20 +4,24 @@ One training, killed and resumed; then the test of all six at once, a plain
 model of each, and the inferencer with one of people and one of animals.
 """
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from mmpose.apis import MMPoseInferencer
+from support.runs import (
+    ENV,
+    make_inferencer,
+    mim,
+    read_metrics,
+    read_scalars,
+)
 
 from gtpt_mm.cli import main
 
@@ -26,9 +30,6 @@ pytestmark = pytest.mark.slow
 
 KEYPOINTS = dict(coco=17, aic=14, mpii=16, ap10k=17, apt36k=17, wholebody=133)
 METRICS = {name: f'{name}/AP' for name in KEYPOINTS} | dict(mpii='mpii/PCK')
-
-#: One thread: several processes on few cores slow each other down.
-ENV = dict(os.environ, OMP_NUM_THREADS='1')
 
 
 @pytest.fixture(scope='module')
@@ -40,19 +41,6 @@ def config(six_datasets_cfg, tmp_path_factory):
     path = tmp_path_factory.mktemp('config') / 'six.py'
     cfg.dump(path)
     return path
-
-
-def mim(*args, cwd: Path) -> str:
-    """Run mim elsewhere: only custom_imports may lead to gtpt_mm."""
-    done = subprocess.run(
-        [sys.executable, '-m', 'mim', *map(str, args)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=ENV,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope='module')
@@ -80,7 +68,7 @@ def trained(config, tmp_path_factory):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert not (work_dir / 'epoch_2.pth').exists()
-    printed = mim(*command, '--resume', cwd=work_dir)
+    printed = mim('train', config, work_dir, '--resume')
     assert 'resumed epoch: 1' in printed
     return work_dir
 
@@ -105,12 +93,10 @@ def test_resumed_training_goes_on_where_it_stopped(trained):
 @pytest.fixture(scope='module')
 def tested(config, trained):
     """What ``mim test`` printed, and the metrics that it wrote."""
-    printed = mim(
-        'test', 'mmpose', config, '--checkpoint', trained / 'epoch_2.pth',
-        '--work-dir', trained / 'test', cwd=trained,
-    )  # fmt: skip
-    [result] = (trained / 'test').glob('*/*.json')
-    return printed, json.loads(result.read_text())
+    checkpoint = trained / 'epoch_2.pth'
+    folder = trained / 'test'
+    printed = mim('test', config, folder, '--checkpoint', checkpoint)
+    return printed, read_metrics(folder)
 
 
 def test_mim_test_has_six_metrics(tested, trained):
@@ -126,8 +112,7 @@ def test_mim_test_has_six_metrics(tested, trained):
         shown = values[column - 1] if name == 'mpii' else values[0]
         assert float(shown) == pytest.approx(metrics[METRICS[name]], abs=5e-3)
     # The same as the training saw at its end.
-    scalars = max(trained.glob('*/vis_data/scalars.json')).read_text()
-    *_, last = (json.loads(line) for line in scalars.splitlines())
+    *_, last = read_scalars(trained)
     for metric in METRICS.values():
         assert metrics[metric] == pytest.approx(last[metric], abs=1e-6)
 
@@ -162,11 +147,8 @@ def test_split_model_has_the_metric_of_its_dataset(name, split, tested):
 def test_inferencer_takes_people_and_animals(name, split, six_datasets):
     folder = 'coco' if name == 'wholebody' else name
     image = next((six_datasets / folder).rglob('*.jpg'))
-    inferencer = MMPoseInferencer(
-        pose2d=str(split / f'{name}.py'),
-        pose2d_weights=str(split / f'{name}.pth'),
-        det_model='whole_image',
-        device='cpu',
+    inferencer = make_inferencer(
+        split / f'{name}.py', split / f'{name}.pth', det_model='whole_image'
     )
     [[instance]] = next(inferencer(str(image)))['predictions']
     keypoints = np.array(instance['keypoints'])

@@ -1,13 +1,9 @@
 """ViTPose from the shell, as its page has it: ``mim train``, ``mim test``."""
 
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from mmengine.config import Config
+from support.runs import logged, mim, read_metrics, read_scalars
 
 pytestmark = pytest.mark.slow  # a minute and more on a busy machine
 
@@ -15,7 +11,6 @@ NAME = (
     'configs/body_2d_keypoint/vitpose/sample/'
     'td-hm_vitpose-s_1xb16-14e_sample-96x64.py'
 )
-ENV = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='-1')
 
 
 @pytest.fixture(scope='module')
@@ -48,37 +43,20 @@ def options(data_root):
     return [f'{key}={value}' for key, value in options.items()]
 
 
-def mim(command, config, folder, *args) -> None:
-    """Run mim in the folder: only custom_imports may lead to gtpt_mm."""
-    done = subprocess.run(
-        [
-            *(sys.executable, '-m', 'mim', command, 'mmpose', str(config)),
-            *('--work-dir', str(folder), *map(str, args)),
-        ],
-        capture_output=True,
-        text=True,
-        env=ENV,
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-
-
 def test_mim_trains_and_tests_the_sample_config(repo_root, options, tmp_path):
     config = repo_root / NAME
     mim('train', config, tmp_path, '--cfg-options', *options)
-    scalars = next(tmp_path.glob('*/vis_data/scalars.json')).read_text()
-    rows = [json.loads(line) for line in scalars.splitlines()]
-    losses = [row['loss_kpt'] for row in rows if 'loss_kpt' in row]
+    rows = read_scalars(tmp_path)
+    losses = logged(rows, 'loss_kpt')
     assert len(losses) == 3
     assert np.isfinite(losses).all()
-    trained = next(row['coco/AP'] for row in rows if 'coco/AP' in row)
+    [trained] = logged(rows, 'coco/AP')
 
     # The config that the training wrote needs no options.
     written = tmp_path / config.name
     assert Config.fromfile(written).train_cfg.max_epochs == 1
     folder = tmp_path / 'test'
-    folder.mkdir()
     checkpoint = tmp_path / 'epoch_1.pth'
     mim('test', written, folder, '--checkpoint', checkpoint)
-    metrics = json.loads(next(folder.glob('*/*.json')).read_text())
+    metrics = read_metrics(folder)
     assert metrics['coco/AP'] == pytest.approx(trained, abs=1e-6)

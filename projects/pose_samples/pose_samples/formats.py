@@ -34,7 +34,7 @@ _LICENSE = {
     'name': 'Drawn by gtpt_mm',
 }
 _INFO = {
-    'description': 'People drawn by gtpt-mm sample-data',
+    'description': 'People drawn by pose_samples',
     'url': '',
     'version': '1.0',
     'year': 2025,

@@ -1,6 +1,5 @@
 """The drawn data: formats, honesty of the labels, determinism, errors."""
 
-import argparse
 import hashlib
 import json
 
@@ -10,14 +9,14 @@ import pytest
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, METRICS
 
-from gtpt_mm.cli import main, sample_data
-from gtpt_mm.datasets.synthetic import LAYOUTS, generate
-from gtpt_mm.datasets.synthetic.figure import Figure, sample_figure
-from gtpt_mm.datasets.synthetic.formats import MPII_KEYPOINTS
-from gtpt_mm.datasets.synthetic.head import FACE
-from gtpt_mm.datasets.synthetic.layouts import DIFFICULTIES
-from gtpt_mm.datasets.synthetic.paint import draw_figure
-from gtpt_mm.datasets.synthetic.parts import (
+import gtpt_mm  # noqa: F401  (repairs what mmpose imports)
+from pose_samples import LAYOUTS, generate
+from pose_samples.cli import main
+from pose_samples.figure import Figure, sample_figure
+from pose_samples.formats import MPII_KEYPOINTS
+from pose_samples.head import FACE
+from pose_samples.paint import draw_figure
+from pose_samples.parts import (
     BODY_KEYPOINTS,
     HAND_KEYPOINTS,
     HOSTS,
@@ -27,10 +26,10 @@ from gtpt_mm.datasets.synthetic.parts import (
     Part,
     limb_part,
 )
-from gtpt_mm.datasets.synthetic.poses import POSE_NAMES, sample_pose
-from gtpt_mm.datasets.synthetic.scene import _canvas_region, draw_scene
-from gtpt_mm.datasets.synthetic.skeleton import rot_y, sample_body, solve
-from gtpt_mm.datasets.synthetic.style import sample_style
+from pose_samples.poses import POSE_NAMES, sample_pose
+from pose_samples.scene import _canvas_region, draw_scene
+from pose_samples.skeleton import rot_y, sample_body, solve
+from pose_samples.style import sample_style
 
 NUM_TRAIN, NUM_VAL = 6, 12
 
@@ -235,9 +234,9 @@ def _keys(value):
         ),
     ],
 )
-def test_files_have_the_keys_of_real_ones(data, shared_dir, ours, real):
+def test_files_have_the_keys_of_real_ones(data, real_samples, ours, real):
     ours = json.loads((data / ours).read_text())
-    real = json.loads((shared_dir / f'data/real/{real}.json').read_text())
+    real = json.loads((real_samples / f'{real}.json').read_text())
     assert _keys(ours) == _keys(real)
     for key in ('images', 'annotations', 'categories'):
         assert _keys(ours[key]) == _keys(real[key]), key
@@ -267,9 +266,9 @@ def test_files_have_the_keys_of_real_ones(data, shared_dir, ours, real):
         ),
     ],
 )
-def test_lists_have_the_keys_of_real_ones(data, shared_dir, ours, real):
+def test_lists_have_the_keys_of_real_ones(data, real_samples, ours, real):
     ours = json.loads((data / ours).read_text())
-    real = json.loads((shared_dir / f'data/real/{real}.json').read_text())
+    real = json.loads((real_samples / f'{real}.json').read_text())
     assert sorted(ours[0]) == sorted(real[0])
     for key, value in real[0].items():
         if isinstance(value, list):
@@ -521,18 +520,9 @@ def test_more_images_keep_the_first_ones(data, tmp_path):
 # ----------------------------------------------------- folders and errors
 
 
-def test_command_knows_all_choices():
-    # The command names them itself, to answer --help without numpy.
-    assert tuple(LAYOUTS) == sample_data.LAYOUT_NAMES
-    parser = argparse.ArgumentParser()
-    sample_data.add_arguments(parser)
-    choices = {a.dest: a.choices for a in parser._actions}
-    assert choices['difficulty'] == DIFFICULTIES
-
-
 def test_complete_data_are_left_alone(tmp_path, capsys):
     options = ['--num-train', '2', '--num-val', '1', '--seed', '5']
-    call = ['sample-data', str(tmp_path), '--layout', 'coco', *options]
+    call = [str(tmp_path), '--layout', 'coco', *options]
     assert main(call) == 0
     assert 'wrote' in capsys.readouterr().out
     times = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*')}
@@ -541,7 +531,7 @@ def test_complete_data_are_left_alone(tmp_path, capsys):
     assert times == {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*')}
 
     # Another description of the same images is no conflict.
-    call[3] = 'coco-wholebody'
+    call[2] = 'coco-wholebody'
     assert main(call) == 0
     assert (
         tmp_path / 'coco/annotations/coco_wholebody_val_v1.0.json'
@@ -554,7 +544,7 @@ def test_other_parameters_need_overwrite(tmp_path, capsys):
     mine.write_text('by hand')
     with pytest.raises(FileExistsError, match='num_train 3 instead of 2'):
         generate(tmp_path, ('coco',), 2, 1, seed=5)
-    call = ['sample-data', str(tmp_path), '--num-train', '2', '--num-val', '1']
+    call = [str(tmp_path), '--num-train', '2', '--num-val', '1']
     assert main(call) == 2
     assert '--overwrite' in capsys.readouterr().err
     generate(tmp_path, ('coco',), 2, 1, seed=6, overwrite=True)

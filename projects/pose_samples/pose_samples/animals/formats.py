@@ -103,7 +103,7 @@ def write_ap10k(root, split: str, images: list[ImageRecord], seed: int):
             number = FIRST_ID[split] + len(annotations) + 1
             annotations.append(_annotation(animal, image_id, number))
     content = _content(
-        'Animals drawn by gtpt-mm sample-data, laid out like AP-10K',
+        'Animals drawn by pose_samples, laid out like AP-10K',
         [_image(image, split) for image in images],
         annotations,
     )
@@ -127,7 +127,7 @@ def write_apt36k(root, split: str, images: list[ImageRecord], seed: int):
             annotation['video_id'] = video
             annotations.append(annotation)
     content = _content(
-        'Animals drawn by gtpt-mm sample-data, laid out like APT-36K',
+        'Animals drawn by pose_samples, laid out like APT-36K',
         entries,
         annotations,
     )

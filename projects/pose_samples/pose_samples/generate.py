@@ -1,6 +1,6 @@
 """Write whole data sets of drawn people and animals.
 
-Each folder that is written holds a file ``gtpt_mm_sample_data.json`` with the
+Each folder that is written holds a file ``pose_samples.json`` with the
 parameters it was made with: a second call with equal parameters does nothing,
 one with others refuses, and only files that were written here are replaced.
 """
@@ -20,7 +20,7 @@ from .formats import MAX_VAL, SPLITS, ImageRecord, describe
 from .layouts import DIFFICULTIES, LAYOUTS, ImageSet, adapt
 from .scene import draw_scene
 
-MANIFEST = 'gtpt_mm_sample_data.json'
+MANIFEST = 'pose_samples.json'
 _DRAWING = 1  # to be raised when equal parameters give other pictures
 _JPEG_QUALITY = 90
 
@@ -198,7 +198,7 @@ def _plan(
     if old is None:
         if not overwrite and folder.exists() and any(folder.iterdir()):
             raise FileExistsError(
-                f'{folder} holds files that gtpt-mm sample-data did not '
+                f'{folder} holds files that pose_samples did not '
                 'write; choose another folder, or add --overwrite to write '
                 'beside them'
             )
@@ -222,7 +222,7 @@ def _plan(
     foreign = [p for p in wanted if p not in owned and p.exists()]
     if foreign:
         raise FileExistsError(
-            f'{foreign[0]} was not written by gtpt-mm sample-data and will '
+            f'{foreign[0]} was not written by pose_samples and will '
             'not be replaced; choose another folder'
         )
     obsolete = () if is_same else tuple(sorted(owned - set(wanted)))
@@ -271,7 +271,7 @@ def _read_manifest(folder: Path):
 
 def _write_manifest(plan: _Plan, parameters: Parameters, complete: bool):
     content = {
-        'about': 'Drawn by gtpt-mm sample-data.',
+        'about': 'Drawn by pose_samples.',
         'parameters': asdict(parameters),
         'layouts': plan.layouts,
         'complete': complete,

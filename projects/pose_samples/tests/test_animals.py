@@ -9,22 +9,23 @@ import pytest
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, METRICS
 
-from gtpt_mm.datasets.synthetic import LAYOUTS, generate
-from gtpt_mm.datasets.synthetic.animals.coat import sample_look
-from gtpt_mm.datasets.synthetic.animals.figure import Animal, sample_animal
-from gtpt_mm.datasets.synthetic.animals.formats import FRAMES_PER_CLIP
-from gtpt_mm.datasets.synthetic.animals.gaits import GAITS, LEGS, sample_pose
-from gtpt_mm.datasets.synthetic.animals.paint import draw_animal
-from gtpt_mm.datasets.synthetic.animals.parts import (
+import gtpt_mm  # noqa: F401  (repairs what mmpose imports)
+from pose_samples import LAYOUTS, generate
+from pose_samples.animals.coat import sample_look
+from pose_samples.animals.figure import Animal, sample_animal
+from pose_samples.animals.formats import FRAMES_PER_CLIP
+from pose_samples.animals.gaits import GAITS, LEGS, sample_pose
+from pose_samples.animals.paint import draw_animal
+from pose_samples.animals.parts import (
     HOSTS,
     KEYPOINT_INDEX,
     KEYPOINTS,
     Part,
     leg_part,
 )
-from gtpt_mm.datasets.synthetic.animals.species import SPECIES, sample_build
-from gtpt_mm.datasets.synthetic.parts import PARTS_PER_PERSON
-from gtpt_mm.datasets.synthetic.scene import _canvas_region, draw_scene
+from pose_samples.animals.species import SPECIES, sample_build
+from pose_samples.parts import PARTS_PER_PERSON
+from pose_samples.scene import _canvas_region, draw_scene
 
 LIGHT = np.array((-0.5, -0.5))
 NUM_VAL = 16
@@ -138,8 +139,8 @@ def test_keypoints_and_pairs_are_those_of_mmpose():
             assert KEYPOINTS[other] == name.replace('left', 'right')
 
 
-def test_ap10k_has_keys_and_categories_of_the_real_file(data, shared_dir):
-    path = shared_dir / 'data/real/ap10k/test_ap10k.json'
+def test_ap10k_has_keys_and_categories_of_the_real_file(data, real_samples):
+    path = real_samples / 'ap10k/test_ap10k.json'
     real, ours = json.loads(path.read_text()), _read(data, 'ap10k')
     assert sorted(ours) == sorted(real)
     for key in ('images', 'annotations', 'categories'):

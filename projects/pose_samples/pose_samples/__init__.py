@@ -1,11 +1,10 @@
-"""Draw people and animals with known keypoints, in any data set's layout.
+"""Draw people and animals with known keypoints, in any dataset's layout.
 
-From a picture to its files: ``skeleton`` poses a body, ``figure`` (with
-``head``, ``style`` and ``canvas``) draws it, ``scene`` puts people together
-and finds out what is visible, ``layouts`` and ``detections`` write down what
-the data sets tell, and ``generate`` does that for many images. ``animals``
-holds the figures of four-legged animals; ``subject`` says what a scene asks
-of any figure.
+From a picture to its files: ``skeleton`` poses a figure (``person`` or
+``animals``), ``figure`` places and paints it on a ``canvas``, ``scene`` puts
+figures together and finds out which keypoints are visible, ``formats`` and
+``detections`` describe that as the datasets do, ``layouts`` lists them, and
+``generate`` does it for many images.
 """
 
 from .generate import Result, generate

@@ -1,19 +1,32 @@
-"""Annotation files of people, as the authors and mmpose write them.
+"""Annotation files of the datasets, as their authors and mmpose write them.
 
-Everything starts from records: what ``describe`` keeps of a drawn person.
+Everything starts from records: a drawn figure as ``describe`` keeps it.
 Coordinates of a record are those of the image, pixel centers at whole
-numbers; MPII alone counts from one.
+numbers; MPII alone counts from one. All files but MPII's are COCO's json with
+a choice of keypoints and of fields; see ``CocoJson``.
+
+AP-10K: ``area`` is that of the box, images of all splits are in one folder,
+the kind of background is a number. Of APT-36K the paper (Yang et al., 2022,
+arXiv:2206.05683) tells that it has clips of 15 frames, AP-10K's 17 keypoints
+and an identity for each animal through a clip; ViTPose++ reads
+``train_annotations_1.json`` and ``val_annotations_1.json`` in COCO's format.
+Assumed here, for want of the files: categories as in AP-10K, names of files
+relative to the root (as in the official config, which gives no folder of
+images), and the fields ``video_id``, ``frame_id`` and ``track_id``, which
+COCO-style readers do not look at.
 """
 
-import hashlib
 import json
-from dataclasses import dataclass, field
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from .detections import detect
+from . import animals
 from .parts import (
     BODY_KEYPOINTS,
     FACE_KEYPOINTS,
@@ -21,64 +34,31 @@ from .parts import (
     HAND_KEYPOINTS,
     KEYPOINT_INDEX,
 )
-from .scene import PersonLabel
+from .scene import Label
 
 SPLITS = ('train', 'val')
 # Image ids start here, so that splits can share a folder.
 FIRST_ID = {'val': 100_000, 'train': 200_000}
 MAX_VAL = FIRST_ID['train'] - FIRST_ID['val']
 
-_LICENSE = {
+LICENSE = {
     'url': 'https://creativecommons.org/publicdomain/zero/1.0/',
     'id': 1,
-    'name': 'Drawn by gtpt_mm',
+    'name': 'Drawn by pose_samples',
 }
-_INFO = {
-    'description': 'People drawn by pose_samples',
+INFO = {
+    'description': 'Drawn by pose_samples',
     'url': '',
     'version': '1.0',
     'year': 2025,
     'contributor': 'gtpt_mm',
     'date_created': '2025/01/01',
 }
-_COCO_SKELETON = [
-    [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13],
-    [6, 7], [6, 8], [7, 9], [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4],
-    [3, 5], [4, 6], [5, 7],
-]  # fmt: skip
-
-MPII_KEYPOINTS = (
-    'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee',
-    'left_ankle', 'pelvis', 'thorax', 'upper_neck', 'head_top',
-    'right_wrist', 'right_elbow', 'right_shoulder', 'left_shoulder',
-    'left_elbow', 'left_wrist',
-)  # fmt: skip
-AIC_KEYPOINTS = (
-    'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder',
-    'left_elbow', 'left_wrist', 'right_hip', 'right_knee', 'right_ankle',
-    'left_hip', 'left_knee', 'left_ankle', 'head_top', 'neck',
-)  # fmt: skip
-CROWDPOSE_KEYPOINTS = (
-    'left_shoulder', 'right_shoulder', 'left_elbow', 'right_elbow',
-    'left_wrist', 'right_wrist', 'left_hip', 'right_hip', 'left_knee',
-    'right_knee', 'left_ankle', 'right_ankle', 'head_top', 'neck',
-)  # fmt: skip
-
-
-def _select(names: tuple[str, ...]) -> list[int]:
-    return [KEYPOINT_INDEX[name] for name in names]
-
-
-_BODY, _FEET = _select(BODY_KEYPOINTS), _select(FOOT_KEYPOINTS)
-_FACE = _select(FACE_KEYPOINTS)
-_HANDS = {side: _select(names) for side, names in HAND_KEYPOINTS.items()}
-_MPII, _AIC = _select(MPII_KEYPOINTS), _select(AIC_KEYPOINTS)
-_CROWDPOSE = _select(CROWDPOSE_KEYPOINTS)
 
 
 @dataclass
-class Record:
-    """One person or animal of an image.
+class Instance:
+    """One figure of an image.
 
     Args:
         keypoints: (x, y, v) in the order of the label, (N, 3); all 0 where
@@ -104,15 +84,30 @@ class Record:
 
 @dataclass
 class ImageRecord:
-    """One image: its place in the split, its size and its people."""
+    """One image.
 
-    index: int
+    Args:
+        id: Number in the annotations.
+        split: ``train`` or ``val``.
+        file_name: Below the folder of the split's images.
+        width: In pixels.
+        height: In pixels.
+        clip: Number of the clip in the annotations.
+        frame: Number in the clip.
+        instances: All labelled figures.
+    """
+
+    id: int
+    split: str
+    file_name: str
     width: int
     height: int
-    people: list[Record] = field(default_factory=list)
+    clip: int
+    frame: int
+    instances: list[Instance] = field(default_factory=list)
 
 
-def describe(label: PersonLabel) -> Record | None:
+def describe(label: Label) -> Instance | None:
     """Turn a label into a record; None where no outline is left."""
     keypoints = np.round(label.keypoints, 2)
     keypoints[keypoints[:, 2] == 0] = 0
@@ -131,22 +126,22 @@ def describe(label: PersonLabel) -> Record | None:
     if not polygons:
         return None
     # A visible keypoint at an edge may round to half a pixel beyond it.
-    seen = keypoints[keypoints[:, 2] == 2, :2]
-    corners = np.concatenate([[(x, y), (x + w, y + h)], seen])
+    visible = keypoints[keypoints[:, 2] == 2, :2]
+    corners = np.concatenate([[(x, y), (x + w, y + h)], visible])
     low, high = corners.min(0), corners.max(0)
-    return Record(
-        keypoints=keypoints,
-        box=np.round([*low, *(high - low)], 2).tolist(),
-        area=float(cv2.countNonZero(label.mask)),
-        segmentation=polygons,
-        head_box=label.head_box,
-        stature=label.stature,
-        category=label.category,
-        track=label.track,
-    )
+    return Instance(
+        keypoints, np.round([*low, *(high - low)], 2).tolist(),
+        float(cv2.countNonZero(label.mask)), polygons, label.head_box,
+        label.stature, label.category, label.track,
+    )  # fmt: skip
 
 
-def flat(keypoints: np.ndarray) -> list[float]:
+def _select(names: tuple[str, ...]) -> list[int]:
+    """Return the rows of keypoints in a person's record."""
+    return [KEYPOINT_INDEX[name] for name in names]
+
+
+def _flat(keypoints: np.ndarray) -> list[float]:
     """Return x, y and v of (N, 3) in turn, v as whole numbers."""
     return [
         int(v) if i % 3 == 2 else v
@@ -154,195 +149,313 @@ def flat(keypoints: np.ndarray) -> list[float]:
     ]
 
 
-def num_labelled(keypoints: np.ndarray) -> int:
+def _count(keypoints: np.ndarray) -> int:
     """Return how many keypoints (N, 3) have v above 0."""
     return int(np.count_nonzero(keypoints[:, 2] > 0))
 
 
-def write_json(path: Path, content):
+def write_json(path: Path, content: object) -> None:
     """Write a file, and its folder where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
 
 
-# ------------------------------------------------------------------- COCO
+# -------------------------------------------------------------- COCO's json
+
+ImageFields = dict[str, Callable[[ImageRecord], object]]
+InstanceFields = dict[str, Callable[[ImageRecord, Instance], object]]
 
 
-def _coco_image(image: ImageRecord, split: str) -> dict:
-    name = coco_file_name(image.index, split, 0)
-    return {
-        'license': 1,
-        'file_name': name,
-        'coco_url': f'http://images.cocodataset.org/{split}2017/{name}',
-        'height': image.height,
-        'width': image.width,
-        'date_captured': '2025-01-01 00:00:00',
-        'flickr_url': '',
-        'id': FIRST_ID[split] + image.index,
-    }
+@dataclass(frozen=True)
+class CocoJson:
+    """A json file with the structure of COCO's.
 
+    Args:
+        keypoints: Names of the keypoints, in the file's order.
+        skeleton: Pairs of keypoints, counted from one.
+        image: Fields of an image beside id, file_name and size.
+        instance: Fields of an instance beside ids, bbox and keypoints.
+        names: Names of the keypoints in the file, if they differ.
+        index: Row of each keypoint in a record.
+        num_counted: How many keypoints ``num_keypoints`` counts.
+        with_info: Whether there are info and licenses.
+        categories: Id, name and family of the categories.
+    """
 
-def _coco_people(images: list[ImageRecord], split: str):
-    """Yield (annotation with the keys of COCO, record) of all people."""
-    number = FIRST_ID[split]
-    for image in images:
-        for person in image.people:
-            number += 1
-            body = person.keypoints[_BODY]
-            yield (
-                {
-                    'segmentation': person.segmentation,
-                    'num_keypoints': num_labelled(body),
-                    'area': person.area,
-                    'iscrowd': 0,
-                    'keypoints': flat(body),
-                    'image_id': FIRST_ID[split] + image.index,
-                    'bbox': person.box,
-                    'category_id': 1,
-                    'id': number,
-                },
-                person,
-            )
+    keypoints: tuple[str, ...]
+    skeleton: list[list[int]]
+    image: ImageFields
+    instance: InstanceFields
+    names: tuple[str, ...] | None = None
+    index: dict[str, int] = field(default_factory=lambda: KEYPOINT_INDEX)
+    num_counted: int | None = None
+    with_info: bool = True
+    categories: tuple[tuple[int, str, str], ...] = ((1, 'person', 'person'),)
 
+    def write(self, path: Path, split: str, images: list[ImageRecord]) -> None:
+        """Write the annotations of one split."""
+        pairs = [(i, instance) for i in images for instance in i.instances]
+        annotations = [
+            self._annotation(image, instance, FIRST_ID[split] + number)
+            for number, (image, instance) in enumerate(pairs, start=1)
+        ]
+        categories = [
+            {
+                'id': number,
+                'name': name,
+                'supercategory': family,
+                'keypoints': list(self.names or self.keypoints),
+                'skeleton': self.skeleton,
+            }
+            for number, name, family in self.categories
+        ]
+        info = {'info': INFO, 'licenses': [LICENSE]} if self.with_info else {}
+        content = dict(
+            info, images=[self._image(image) for image in images],
+            annotations=annotations, categories=categories,
+        )  # fmt: skip
+        write_json(path, content)
 
-def _category(names: list[str], skeleton: list[list[int]]) -> list[dict]:
-    return [
-        {
-            'supercategory': 'person',
-            'id': 1,
-            'name': 'person',
-            'keypoints': names,
-            'skeleton': skeleton,
+    def _image(self, image: ImageRecord) -> dict:
+        return {
+            'id': image.id,
+            'file_name': image.file_name,
+            'width': image.width,
+            'height': image.height,
+            **{key: value(image) for key, value in self.image.items()},
         }
-    ]
+
+    def _annotation(
+        self, image: ImageRecord, instance: Instance, number: int
+    ) -> dict:
+        rows = [self.index[name] for name in self.keypoints]
+        points = instance.keypoints[rows]
+        extra = self.instance.items()
+        return {
+            'id': number,
+            'image_id': image.id,
+            'category_id': instance.category,
+            'bbox': instance.box,
+            'num_keypoints': _count(points[: self.num_counted]),
+            'keypoints': _flat(points),
+            **{key: value(image, instance) for key, value in extra},
+        }
 
 
-def _coco_file(images, split: str, annotations: list[dict]) -> dict:
-    return {
-        'info': _INFO,
-        'licenses': [_LICENSE],
-        'categories': _category(list(BODY_KEYPOINTS), _COCO_SKELETON),
-        'images': [_coco_image(image, split) for image in images],
-        'annotations': annotations,
-    }
+_WHOLEBODY_REGIONS = {
+    # name: (keypoints, share of them that must be visible, margin of the box)
+    'face': (FACE_KEYPOINTS, 0.35, 0.05),
+    'lefthand': (HAND_KEYPOINTS['left'], 0.4, 0.1),
+    'righthand': (HAND_KEYPOINTS['right'], 0.4, 0.1),
+}
 
 
-def write_coco(root: Path, split: str, images: list[ImageRecord], seed: int):
-    """Write the keypoints and, for the val split, detected boxes."""
-    annotations = [a for a, _ in _coco_people(images, split)]
-    path = root / f'annotations/person_keypoints_{split}2017.json'
-    write_json(path, _coco_file(images, split, annotations))
-    if split == 'val':
-        write_json(
-            root / 'person_detection_results'
-            '/COCO_val2017_detections_AP_H_56_person.json',
-            detect(
-                [(FIRST_ID[split] + i.index, i) for i in images], (seed, 0)
-            ),
-        )
-
-
-def _region(keypoints: np.ndarray, min_seen: float, margin: float):
+def _region(instance: Instance, name: str) -> tuple[list, list, bool]:
     """Return box, keypoints and validity of a face or hand.
 
     A region is labelled if enough of it is visible and it is larger than a
     few pixels; otherwise everything is 0, as in the official files.
-
-    Args:
-        keypoints: (x, y, v), (N, 3).
-        min_seen: Share of the keypoints that must be visible.
-        margin: Added on each side of the box, relative to its size.
     """
+    names, min_visible, margin = _WHOLEBODY_REGIONS[name]
+    keypoints = instance.keypoints[_select(names)]
     labelled = keypoints[keypoints[:, 2] > 0]
-    seen = np.count_nonzero(keypoints[:, 2] == 2)
-    if len(labelled) and seen >= min_seen * len(keypoints):
+    num_visible = np.count_nonzero(keypoints[:, 2] == 2)
+    if len(labelled) and num_visible >= min_visible * len(keypoints):
         low, high = labelled[:, :2].min(0), labelled[:, :2].max(0)
         size = high - low
         if size.max() >= 4:
             edge = margin * size.max()
             box = np.round([*(low - edge), *(size + 2 * edge)], 2).tolist()
-            return box, flat(keypoints), True
+            return box, _flat(keypoints), True
     return [0.0] * 4, [0.0] * keypoints.size, False
 
 
-def write_coco_wholebody(
-    root: Path, split: str, images: list[ImageRecord], seed: int
-):
-    """Write the keypoints of body, feet, face and hands."""
-    annotations = []
-    for annotation, person in _coco_people(images, split):
-        points = person.keypoints
-        face = _region(points[_FACE], 0.35, 0.05)
-        left = _region(points[_HANDS['left']], 0.4, 0.1)
-        right = _region(points[_HANDS['right']], 0.4, 0.1)
-        feet = points[_FEET]
-        annotations.append(
-            {
-                **annotation,
-                'face_box': face[0],
-                'lefthand_box': left[0],
-                'righthand_box': right[0],
-                'lefthand_kpts': left[1],
-                'righthand_kpts': right[1],
-                'face_kpts': face[1],
-                'face_valid': face[2],
-                'lefthand_valid': left[2],
-                'righthand_valid': right[2],
-                'foot_valid': bool(num_labelled(feet)),
-                'foot_kpts': flat(feet),
-            }
-        )
-    path = root / f'annotations/coco_wholebody_{split}_v1.0.json'
-    write_json(path, _coco_file(images, split, annotations))
+def crowd_index(image: ImageRecord) -> float:
+    """Return how crowded an image is, 0 to 1.
+
+    The mean over instances of the number of other instances' joints in the
+    box over that of its joints.
+
+    Source: Li et al., "CrowdPose", Sec. 3.1.
+    """
+    ratios = []
+    for instance in image.instances:
+        x, y, w, h = instance.box
+        counts = [0, 0]
+        for other in image.instances:
+            joints = other.keypoints[_select(CROWDPOSE_KEYPOINTS)]
+            joints = joints[joints[:, 2] > 0, :2]
+            inside = ((joints >= (x, y)) & (joints <= (x + w, y + h))).all(1)
+            counts[other is instance] += int(inside.sum())
+        if counts[1]:
+            ratios.append(counts[0] / counts[1])
+    return round(min(sum(ratios) / max(len(ratios), 1), 1.0), 2)
 
 
-def coco_file_name(index: int, split: str, seed: int) -> str:
-    """Return the name of an image, twelve digits."""
-    return f'{FIRST_ID[split] + index:012d}.jpg'
+MPII_KEYPOINTS = (
+    'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee',
+    'left_ankle', 'pelvis', 'thorax', 'upper_neck', 'head_top',
+    'right_wrist', 'right_elbow', 'right_shoulder', 'left_shoulder',
+    'left_elbow', 'left_wrist',
+)  # fmt: skip
+AIC_KEYPOINTS = (
+    'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder',
+    'left_elbow', 'left_wrist', 'right_hip', 'right_knee', 'right_ankle',
+    'left_hip', 'left_knee', 'left_ankle', 'head_top', 'neck',
+)  # fmt: skip
+CROWDPOSE_KEYPOINTS = (
+    'left_shoulder', 'right_shoulder', 'left_elbow', 'right_elbow',
+    'left_wrist', 'right_wrist', 'left_hip', 'right_hip', 'left_knee',
+    'right_knee', 'left_ankle', 'right_ankle', 'head_top', 'neck',
+)  # fmt: skip
+_COCO_SKELETON = [
+    [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13],
+    [6, 7], [6, 8], [7, 9], [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4],
+    [3, 5], [4, 6], [5, 7],
+]  # fmt: skip
+_AIC_SKELETON = [
+    [3, 2], [2, 1], [1, 14], [14, 4], [4, 5], [5, 6], [9, 8], [8, 7], [7, 10],
+    [10, 11], [11, 12], [13, 14], [1, 7], [4, 10],
+]  # fmt: skip
+_AP10K_SKELETON = [
+    [1, 2], [1, 3], [2, 3], [3, 4], [4, 5], [4, 6], [6, 7], [7, 8], [4, 9],
+    [9, 10], [10, 11], [5, 12], [12, 13], [13, 14], [5, 15], [15, 16],
+    [16, 17],
+]  # fmt: skip
 
+_COCO_IMAGE: ImageFields = {
+    'license': lambda image: 1,
+    'coco_url': lambda image: (
+        f'http://images.cocodataset.org/{image.split}2017/{image.file_name}'
+    ),
+    'date_captured': lambda image: '2025-01-01 00:00:00',
+    'flickr_url': lambda image: '',
+}
+_COCO_INSTANCE: InstanceFields = {
+    'segmentation': lambda image, instance: instance.segmentation,
+    'area': lambda image, instance: instance.area,
+    'iscrowd': lambda image, instance: 0,
+}
+_WHOLEBODY_INSTANCE: InstanceFields = {
+    f'{name}_{key}': partial(
+        lambda image, instance, name, i: _region(instance, name)[i],
+        name=name, i=i,
+    )
+    for name in _WHOLEBODY_REGIONS
+    for i, key in enumerate(('box', 'kpts', 'valid'))
+}  # fmt: skip
+_FEET = _select(FOOT_KEYPOINTS)
+_WHOLEBODY_INSTANCE |= {
+    'foot_kpts': lambda image, instance: _flat(instance.keypoints[_FEET]),
+    'foot_valid': lambda image, instance: bool(
+        _count(instance.keypoints[_FEET])
+    ),
+}
+_AP10K_INSTANCE: InstanceFields = {
+    'area': lambda image, instance: float(
+        np.round(instance.box[2] * instance.box[3], 2)
+    ),
+    'iscrowd': lambda image, instance: 0,
+}
+
+COCO = CocoJson(BODY_KEYPOINTS, _COCO_SKELETON, _COCO_IMAGE, _COCO_INSTANCE)
+COCO_WHOLEBODY = replace(
+    COCO, instance={**_COCO_INSTANCE, **_WHOLEBODY_INSTANCE}
+)
+# As in mmpose's conversion v is 2 for visible, 1 for hidden and 0 for not
+# labelled; AI Challenger's official files have 1, 2 and 3 instead.
+AIC = CocoJson(
+    AIC_KEYPOINTS,
+    _AIC_SKELETON,
+    {'url': lambda image: ''},
+    {},
+    (*(n.replace('_', ' ').title() for n in AIC_KEYPOINTS[:12]), 'Head top',
+     'Neck'),
+)  # fmt: skip
+CROWDPOSE = CocoJson(
+    CROWDPOSE_KEYPOINTS,
+    _COCO_SKELETON[:12],
+    {'crowdIndex': crowd_index},
+    {'iscrowd': lambda image, instance: 0},
+    (*CROWDPOSE_KEYPOINTS[:12], 'head', 'neck'),
+    num_counted=12,  # head and neck do not count in the official files
+    with_info=False,
+)
+AP10K = CocoJson(
+    animals.KEYPOINTS,
+    _AP10K_SKELETON,
+    {
+        'license': lambda image: 1,
+        'background': lambda image: 0,  # the kinds' numbers are AP-10K's own
+    },
+    _AP10K_INSTANCE,
+    index=animals.KEYPOINT_INDEX,
+    categories=tuple(
+        (species.number, name, species.family)
+        for name, species in animals.SPECIES.items()
+    ),
+)
+APT36K = replace(
+    AP10K,
+    image={
+        'license': lambda image: 1,
+        'file_name': lambda image: f'data/{image.file_name}',
+        'video_id': lambda image: image.clip,
+        'frame_id': lambda image: image.frame,
+    },
+    instance={
+        **_AP10K_INSTANCE,
+        'track_id': lambda image, instance: instance.track,
+        'video_id': lambda image, instance: image.clip,
+    },
+)
 
 # ------------------------------------------------------------------- MPII
 
 _MIN_MPII = 8  # joints that must be in the image
 
 
-def write_mpii(root: Path, split: str, images: list[ImageRecord], seed: int):
-    """Write mmpose's json of MPII and, for val, the boxes of the heads."""
-    annotations, head_boxes = [], []
-    for image in images:
-        for person in image.people:
-            joints = person.keypoints[_MPII]
-            labelled = joints[:, 2] > 0
-            if labelled.sum() < _MIN_MPII:
-                continue
-            points = np.where(labelled[:, None], joints[:, :2] + 1, -1)
-            trunk = person.keypoints[_select(('pelvis', 'thorax'))]
-            if (trunk[:, 2] > 0).all():
-                center = trunk[:, :2].mean(0) + 1
-            else:
-                x, y, w, h = person.box
-                center = np.array((x + w / 2, y + 0.4 * h)) + 1
-            annotations.append(
-                {
+class MpiiJson:
+    """The json of mmpose's MPII and, for val, the boxes of the heads."""
+
+    def write(self, path: Path, split: str, images: list[ImageRecord]) -> None:
+        """Write the annotations of one split."""
+        annotations, head_boxes = [], []
+        for image in images:
+            for instance in image.instances:
+                joints = instance.keypoints[_select(MPII_KEYPOINTS)]
+                labelled = joints[:, 2] > 0
+                if labelled.sum() < _MIN_MPII:
+                    continue
+                points = np.where(labelled[:, None], joints[:, :2] + 1, -1)
+                entry = {
                     'joints_vis': labelled.astype(int).tolist(),
                     'joints': np.round(points, 2).tolist(),
-                    'image': mpii_file_name(image.index, split, seed),
-                    'scale': round(1.12 * person.stature / 200, 6),
-                    'center': np.round(center, 1).tolist(),
+                    'image': image.file_name,
+                    'scale': round(1.12 * instance.stature / 200, 6),
+                    'center': np.round(_center(instance), 1).tolist(),
                 }
+                annotations.append(entry)
+                head_boxes.append(np.round(instance.head_box + 1, 2))
+        write_json(path, annotations)
+        if split == 'val':
+            _write_mpii_mat(
+                path.with_name('mpii_gt_val.mat'), annotations, head_boxes
             )
-            head_boxes.append(np.round(person.head_box + 1, 2))
-    write_json(root / f'annotations/mpii_{split}.json', annotations)
-    if split == 'val':
-        _write_mpii_mat(
-            root / 'annotations/mpii_gt_val.mat', annotations, head_boxes
-        )
 
 
-def _write_mpii_mat(path: Path, annotations: list[dict], head_boxes: list):
+def _center(instance: Instance) -> np.ndarray:
+    trunk = instance.keypoints[_select(('pelvis', 'thorax'))]
+    if (trunk[:, 2] > 0).all():
+        return trunk[:, :2].mean(0) + 1
+    x, y, w, h = instance.box
+    return np.array((x + w / 2, y + 0.4 * h)) + 1
+
+
+def _write_mpii_mat(
+    path: Path, annotations: list[dict], head_boxes: list[np.ndarray]
+) -> None:
     """Write the file that PCKh needs, in the shapes of the official one."""
-    from scipy.io import savemat
-
     count = len(annotations)
     joints = np.array([a['joints'] for a in annotations]).reshape(-1, 16, 2)
     visible = np.array([a['joints_vis'] for a in annotations])
@@ -350,153 +463,39 @@ def _write_mpii_mat(path: Path, annotations: list[dict], head_boxes: list):
     names = ('rank', 'rkne', 'rhip', 'lhip', 'lkne', 'lank', 'pelv', 'thor',
              'neck', 'head', 'rwri', 'relb', 'rsho', 'lsho', 'lelb',
              'lwri')  # fmt: skip
-    savemat(
-        path,
-        {
-            'dataset_joints': np.array([names], dtype=object),
-            'jnt_missing': 1.0 - visible.reshape(count, 16).T,
-            'pos_gt_src': joints.transpose(1, 2, 0),
-            'headboxes_src': boxes.transpose(1, 2, 0),
-        },
-    )
-    # The header tells the time; nothing else differs between two runs.
-    content = bytearray(path.read_bytes())
-    content[:116] = b'MATLAB 5.0 MAT-file, written by gtpt_mm'.ljust(116)
-    path.write_bytes(content)
-
-
-def mpii_file_name(index: int, split: str, seed: int) -> str:
-    """Return the name of an image, nine digits."""
-    return f'{FIRST_ID[split] + index:09d}.jpg'
-
-
-# -------------------------------------------------------------------- AIC
-
-
-def write_aic(root: Path, split: str, images: list[ImageRecord], seed: int):
-    """Write the keypoints as mmpose's conversion of AI Challenger does.
-
-    There v is 2 for visible, 1 for hidden and 0 for not labelled; the
-    authors' own files have 1, 2 and 3 instead.
-    """
-    annotations = []
-    for image in images:
-        for person in image.people:
-            joints = person.keypoints[_AIC]
-            annotations.append(
-                {
-                    'bbox': person.box,
-                    'keypoints': flat(joints),
-                    'num_keypoints': num_labelled(joints),
-                    'image_id': FIRST_ID[split] + image.index,
-                    'category_id': 1,
-                    'id': FIRST_ID[split] + len(annotations) + 1,
-                }
-            )
-    names = [name.replace('_', ' ').title() for name in AIC_KEYPOINTS]
-    names[12] = 'Head top'
-    skeleton = [[3, 2], [2, 1], [1, 14], [14, 4], [4, 5], [5, 6], [9, 8],
-                [8, 7], [7, 10], [10, 11], [11, 12], [13, 14], [1, 7],
-                [4, 10]]  # fmt: skip
-    content = {
-        'info': _INFO,
-        'licenses': [_LICENSE],
-        'categories': _category(names, skeleton),
-        'images': [
-            {
-                'url': '',
-                'file_name': aic_file_name(image.index, split, seed),
-                'height': image.height,
-                'width': image.width,
-                'id': FIRST_ID[split] + image.index,
-            }
-            for image in images
-        ],
-        'annotations': annotations,
+    arrays = {
+        'dataset_joints': np.array([names], dtype=object),
+        'jnt_missing': 1.0 - visible.reshape(count, 16).T,
+        'pos_gt_src': joints.transpose(1, 2, 0),
+        'headboxes_src': boxes.transpose(1, 2, 0),
     }
-    write_json(root / f'annotations/aic_{split}.json', content)
+    header = b'MATLAB 5.0 MAT-file, written by pose_samples'.ljust(124)
+    matrices = (_mat_array(name, array) for name, array in arrays.items())
+    path.write_bytes(header + b'\x00\x01IM' + b''.join(matrices))
 
 
-def aic_file_name(index: int, split: str, seed: int) -> str:
-    """Return the name of an image, 40 hexadecimal digits."""
-    text = f'{split}-{index}-{seed}'.encode()
-    return f'{hashlib.sha1(text).hexdigest()}.jpg'
+# Types of data elements, and classes of arrays, in a MAT-file of version 5.
+_INT8, _UINT16, _INT32, _UINT32, _DOUBLE, _MATRIX = 1, 4, 5, 6, 9, 14
+_CELL_CLASS, _CHAR_CLASS, _DOUBLE_CLASS = 1, 4, 6
 
 
-# -------------------------------------------------------------- CrowdPose
-
-# The official name of the split that is not for training is "test".
-_CROWDPOSE_SPLIT = {'train': 'trainval', 'val': 'test'}
+def _mat_element(kind: int, data: bytes) -> bytes:
+    return struct.pack('<II', kind, len(data)) + data + bytes(-len(data) % 8)
 
 
-def crowd_index(image: ImageRecord) -> float:
-    """Return how crowded an image is, 0 to 1.
-
-    The mean over people of the number of other people's joints in the box
-    over that of own ones.
-
-    Source: Li et al., "CrowdPose", Sec. 3.1.
-    """
-    ratios = []
-    for number, person in enumerate(image.people):
-        x, y, w, h = person.box
-        counts = [0, 0]
-        for other, candidate in enumerate(image.people):
-            joints = candidate.keypoints[_CROWDPOSE]
-            joints = joints[joints[:, 2] > 0, :2]
-            inside = ((joints >= (x, y)) & (joints <= (x + w, y + h))).all(1)
-            counts[other == number] += int(inside.sum())
-        if counts[1]:
-            ratios.append(counts[0] / counts[1])
-    return round(min(sum(ratios) / max(len(ratios), 1), 1.0), 2)
-
-
-def write_crowdpose(
-    root: Path, split: str, images: list[ImageRecord], seed: int
-):
-    """Write the keypoints and, for the test split, detected boxes."""
-    annotations = []
-    for image in images:
-        for person in image.people:
-            joints = person.keypoints[_CROWDPOSE]
-            annotations.append(
-                {
-                    # Head and neck do not count in the official files.
-                    'num_keypoints': num_labelled(joints[:12]),
-                    'iscrowd': 0,
-                    'keypoints': flat(joints),
-                    'image_id': FIRST_ID[split] + image.index,
-                    'bbox': person.box,
-                    'category_id': 1,
-                    'id': FIRST_ID[split] + len(annotations) + 1,
-                }
-            )
-    names = [*CROWDPOSE_KEYPOINTS[:12], 'head', 'neck']
-    content = {
-        'categories': _category(names, _COCO_SKELETON[:12]),
-        'images': [
-            {
-                'file_name': crowdpose_file_name(image.index, split, seed),
-                'id': FIRST_ID[split] + image.index,
-                'height': image.height,
-                'width': image.width,
-                'crowdIndex': crowd_index(image),
-            }
-            for image in images
-        ],
-        'annotations': annotations,
-    }
-    name = _CROWDPOSE_SPLIT[split]
-    write_json(root / f'annotations/mmpose_crowdpose_{name}.json', content)
-    if split == 'val':
-        write_json(
-            root / 'annotations/det_for_crowd_test_0.1_0.5.json',
-            detect(
-                [(FIRST_ID[split] + i.index, i) for i in images], (seed, 3)
-            ),
-        )
-
-
-def crowdpose_file_name(index: int, split: str, seed: int) -> str:
-    """Return the name of an image, six digits."""
-    return f'{FIRST_ID[split] + index:06d}.jpg'
+def _mat_array(name: str, array: np.ndarray | str) -> bytes:
+    """Return an array of numbers, an array of strings or a string."""
+    if isinstance(array, str):
+        shape, mat_class = (1, len(array)), _CHAR_CLASS
+        data = _mat_element(_UINT16, array.encode('utf-16-le'))
+    elif array.dtype == object:
+        shape, mat_class = array.shape, _CELL_CLASS
+        data = b''.join(_mat_array('', cell) for cell in array.flat)
+    else:
+        shape, mat_class = array.shape, _DOUBLE_CLASS
+        data = _mat_element(_DOUBLE, array.astype('<f8').tobytes('F'))
+    sizes = np.array(shape, '<i4').tobytes()
+    header = _mat_element(_UINT32, struct.pack('<II', mat_class, 0))
+    header += _mat_element(_INT32, sizes)
+    header += _mat_element(_INT8, name.encode())
+    return _mat_element(_MATRIX, header + data)

@@ -1,31 +1,16 @@
-"""The data sets that can be drawn: folders, files and kind of pictures."""
+"""The datasets that can be drawn: folders, files and kind of pictures."""
 
-from collections.abc import Callable
+import hashlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from .animals import ANIMALS
-from .animals.formats import (
-    FRAMES_PER_CLIP,
-    animal_file_name,
-    write_ap10k,
-    write_apt36k,
-)
-from .formats import (
-    ImageRecord,
-    aic_file_name,
-    coco_file_name,
-    crowdpose_file_name,
-    mpii_file_name,
-    write_aic,
-    write_coco,
-    write_coco_wholebody,
-    write_crowdpose,
-    write_mpii,
-)
+from . import formats
+from .animals import sample_animal
+from .formats import FIRST_ID, CocoJson, MpiiJson
 from .scene import Setting
+
+FRAMES_PER_CLIP = 15
 
 
 @dataclass(frozen=True)
@@ -36,39 +21,56 @@ class ImageSet:
         number: Part of the seed of every image.
         folder: Below the output folder.
         image_dirs: Folder of the images of each split.
-        file_name: Name of an image from (index, split, seed).
-        setting: What the pictures are like.
+        digits: Of the names of the images; 0 for 40 hexadecimal digits.
+        setting: How the pictures look.
         clip: Frames of a clip; 1 for single pictures.
     """
 
     number: int
     folder: str
     image_dirs: dict[str, str]
-    file_name: Callable[[int, str, int], str]
+    digits: int
     setting: Setting
     clip: int = 1
+
+    def file_name(self, index: int, split: str, seed: int) -> str:
+        """Return the name of an image."""
+        if self.digits:
+            return f'{FIRST_ID[split] + index:0{self.digits}d}.jpg'
+        text = f'{split}-{index}-{seed}'.encode()
+        return f'{hashlib.sha1(text).hexdigest()}.jpg'
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A data set's files.
+    """A dataset's files.
 
     Args:
         images: The set of images that it describes.
-        write: Writes the files of one split from (root, split, images, seed).
-        files: Names of all files that ``write`` writes, below the folder.
+        format: Writes the annotations of one split.
+        files: File of the annotations of each split.
+        more: Further files of the format.
+        detections: File of detected boxes of the val split.
     """
 
     images: ImageSet
-    write: Callable[[Path, str, list[ImageRecord], int], None]
-    files: tuple[str, ...]
+    format: CocoJson | MpiiJson
+    files: dict[str, str]
+    more: tuple[str, ...] = ()
+    detections: str | None = None
+
+    def all_files(self) -> list[str]:
+        """Return the names of all files but the images."""
+        boxes = [self.detections] if self.detections else []
+        return [*self.files.values(), *self.more, *boxes]
+
+
+def _splits(pattern: str, train: str = 'train', val: str = 'val') -> dict:
+    return {'train': pattern.format(train), 'val': pattern.format(val)}
 
 
 _COCO_IMAGES = ImageSet(
-    0,
-    'coco',
-    {'train': 'train2017', 'val': 'val2017'},
-    coco_file_name,
+    0, 'coco', _splits('{}2017'), 12,
     Setting(
         sizes=(
             ((192, 256), (192, 256), (240, 320), (256, 256), (288, 240)),
@@ -77,12 +79,9 @@ _COCO_IMAGES = ImageSet(
         crowd=(0.68, 0.23, 0.09),
         height=((0.62, 0.96), (0.52, 0.88)),
     ),
-)
+)  # fmt: skip
 _MPII_IMAGES = ImageSet(
-    1,
-    'mpii',
-    {'train': 'images', 'val': 'images'},
-    mpii_file_name,
+    1, 'mpii', _splits('images'), 9,
     Setting(
         sizes=(
             ((384, 288), (320, 320), (400, 300)),
@@ -91,17 +90,13 @@ _MPII_IMAGES = ImageSet(
         crowd=(0.8, 0.15, 0.05),
         height=((0.65, 0.95), (0.6, 0.9)),
     ),
-)
+)  # fmt: skip
 _AIC_IMAGES = ImageSet(
-    2,
-    'aic',
-    {
-        'train': 'ai_challenger_keypoint_train_20170902/'
-        'keypoint_train_images_20170902',
-        'val': 'ai_challenger_keypoint_validation_20170911/'
-        'keypoint_validation_images_20170911',
-    },
-    aic_file_name,
+    2, 'aic',
+    {split: f'ai_challenger_keypoint_{name}_{date}/'
+            f'keypoint_{name}_images_{date}'
+     for split, name, date in (('train', 'train', 20170902),
+                               ('val', 'validation', 20170911))}, 0,
     Setting(
         sizes=(
             ((240, 320), (320, 240), (300, 300)),
@@ -111,12 +106,9 @@ _AIC_IMAGES = ImageSet(
         height=((0.65, 0.97), (0.55, 0.95)),
         truncate=0.18,
     ),
-)
+)  # fmt: skip
 _CROWDPOSE_IMAGES = ImageSet(
-    3,
-    'crowdpose',
-    {'train': 'images', 'val': 'images'},
-    crowdpose_file_name,
+    3, 'crowdpose', _splits('images'), 6,
     Setting(
         sizes=(
             ((320, 240), (240, 320)),
@@ -128,13 +120,9 @@ _CROWDPOSE_IMAGES = ImageSet(
         overlap=0.85,
         gather=0.45,
     ),
-)
-
+)  # fmt: skip
 _AP10K_IMAGES = ImageSet(
-    4,
-    'ap10k',
-    {'train': 'data', 'val': 'data'},
-    animal_file_name,
+    4, 'ap10k', _splits('data'), 12,
     Setting(
         sizes=(
             ((320, 240), (320, 256), (384, 256), (288, 288)),
@@ -142,82 +130,60 @@ _AP10K_IMAGES = ImageSet(
         ),
         crowd=(0.76, 0.17, 0.07),
         height=((0.60, 0.95), (0.45, 0.75)),
-        subject=ANIMALS,
+        sample=sample_animal,
     ),
-)
+)  # fmt: skip
 _APT36K_IMAGES = ImageSet(
-    5,
-    'apt36k',
-    {'train': 'data', 'val': 'data'},
-    animal_file_name,
+    5, 'apt36k', _splits('data'), 12,
     Setting(
         sizes=(((384, 256), (400, 240)), ((480, 270), (480, 320))),
         crowd=(0.7, 0.3),
         # Room to move.
         height=((0.40, 0.70), (0.35, 0.60)),
         truncate=0.05,
-        subject=ANIMALS,
+        sample=sample_animal,
     ),
     clip=FRAMES_PER_CLIP,
-)
+)  # fmt: skip
 
 LAYOUTS = {
     'coco': Layout(
         _COCO_IMAGES,
-        write_coco,
-        (
-            'annotations/person_keypoints_train2017.json',
-            'annotations/person_keypoints_val2017.json',
-            'person_detection_results/'
-            'COCO_val2017_detections_AP_H_56_person.json',
-        ),
+        formats.COCO,
+        _splits('annotations/person_keypoints_{}2017.json'),
+        detections='person_detection_results/'
+        'COCO_val2017_detections_AP_H_56_person.json',
     ),
     'coco-wholebody': Layout(
         _COCO_IMAGES,
-        write_coco_wholebody,
-        (
-            'annotations/coco_wholebody_train_v1.0.json',
-            'annotations/coco_wholebody_val_v1.0.json',
-        ),
+        formats.COCO_WHOLEBODY,
+        _splits('annotations/coco_wholebody_{}_v1.0.json'),
     ),
     'mpii': Layout(
         _MPII_IMAGES,
-        write_mpii,
-        (
-            'annotations/mpii_train.json',
-            'annotations/mpii_val.json',
-            'annotations/mpii_gt_val.mat',
-        ),
+        MpiiJson(),
+        _splits('annotations/mpii_{}.json'),
+        ('annotations/mpii_gt_val.mat',),
     ),
     'aic': Layout(
-        _AIC_IMAGES,
-        write_aic,
-        ('annotations/aic_train.json', 'annotations/aic_val.json'),
+        _AIC_IMAGES, formats.AIC, _splits('annotations/aic_{}.json')
     ),
+    # The official name of the split that is not for training is "test".
     'crowdpose': Layout(
         _CROWDPOSE_IMAGES,
-        write_crowdpose,
-        (
-            'annotations/mmpose_crowdpose_trainval.json',
-            'annotations/mmpose_crowdpose_test.json',
-            'annotations/det_for_crowd_test_0.1_0.5.json',
-        ),
+        formats.CROWDPOSE,
+        _splits('annotations/mmpose_crowdpose_{}.json', 'trainval', 'test'),
+        detections='annotations/det_for_crowd_test_0.1_0.5.json',
     ),
     'ap10k': Layout(
         _AP10K_IMAGES,
-        write_ap10k,
-        (
-            'annotations/ap10k-train-split1.json',
-            'annotations/ap10k-val-split1.json',
-        ),
+        formats.AP10K,
+        _splits('annotations/ap10k-{}-split1.json'),
     ),
     'apt36k': Layout(
         _APT36K_IMAGES,
-        write_apt36k,
-        (
-            'annotations/train_annotations_1.json',
-            'annotations/val_annotations_1.json',
-        ),
+        formats.APT36K,
+        _splits('annotations/{}_annotations_1.json'),
     ),
 }
 
@@ -230,35 +196,18 @@ def adapt(
     max_people: int | None,
     image_size: tuple[int, int] | None,
 ) -> Setting:
-    """Return a setting with the user's wishes.
-
-    Args:
-        setting: That of the layout.
-        difficulty: ``easy`` leaves out cuts, occluders and most clutter,
-            and everybody stands or walks, people face the viewer and
-            animals show their side; ``hard`` doubles cuts, occluders and
-            clutter.
-        max_people: Most people or animals in a picture; None keeps the
-            layout's.
-        image_size: (w, h) of all images; None keeps the layout's.
-    """
+    """Return a setting with the user's wishes; see ``generate``."""
     if difficulty == 'easy':
         setting = replace(
-            setting,
-            truncate=0.0,
-            occlude=0.0,
-            clutter=0.3,
-            overlap=0.1,
+            setting, truncate=0.0, occlude=0.0, clutter=0.3, overlap=0.1,
             simple=True,
-        )
+        )  # fmt: skip
     elif difficulty == 'hard':
         setting = replace(
-            setting,
-            truncate=2 * setting.truncate,
-            occlude=2 * setting.occlude,
-            clutter=2.0,
+            setting, truncate=2 * setting.truncate,
+            occlude=2 * setting.occlude, clutter=2.0,
             overlap=min(2 * setting.overlap, 0.9),
-        )
+        )  # fmt: skip
     if max_people is not None:
         crowd = np.array(setting.crowd[:max_people])
         crowd = np.pad(crowd, (0, max_people - len(crowd)), mode='edge')

@@ -1,9 +1,7 @@
-"""One picture with figures: who stands where, who hides what.
-
-People are meant wherever a name says so, and animals in the same way.
-"""
+"""One picture with figures: their places, and which of them hides which."""
 
 import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,164 +9,119 @@ import cv2
 import numpy as np
 
 from .background import draw_background, draw_seat, draw_thing, finish
-from .canvas import ZOOM
-from .figure import Figure, sample_figure
-from .paint import draw_figure
-from .parts import HOSTS, NUM_WHOLEBODY, PARTS_PER_PERSON
-from .subject import Drawable, Subject
+from .canvas import ZOOM, Canvas
+from .figure import Figure
+from .parts import PARTS_PER_FIGURE
+from .person import sample_person
 
-_OBJECT = 1  # in the buffer of owners; people start at PARTS_PER_PERSON
-
-
-def _sample_person(rng, light, simple, like) -> Figure:
-    """Draw a person, whoever else is in the picture."""
-    return sample_figure(rng, light, simple)
-
-
-PEOPLE = Subject(
-    sample=_sample_person,
-    draw=draw_figure,
-    hosts=HOSTS,
-    unguessed=np.zeros(len(HOSTS), bool),
-    background=draw_background,
-    thing=draw_thing,
-    with_seats=True,
-)
+_OBJECT = 1  # in the buffer of owners; figures start at PARTS_PER_FIGURE
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the pictures of a data set are like.
+    """How the pictures of a dataset look."""
 
-    Args:
-        sizes: Image sizes (w, h) for one person and for several.
-        crowd: Probability of 1, 2, 3, ... people.
-        height: Range of a person's height as a fraction of the image's, for
-            one person and for several.
-        truncate: Probability that somebody is cut by the border.
-        occlude: Probability of an object in front of somebody.
-        clutter: Amount of things in the background; 1 is the default.
-        overlap: Share of a person's box that others may cover when placed.
-        simple: Whether everybody stands or walks and faces the viewer.
-        gather: Probability that a person is placed close to another one.
-        subject: What the pictures show.
-    """
-
+    # Image sizes (w, h) for one figure and for several.
     sizes: tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]
-    crowd: tuple[float, ...]
+    crowd: tuple[float, ...]  # probability of 1, 2, 3, ... figures
+    # Height of a figure as a fraction of the image's, for one and several.
     height: tuple[tuple[float, float], tuple[float, float]]
-    truncate: float = 0.12
-    occlude: float = 0.2
-    clutter: float = 1.0
-    overlap: float = 0.3
-    simple: bool = False
-    gather: float = 0.0
-    subject: Subject = PEOPLE
+    truncate: float = 0.12  # probability that the border cuts a figure
+    occlude: float = 0.2  # probability of an object in front of a figure
+    clutter: float = 1.0  # amount of things in the background
+    overlap: float = 0.3  # share of a box that others may cover when placed
+    simple: bool = False  # see ``generate``'s difficulty ``easy``
+    gather: float = 0.0  # probability that a figure is close to another one
+    # Draws a figure from (rng, light, simple, first figure or None).
+    sample: Callable[..., Figure] = sample_person
 
 
 @dataclass
-class PersonLabel:
-    """All that is known of one person or animal in a picture.
+class Label:
+    """All that is known of one figure in a picture."""
 
-    Args:
-        keypoints: (x, y, v) in the order of the subject's ``hosts``, (N, 3);
-            v is 0 outside the image, 1 hidden, 2 visible.
-        mask: Visible pixels of the person, in the box ``mask_box`` only.
-        mask_box: Where the mask lies in the image, (x, y, w, h).
-        head_box: Corners of the box around the head, (2, 2).
-        stature: Height of the person if standing upright, in pixels.
-        category: Category id in the annotations.
-        track: Number of the figure, the same in all frames of a clip.
-    """
-
+    # (x, y, v) in the order of the figure's ``hosts``, (N, 3); v is 0
+    # outside the image, 1 hidden, 2 visible.
     keypoints: np.ndarray
-    mask: np.ndarray
-    mask_box: tuple[int, int, int, int]
-    head_box: np.ndarray
-    stature: float
-    category: int
-    track: int
+    mask: np.ndarray  # visible pixels of the figure, within mask_box
+    mask_box: tuple[int, int, int, int]  # (x, y, w, h)
+    head_box: np.ndarray  # corners, (2, 2)
+    stature: float  # height when standing upright, in pixels
+    category: int  # id in the annotations
+    track: int  # number of the figure, the same in all frames of a clip
 
 
 def draw_scene(
     rng: np.random.Generator, setting: Setting, time: float = 0.0
-) -> tuple[np.ndarray, list[PersonLabel], np.ndarray]:
+) -> tuple[np.ndarray, list[Label], np.ndarray]:
     """Draw one picture.
 
     Args:
         rng: Source of randomness; the same state gives the same picture.
-        setting: What the picture is like.
+        setting: How the picture looks.
         time: Frames before (negative) or after the moment in which the
             figures were placed. Nothing but them moves.
 
     Returns:
-        The image (h, w, 3), blue, green, red; a label for everybody of whom
-        something is visible, the nearest last; and who owns each pixel of
-        the canvas (2h, 2w): 0 for the background, 1 for objects, else
-        64 * (number of the label + 1) + part of the body.
+        The image (h, w, 3), blue, green, red; a label for each figure of
+        which something is visible, the nearest last; and the owner of each
+        pixel of the canvas (2h, 2w): 0 for the background, 1 for objects,
+        else 64 * (number of the label + 1) + part of the figure.
     """
-    subject = setting.subject
     count = 1 + int(rng.choice(len(setting.crowd), p=setting.crowd))
-    several = int(count > 1)
-    sizes = setting.sizes[several]
+    sizes = setting.sizes[int(count > 1)]
     w, h = sizes[rng.integers(len(sizes))]
-    canvas = np.zeros((ZOOM * h, ZOOM * w, 4), np.uint8)
-    subject.background(rng, canvas, setting.clutter)
+    canvas = Canvas((w, h))
+    draw_background(rng, canvas, setting.clutter)
 
     angle = rng.uniform(-math.pi, 0)  # the light comes from above
     light = np.array((math.cos(angle), math.sin(angle))) * rng.uniform(0.3, 1)
     figures = _place(rng, setting, (w, h), count, light)
-    owners = np.zeros(canvas.shape[:2], np.uint16)
+    owners = np.zeros(canvas.pixels.shape[:2], np.uint16)
     for number, figure in enumerate(figures):
-        low, high = _box(figure)
+        low, high = figure.box()
         if time:
             figure.advance(time)
         _draw_shadow(rng, canvas, figure)
-        is_seated = subject.with_seats and figure.pose.name == 'sit'
-        if is_seated and rng.random() < 0.7:
+        seat = figure.seat()
+        if seat is not None and rng.random() < 0.7:
             with _drawing_object(canvas, owners):
-                draw_seat(rng, canvas, _OBJECT, *_seat(figure))
-        _draw_person(canvas, owners, figure, number, subject)
+                draw_seat(rng, canvas, *seat)
+        _draw_figure(canvas, owners, figure, number)
         if rng.random() < setting.occlude / count:
             center = rng.uniform(
                 (low[0], 0.4 * low[1] + 0.6 * high[1]), high + (0, 10)
             )
             size = (high - low).max() * rng.uniform(0.12, 0.4)
             with _drawing_object(canvas, owners):
-                subject.thing(rng, canvas, _OBJECT, center, size)
-    labels = [
-        label
-        for number, figure in enumerate(figures)
-        if (label := _label(figure, number, owners, subject)) is not None
-    ]
-    _renumber(owners, figures, labels)
+                draw_thing(rng, canvas, center, size)
+    labels = [_label(f, number, owners) for number, f in enumerate(figures)]
+    _renumber(owners, labels)
     image = finish(rng, canvas)
-    return image, [label for _, label in labels], owners
+    return image, [label for label in labels if label is not None], owners
 
 
-def _renumber(owners, figures, labels):
-    """Let owners count labelled people only; others become objects."""
-    table = np.zeros(PARTS_PER_PERSON * (len(figures) + 1), np.uint16)
-    table[: PARTS_PER_PERSON * (len(figures) + 1)] = _OBJECT
+def _renumber(owners: np.ndarray, labels: list[Label | None]) -> None:
+    """Let owners count labelled figures only; others become objects."""
+    if None not in labels:
+        return
+    table = np.full(PARTS_PER_FIGURE * (len(labels) + 1), _OBJECT, np.uint16)
     table[0] = 0
-    parts = np.arange(PARTS_PER_PERSON)
-    for new, (number, _) in enumerate(labels):
-        start = PARTS_PER_PERSON * (number + 1)
-        table[start + parts] = PARTS_PER_PERSON * (new + 1) + parts
-    if len(labels) < len(figures):
-        owners[:] = table[owners]
+    parts = np.arange(PARTS_PER_FIGURE)
+    kept = [number for number, label in enumerate(labels) if label is not None]
+    for new, number in enumerate(kept):
+        start = PARTS_PER_FIGURE * (number + 1)
+        table[start + parts] = PARTS_PER_FIGURE * (new + 1) + parts
+    owners[:] = table[owners]
 
 
-def _box(figure: Drawable) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners of the box around a placed figure."""
-    low, high = figure.extent
-    return (
-        low * figure.scale + figure.shift,
-        high * figure.scale + figure.shift,
-    )
-
-
-def _place(rng, setting, size, count, light) -> list[Drawable]:
+def _place(
+    rng: np.random.Generator,
+    setting: Setting,
+    size: tuple[int, int],
+    count: int,
+    light: np.ndarray,
+) -> list[Figure]:
     """Draw ``count`` figures and put them in the image, far ones first."""
     w, h = size
     several = int(count > 1)
@@ -177,10 +130,10 @@ def _place(rng, setting, size, count, light) -> list[Drawable]:
     figures, boxes = [], []
     for _ in range(count):
         like = figures[0] if figures else None
-        figure = setting.subject.sample(rng, light, setting.simple, like)
+        figure = setting.sample(rng, light, setting.simple, like)
         start, end = figure.extent
         span = end - start
-        # People of one picture are of similar size, but not crouching ones
+        # Figures of one picture are of similar size, but not crouching ones
         # as tall as standing ones.
         share = common * rng.uniform(0.75, 1.25) if several else common
         tall = share * h / max(span[1], 0.75 if several else 0.0)
@@ -201,7 +154,7 @@ def _place(rng, setting, size, count, light) -> list[Drawable]:
         boxes.append((corner, corner + box))
         figure.place(scale, corner - scale * start)
         figures.append(figure)
-    # Near people are large and stand low in the image.
+    # Near figures are large and stand low in the image.
     order = sorted(
         range(count), key=lambda i: (round(float(boxes[i][1][1]), 4), i)
     )
@@ -209,7 +162,7 @@ def _place(rng, setting, size, count, light) -> list[Drawable]:
 
 
 def _corner(rng, setting, size, box, boxes, cut, several) -> np.ndarray:
-    """Draw where the upper left corner of a person's box goes."""
+    """Draw the upper left corner of a figure's box."""
     w, _ = size
     room = np.array(size) - box
     if cut:
@@ -225,13 +178,17 @@ def _corner(rng, setting, size, box, boxes, cut, several) -> np.ndarray:
     corner = rng.uniform((left[0], top[0]), (left[1], top[1]))
     if boxes and rng.random() < setting.gather:
         low, high = boxes[rng.integers(len(boxes))]
-        apart = 0.6 * box[0] * rng.uniform(-1, 1)
-        corner[0] = 0.5 * (low[0] + high[0] - box[0]) + apart
+        gap = 0.6 * box[0] * rng.uniform(-1, 1)
+        corner[0] = 0.5 * (low[0] + high[0] - box[0]) + gap
         corner[0] = min(max(corner[0], left[0]), left[1])
     return corner
 
 
-def _covered(corner, box, others) -> float:
+def _covered(
+    corner: np.ndarray,
+    box: np.ndarray,
+    others: list[tuple[np.ndarray, np.ndarray]],
+) -> float:
     """Return the largest share of a box that another one covers."""
     most = 0.0
     for low, high in others:
@@ -242,7 +199,9 @@ def _covered(corner, box, others) -> float:
     return most
 
 
-def _draw_shadow(rng, canvas, figure: Drawable):
+def _draw_shadow(
+    rng: np.random.Generator, canvas: Canvas, figure: Figure
+) -> None:
     """Darken the ground under the feet."""
     if rng.random() < 0.3:
         return
@@ -250,19 +209,21 @@ def _draw_shadow(rng, canvas, figure: Drawable):
     center = (ZOOM * center).astype(int)
     half = tuple(max(int(v), 1) for v in ZOOM * half)
     x0, y0 = np.maximum(center - half, 0)
-    x1, y1 = np.minimum(center + half, canvas.shape[1::-1])
+    x1, y1 = np.minimum(center + half, canvas.pixels.shape[1::-1])
     if x0 >= x1 or y0 >= y1:
         return
-    region = canvas[y0:y1, x0:x1, :3]
+    region = canvas.pixels[y0:y1, x0:x1, :3]
     dark = np.zeros_like(region)
     place = (int(center[0] - x0), int(center[1] - y0))
     cv2.ellipse(dark, place, half, 0, 0, 360, (40, 40, 40), -1)
     region[:] = cv2.subtract(region, dark)
 
 
-def _canvas_region(figure: Drawable, shape) -> tuple[slice, slice]:
+def canvas_region(
+    figure: Figure, shape: tuple[int, ...]
+) -> tuple[slice, slice]:
     """Return the rows and columns of the canvas that a figure may touch."""
-    low, high = _box(figure)
+    low, high = figure.box()
     margin = 0.12 * figure.scale + 2
     x0, y0 = np.floor(ZOOM * (low - margin)).astype(int)
     x1, y1 = np.ceil(ZOOM * (high + margin)).astype(int)
@@ -274,56 +235,47 @@ def _canvas_region(figure: Drawable, shape) -> tuple[slice, slice]:
 
 
 @contextmanager
-def _drawing_object(canvas, owners):
+def _drawing_object(canvas: Canvas, owners: np.ndarray) -> Iterator[None]:
     """Note the pixels that are drawn inside as those of an object."""
-    canvas[..., 3] = 0
+    canvas.pixels[..., 3], canvas.part = 0, _OBJECT
     yield
-    owners[canvas[..., 3] > 0] = _OBJECT
+    owners[canvas.pixels[..., 3] > 0] = _OBJECT
 
 
-def _seat(figure: Figure) -> tuple[np.ndarray, np.ndarray]:
-    """Return two corners of what somebody sits on, in the image."""
-    points = figure.joints.points
-    ankles = 0.5 * (points['left_ankle'] + points['right_ankle'])
-    top, foot = figure.project(np.stack([points['pelvis'], ankles]))
-    low = top + figure.scale * np.array((-0.15, 0.045))
-    high = np.array((top[0] + 0.15 * figure.scale, foot[1]))
-    return low, np.maximum(high, low + 0.1 * figure.scale)
-
-
-def _draw_person(canvas, owners, figure: Drawable, number: int, subject):
+def _draw_figure(
+    canvas: Canvas, owners: np.ndarray, figure: Figure, number: int
+) -> None:
     """Draw a figure and note its pixels in the buffer of owners."""
-    region = _canvas_region(figure, canvas.shape)
-    canvas[..., 3] = 0
-    subject.draw(canvas, figure)
-    parts = canvas[region][..., 3]
-    own = parts.astype(np.uint16) + PARTS_PER_PERSON * (number + 1)
-    np.copyto(owners[region], own, where=parts > 0)
+    region = canvas_region(figure, owners.shape)
+    canvas.pixels[..., 3] = 0
+    figure.draw(canvas)
+    parts = canvas.pixels[region][..., 3]
+    numbers = parts.astype(np.uint16) + PARTS_PER_FIGURE * (number + 1)
+    np.copyto(owners[region], numbers, where=parts > 0)
 
 
-def _label(figure: Drawable, number: int, owners: np.ndarray, subject):
-    """Return (number, label) of a figure, or None if nothing is seen."""
-    rows, columns = _canvas_region(figure, owners.shape)
+def _label(figure: Figure, number: int, owners: np.ndarray) -> Label | None:
+    """Return the label of a figure, or None if nothing of it is visible."""
+    rows, columns = canvas_region(figure, owners.shape)
     # Whole pixels of the image.
     y0, x0 = rows.start // ZOOM, columns.start // ZOOM
     y1, x1 = -(-rows.stop // ZOOM), -(-columns.stop // ZOOM)
     if y0 >= y1 or x0 >= x1:
         return None
-    first = PARTS_PER_PERSON * (number + 1)
+    first = PARTS_PER_FIGURE * (number + 1)
     region = owners[ZOOM * y0 : ZOOM * y1, ZOOM * x0 : ZOOM * x1]
-    own = (region >= first) & (region < first + PARTS_PER_PERSON)
-    own = own.astype(np.uint8)
-    # A pixel is the person's if at least half of it is.
-    own = own[::2, ::2] + own[1::2, ::2] + own[::2, 1::2] + own[1::2, 1::2]
-    mask = (own >= 2).astype(np.uint8)
+    hit = (region >= first) & (region < first + PARTS_PER_FIGURE)
+    hit = hit.astype(np.uint8)
+    # A pixel is the figure's if at least half of it is.
+    hit = hit[::2, ::2] + hit[1::2, ::2] + hit[::2, 1::2] + hit[1::2, 1::2]
+    mask = (hit >= 2).astype(np.uint8)
     x, y, w, h = cv2.boundingRect(mask)
     if min(w, h) < 4 or cv2.countNonZero(mask) < 24:
         return None
-    keypoints = np.zeros((len(subject.hosts), 3))
-    keypoints[:, :2] = figure.keypoints()
-    keypoints[:, 2] = _visibility(figure, number, keypoints, owners, subject)
-    label = PersonLabel(
-        keypoints=keypoints,
+    points = figure.keypoints()
+    visibility = _visibility(figure, number, points, owners)
+    return Label(
+        keypoints=np.concatenate([points, visibility[:, None]], 1),
         mask=mask[y : y + h, x : x + w],
         mask_box=(x0 + x, y0 + y, w, h),
         head_box=figure.head_box(),
@@ -331,10 +283,11 @@ def _label(figure: Drawable, number: int, owners: np.ndarray, subject):
         category=figure.category,
         track=number,
     )
-    return number, label
 
 
-def _visibility(figure, number, keypoints, owners, subject) -> np.ndarray:
+def _visibility(
+    figure: Figure, number: int, points: np.ndarray, owners: np.ndarray
+) -> np.ndarray:
     """Return 0, 1 or 2 for every keypoint, (N,).
 
     A keypoint is visible if it faces the camera and if one of the parts that
@@ -342,26 +295,15 @@ def _visibility(figure, number, keypoints, owners, subject) -> np.ndarray:
     whole pixels of the canvas, at one of the eight neighbours.
     """
     h, w = owners.shape
-    place = np.rint(ZOOM * keypoints[:, :2] + (ZOOM - 1) / 2).astype(int)
-    inside = (
-        (keypoints[:, 0] >= 0)
-        & (keypoints[:, 1] >= 0)
-        & (keypoints[:, 0] <= w / ZOOM - 1)
-        & (keypoints[:, 1] <= h / ZOOM - 1)
-    )
+    place = np.rint(ZOOM * points + (ZOOM - 1) / 2).astype(int)
+    limit = np.array((w, h)) / ZOOM - 1
+    inside = ((points >= 0) & (points <= limit)).all(1)
     steps = np.array([(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)])
-    around = place[:, None] + steps
-    around = np.clip(around, 0, (w - 1, h - 1))
+    around = np.clip(place[:, None] + steps, 0, (w - 1, h - 1))
     owner = owners[around[..., 1], around[..., 0]].astype(int)
-    part = owner - PARTS_PER_PERSON * (number + 1)
-    own = (part > 0) & (part < PARTS_PER_PERSON)
-    rows = np.arange(len(keypoints))[:, None]
-    shown = subject.hosts[rows, np.where(own, part, 0)]
-    visible = (shown & own).any(1) & figure.facing
-    labelled = inside & (figure.facing | ~subject.unguessed)
-    return labelled * (1 + visible)
-
-
-def wholebody(label: PersonLabel) -> np.ndarray:
-    """Return the 133 COCO-WholeBody keypoints of a label, (133, 3)."""
-    return label.keypoints[:NUM_WHOLEBODY]
+    part = owner - PARTS_PER_FIGURE * (number + 1)
+    part[(part <= 0) | (part >= PARTS_PER_FIGURE)] = 0  # hosts nothing
+    rows = np.arange(len(points))[:, None]
+    visible = figure.hosts[rows, part].any(1) & figure.facing
+    labelled = inside & (figure.facing | ~figure.unguessed)
+    return labelled * (1.0 + visible)

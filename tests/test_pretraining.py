@@ -113,7 +113,7 @@ def test_crops_and_images_of_coco_and_aic(shared_dir):
 
 @pytest.fixture(scope='module')
 def data_root(tmp_path_factory):
-    from gtpt_mm.datasets.synthetic import generate
+    from pose_samples import generate
 
     root = tmp_path_factory.mktemp('pretraining')
     generate(root, layouts=['coco'], num_train=24, num_val=1, seed=3)

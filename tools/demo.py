@@ -56,7 +56,7 @@ def run_tool(args: list[str], log: Path) -> str:
 
 def make_data() -> None:
     """Draw the sample data, unless they are there."""
-    from gtpt_mm.datasets.synthetic import generate
+    from pose_samples import generate
 
     say(f'sample data: {NUM_TRAIN} + {NUM_VAL} images in {DATA}')
     generate(

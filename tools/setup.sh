@@ -97,6 +97,8 @@ step mmpose "$constraints" requirements/mminstall.txt -- \
     install --no-deps -r requirements/mminstall.txt
 step gtpt-mm setup.py pyproject.toml gtpt_mm/version.py -- \
     pip install --quiet --no-build-isolation --no-deps --editable .
+step pose-samples projects/pose_samples/pyproject.toml -- \
+    pip install --quiet --no-build-isolation --no-deps --editable projects/pose_samples
 if [ "${1:-}" = --docs ]; then
     step docs "$constraints" requirements/docs.txt -- \
         install -r requirements/docs.txt

@@ -1,4 +1,4 @@
-"""Datasets, their transforms, and the sample-data generator."""
+"""Datasets and their transforms."""
 
 from .annotated_people import CocoPeopleDataset, CrowdPosePeopleDataset
 from .apt36k import APT36KDataset

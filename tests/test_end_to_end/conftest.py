@@ -32,7 +32,7 @@ def group_pose_config(repo_root, tmp_path_factory):
 
     The data are 12 pictures to train and 4 to validate, of up to 3 people.
     """
-    from gtpt_mm.datasets.synthetic import generate
+    from pose_samples import generate
 
     root = tmp_path_factory.mktemp('people')
     layouts = ['coco', 'crowdpose']
@@ -62,7 +62,7 @@ def group_pose_config(repo_root, tmp_path_factory):
 @pytest.fixture(scope='session')
 def data_root(tmp_path_factory):
     """24 training and 6 validation pictures with 17 and 133 keypoints."""
-    from gtpt_mm.datasets.synthetic import generate
+    from pose_samples import generate
 
     root = tmp_path_factory.mktemp('sample')
     layouts = ['coco', 'coco-wholebody']
@@ -125,7 +125,7 @@ def _shrink(cfg: Config, small: Config) -> Config:
 @pytest.fixture(scope='session')
 def six_datasets(tmp_path_factory):
     """6 training and 2 validation pictures of each dataset of ViTPose++."""
-    from gtpt_mm.datasets.synthetic import generate
+    from pose_samples import generate
 
     root = tmp_path_factory.mktemp('six')
     generate(

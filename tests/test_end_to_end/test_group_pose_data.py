@@ -26,7 +26,7 @@ SPLITS = ('train_dataloader', 'val_dataloader')
 @pytest.fixture(scope='module')
 def drawn(tmp_path_factory):
     """Up to four people in each of a few pictures."""
-    from gtpt_mm.datasets.synthetic import generate
+    from pose_samples import generate
 
     root = tmp_path_factory.mktemp('people')
     generate(root, list(BASES), 6, 6, max_people=4, image_size=(192, 160))

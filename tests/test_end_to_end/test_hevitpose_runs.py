@@ -22,7 +22,7 @@ NUM_KEYPOINTS = {'mpii': 16, 'coco': 17}
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    from gtpt_mm.datasets.synthetic import generate
+    from pose_samples import generate
 
     root = tmp_path_factory.mktemp('sample')
     generate(

@@ -108,7 +108,7 @@ def test_true_maps_of_real_images_decode_to_their_people(
 @pytest.fixture(scope='module')
 def drawn(tmp_path_factory):
     """Eight pictures of several drawn people."""
-    from gtpt_mm.datasets.synthetic import generate
+    from pose_samples import generate
 
     root = tmp_path_factory.mktemp('bottomup')
     generate(root, layouts=['coco'], num_train=8, num_val=4, seed=5)

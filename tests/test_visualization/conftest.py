@@ -14,7 +14,7 @@ CONFIG = (
 @pytest.fixture(scope='session')
 def body_config(repo_root, tmp_path_factory):
     """The demo's config on a few drawn people."""
-    from gtpt_mm.datasets.synthetic import generate
+    from pose_samples import generate
 
     root = tmp_path_factory.mktemp('drawn')
     generate(root, layouts=['coco'], num_train=4, num_val=4, seed=3)

@@ -1,6 +1,5 @@
 """The drawn data: formats, honesty of the labels, determinism, errors."""
 
-import argparse
 import hashlib
 import json
 
@@ -10,27 +9,28 @@ import pytest
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, METRICS
 
-from gtpt_mm.cli import main, sample_data
-from gtpt_mm.datasets.synthetic import LAYOUTS, generate
-from gtpt_mm.datasets.synthetic.figure import Figure, sample_figure
-from gtpt_mm.datasets.synthetic.formats import MPII_KEYPOINTS
-from gtpt_mm.datasets.synthetic.head import FACE
-from gtpt_mm.datasets.synthetic.layouts import DIFFICULTIES
-from gtpt_mm.datasets.synthetic.paint import draw_figure
-from gtpt_mm.datasets.synthetic.parts import (
+import gtpt_mm  # noqa: F401  (repairs what mmpose imports)
+from pose_samples import LAYOUTS, generate
+from pose_samples.body import SKELETON, sample_body
+from pose_samples.canvas import Canvas
+from pose_samples.cli import main
+from pose_samples.formats import MPII_KEYPOINTS
+from pose_samples.head import FACE
+from pose_samples.parts import (
     BODY_KEYPOINTS,
     HAND_KEYPOINTS,
     HOSTS,
     KEYPOINT_INDEX,
     NUM_WHOLEBODY,
-    PARTS_PER_PERSON,
+    PARTS_PER_FIGURE,
     Part,
     limb_part,
 )
-from gtpt_mm.datasets.synthetic.poses import POSE_NAMES, sample_pose
-from gtpt_mm.datasets.synthetic.scene import _canvas_region, draw_scene
-from gtpt_mm.datasets.synthetic.skeleton import rot_y, sample_body, solve
-from gtpt_mm.datasets.synthetic.style import sample_style
+from pose_samples.person import Person, sample_person
+from pose_samples.poses import POSE_NAMES, sample_pose
+from pose_samples.scene import canvas_region, draw_scene
+from pose_samples.skeleton import rot_y
+from pose_samples.style import sample_style
 
 NUM_TRAIN, NUM_VAL = 6, 12
 
@@ -235,9 +235,9 @@ def _keys(value):
         ),
     ],
 )
-def test_files_have_the_keys_of_real_ones(data, shared_dir, ours, real):
+def test_files_have_the_keys_of_real_ones(data, real_samples, ours, real):
     ours = json.loads((data / ours).read_text())
-    real = json.loads((shared_dir / f'data/real/{real}.json').read_text())
+    real = json.loads((real_samples / f'{real}.json').read_text())
     assert _keys(ours) == _keys(real)
     for key in ('images', 'annotations', 'categories'):
         assert _keys(ours[key]) == _keys(real[key]), key
@@ -267,9 +267,9 @@ def test_files_have_the_keys_of_real_ones(data, shared_dir, ours, real):
         ),
     ],
 )
-def test_lists_have_the_keys_of_real_ones(data, shared_dir, ours, real):
+def test_lists_have_the_keys_of_real_ones(data, real_samples, ours, real):
     ours = json.loads((data / ours).read_text())
-    real = json.loads((shared_dir / f'data/real/{real}.json').read_text())
+    real = json.loads((real_samples / f'{real}.json').read_text())
     assert sorted(ours[0]) == sorted(real[0])
     for key, value in real[0].items():
         if isinstance(value, list):
@@ -340,11 +340,11 @@ def test_visibility_agrees_with_the_owners_of_pixels(name):
                 area = owners[
                     max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2
                 ].astype(int)
-                parts = area - PARTS_PER_PERSON * (number + 1)
-                parts = parts[(parts > 0) & (parts < PARTS_PER_PERSON)]
+                parts = area - PARTS_PER_FIGURE * (number + 1)
+                parts = parts[(parts > 0) & (parts < PARTS_PER_FIGURE)]
                 assert HOSTS[index, parts].any()
             # A pixel of the mask is half the person's at least.
-            own = owners // PARTS_PER_PERSON == number + 1
+            own = owners // PARTS_PER_FIGURE == number + 1
             share = own.reshape(h // 2, 2, w // 2, 2).mean((1, 3))
             rows, columns = np.nonzero(share >= 0.5)
             x, y, w_box, h_box = label.mask_box
@@ -357,22 +357,28 @@ def test_visibility_agrees_with_the_owners_of_pixels(name):
     assert counts[2] > counts[1] > counts[0] > 0
 
 
+_TRUNK = tuple(SKELETON.limits)[:6]
+
+
+def _straighten(pose):
+    pose.angles.update({name: 0.0 for name in _TRUNK})
+
+
 def _person(yaw, seed=0, pose='stand'):
     """A person turned by an angle in degrees; 0 faces the camera."""
     rng = np.random.default_rng(seed)
     body, pose = sample_body(rng), sample_pose(rng, pose)
-    for name in pose.trunk:
-        pose.trunk[name] = 0.0
+    _straighten(pose)
     style = sample_style(rng, np.array((-0.5, -0.5)))
-    figure = Figure(body, pose, rot_y(np.radians(yaw)), style, FACE, 5.0)
+    figure = Person(body, pose, rot_y(np.radians(yaw)), style, FACE, 5.0)
     figure.place(200.0, (120, 130))
     return figure
 
 
-def _draw(figure):
-    canvas = np.zeros((640, 480, 4), np.uint8)
-    draw_figure(canvas, figure)
-    return canvas[..., 3]
+def _draw(figure, size=(240, 320)):
+    canvas = Canvas(size)
+    figure.draw(canvas)
+    return canvas.pixels[..., 3]
 
 
 @pytest.mark.parametrize('seed', range(4))
@@ -429,26 +435,31 @@ def test_convention_face_landmarks_mirror_as_in_mmpose():
 
 def test_thumbs_point_forwards_beside_hanging_arms():
     rng = np.random.default_rng(0)
-    pose = sample_pose(rng, 'stand')
-    for angles in pose.limbs.values():
-        angles.update({k: 0.0 for k in ('raise', 'turn', 'pronate', 'wrist')})
-        angles['elbow'] = 0.05
-    for name in pose.trunk:
-        pose.trunk[name] = 0.0
-    joints = solve(sample_body(rng), pose, np.eye(3))
+    pose, body = sample_pose(rng, 'stand'), sample_body(rng)
+    style = sample_style(rng, np.zeros(2))
+    _straighten(pose)
+    for side in ('left', 'right'):
+        for name in ('raise', 'turn', 'pronate', 'wrist'):
+            pose.angles[f'{side}_{name}'] = 0.0
+        pose.angles[f'{side}_elbow'] = 0.05
+    figure = Person(body, pose, np.eye(3), style, FACE, 5.0)
     for side, sign in (('left', 1), ('right', -1)):
-        hand = joints.hands[side] - joints.hands[side][0]
+        hand = figure.hands[side] - figure.hands[side][0]
         assert hand[2, 2] > 0.01  # thumb: towards the front
         assert hand[12, 1] < -0.05  # middle finger: down
-        assert sign * joints.palms[side][0] < -0.9  # palms to the thighs
+        assert sign * figure.palm(side)[0] < -0.9  # palms to the thighs
 
 
 @pytest.mark.parametrize('name', POSE_NAMES)
-def test_bones_keep_their_length(name):
+def test_bones_keep_their_length_and_joints_their_limits(name):
     rng = np.random.default_rng(1)
     for _ in range(5):
         body, pose = sample_body(rng), sample_pose(rng, name)
-        points = solve(body, pose, np.eye(3)).points
+        for angle, value in pose.angles.items():
+            angle = angle.removeprefix('left_').removeprefix('right_')
+            low, high = np.radians(SKELETON.limits[angle])
+            assert low <= value <= high
+        points, _ = body.solve(pose.angles, np.eye(3))
         for side in ('left', 'right'):
             for start, end, length in (
                 ('shoulder', 'elbow', body.upper_arm),
@@ -458,6 +469,25 @@ def test_bones_keep_their_length(name):
             ):
                 bone = points[f'{side}_{start}'] - points[f'{side}_{end}']
                 assert np.linalg.norm(bone) == pytest.approx(length)
+
+
+def test_convention_mirrored_angles_give_a_mirrored_figure():
+    rng = np.random.default_rng(2)
+    body, pose = sample_body(rng), sample_pose(rng, 'walk')
+    _straighten(pose)
+    swap = {'left': 'right', 'right': 'left'}
+
+    def other(name):
+        side, _, rest = name.partition('_')
+        return f'{swap[side]}_{rest}' if side in swap else name
+
+    angles = {other(name): value for name, value in pose.angles.items()}
+    points, _ = body.solve(pose.angles, np.eye(3))
+    mirrored, _ = body.solve(angles, np.eye(3))
+    for name, point in points.items():
+        np.testing.assert_allclose(
+            mirrored[other(name)], point * (-1, 1, 1), atol=1e-12
+        )
 
 
 def test_whole_figure_is_connected():
@@ -475,16 +505,15 @@ def test_whole_figure_is_connected():
 def test_extent_holds_all_that_is_drawn():
     light = np.array((-0.5, -0.5))
     for seed in range(60):
-        figure = sample_figure(np.random.default_rng(seed), light)
+        figure = sample_person(np.random.default_rng(seed), light)
         low, high = figure.extent
         scale = 200 / (high - low).max()
         figure.place(scale, 150 - scale * (low + high) / 2)
-        canvas = np.zeros((600, 600, 4), np.uint8)
-        draw_figure(canvas, figure)
-        rows, columns = _canvas_region(figure, canvas.shape)
-        assert canvas[rows, columns, 3].any()
-        canvas[rows, columns] = 0
-        assert not canvas.any()
+        parts = _draw(figure, (300, 300))
+        rows, columns = canvas_region(figure, parts.shape)
+        assert parts[rows, columns].any()
+        parts[rows, columns] = 0
+        assert not parts.any()
 
 
 def test_crowds_are_crowded(data):
@@ -521,18 +550,9 @@ def test_more_images_keep_the_first_ones(data, tmp_path):
 # ----------------------------------------------------- folders and errors
 
 
-def test_command_knows_all_choices():
-    # The command names them itself, to answer --help without numpy.
-    assert tuple(LAYOUTS) == sample_data.LAYOUT_NAMES
-    parser = argparse.ArgumentParser()
-    sample_data.add_arguments(parser)
-    choices = {a.dest: a.choices for a in parser._actions}
-    assert choices['difficulty'] == DIFFICULTIES
-
-
 def test_complete_data_are_left_alone(tmp_path, capsys):
     options = ['--num-train', '2', '--num-val', '1', '--seed', '5']
-    call = ['sample-data', str(tmp_path), '--layout', 'coco', *options]
+    call = [str(tmp_path), '--layout', 'coco', *options]
     assert main(call) == 0
     assert 'wrote' in capsys.readouterr().out
     times = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*')}
@@ -541,7 +561,7 @@ def test_complete_data_are_left_alone(tmp_path, capsys):
     assert times == {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*')}
 
     # Another description of the same images is no conflict.
-    call[3] = 'coco-wholebody'
+    call[2] = 'coco-wholebody'
     assert main(call) == 0
     assert (
         tmp_path / 'coco/annotations/coco_wholebody_val_v1.0.json'
@@ -554,7 +574,7 @@ def test_other_parameters_need_overwrite(tmp_path, capsys):
     mine.write_text('by hand')
     with pytest.raises(FileExistsError, match='num_train 3 instead of 2'):
         generate(tmp_path, ('coco',), 2, 1, seed=5)
-    call = ['sample-data', str(tmp_path), '--num-train', '2', '--num-val', '1']
+    call = [str(tmp_path), '--num-train', '2', '--num-val', '1']
     assert main(call) == 2
     assert '--overwrite' in capsys.readouterr().err
     generate(tmp_path, ('coco',), 2, 1, seed=6, overwrite=True)

@@ -1,13 +1,14 @@
-"""Write whole data sets of drawn people and animals.
+"""Write whole datasets of drawn people and animals.
 
-Each folder that is written holds a file ``gtpt_mm_sample_data.json`` with the
+Each folder that is written holds a file ``pose_samples.json`` with the
 parameters it was made with: a second call with equal parameters does nothing,
 one with others refuses, and only files that were written here are replaced.
 """
 
 import json
 import multiprocessing
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,18 +17,26 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .formats import MAX_VAL, SPLITS, ImageRecord, describe
+from .detections import detect
+from .formats import (
+    FIRST_ID,
+    MAX_VAL,
+    SPLITS,
+    ImageRecord,
+    describe,
+    write_json,
+)
 from .layouts import DIFFICULTIES, LAYOUTS, ImageSet, adapt
-from .scene import draw_scene
+from .scene import Setting, draw_scene
 
-MANIFEST = 'gtpt_mm_sample_data.json'
-_DRAWING = 1  # to be raised when equal parameters give other pictures
+MANIFEST = 'pose_samples.json'
+_DRAWING = 2  # to be raised when equal parameters give other pictures
 _JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What decides on the content of the files; see ``generate``."""
+    """Arguments that decide on the content; see ``generate``."""
 
     num_train: int
     num_val: int
@@ -47,7 +56,7 @@ class Result:
     """One folder of images with its annotations.
 
     Args:
-        folder: Where it is.
+        folder: Its path.
         layouts: The layouts asked for that lie in it.
         num_images: Number of images of both splits.
         is_new: False if it was complete already and nothing was written.
@@ -73,23 +82,22 @@ def generate(
     overwrite: bool = False,
     progress: bool = False,
 ) -> list[Result]:
-    """Draw people or animals and write them as data sets.
+    """Draw people or animals and write them as datasets.
 
     The same arguments give the same files, byte by byte, however many
     workers draw them. ``coco`` and ``coco-wholebody`` describe the same
     images; those of ``apt36k`` are clips of 15 frames.
 
     Args:
-        out_dir: Below it, each data set gets its usual folder, such as
+        out_dir: Below it, each dataset gets its usual folder, such as
             ``coco`` with ``annotations``, ``train2017`` and ``val2017``.
         layouts: Some of ``LAYOUTS``.
         num_train: Images to train with.
         num_val: Images to validate with; at most 100000.
         seed: Not negative.
-        difficulty: ``easy`` for people who stand or walk and face the
-            viewer, animals who show their side, none of them cut, hidden or
-            among clutter; ``hard`` for twice as many cuts, occluders and
-            things as ``normal``.
+        difficulty: ``easy`` for figures that stand or walk (people face the
+            viewer, animals show their side) without cuts, occluders and most
+            clutter; ``hard`` for twice as many of them as ``normal``.
         max_people: Most people or animals in one image; by default, up to
             3 for COCO, MPII and AP-10K, 2 for APT-36K, 4 for AIC and 8 for
             CrowdPose.
@@ -116,10 +124,12 @@ def generate(
     """
     if not isinstance(layouts, str):
         layouts = tuple(dict.fromkeys(layouts))
-    parameters = _check(
-        layouts, num_train, num_val, seed, difficulty, max_people,
-        image_size, workers,
-    )  # fmt: skip
+    if image_size is not None:
+        image_size = tuple(int(v) for v in image_size)
+    parameters = Parameters(
+        num_train, num_val, seed, difficulty, max_people, image_size
+    )
+    _check(layouts, parameters, workers)
     groups: dict[str, list[str]] = {}
     for name in layouts:
         groups.setdefault(LAYOUTS[name].images.folder, []).append(name)
@@ -139,9 +149,8 @@ def generate(
 
 
 def _check(
-    layouts, num_train, num_val, seed, difficulty, max_people, image_size,
-    workers,
-) -> Parameters:  # fmt: skip
+    layouts: tuple[str, ...], parameters: Parameters, workers: int
+) -> None:
     if isinstance(layouts, str) or not layouts:
         raise ValueError(f'layouts must be a list of names, got {layouts!r}')
     unknown = [name for name in layouts if name not in LAYOUTS]
@@ -149,34 +158,27 @@ def _check(
         raise ValueError(
             f'unknown layout {unknown[0]!r}; known are: {", ".join(LAYOUTS)}'
         )
-    for name, value, low in (
-        ('num_train', num_train, 0),
-        ('num_val', num_val, 0),
-        ('seed', seed, 0),
-        ('workers', workers, 1),
-        ('max_people', 1 if max_people is None else max_people, 1),
-    ):
-        if value < low:
+    values = dict(asdict(parameters), workers=workers)
+    ranges = {
+        'num_train': (0, None), 'num_val': (0, MAX_VAL), 'seed': (0, None),
+        'workers': (1, None), 'max_people': (1, 100),
+    }  # fmt: skip
+    for name, (low, high) in ranges.items():
+        value = values[name]
+        if value is not None and value < low:
             raise ValueError(f'{name} must be at least {low}, got {value}')
-    if num_val > MAX_VAL:
-        raise ValueError(f'num_val must be at most {MAX_VAL}, got {num_val}')
-    if max_people is not None and max_people > 100:
-        raise ValueError(f'max_people must be at most 100, got {max_people}')
-    if difficulty not in DIFFICULTIES:
+        if None not in (value, high) and value > high:
+            raise ValueError(f'{name} must be at most {high}, got {value}')
+    if parameters.difficulty not in DIFFICULTIES:
         raise ValueError(
             f'difficulty must be one of {", ".join(DIFFICULTIES)}, '
-            f'got {difficulty!r}'
+            f'got {parameters.difficulty!r}'
         )
-    if image_size is not None:
-        image_size = tuple(int(v) for v in image_size)
-        if len(image_size) != 2 or min(image_size) < 64:
-            raise ValueError(
-                'image_size must be (w, h) of at least 64 pixels each, '
-                f'got {image_size}'
-            )
-    return Parameters(
-        num_train, num_val, seed, difficulty, max_people, image_size
-    )
+    size = parameters.image_size
+    if size is not None and (len(size) != 2 or min(size) < 64):
+        raise ValueError(
+            f'image_size must be (w, h) of at least 64 pixels each, got {size}'
+        )
 
 
 @dataclass(frozen=True)
@@ -193,55 +195,58 @@ def _plan(
 ) -> _Plan:
     """Decide what to do with a folder; changes nothing."""
     images = LAYOUTS[names[0]].images
-    wanted = _files(folder, names, parameters)
+    files = _files(folder, names, parameters)
     old = _read_manifest(folder)
+    old_files: set[Path] = set()
+    is_same = True
     if old is None:
         if not overwrite and folder.exists() and any(folder.iterdir()):
             raise FileExistsError(
-                f'{folder} holds files that gtpt-mm sample-data did not '
-                'write; choose another folder, or add --overwrite to write '
-                'beside them'
+                f'{folder} holds files that pose_samples did not write; '
+                'choose another folder, or add --overwrite to write beside '
+                'them'
             )
-        owned, is_same = set(), True
     else:
         old_parameters, old_layouts, is_complete = old
-        owned = set(_files(folder, old_layouts, old_parameters))
+        old_files = set(_files(folder, old_layouts, old_parameters))
         is_same = old_parameters == parameters
         if is_same and is_complete and set(names) <= set(old_layouts):
-            if all(path.is_file() for path in wanted):
+            if all(path.is_file() for path in files):
                 return _Plan(folder, tuple(names), images, True, ())
         elif is_same:
             names = list(dict.fromkeys([*old_layouts, *names]))
-            wanted = _files(folder, names, parameters)
+            files = _files(folder, names, parameters)
         elif not overwrite:
-            raise FileExistsError(
-                f'{folder} holds data of other parameters '
-                f'({_difference(old_parameters, parameters)}); choose '
-                'another folder, or add --overwrite to replace them'
+            new = asdict(parameters)
+            difference = ', '.join(
+                f'{name} {value} instead of {new[name]}'
+                for name, value in asdict(old_parameters).items()
+                if value != new[name]
             )
-    foreign = [p for p in wanted if p not in owned and p.exists()]
+            raise FileExistsError(
+                f'{folder} holds data of other parameters ({difference}); '
+                'choose another folder, or add --overwrite to replace them'
+            )
+    foreign = [p for p in files if p not in old_files and p.exists()]
     if foreign:
         raise FileExistsError(
-            f'{foreign[0]} was not written by gtpt-mm sample-data and will '
-            'not be replaced; choose another folder'
+            f'{foreign[0]} was not written by pose_samples and will not be '
+            'replaced; choose another folder'
         )
-    obsolete = () if is_same else tuple(sorted(owned - set(wanted)))
+    obsolete = () if is_same else tuple(sorted(old_files - set(files)))
     return _Plan(folder, tuple(names), images, False, obsolete)
 
 
-def _difference(old: Parameters, new: Parameters) -> str:
-    new = asdict(new)
-    return ', '.join(
-        f'{name} {value} instead of {new[name]}'
-        for name, value in asdict(old).items()
-        if value != new[name]
-    )
-
-
-def _files(folder: Path, names, parameters: Parameters) -> list[Path]:
+def _files(
+    folder: Path, names: list[str], parameters: Parameters
+) -> list[Path]:
     """Return all files that a call writes, apart from the manifest."""
+    if not names:
+        return []
     images = LAYOUTS[names[0]].images
-    files = [folder / path for name in names for path in LAYOUTS[name].files]
+    files = [
+        folder / path for name in names for path in LAYOUTS[name].all_files()
+    ]
     for split in SPLITS:
         place = folder / images.image_dirs[split]
         files += [
@@ -251,7 +256,7 @@ def _files(folder: Path, names, parameters: Parameters) -> list[Path]:
     return files
 
 
-def _read_manifest(folder: Path):
+def _read_manifest(folder: Path) -> tuple[Parameters, list[str], bool] | None:
     """Return (parameters, layouts, is_complete), or None without one."""
     path = folder / MANIFEST
     if not path.is_file():
@@ -269,9 +274,11 @@ def _read_manifest(folder: Path):
         ) from error
 
 
-def _write_manifest(plan: _Plan, parameters: Parameters, complete: bool):
+def _write_manifest(
+    plan: _Plan, parameters: Parameters, complete: bool
+) -> None:
     content = {
-        'about': 'Drawn by gtpt-mm sample-data.',
+        'about': 'Drawn by pose_samples.',
         'parameters': asdict(parameters),
         'layouts': plan.layouts,
         'complete': complete,
@@ -281,11 +288,12 @@ def _write_manifest(plan: _Plan, parameters: Parameters, complete: bool):
 
 def _write_folder(
     plan: _Plan, parameters: Parameters, workers: int, progress: bool
-):
+) -> None:
     plan.folder.mkdir(parents=True, exist_ok=True)
     for path in plan.obsolete:
         path.unlink(missing_ok=True)
     _write_manifest(plan, parameters, complete=False)
+    seed = parameters.seed
     setting = adapt(
         plan.images.setting,
         parameters.difficulty,
@@ -295,35 +303,30 @@ def _write_folder(
     for split in SPLITS:
         place = plan.folder / plan.images.image_dirs[split]
         place.mkdir(parents=True, exist_ok=True)
-        (plan.folder / 'annotations').mkdir(exist_ok=True)
-        draw = partial(
-            draw_image, plan.images, setting, split, parameters.seed, place
-        )
+        draw = partial(_draw_image, plan.images, setting, split, seed, place)
         count = parameters.count(split)
+        title = f'{plan.folder.name} {split}' if progress else None
         with _mapper(workers, count) as mapper:
-            images = _with_bar(
-                mapper(draw, range(count)), count,
-                f'{plan.folder.name} {split}', progress,
-            )  # fmt: skip
-            images = list(images)
+            records = list(_report(mapper(draw, range(count)), count, title))
         for name in plan.layouts:
-            LAYOUTS[name].write(plan.folder, split, images, parameters.seed)
+            layout = LAYOUTS[name]
+            path = plan.folder / layout.files[split]
+            layout.format.write(path, split, records)
+            if layout.detections and split == 'val':
+                boxes = detect(records, (seed, plan.images.number))
+                write_json(plan.folder / layout.detections, boxes)
     _write_manifest(plan, parameters, complete=True)
 
 
-def draw_image(
-    images: ImageSet, setting, split: str, seed: int, place: Path, index: int
+def _draw_image(
+    images: ImageSet,
+    setting: Setting,
+    split: str,
+    seed: int,
+    place: Path,
+    index: int,
 ) -> ImageRecord:
-    """Draw and write one image.
-
-    Args:
-        images: The set that it belongs to.
-        setting: What the picture is like.
-        split: ``train`` or ``val``.
-        seed: That of the whole data.
-        place: Folder to write to; None writes nothing.
-        index: Of the image in its split.
-    """
+    """Draw an image of a split and write it to a folder."""
     # All frames of a clip are drawn from the same numbers.
     clip, frame = divmod(index, images.clip)
     rng = np.random.default_rng(
@@ -331,18 +334,20 @@ def draw_image(
     )
     time = frame - (images.clip - 1) / 2
     image, labels, _ = draw_scene(rng, setting, time)
-    if place is not None:
-        path = place / images.file_name(index, split, seed)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-        if not cv2.imwrite(str(path), image, quality):
-            raise OSError(f'cannot write {path}')
-    people = [record for label in labels if (record := describe(label))]
+    name = images.file_name(index, split, seed)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    if not cv2.imwrite(str(place / name), image, quality):
+        raise OSError(f'cannot write {place / name}')
+    instances = [record for label in labels if (record := describe(label))]
     h, w = image.shape[:2]
-    return ImageRecord(index, w, h, people)
+    first = FIRST_ID[split]
+    return ImageRecord(
+        first + index, split, name, w, h, first + clip, frame, instances
+    )
 
 
 @contextmanager
-def _mapper(workers: int, count: int):
+def _mapper(workers: int, count: int) -> Iterator[Callable]:
     """Yield a map function that keeps the order; with processes or not."""
     threads = cv2.getNumThreads()
     # Small pictures: more threads cost more than they bring. A process whose
@@ -364,9 +369,14 @@ def _mapper(workers: int, count: int):
         cv2.setNumThreads(threads)
 
 
-def _with_bar(images, count: int, name: str, progress: bool) -> Iterator:
-    if not progress:
-        return images
-    from tqdm import tqdm
-
-    return tqdm(images, total=count, desc=name, unit='img', disable=None)
+def _report(
+    records: Iterable[ImageRecord], count: int, title: str | None
+) -> Iterator[ImageRecord]:
+    """Yield the records; on a terminal, count them in one line."""
+    is_shown = title is not None and sys.stderr.isatty()
+    for number, record in enumerate(records, start=1):
+        yield record
+        if is_shown and (number % 20 == 0 or number == count):
+            end = '\n' if number == count else ''
+            print(f'\r{title}: {number} of {count}', end=end, file=sys.stderr,
+                  flush=True)  # fmt: skip

@@ -2,17 +2,20 @@
 
 import numpy as np
 
+from .formats import ImageRecord
+
 _MIN_SIDE = 8.0
 
 
-def detect(images: list[tuple[int, object]], seed: tuple[int, ...]):
+def detect(images: list[ImageRecord], seed: tuple[int, ...]) -> list[dict]:
     """Return detections in COCO's result format.
 
-    Most people are found with a high score and a box that is a few percent
-    off; some are missed, some are found twice, some boxes are of nothing.
+    Most instances are found with a high score and a box that is a few
+    percent off; some are missed, some are found twice, some boxes are of
+    nothing.
 
     Args:
-        images: (image id, ``formats.ImageRecord``) of each image.
+        images: All images of a split.
         seed: Start of the seed of each image's own random numbers.
 
     Returns:
@@ -20,12 +23,12 @@ def detect(images: list[tuple[int, object]], seed: tuple[int, ...]):
         each box, the best of an image first.
     """
     results = []
-    for image_id, image in images:
-        rng = np.random.default_rng([*seed, 1, image_id])
+    for image in images:
+        rng = np.random.default_rng([*seed, 1, image.id])
         limit = np.array((image.width, image.height), float)
         found = []
-        for person in image.people:
-            box = np.array(person.box)
+        for instance in image.instances:
+            box = np.array(instance.box)
             large = min(1.0, min(box[2:]) / 40)
             if rng.random() < 0.03 + 0.15 * (1 - large):
                 continue
@@ -48,14 +51,16 @@ def detect(images: list[tuple[int, object]], seed: tuple[int, ...]):
                 {
                     'bbox': np.round([*low, *(high - low)], 3).tolist(),
                     'category_id': 1,
-                    'image_id': image_id,
+                    'image_id': image.id,
                     'score': round(float(score), 6),
                 }
             )
     return results
 
 
-def _shake(rng: np.random.Generator, box: np.ndarray, amount: float):
+def _shake(
+    rng: np.random.Generator, box: np.ndarray, amount: float
+) -> np.ndarray:
     """Move the edges of a box by ``amount`` of its size on average."""
     size = np.maximum(box[2:], 1.0)
     low = box[:2] + amount * size * rng.normal(size=2)

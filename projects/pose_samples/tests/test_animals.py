@@ -1,7 +1,6 @@
 """The drawn animals: formats, anatomy, honesty of the labels, motion."""
 
 import json
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -9,22 +8,26 @@ import pytest
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, METRICS
 
-from gtpt_mm.datasets.synthetic import LAYOUTS, generate
-from gtpt_mm.datasets.synthetic.animals.coat import sample_look
-from gtpt_mm.datasets.synthetic.animals.figure import Animal, sample_animal
-from gtpt_mm.datasets.synthetic.animals.formats import FRAMES_PER_CLIP
-from gtpt_mm.datasets.synthetic.animals.gaits import GAITS, LEGS, sample_pose
-from gtpt_mm.datasets.synthetic.animals.paint import draw_animal
-from gtpt_mm.datasets.synthetic.animals.parts import (
+import gtpt_mm  # noqa: F401  (repairs what mmpose imports)
+from pose_samples import LAYOUTS, generate
+from pose_samples.animals import (
     HOSTS,
     KEYPOINT_INDEX,
     KEYPOINTS,
+    POSTURES,
+    SPECIES,
+    Animal,
+    Coat,
     Part,
     leg_part,
+    sample_animal,
+    sample_build,
+    sample_pose,
 )
-from gtpt_mm.datasets.synthetic.animals.species import SPECIES, sample_build
-from gtpt_mm.datasets.synthetic.parts import PARTS_PER_PERSON
-from gtpt_mm.datasets.synthetic.scene import _canvas_region, draw_scene
+from pose_samples.canvas import Canvas
+from pose_samples.layouts import FRAMES_PER_CLIP
+from pose_samples.parts import PARTS_PER_FIGURE
+from pose_samples.scene import canvas_region, draw_scene
 
 LIGHT = np.array((-0.5, -0.5))
 NUM_VAL = 16
@@ -53,20 +56,20 @@ def _animal(name='dog', yaw=90.0, pose='stand', seed=0, tilt=0.0):
     rng = np.random.default_rng(seed)
     species = SPECIES[name]
     build = sample_build(rng, species)
-    pose = sample_pose(rng, species, build, pose, simple=True)
-    look = sample_look(rng, species, build, LIGHT)
-    animal = Animal(
-        species, build, pose, look, np.radians(yaw), np.radians(tilt), 6.0
-    )
+    pose = sample_pose(rng, build, pose, simple=True)
+    base, legs = np.array(species.coats[seed % len(species.coats)], float)
+    coat = Coat(base, legs, LIGHT, 0.2)
+    yaw, tilt = np.radians(yaw), np.radians(tilt)
+    animal = Animal(name, build, pose, coat, yaw, tilt, 6.0)
     low, high = animal.extent
     animal.place(100.0, 150 - 50 * (low + high))
     return animal
 
 
 def _draw(animal):
-    canvas = np.zeros((600, 600, 4), np.uint8)
-    draw_animal(canvas, animal)
-    return canvas[..., 3]
+    canvas = Canvas((300, 300))
+    animal.draw(canvas)
+    return canvas.pixels
 
 
 # ----------------------------------------------------- values and formats
@@ -138,8 +141,8 @@ def test_keypoints_and_pairs_are_those_of_mmpose():
             assert KEYPOINTS[other] == name.replace('left', 'right')
 
 
-def test_ap10k_has_keys_and_categories_of_the_real_file(data, shared_dir):
-    path = shared_dir / 'data/real/ap10k/test_ap10k.json'
+def test_ap10k_has_keys_and_categories_of_the_real_file(data, real_samples):
+    path = real_samples / 'ap10k/test_ap10k.json'
     real, ours = json.loads(path.read_text()), _read(data, 'ap10k')
     assert sorted(ours) == sorted(real)
     for key in ('images', 'annotations', 'categories'):
@@ -175,10 +178,9 @@ def test_labels_keep_to_the_picture(data, name):
 
 @pytest.mark.parametrize('name', SPECIES)
 def test_every_species_is_whole(name):
-    species = SPECIES[name]
-    for seed, pose in enumerate(('stand', *GAITS, *species.postures)):
+    for seed, pose in enumerate(2 * POSTURES):
         animal = _animal(name, 70, pose, seed, tilt=8)
-        parts = _draw(animal)
+        parts = _draw(animal)[..., 3]
         # All hangs together, and the head is there.
         count, _, stats, _ = cv2.connectedComponentsWithStats(
             (parts > 0).astype(np.uint8)
@@ -187,17 +189,16 @@ def test_every_species_is_whole(name):
         assert count == 2 or areas[:-1].sum() < 0.01 * areas[-1]
         assert (parts == Part.HEAD).sum() > 40
         # The extent holds all that is drawn.
-        rows, columns = _canvas_region(animal, parts.shape)
+        rows, columns = canvas_region(animal, parts.shape)
         parts[rows, columns] = 0
         assert not parts.any()
 
 
-def test_many_species_shapes_and_views():
+def test_many_species_postures_and_views():
     rng = np.random.default_rng(0)
     animals = [sample_animal(rng, LIGHT) for _ in range(200)]
-    assert {a.species.name for a in animals} == set(SPECIES)
-    assert {a.pose.name for a in animals} == {*GAITS, 'stand', 'graze', 'sit'}
-    assert len({a.look.coat.pattern for a in animals}) == 8
+    assert {a.species for a in animals} == set(SPECIES)
+    assert {a.pose.name for a in animals} == set(POSTURES)
     ahead = np.array([a.root[:, 2] for a in animals])
     assert (ahead[:, 0] > 0.5).any() and (ahead[:, 0] < -0.5).any()
     assert ahead[:, 2].max() > 0.9 and ahead[:, 2].min() < -0.2
@@ -206,21 +207,10 @@ def test_many_species_shapes_and_views():
     assert all(abs(a.root[2, 2]) < 0.4 for a in easy)
 
 
-def test_proportions_tell_species_apart():
-    def high(name, keypoint):
-        index = KEYPOINT_INDEX[keypoint]
-        return _animal(name).points[index, 1]
-
-    assert high('giraffe', 'nose') > high('horse', 'nose') + 0.2
-    assert high('horse', 'left_shoulder') > high('pig', 'left_shoulder')
-    # Bears walk on their soles, horses on the tips of their toes.
-    assert high('brown bear', 'left_knee') < high('horse', 'left_knee') - 0.15
-
-
 # ------------------------------------------------------------ conventions
 
 
-@pytest.mark.parametrize('name', ['dog', 'horse', 'brown bear'])
+@pytest.mark.parametrize('name', ['dog', 'horse', 'cow'])
 def test_convention_left_is_the_animals_own(name):
     for yaw, axis, sign in (
         (0, 0, 1),  # seen from the front, its left is at our right
@@ -236,10 +226,10 @@ def test_convention_left_is_the_animals_own(name):
 
 
 @pytest.mark.parametrize('yaw', [90, -90, 45, -60])
-@pytest.mark.parametrize('name', ['cat', 'zebra', 'cow', 'panda'])
+@pytest.mark.parametrize('name', SPECIES)
 def test_parts_are_painted_where_keypoints_are(name, yaw):
     animal = _animal(name, yaw, seed=3, tilt=6)
-    parts, points = _draw(animal), animal.keypoints()
+    parts, points = _draw(animal)[..., 3], animal.keypoints()
     near = 'left' if animal.root[2, 0] > 0 else 'right'
     for bone, start, end in (
         ('forearm', 'shoulder', 'elbow'),
@@ -264,9 +254,8 @@ def test_parts_are_painted_where_keypoints_are(name, yaw):
 
 def test_far_legs_are_behind_the_trunk_and_darker():
     for yaw, near, far in ((90, 'right', 'left'), (-90, 'left', 'right')):
-        animal = _animal('sheep', yaw, 'walk', seed=2)
-        canvas = np.zeros((600, 600, 4), np.uint8)
-        draw_animal(canvas, animal)
+        animal = _animal('cow', yaw, 'walk', seed=2)
+        canvas = _draw(animal)
         tones = {
             side: canvas[canvas[..., 3] == leg_part(side, 'shin'), :3].mean()
             for side in (near, far)
@@ -298,8 +287,8 @@ def test_visible_keypoints_lie_on_their_animal(name):
                 area = owners[
                     max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2
                 ].astype(int)
-                parts = area - PARTS_PER_PERSON * (number + 1)
-                parts = parts[(parts > 0) & (parts < PARTS_PER_PERSON)]
+                parts = area - PARTS_PER_FIGURE * (number + 1)
+                parts = parts[(parts > 0) & (parts < PARTS_PER_FIGURE)]
                 assert HOSTS[index, parts].any()
     assert counts[2] > counts[1] > counts[0] > 0
 
@@ -308,7 +297,7 @@ def test_most_keypoints_of_the_near_side_are_seen():
     seen = []
     for seed, name in enumerate(SPECIES):
         animal = _animal(name, 80 if seed % 2 else -80, 'walk', seed, tilt=5)
-        parts = _draw(animal)
+        parts = _draw(animal)[..., 3]
         near = 'left' if animal.root[2, 0] > 0 else 'right'
         for index, (x, y) in enumerate(animal.keypoints()):
             if KEYPOINTS[index].startswith(near) or index in (2, 3, 4):
@@ -320,44 +309,36 @@ def test_most_keypoints_of_the_near_side_are_seen():
 # ----------------------------------------------------------------- motion
 
 
-@pytest.mark.parametrize('name', ['dog', 'horse', 'cow', 'jaguar'])
-@pytest.mark.parametrize('gait', GAITS)
-def test_feet_on_the_ground_do_not_slide(name, gait):
-    animal = _animal(name, 90, gait)
-    joints = dict(front='fore_paw', back='hind_paw')
-    places = {leg: [] for leg in LEGS}
-    for step in range(40):
-        animal.advance(step / 4)
-        for index, leg in enumerate(LEGS):
-            place = animal.legs[leg][joints[leg[1]]] + animal.travel
-            *_, lift, _ = animal.pose.foot(index, step / 4 * animal.pose.pace)
-            places[leg].append(place if lift == 0 else None)
-    slides, sinks = [], []
-    for track in places.values():
-        for before, after in pairwise(track):
-            if before is not None and after is not None:
-                slides.append(abs(after[2] - before[2]))
-                sinks.append(abs(after[1] - 0.04))
-    assert np.median(slides) < 0.003 and np.median(sinks) < 0.01
-    assert animal.travel[2] > 0.3
+@pytest.mark.parametrize('name', SPECIES)
+def test_walking_feet_stay_near_the_ground(name):
+    animal = _animal(name, 90, 'walk')
+    start = animal.joints['root'][0]
+    for time in range(40):
+        animal.advance(time)
+        paws = [
+            animal.joints[f'{side}_{paw}'][1] + animal.build.croup
+            for side in ('left', 'right')
+            for paw in ('fore_paw', 'hind_paw')
+        ]
+        assert min(paws) > -0.06 and sorted(paws)[1] < 0.15
+    assert animal.joints['root'][0] > start + 0.3
 
 
 def test_bones_keep_their_length():
-    for name in ('cat', 'antelope', 'polar bear'):
+    for name in SPECIES:
         lengths = []
-        for pose in ('stand', 'walk', 'gallop', 'sit'):
+        for pose in POSTURES:
             animal = _animal(name, pose=pose)
             for time in (0.0, 2.0, 5.0):
                 animal.advance(time)
                 for side in ('left', 'right'):
-                    leg = animal.legs[side, 'back']
-                    lengths.append(
-                        [
-                            np.linalg.norm((leg[a] - leg[b])[1:])
-                            for a, b in (('hip', 'stifle'), ('stifle', 'hock'))
-                        ]
-                    )
-        assert np.ptp(lengths, axis=0).max() < 0.01
+                    chain = [
+                        animal.joints[f'{side}_{joint}']
+                        for joint in ('hip', 'stifle', 'hock', 'hind_paw')
+                    ]
+                    bones = np.diff(chain, axis=0)
+                    lengths.append(np.linalg.norm(bones, axis=1))
+        assert np.ptp(lengths, axis=0).max() < 1e-9
 
 
 def test_clips_move_before_a_still_background(data):

@@ -6,12 +6,13 @@ chin to crown, so that the chin is at y = -0.5.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from .canvas import ZOOM, fill, fill_disc, fill_hull, stroke
+from .canvas import ZOOM, Canvas, shrink
 from .parts import Part
-from .style import Style, shade
+from .style import Style
 
 
 def _landmarks() -> np.ndarray:
@@ -116,16 +117,15 @@ def _basis(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, np.cross(direction, first)
 
 
-def _silhouette(view: np.ndarray, grow: float) -> np.ndarray:
+def _silhouette(view: np.ndarray) -> np.ndarray:
     """Return the outline of the cranium as points of it, (32, 3).
 
     Args:
         view: Direction towards the camera in the head's frame, (3,).
-        grow: Factor on the radii.
     """
     view = view / _RADII
     first, second = _basis(view / math.sqrt(view @ view))
-    return _CENTER + grow * _RADII * (_RING @ np.stack([first, second]))
+    return _CENTER + _RADII * (_RING @ np.stack([first, second]))
 
 
 def _arc(points: np.ndarray, keep: np.ndarray) -> np.ndarray:
@@ -163,6 +163,31 @@ def _cap(
     return _CENTER + grow * _RADII * points
 
 
+# Of each haircut, caps of the cranium: upper side of the plane that cuts it
+# off, where that plane cuts the unit sphere, thickness.
+_BACK = np.array((0.0, 0.62, -0.78)) / math.hypot(0.62, 0.78)
+_HAIR = {'long': (_BACK, -0.16, 1.10), 'bob': (_BACK, -0.30, 1.13)}
+_SHORT = (_BACK, -0.10, 1.06)
+_HIGH = np.array((0.0, 0.93, -0.37))
+_CAP = (_HIGH / math.sqrt(_HIGH @ _HIGH), 0.20, 1.12)
+_VISOR = np.array([
+    (-0.33, 0.26, 0.22), (-0.30, 0.24, 0.45), (-0.15, 0.22, 0.62),
+    (0.15, 0.22, 0.62), (0.30, 0.24, 0.45), (0.33, 0.26, 0.22),
+    (0.15, 0.30, 0.40), (-0.15, 0.30, 0.40),
+])  # fmt: skip
+# Balls (x, y, z, radius) whose hull is the hair behind the head.
+_HANGING = {
+    'long': [(-0.30, 0.15, -0.12, 0.10), (0.30, 0.15, -0.12, 0.10),
+             (-0.33, -0.75, -0.20, 0.12), (0.33, -0.75, -0.20, 0.12),
+             (0.0, -0.80, -0.30, 0.12)],
+    'bob': [(-0.30, 0.15, -0.10, 0.12), (0.30, 0.15, -0.10, 0.12),
+            (-0.33, -0.36, -0.05, 0.10), (0.33, -0.36, -0.05, 0.10),
+            (0.0, -0.36, -0.35, 0.10)],
+    'tail': [(0.0, 0.20, -0.47, 0.09), (0.0, -0.05, -0.60, 0.11),
+             (0.0, -0.60, -0.52, 0.06)],
+}  # fmt: skip
+
+
 class Head:
     """A head that is turned and placed; draws itself.
 
@@ -174,190 +199,146 @@ class Head:
         style: Colours and haircut.
     """
 
-    def __init__(self, face, frame, project, size, style: Style) -> None:
-        self.face = face
-        self.frame = frame
-        self.project = project
-        self.size = size
-        self.style = style
+    def __init__(
+        self,
+        face: np.ndarray,
+        frame: np.ndarray,
+        project: Callable[[np.ndarray], np.ndarray],
+        size: float,
+        style: Style,
+    ) -> None:
+        self.face, self.project = face, project
+        self.size, self.style = size, style
         self.view = frame[2]  # towards the camera, seen from the head
         self.points = project(face)
 
-    def facing(self, direction: tuple[float, float, float]) -> float:
+    def facing(self, x: float, y: float, z: float) -> float:
         """Return the cosine between a direction of the head and the view."""
-        x, y, z = direction
         dot = self.view[0] * x + self.view[1] * y + self.view[2] * z
         return dot / math.sqrt(x * x + y * y + z * z)
 
     def outline(self) -> np.ndarray:
         """Return points whose hull is the bald head, (N, 2)."""
-        skull = self.project(_silhouette(self.view, 1.0))
         brows = self.points[RIGHT_BROW.start : LEFT_BROW.stop]
+        skull = self.project(_silhouette(self.view))
         return np.concatenate([skull, self.points[JAW], brows])
 
-    def draw(self, canvas: np.ndarray):
+    def hanging_hair(self) -> np.ndarray:
+        """Return points (N, 2) whose hull is the hair behind the head."""
+        balls = np.array(_HANGING[self.style.haircut])
+        centers = self.project(balls[:, :3])
+        rings = (balls[:, 3] * self.size)[:, None, None] * _RING[::3]
+        return (centers[:, None] + rings).reshape(-1, 2)
+
+    def draw(self, canvas: Canvas) -> None:
         """Draw everything but the hair that hangs behind the head."""
-        style = self.style
-        part = int(Part.HEAD)
-        skin = style.skin
-        outline = self.outline()
-        if self.facing((0, 0, 1)) > -0.3:
+        style, skin, outline = self.style, self.style.skin, self.outline()
+        if self.facing(0, 0, 1) > -0.3:
             # Lips and chin stick out of the outline, seen from the side.
             for corners in _MUZZLE:
-                shape = self.points[list(corners)]
-                fill_hull(canvas, shape, shade(skin, 0.97), part)
-        fill_hull(canvas, outline, shade(skin, 1 - style.contrast), part)
-        middle = outline.mean(0)
+                canvas.hull(self.points[list(corners)], skin, 0.97)
+        canvas.hull(outline, skin, 1 - style.contrast)
         for grow, tone in ((0.86, 1 - 0.35 * style.contrast), (0.66, 1.04)):
-            lit = middle + grow * (outline - middle)
-            lit = lit + style.light * ((1 - grow) * 0.42 * self.size)
-            fill_hull(canvas, lit, shade(skin, tone), part)
-        self._draw_face(canvas, part)
-        cut_ears = style.haircut in ('long', 'bob')
-        if cut_ears:
-            self._draw_ears(canvas, part)
-        self._draw_hair(canvas)
-        if not cut_ears:
-            self._draw_ears(canvas, part)
+            offset = style.light * ((1 - grow) * 0.42 * self.size)
+            canvas.hull(shrink(outline, grow) + offset, skin, tone)
+        if self.facing(0, 0, 1) >= -0.3:
+            self._draw_beard_and_nose(canvas)
+            if self.facing(0, 0, 1) > -0.1:
+                self._draw_mouth(canvas)
+            self._draw_eyes(canvas)
+        # Long hair covers the ears.
+        steps = [self._draw_hair, self._draw_ears]
+        if style.haircut in ('long', 'bob'):
+            steps.reverse()
+        for step in steps:
+            step(canvas)
+        canvas.part = Part.HEAD
         if style.with_glasses:
-            self._draw_glasses(canvas, part)
+            self._draw_glasses(canvas)
 
-    def _draw_ears(self, canvas: np.ndarray, part: int):
-        skin = self.style.skin
+    def _draw_ears(self, canvas: Canvas) -> None:
+        canvas.part, skin = Part.HEAD, self.style.skin
         for side in (1.0, -1.0):
-            if self.facing((side, 0, 0.15)) < -0.45:
+            if self.facing(side, 0, 0.15) < -0.45:
                 continue
             ear = self.project(_EAR_SHAPE + (0.35 * side, 0.01, 0.0))
-            inner = ear.mean(0) + 0.55 * (ear - ear.mean(0))
-            if self.facing((side, 0, 0.1)) < 0.15:
-                grown = _EAR_SHAPE + (0.31 * side, 0.01, 0.0)
-                ear = np.concatenate([ear, self.project(grown)])
-                fill_hull(canvas, ear, shade(skin, 0.9), part)
+            if self.facing(side, 0, 0.1) < 0.15:
+                root = self.project(_EAR_SHAPE + (0.31 * side, 0.01, 0.0))
+                canvas.hull(np.concatenate([ear, root]), skin, 0.9)
             else:
-                fill_hull(canvas, ear, shade(skin, 0.93), part)
-                fill_hull(canvas, inner, shade(skin, 0.72), part)
+                canvas.hull(ear, skin, 0.93)
+                canvas.hull(shrink(ear, 0.55), skin, 0.72)
 
-    def _draw_face(self, canvas: np.ndarray, part: int):
-        style, points, size = self.style, self.points, self.size
-        skin = style.skin
-        if self.facing((0, 0, 1)) < -0.3:
-            return
-        if style.beard and self.facing((0, -0.3, 1)) > -0.2:
+    def _draw_beard_and_nose(self, canvas: Canvas) -> None:
+        style, points, skin = self.style, self.points, self.style.skin
+        if style.beard and self.facing(0, -0.3, 1) > -0.2:
             beard = style.beard * style.hair + (1 - style.beard) * skin
             inner = points[[1, 2, 3, 31, 51, 35, 13, 14, 15]]
             shape = np.concatenate([points[1:16], inner[::-1]])
-            fill(canvas, shape, shade(beard, 0.95), part)
+            canvas.fill(shape, beard, 0.95)
         # The nose sticks out of the head's outline when seen from the side.
-        nose = points[[27, 29, 30, 31, 33, 35, 39, 42]]
-        if abs(self.facing((1, 0, 0))) < 0.7:
-            nose = nose[:6]
-        fill_hull(canvas, nose, shade(skin, 1.05), part)
-        shadow = (30, 31, 33) if style.light[0] > 0 else (30, 35, 33)
-        ridge = (27, 28, 29)
-        if abs(self.facing((1, 0, 0))) < 0.85:
-            fill(
-                canvas,
-                points[[*ridge, *shadow]],
-                shade(skin, 1 - 0.6 * style.contrast),
-                part,
-            )
-        if self.facing((0, 0, 1)) > -0.1:
-            width = 0.022 * size
-            under = points[NOSTRILS]
-            stroke(canvas, under, width, shade(skin, 0.62), part)
-            fill_hull(canvas, points[LIPS], shade(style.lips, 1.0), part)
-            inside = points[INNER_LIPS]
-            gap = np.ptp(self.face[INNER_LIPS, 1]) > 0.03
-            if gap:
-                fill(canvas, inside, (45, 35, 70), part)
-                teeth = inside[[0, 1, 2, 3, 4]]
-                stroke(canvas, teeth, 0.02 * size, (225, 230, 232), part)
-            else:
-                stroke(
-                    canvas, inside[:5], 0.016 * size,
-                    shade(style.lips, 0.6), part,
-                )  # fmt: skip
+        nose, turn = (27, 29, 30, 31, 33, 35, 39, 42), self.facing(1, 0, 0)
+        canvas.hull(
+            points[list(nose[: 6 if abs(turn) < 0.7 else 8])], skin, 1.05
+        )
+        if abs(turn) < 0.85:
+            side = (30, 31, 33) if style.light[0] > 0 else (30, 35, 33)
+            shadow = points[[27, 28, 29, *side]]
+            canvas.fill(shadow, skin, 1 - 0.6 * style.contrast)
+
+    def _draw_mouth(self, canvas: Canvas) -> None:
+        style, points, size = self.style, self.points, self.size
+        canvas.line(points[NOSTRILS], 0.022 * size, style.skin, 0.62)
+        canvas.hull(points[LIPS], style.lips)
+        inside = points[INNER_LIPS]
+        if np.ptp(self.face[INNER_LIPS, 1]) > 0.03:  # open
+            canvas.fill(inside, (45, 35, 70))
+            canvas.line(inside[:5], 0.02 * size, (225, 230, 232))
+        else:
+            canvas.line(inside[:5], 0.016 * size, style.lips, 0.6)
+
+    def _draw_eyes(self, canvas: Canvas) -> None:
+        style, points, size = self.style, self.points, self.size
+        hair = style.hair if style.haircut != 'bald' else 0.4 * style.skin
         for eye, brow, sign in (
             (RIGHT_EYE, RIGHT_BROW, -1),
             (LEFT_EYE, LEFT_BROW, 1),
         ):
-            if self.facing((0.5 * sign, 0, 1)) < 0.08:
+            if self.facing(0.5 * sign, 0, 1) < 0.08:
                 continue
             shape = points[eye]
-            hollow = shape.mean(0) + 1.35 * (shape - shape.mean(0))
-            fill_hull(canvas, hollow, shade(skin, 0.85), part)
-            fill_hull(canvas, shape, (232, 236, 238), part)
+            canvas.hull(shrink(shape, 1.35), style.skin, 0.85)
+            canvas.hull(shape, (232, 236, 238))
             iris = shape[[1, 2, 4, 5]].mean(0)
-            fill_disc(canvas, iris, 0.030 * size, (30, 34, 44), part)
-            lid = shape[:4]
-            stroke(canvas, lid, 0.018 * size, (38, 40, 52), part)
-            width = 0.035 * size
-            hair = style.hair if style.haircut != 'bald' else 0.4 * skin
-            stroke(canvas, points[brow], width, shade(hair, 0.9), part)
+            canvas.disc(iris, 0.030 * size, (30, 34, 44))
+            canvas.line(shape[:4], 0.018 * size, (38, 40, 52))
+            canvas.line(points[brow], 0.035 * size, hair, 0.9)
 
-    def _draw_hair(self, canvas: np.ndarray):
-        style = self.style
-        part = int(Part.HAIR)
+    def _draw_hair(self, canvas: Canvas) -> None:
+        style, canvas.part = self.style, Part.HAIR
         if style.haircut == 'bald':
             return
-        normal = np.array((0.0, 0.62, -0.78)) / math.hypot(0.62, 0.78)
-        offset, grow = {
-            'long': (-0.16, 1.10),
-            'bob': (-0.30, 1.13),
-        }.get(style.haircut, (-0.10, 1.06))
-        layers = [(style.hair, normal, offset, grow)]
+        layers = [(style.hair, _HAIR.get(style.haircut, _SHORT))]
         if style.haircut == 'cap':
-            high = np.array((0.0, 0.93, -0.37))
-            high = high / math.sqrt(high @ high)
-            layers.append((style.accent, high, 0.20, 1.12))
-        for color, up, cut, thick in layers:
-            shape = self.project(_cap(self.view, up, cut, thick))
-            fill(canvas, shape, shade(color, 0.85), part)
-            middle = shape.mean(0)
-            lit = middle + 0.72 * (shape - middle)
-            lit = lit + style.light * (0.06 * self.size)
-            fill(canvas, lit, shade(color, 1.08), part)
-        if style.haircut == 'cap' and self.facing((0, 0.5, 1)) > -0.25:
-            visor = [(-0.33, 0.26, 0.22), (-0.30, 0.24, 0.45),
-                     (-0.15, 0.22, 0.62), (0.15, 0.22, 0.62),
-                     (0.30, 0.24, 0.45), (0.33, 0.26, 0.22),
-                     (0.15, 0.30, 0.40), (-0.15, 0.30, 0.40)]  # fmt: skip
-            shape = self.project(np.array(visor))
-            fill_hull(canvas, shape, shade(style.accent, 0.65), part)
-        if style.haircut == 'bun' and self.facing((0, 1, -1.2)) > -0.75:
+            layers.append((style.accent, _CAP))
+        for color, cap in layers:
+            shape = self.project(_cap(self.view, *cap))
+            canvas.fill(shape, color, 0.85)
+            offset = style.light * (0.06 * self.size)
+            canvas.fill(shrink(shape, 0.72) + offset, color, 1.08)
+        if style.haircut == 'cap' and self.facing(0, 0.5, 1) > -0.25:
+            canvas.hull(self.project(_VISOR), style.accent, 0.65)
+        if style.haircut == 'bun' and self.facing(0, 1, -1.2) > -0.75:
             knot = self.project(np.array([(0.0, 0.42, -0.40)]))[0]
-            fill_disc(
-                canvas, knot, 0.15 * self.size, shade(style.hair, 0.95), part
-            )
+            canvas.disc(knot, 0.15 * self.size, style.hair, 0.95)
 
-    def _draw_glasses(self, canvas: np.ndarray, part: int):
-        frame = (30, 30, 34)
+    def _draw_glasses(self, canvas: Canvas) -> None:
         for eye, sign in ((RIGHT_EYE, -1), (LEFT_EYE, 1)):
-            if self.facing((0.4 * sign, 0, 1)) < 0.1:
+            if self.facing(0.4 * sign, 0, 1) < 0.1:
                 continue
             middle = self.face[eye].mean(0) + (0, -0.01, 0.03)
-            rim = self.project(middle + 0.085 * np.stack(
-                [_RING[::4, 0], 0.8 * _RING[::4, 1], 0 * _RING[::4, 0]], 1
-            ))  # fmt: skip
-            width = max(0.018 * self.size, 0.7 / ZOOM)
-            stroke(canvas, np.concatenate([rim, rim[:1]]), width, frame, part)
-
-    def hanging_hair(self) -> np.ndarray | None:
-        """Return points (N, 2) whose hull is the hair behind the head."""
-        long = {
-            'long': [(-0.30, 0.15, -0.12, 0.10), (0.30, 0.15, -0.12, 0.10),
-                     (-0.33, -0.75, -0.20, 0.12), (0.33, -0.75, -0.20, 0.12),
-                     (0.0, -0.80, -0.30, 0.12)],
-            'bob': [(-0.30, 0.15, -0.10, 0.12), (0.30, 0.15, -0.10, 0.12),
-                    (-0.33, -0.36, -0.05, 0.10), (0.33, -0.36, -0.05, 0.10),
-                    (0.0, -0.36, -0.35, 0.10)],
-            'tail': [(0.0, 0.20, -0.47, 0.09), (0.0, -0.05, -0.60, 0.11),
-                     (0.0, -0.60, -0.52, 0.06)],
-        }.get(self.style.haircut)  # fmt: skip
-        if long is None:
-            return None
-        spheres = np.array(long)
-        centers = self.project(spheres[:, :3])
-        radii = spheres[:, 3] * self.size
-        ring = _RING[::3]
-        return (centers[:, None] + radii[:, None, None] * ring).reshape(-1, 2)
+            x, y = _RING[::4].T
+            ring = middle + 0.085 * np.stack([x, 0.8 * y, 0 * x], 1)
+            rim = self.project(ring)
+            rim = np.concatenate([rim, rim[:1]])
+            canvas.line(rim, max(0.018 * self.size, 0.7 / ZOOM), (30, 30, 34))

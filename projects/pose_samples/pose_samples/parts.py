@@ -4,7 +4,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from .poses import SIDES
+from .skeleton import SIDES
 
 
 class Part(IntEnum):
@@ -24,7 +24,7 @@ class Part(IntEnum):
 LIMB_PARTS = ('upper_arm', 'forearm', 'palm', 'thumb', 'index', 'middle',
               'ring', 'little', 'thigh', 'shin', 'foot')  # fmt: skip
 FINGERS = LIMB_PARTS[3:8]
-PARTS_PER_PERSON = 64
+PARTS_PER_FIGURE = 64
 
 
 def limb_part(side: str, name: str) -> int:
@@ -104,6 +104,6 @@ def _hosts(name: str) -> set[int]:
     return parts
 
 
-HOSTS = np.zeros((len(KEYPOINTS), PARTS_PER_PERSON), bool)
+HOSTS = np.zeros((len(KEYPOINTS), PARTS_PER_FIGURE), bool)
 for _name, _index in KEYPOINT_INDEX.items():
     HOSTS[_index, sorted(_hosts(_name))] = True

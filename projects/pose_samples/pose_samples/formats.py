@@ -1,0 +1,501 @@
+"""Annotation files of the datasets, as their authors and mmpose write them.
+
+Everything starts from records: a drawn figure as ``describe`` keeps it.
+Coordinates of a record are those of the image, pixel centers at whole
+numbers; MPII alone counts from one. All files but MPII's are COCO's json with
+a choice of keypoints and of fields; see ``CocoJson``.
+
+AP-10K: ``area`` is that of the box, images of all splits are in one folder,
+the kind of background is a number. Of APT-36K the paper (Yang et al., 2022,
+arXiv:2206.05683) tells that it has clips of 15 frames, AP-10K's 17 keypoints
+and an identity for each animal through a clip; ViTPose++ reads
+``train_annotations_1.json`` and ``val_annotations_1.json`` in COCO's format.
+Assumed here, for want of the files: categories as in AP-10K, names of files
+relative to the root (as in the official config, which gives no folder of
+images), and the fields ``video_id``, ``frame_id`` and ``track_id``, which
+COCO-style readers do not look at.
+"""
+
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from . import animals
+from .parts import (
+    BODY_KEYPOINTS,
+    FACE_KEYPOINTS,
+    FOOT_KEYPOINTS,
+    HAND_KEYPOINTS,
+    KEYPOINT_INDEX,
+)
+from .scene import Label
+
+SPLITS = ('train', 'val')
+# Image ids start here, so that splits can share a folder.
+FIRST_ID = {'val': 100_000, 'train': 200_000}
+MAX_VAL = FIRST_ID['train'] - FIRST_ID['val']
+
+LICENSE = {
+    'url': 'https://creativecommons.org/publicdomain/zero/1.0/',
+    'id': 1,
+    'name': 'Drawn by pose_samples',
+}
+INFO = {
+    'description': 'Drawn by pose_samples',
+    'url': '',
+    'version': '1.0',
+    'year': 2025,
+    'contributor': 'gtpt_mm',
+    'date_created': '2025/01/01',
+}
+
+
+@dataclass
+class Instance:
+    """One figure of an image.
+
+    Args:
+        keypoints: (x, y, v) in the order of the label, (N, 3); all 0 where
+            v is 0.
+        box: Around what is visible, (x, y, w, h).
+        area: Number of visible pixels.
+        segmentation: Polygons around them, x and y in turn.
+        head_box: Corners of the box around the head, (2, 2).
+        stature: Height when standing upright, in pixels.
+        category: Category id in the annotations.
+        track: Number of the figure, the same in all frames of a clip.
+    """
+
+    keypoints: np.ndarray
+    box: list[float]
+    area: float
+    segmentation: list[list[float]]
+    head_box: np.ndarray
+    stature: float
+    category: int
+    track: int
+
+
+@dataclass
+class ImageRecord:
+    """One image.
+
+    Args:
+        id: Number in the annotations.
+        split: ``train`` or ``val``.
+        file_name: Below the folder of the split's images.
+        width: In pixels.
+        height: In pixels.
+        clip: Number of the clip in the annotations.
+        frame: Number in the clip.
+        instances: All labelled figures.
+    """
+
+    id: int
+    split: str
+    file_name: str
+    width: int
+    height: int
+    clip: int
+    frame: int
+    instances: list[Instance] = field(default_factory=list)
+
+
+def describe(label: Label) -> Instance | None:
+    """Turn a label into a record; None where no outline is left."""
+    keypoints = np.round(label.keypoints, 2)
+    keypoints[keypoints[:, 2] == 0] = 0
+    x, y, w, h = label.mask_box
+    contours, _ = cv2.findContours(
+        label.mask,
+        cv2.RETR_EXTERNAL,
+        cv2.CHAIN_APPROX_TC89_L1,
+        offset=(x, y),
+    )
+    polygons = [
+        contour.reshape(-1).astype(float).tolist()
+        for contour in contours
+        if len(contour) >= 3
+    ]
+    if not polygons:
+        return None
+    # A visible keypoint at an edge may round to half a pixel beyond it.
+    visible = keypoints[keypoints[:, 2] == 2, :2]
+    corners = np.concatenate([[(x, y), (x + w, y + h)], visible])
+    low, high = corners.min(0), corners.max(0)
+    return Instance(
+        keypoints, np.round([*low, *(high - low)], 2).tolist(),
+        float(cv2.countNonZero(label.mask)), polygons, label.head_box,
+        label.stature, label.category, label.track,
+    )  # fmt: skip
+
+
+def _select(names: tuple[str, ...]) -> list[int]:
+    """Return the rows of keypoints in a person's record."""
+    return [KEYPOINT_INDEX[name] for name in names]
+
+
+def _flat(keypoints: np.ndarray) -> list[float]:
+    """Return x, y and v of (N, 3) in turn, v as whole numbers."""
+    return [
+        int(v) if i % 3 == 2 else v
+        for i, v in enumerate(keypoints.reshape(-1).tolist())
+    ]
+
+
+def _count(keypoints: np.ndarray) -> int:
+    """Return how many keypoints (N, 3) have v above 0."""
+    return int(np.count_nonzero(keypoints[:, 2] > 0))
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a file, and its folder where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+# -------------------------------------------------------------- COCO's json
+
+ImageFields = dict[str, Callable[[ImageRecord], object]]
+InstanceFields = dict[str, Callable[[ImageRecord, Instance], object]]
+
+
+@dataclass(frozen=True)
+class CocoJson:
+    """A json file with the structure of COCO's.
+
+    Args:
+        keypoints: Names of the keypoints, in the file's order.
+        skeleton: Pairs of keypoints, counted from one.
+        image: Fields of an image beside id, file_name and size.
+        instance: Fields of an instance beside ids, bbox and keypoints.
+        names: Names of the keypoints in the file, if they differ.
+        index: Row of each keypoint in a record.
+        num_counted: How many keypoints ``num_keypoints`` counts.
+        with_info: Whether there are info and licenses.
+        categories: Id, name and family of the categories.
+    """
+
+    keypoints: tuple[str, ...]
+    skeleton: list[list[int]]
+    image: ImageFields
+    instance: InstanceFields
+    names: tuple[str, ...] | None = None
+    index: dict[str, int] = field(default_factory=lambda: KEYPOINT_INDEX)
+    num_counted: int | None = None
+    with_info: bool = True
+    categories: tuple[tuple[int, str, str], ...] = ((1, 'person', 'person'),)
+
+    def write(self, path: Path, split: str, images: list[ImageRecord]) -> None:
+        """Write the annotations of one split."""
+        pairs = [(i, instance) for i in images for instance in i.instances]
+        annotations = [
+            self._annotation(image, instance, FIRST_ID[split] + number)
+            for number, (image, instance) in enumerate(pairs, start=1)
+        ]
+        categories = [
+            {
+                'id': number,
+                'name': name,
+                'supercategory': family,
+                'keypoints': list(self.names or self.keypoints),
+                'skeleton': self.skeleton,
+            }
+            for number, name, family in self.categories
+        ]
+        info = {'info': INFO, 'licenses': [LICENSE]} if self.with_info else {}
+        content = dict(
+            info, images=[self._image(image) for image in images],
+            annotations=annotations, categories=categories,
+        )  # fmt: skip
+        write_json(path, content)
+
+    def _image(self, image: ImageRecord) -> dict:
+        return {
+            'id': image.id,
+            'file_name': image.file_name,
+            'width': image.width,
+            'height': image.height,
+            **{key: value(image) for key, value in self.image.items()},
+        }
+
+    def _annotation(
+        self, image: ImageRecord, instance: Instance, number: int
+    ) -> dict:
+        rows = [self.index[name] for name in self.keypoints]
+        points = instance.keypoints[rows]
+        extra = self.instance.items()
+        return {
+            'id': number,
+            'image_id': image.id,
+            'category_id': instance.category,
+            'bbox': instance.box,
+            'num_keypoints': _count(points[: self.num_counted]),
+            'keypoints': _flat(points),
+            **{key: value(image, instance) for key, value in extra},
+        }
+
+
+_WHOLEBODY_REGIONS = {
+    # name: (keypoints, share of them that must be visible, margin of the box)
+    'face': (FACE_KEYPOINTS, 0.35, 0.05),
+    'lefthand': (HAND_KEYPOINTS['left'], 0.4, 0.1),
+    'righthand': (HAND_KEYPOINTS['right'], 0.4, 0.1),
+}
+
+
+def _region(instance: Instance, name: str) -> tuple[list, list, bool]:
+    """Return box, keypoints and validity of a face or hand.
+
+    A region is labelled if enough of it is visible and it is larger than a
+    few pixels; otherwise everything is 0, as in the official files.
+    """
+    names, min_visible, margin = _WHOLEBODY_REGIONS[name]
+    keypoints = instance.keypoints[_select(names)]
+    labelled = keypoints[keypoints[:, 2] > 0]
+    num_visible = np.count_nonzero(keypoints[:, 2] == 2)
+    if len(labelled) and num_visible >= min_visible * len(keypoints):
+        low, high = labelled[:, :2].min(0), labelled[:, :2].max(0)
+        size = high - low
+        if size.max() >= 4:
+            edge = margin * size.max()
+            box = np.round([*(low - edge), *(size + 2 * edge)], 2).tolist()
+            return box, _flat(keypoints), True
+    return [0.0] * 4, [0.0] * keypoints.size, False
+
+
+def crowd_index(image: ImageRecord) -> float:
+    """Return how crowded an image is, 0 to 1.
+
+    The mean over instances of the number of other instances' joints in the
+    box over that of its joints.
+
+    Source: Li et al., "CrowdPose", Sec. 3.1.
+    """
+    ratios = []
+    for instance in image.instances:
+        x, y, w, h = instance.box
+        counts = [0, 0]
+        for other in image.instances:
+            joints = other.keypoints[_select(CROWDPOSE_KEYPOINTS)]
+            joints = joints[joints[:, 2] > 0, :2]
+            inside = ((joints >= (x, y)) & (joints <= (x + w, y + h))).all(1)
+            counts[other is instance] += int(inside.sum())
+        if counts[1]:
+            ratios.append(counts[0] / counts[1])
+    return round(min(sum(ratios) / max(len(ratios), 1), 1.0), 2)
+
+
+MPII_KEYPOINTS = (
+    'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee',
+    'left_ankle', 'pelvis', 'thorax', 'upper_neck', 'head_top',
+    'right_wrist', 'right_elbow', 'right_shoulder', 'left_shoulder',
+    'left_elbow', 'left_wrist',
+)  # fmt: skip
+AIC_KEYPOINTS = (
+    'right_shoulder', 'right_elbow', 'right_wrist', 'left_shoulder',
+    'left_elbow', 'left_wrist', 'right_hip', 'right_knee', 'right_ankle',
+    'left_hip', 'left_knee', 'left_ankle', 'head_top', 'neck',
+)  # fmt: skip
+CROWDPOSE_KEYPOINTS = (
+    'left_shoulder', 'right_shoulder', 'left_elbow', 'right_elbow',
+    'left_wrist', 'right_wrist', 'left_hip', 'right_hip', 'left_knee',
+    'right_knee', 'left_ankle', 'right_ankle', 'head_top', 'neck',
+)  # fmt: skip
+_COCO_SKELETON = [
+    [16, 14], [14, 12], [17, 15], [15, 13], [12, 13], [6, 12], [7, 13],
+    [6, 7], [6, 8], [7, 9], [8, 10], [9, 11], [2, 3], [1, 2], [1, 3], [2, 4],
+    [3, 5], [4, 6], [5, 7],
+]  # fmt: skip
+_AIC_SKELETON = [
+    [3, 2], [2, 1], [1, 14], [14, 4], [4, 5], [5, 6], [9, 8], [8, 7], [7, 10],
+    [10, 11], [11, 12], [13, 14], [1, 7], [4, 10],
+]  # fmt: skip
+_AP10K_SKELETON = [
+    [1, 2], [1, 3], [2, 3], [3, 4], [4, 5], [4, 6], [6, 7], [7, 8], [4, 9],
+    [9, 10], [10, 11], [5, 12], [12, 13], [13, 14], [5, 15], [15, 16],
+    [16, 17],
+]  # fmt: skip
+
+_COCO_IMAGE: ImageFields = {
+    'license': lambda image: 1,
+    'coco_url': lambda image: (
+        f'http://images.cocodataset.org/{image.split}2017/{image.file_name}'
+    ),
+    'date_captured': lambda image: '2025-01-01 00:00:00',
+    'flickr_url': lambda image: '',
+}
+_COCO_INSTANCE: InstanceFields = {
+    'segmentation': lambda image, instance: instance.segmentation,
+    'area': lambda image, instance: instance.area,
+    'iscrowd': lambda image, instance: 0,
+}
+_WHOLEBODY_INSTANCE: InstanceFields = {
+    f'{name}_{key}': partial(
+        lambda image, instance, name, i: _region(instance, name)[i],
+        name=name, i=i,
+    )
+    for name in _WHOLEBODY_REGIONS
+    for i, key in enumerate(('box', 'kpts', 'valid'))
+}  # fmt: skip
+_FEET = _select(FOOT_KEYPOINTS)
+_WHOLEBODY_INSTANCE |= {
+    'foot_kpts': lambda image, instance: _flat(instance.keypoints[_FEET]),
+    'foot_valid': lambda image, instance: bool(
+        _count(instance.keypoints[_FEET])
+    ),
+}
+_AP10K_INSTANCE: InstanceFields = {
+    'area': lambda image, instance: float(
+        np.round(instance.box[2] * instance.box[3], 2)
+    ),
+    'iscrowd': lambda image, instance: 0,
+}
+
+COCO = CocoJson(BODY_KEYPOINTS, _COCO_SKELETON, _COCO_IMAGE, _COCO_INSTANCE)
+COCO_WHOLEBODY = replace(
+    COCO, instance={**_COCO_INSTANCE, **_WHOLEBODY_INSTANCE}
+)
+# As in mmpose's conversion v is 2 for visible, 1 for hidden and 0 for not
+# labelled; AI Challenger's official files have 1, 2 and 3 instead.
+AIC = CocoJson(
+    AIC_KEYPOINTS,
+    _AIC_SKELETON,
+    {'url': lambda image: ''},
+    {},
+    (*(n.replace('_', ' ').title() for n in AIC_KEYPOINTS[:12]), 'Head top',
+     'Neck'),
+)  # fmt: skip
+CROWDPOSE = CocoJson(
+    CROWDPOSE_KEYPOINTS,
+    _COCO_SKELETON[:12],
+    {'crowdIndex': crowd_index},
+    {'iscrowd': lambda image, instance: 0},
+    (*CROWDPOSE_KEYPOINTS[:12], 'head', 'neck'),
+    num_counted=12,  # head and neck do not count in the official files
+    with_info=False,
+)
+AP10K = CocoJson(
+    animals.KEYPOINTS,
+    _AP10K_SKELETON,
+    {
+        'license': lambda image: 1,
+        'background': lambda image: 0,  # the kinds' numbers are AP-10K's own
+    },
+    _AP10K_INSTANCE,
+    index=animals.KEYPOINT_INDEX,
+    categories=tuple(
+        (species.number, name, species.family)
+        for name, species in animals.SPECIES.items()
+    ),
+)
+APT36K = replace(
+    AP10K,
+    image={
+        'license': lambda image: 1,
+        'file_name': lambda image: f'data/{image.file_name}',
+        'video_id': lambda image: image.clip,
+        'frame_id': lambda image: image.frame,
+    },
+    instance={
+        **_AP10K_INSTANCE,
+        'track_id': lambda image, instance: instance.track,
+        'video_id': lambda image, instance: image.clip,
+    },
+)
+
+# ------------------------------------------------------------------- MPII
+
+_MIN_MPII = 8  # joints that must be in the image
+
+
+class MpiiJson:
+    """The json of mmpose's MPII and, for val, the boxes of the heads."""
+
+    def write(self, path: Path, split: str, images: list[ImageRecord]) -> None:
+        """Write the annotations of one split."""
+        annotations, head_boxes = [], []
+        for image in images:
+            for instance in image.instances:
+                joints = instance.keypoints[_select(MPII_KEYPOINTS)]
+                labelled = joints[:, 2] > 0
+                if labelled.sum() < _MIN_MPII:
+                    continue
+                points = np.where(labelled[:, None], joints[:, :2] + 1, -1)
+                entry = {
+                    'joints_vis': labelled.astype(int).tolist(),
+                    'joints': np.round(points, 2).tolist(),
+                    'image': image.file_name,
+                    'scale': round(1.12 * instance.stature / 200, 6),
+                    'center': np.round(_center(instance), 1).tolist(),
+                }
+                annotations.append(entry)
+                head_boxes.append(np.round(instance.head_box + 1, 2))
+        write_json(path, annotations)
+        if split == 'val':
+            _write_mpii_mat(
+                path.with_name('mpii_gt_val.mat'), annotations, head_boxes
+            )
+
+
+def _center(instance: Instance) -> np.ndarray:
+    trunk = instance.keypoints[_select(('pelvis', 'thorax'))]
+    if (trunk[:, 2] > 0).all():
+        return trunk[:, :2].mean(0) + 1
+    x, y, w, h = instance.box
+    return np.array((x + w / 2, y + 0.4 * h)) + 1
+
+
+def _write_mpii_mat(
+    path: Path, annotations: list[dict], head_boxes: list[np.ndarray]
+) -> None:
+    """Write the file that PCKh needs, in the shapes of the official one."""
+    count = len(annotations)
+    joints = np.array([a['joints'] for a in annotations]).reshape(-1, 16, 2)
+    visible = np.array([a['joints_vis'] for a in annotations])
+    boxes = np.array(head_boxes, float).reshape(count, 2, 2)
+    names = ('rank', 'rkne', 'rhip', 'lhip', 'lkne', 'lank', 'pelv', 'thor',
+             'neck', 'head', 'rwri', 'relb', 'rsho', 'lsho', 'lelb',
+             'lwri')  # fmt: skip
+    arrays = {
+        'dataset_joints': np.array([names], dtype=object),
+        'jnt_missing': 1.0 - visible.reshape(count, 16).T,
+        'pos_gt_src': joints.transpose(1, 2, 0),
+        'headboxes_src': boxes.transpose(1, 2, 0),
+    }
+    header = b'MATLAB 5.0 MAT-file, written by pose_samples'.ljust(124)
+    matrices = (_mat_array(name, array) for name, array in arrays.items())
+    path.write_bytes(header + b'\x00\x01IM' + b''.join(matrices))
+
+
+# Types of data elements, and classes of arrays, in a MAT-file of version 5.
+_INT8, _UINT16, _INT32, _UINT32, _DOUBLE, _MATRIX = 1, 4, 5, 6, 9, 14
+_CELL_CLASS, _CHAR_CLASS, _DOUBLE_CLASS = 1, 4, 6
+
+
+def _mat_element(kind: int, data: bytes) -> bytes:
+    return struct.pack('<II', kind, len(data)) + data + bytes(-len(data) % 8)
+
+
+def _mat_array(name: str, array: np.ndarray | str) -> bytes:
+    """Return an array of numbers, an array of strings or a string."""
+    if isinstance(array, str):
+        shape, mat_class = (1, len(array)), _CHAR_CLASS
+        data = _mat_element(_UINT16, array.encode('utf-16-le'))
+    elif array.dtype == object:
+        shape, mat_class = array.shape, _CELL_CLASS
+        data = b''.join(_mat_array('', cell) for cell in array.flat)
+    else:
+        shape, mat_class = array.shape, _DOUBLE_CLASS
+        data = _mat_element(_DOUBLE, array.astype('<f8').tobytes('F'))
+    sizes = np.array(shape, '<i4').tobytes()
+    header = _mat_element(_UINT32, struct.pack('<II', mat_class, 0))
+    header += _mat_element(_INT32, sizes)
+    header += _mat_element(_INT8, name.encode())
+    return _mat_element(_MATRIX, header + data)

@@ -35,4 +35,4 @@ model = dict(
         align_corners=True))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.75))
 
-default_hooks = dict(checkpoint=dict(save_best='coco/AP', rule='greater'))
+default_hooks = dict(checkpoint=_base_.best_checkpoint)

@@ -13,4 +13,4 @@ model = dict(
     head=dict(in_channels=768, decoder=_base_.codec))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.75))
 
-default_hooks = dict(checkpoint=dict(save_best='coco/AP', rule='greater'))
+default_hooks = dict(checkpoint=_base_.best_checkpoint)

@@ -19,7 +19,10 @@ import gtpt_mm  # noqa: F401  (compat and registration)
 from gtpt_mm.benchmark.macs import count_operators
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = 'configs/_base_/models/group_pose_{}.py'
+PAPER = (
+    'configs/body_2d_keypoint/group_pose/coco/'
+    'group-pose_{}-60e_coco-800x1333.py'
+)
 ABLATION = (
     'projects/group_pose_ablations/configs/'
     'group-pose_res50_{}_8xb2-60e_coco-800x1333.py'
@@ -44,9 +47,9 @@ class Row(NamedTuple):
 
 
 ROWS = (
-    Row('1, 4', 'Group Pose, R50', MODEL.format('res50'), '72.0'),
-    Row('1', 'Group Pose, Swin-T', MODEL.format('swin-t'), '73.6'),
-    Row('1', 'Group Pose, Swin-L', MODEL.format('swin-l'), '74.8'),
+    Row('1, 4', 'Group Pose, R50', PAPER.format('res50_8xb2'), '72.0'),
+    Row('1', 'Group Pose, Swin-T', PAPER.format('swin-t_8xb2'), '73.6'),
+    Row('1', 'Group Pose, Swin-L', PAPER.format('swin-l_16xb1'), '74.8'),
     *(
         Row(table, name.replace('-', ' '), ABLATION.format(name), ap)
         for table, name, ap in (

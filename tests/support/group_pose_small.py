@@ -86,6 +86,7 @@ def build_small(**head) -> torch.nn.Module:
     model.backbone.update(depth=18, init_cfg=None)
     model.neck.update(in_channels=[128, 256, 512], out_channels=32)
     model.head.update(
+        metainfo='configs/_base_/datasets/coco.py',
         embed_dims=32,
         num_queries=6,
         encoder=dict(num_layers=1, feedforward_dims=32),

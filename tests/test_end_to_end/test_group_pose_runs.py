@@ -216,7 +216,11 @@ def test_swin_with_random_depth_is_computed_again_alike(repo_root):
     option.neck.out_channels = 32
     small = dict(num_layers=1, feedforward_dims=32)
     option.head.update(
-        embed_dims=32, num_queries=4, encoder=small, decoder=dict(small)
+        metainfo=recipe.head.metainfo,
+        embed_dims=32,
+        num_queries=4,
+        encoder=small,
+        decoder=dict(small),
     )
     plain = MODELS.build(option)
     plain.head.init_weights()

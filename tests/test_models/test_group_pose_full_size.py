@@ -85,6 +85,7 @@ def full_size_config(name: str) -> dict:
     init_default_scope('mmpose')
     model = Config.fromfile(path).model
     model.backbone.init_cfg = None
+    model.head.metainfo = 'configs/_base_/datasets/coco.py'
     return model
 
 

@@ -1,4 +1,6 @@
-# Whole images of COCO at 512x512 for associative embedding; heat maps of 1/2.
+# Whole images of COCO at 512x512 for associative embedding; heatmaps of 1/2.
+_base_ = './coco_bottomup.py'
+
 codec = dict(
     type='ImageAssociativeEmbedding',
     input_size=(512, 512),
@@ -10,14 +12,8 @@ codec = dict(
         0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16
     ],
     decode_max_instances=30)
-# The test reads heat maps that were resized to the input.
+# The test reads heatmaps that were resized to the input.
 decoder = dict(codec, heatmap_size=codec['input_size'])
-
-data_preprocessor = dict(
-    type='PoseDataPreprocessor',
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    bgr_to_rgb=True)
 
 train_pipeline = [
     dict(type='LoadImage'),
@@ -43,42 +39,6 @@ val_pipeline = [
                    'dataset_name'))
 ]
 
-data_root = 'data/coco/'
-# MMPoseInferencer reads these two.
-dataset_type = 'CocoDataset'
-data_mode = 'bottomup'
-train_dataloader = dict(
-    batch_size=24,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_mode=data_mode,
-        ann_file='annotations/person_keypoints_train2017.json',
-        data_prefix=dict(img='train2017/'),
-        pipeline=train_pipeline))
-# Images keep their shape, so they come one by one.
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_mode=data_mode,
-        ann_file='annotations/person_keypoints_val2017.json',
-        data_prefix=dict(img='val2017/'),
-        test_mode=True,
-        pipeline=val_pipeline))
+train_dataloader = dict(batch_size=24, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = val_dataloader
-
-val_evaluator = dict(
-    type='CocoMetric',
-    ann_file=data_root + 'annotations/person_keypoints_val2017.json',
-    nms_mode='none',
-    score_mode='bbox')
-test_evaluator = val_evaluator

@@ -1,13 +1,9 @@
 # COCO keypoints, whole images: short side 480 to 800, long side at most 1333.
-codec = dict(type='GroupPoseLabel')
+_base_ = './coco_bottomup.py'
 
-# Images of a batch are padded with zeros at the right and the bottom, after
-# they are normalised.
-data_preprocessor = dict(
-    type='PoseDataPreprocessor',
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    bgr_to_rgb=True)
+codec = dict(type='GroupPoseLabel')
+# mmpose's skeleton, which it finds in its own package.
+metainfo = 'configs/_base_/datasets/coco.py'
 
 train_resize = dict(
     type='GroupPoseResize',
@@ -35,6 +31,7 @@ train_pipeline = [
                    'input_size', 'input_center', 'input_scale', 'flip',
                    'flip_direction', 'flip_indices')),
 ]
+del train_resize
 val_pipeline = [
     dict(type='LoadImage'),
     dict(type='GroupPoseResize', short_sides=[800], max_long_side=1333),
@@ -47,42 +44,8 @@ val_pipeline = [
                    'flip_indices')),
 ]
 
-data_root = 'data/coco/'
-# MMPoseInferencer reads these two.
-dataset_type = 'CocoDataset'
-data_mode = 'bottomup'
 train_dataloader = dict(
     batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='CocoPeopleDataset',
-        data_root=data_root,
-        data_mode=data_mode,
-        ann_file='annotations/person_keypoints_train2017.json',
-        data_prefix=dict(img='train2017/'),
-        pipeline=train_pipeline))
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_mode=data_mode,
-        ann_file='annotations/person_keypoints_val2017.json',
-        data_prefix=dict(img='val2017/'),
-        test_mode=True,
-        pipeline=val_pipeline))
+    dataset=dict(type='CocoPeopleDataset', pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = val_dataloader
-
-# A person's score is that of its query; nothing is suppressed.
-val_evaluator = dict(
-    type='CocoMetric',
-    ann_file=data_root + 'annotations/person_keypoints_val2017.json',
-    score_mode='bbox',
-    nms_mode='none')
-test_evaluator = val_evaluator

@@ -1,4 +1,4 @@
-# COCO keypoints at 384x288 with unbiased heat maps, as ViTPose trains.
+# COCO keypoints at 384x288 with unbiased heatmaps, as ViTPose trains.
 _base_ = './coco_topdown.py'
 
 codec = dict(
@@ -9,18 +9,14 @@ codec = dict(
     blur_kernel_size=17)
 
 train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
+    dict(type='LoadImage'), dict(type='GetBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
-    dict(type='RandomHalfBody'),
-    dict(type='RandomBBoxTransform'),
+    dict(type='RandomHalfBody'), dict(type='RandomBBoxTransform'),
     dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
-    dict(type='GenerateTarget', encoder=codec),
-    dict(type='PackPoseInputs')
+    dict(type='GenerateTarget', encoder=codec), dict(type='PackPoseInputs')
 ]
 val_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
+    dict(type='LoadImage'), dict(type='GetBBoxCenterScale'),
     dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
     dict(type='PackPoseInputs')
 ]

@@ -1,19 +1,11 @@
 # Sample data in COCO's layout at 128x96: small enough for a CPU.
-codec = dict(
-    type='MSRAHeatmap',
-    input_size=(96, 128),
-    heatmap_size=(24, 32),
-    sigma=1.5)
+_base_ = './sample_coco_topdown.py'
 
-data_preprocessor = dict(
-    type='PoseDataPreprocessor',
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    bgr_to_rgb=True)
+codec = dict(
+    type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=1.5)
 
 train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
+    dict(type='LoadImage'), dict(type='GetBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
     # Gentle: in so short a run strong augmentation costs more than it brings.
     dict(
@@ -22,51 +14,24 @@ train_pipeline = [
         scale_factor=(0.9, 1.1),
         rotate_factor=15.0),
     dict(type='TopdownAffine', input_size=codec['input_size']),
-    dict(type='GenerateTarget', encoder=codec),
-    dict(type='PackPoseInputs')
+    dict(type='GenerateTarget', encoder=codec), dict(type='PackPoseInputs')
 ]
 val_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
+    dict(type='LoadImage'), dict(type='GetBBoxCenterScale'),
     dict(type='TopdownAffine', input_size=codec['input_size']),
     dict(type='PackPoseInputs')
 ]
 
 data_root = 'data/sample/coco/'
-# MMPoseInferencer reads these two.
-dataset_type = 'CocoDataset'
-data_mode = 'topdown'
 train_dataloader = dict(
-    batch_size=16,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_mode=data_mode,
-        ann_file='annotations/person_keypoints_train2017.json',
-        data_prefix=dict(img='train2017/'),
-        pipeline=train_pipeline))
+    dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=32,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type=dataset_type,
         data_root=data_root,
-        data_mode=data_mode,
-        ann_file='annotations/person_keypoints_val2017.json',
         bbox_file=data_root + 'person_detection_results/'
         'COCO_val2017_detections_AP_H_56_person.json',
-        data_prefix=dict(img='val2017/'),
-        test_mode=True,
         pipeline=val_pipeline))
 test_dataloader = val_dataloader
-
 val_evaluator = dict(
-    type='CocoMetric',
     ann_file=data_root + 'annotations/person_keypoints_val2017.json')
 test_evaluator = val_evaluator

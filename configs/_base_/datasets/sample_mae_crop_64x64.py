@@ -1,4 +1,6 @@
 # Drawn people, cropped, without their labels.
+_base_ = './coco_mae_crop_224x224.py'
+
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='CropBBox'),
@@ -15,13 +17,4 @@ train_pipeline = [
 train_dataloader = dict(
     batch_size=32,
     num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    collate_fn=dict(type='default_collate'),
-    dataset=dict(
-        type='CocoDataset',
-        data_root='data/demo/coco/',
-        data_mode='topdown',
-        ann_file='annotations/person_keypoints_train2017.json',
-        data_prefix=dict(img='train2017/'),
-        pipeline=train_pipeline))
+    dataset=dict(data_root='data/demo/coco/', pipeline=train_pipeline))

@@ -1,19 +1,14 @@
 # Sample data in MPII's layout at 128x128: small enough for a CPU.
+_base_ = './mpii_topdown.py'
+
 codec = dict(
     type='MSRAHeatmap',
     input_size=(128, 128),
     heatmap_size=(32, 32),
     sigma=1.5)
 
-data_preprocessor = dict(
-    type='PoseDataPreprocessor',
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    bgr_to_rgb=True)
-
 train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
+    dict(type='LoadImage'), dict(type='GetBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
     # Gentle: in so short a run strong augmentation costs more than it brings.
     dict(
@@ -22,48 +17,20 @@ train_pipeline = [
         scale_factor=(0.9, 1.1),
         rotate_factor=15.0),
     dict(type='TopdownAffine', input_size=codec['input_size']),
-    dict(type='GenerateTarget', encoder=codec),
-    dict(type='PackPoseInputs')
+    dict(type='GenerateTarget', encoder=codec), dict(type='PackPoseInputs')
 ]
 val_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
+    dict(type='LoadImage'), dict(type='GetBBoxCenterScale'),
     dict(type='TopdownAffine', input_size=codec['input_size']),
     dict(type='PackPoseInputs')
 ]
 
 data_root = 'data/sample/mpii/'
-# MMPoseInferencer reads these two.
-dataset_type = 'MpiiDataset'
-data_mode = 'topdown'
 train_dataloader = dict(
-    batch_size=16,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_mode=data_mode,
-        ann_file='annotations/mpii_train.json',
-        data_prefix=dict(img='images/'),
-        pipeline=train_pipeline))
+    batch_size=16, dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=32,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type=dataset_type,
         data_root=data_root,
-        data_mode=data_mode,
-        ann_file='annotations/mpii_val.json',
         headbox_file=data_root + 'annotations/mpii_gt_val.mat',
-        data_prefix=dict(img='images/'),
-        test_mode=True,
         pipeline=val_pipeline))
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='MpiiPCKAccuracy')
-test_evaluator = val_evaluator

@@ -21,3 +21,4 @@ val_evaluator = dict(
     type='CocoWholeBodyMetric',
     ann_file=data_root + 'annotations/coco_wholebody_val_v1.0.json')
 test_evaluator = val_evaluator
+best_checkpoint = dict(save_best='coco-wholebody/AP')

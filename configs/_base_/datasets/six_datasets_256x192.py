@@ -1,5 +1,7 @@
-# The six datasets of ViTPose++ at 256x192. As the authors, COCO and MPII are
-# unbiased (UDP) in crop, target and decoding, the others are not.
+# The six datasets of ViTPose++ at 256x192. As in the official code, COCO and
+# MPII are unbiased (UDP) in crop, target and decoding, the others are not.
+_base_ = './default_loaders.py'
+
 dataset_names = ['coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody']
 
 input_size = (192, 256)
@@ -7,179 +9,135 @@ udp_codec = dict(
     type='UDPHeatmap', input_size=input_size, heatmap_size=(48, 64), sigma=2)
 msra_codec = dict(
     type='MSRAHeatmap', input_size=input_size, heatmap_size=(48, 64), sigma=2)
+codecs = dict(
+    coco=udp_codec,
+    aic=msra_codec,
+    mpii=udp_codec,
+    ap10k=msra_codec,
+    apt36k=msra_codec,
+    wholebody=msra_codec)
 
-data_preprocessor = dict(
-    type='PoseDataPreprocessor',
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    bgr_to_rgb=True)
+load = [dict(type='LoadImage'), dict(type='GetBBoxCenterScale')]
+crops = dict(
+    UDPHeatmap=dict(type='TopdownAffine', input_size=input_size, use_udp=True),
+    MSRAHeatmap=dict(type='TopdownAffine', input_size=input_size))
+train_pipelines = {
+    name: [
+        *load,
+        dict(type='RandomFlip', direction='horizontal'),
+        dict(type='RandomHalfBody'),
+        dict(type='RandomBBoxTransform'),
+        crops[codec['type']],
+        dict(type='GenerateTarget', encoder=codec),
+        dict(type='PackPoseInputs')
+    ]
+    for name, codec in codecs.items()
+}
+train_pipelines['mpii'].remove(dict(type='RandomHalfBody'))
+val_pipelines = {
+    name: [*load, crops[codec['type']], dict(type='PackPoseInputs')]
+    for name, codec in codecs.items()
+}
 
-start = [dict(type='LoadImage'), dict(type='GetBBoxCenterScale')]
-augment = [
-    dict(type='RandomFlip', direction='horizontal'),
-    dict(type='RandomHalfBody'),
-    dict(type='RandomBBoxTransform')
-]
-udp_crop = [dict(type='TopdownAffine', input_size=input_size, use_udp=True)]
-crop = [dict(type='TopdownAffine', input_size=input_size)]
-udp_target = [
-    dict(type='GenerateTarget', encoder=udp_codec),
-    dict(type='PackPoseInputs')
-]
-target = [
-    dict(type='GenerateTarget', encoder=msra_codec),
-    dict(type='PackPoseInputs')
-]
-udp_train_pipeline = [*start, *augment, *udp_crop, *udp_target]
-# MPII: no half bodies.
-mpii_train_pipeline = [*start, augment[0], augment[2], *udp_crop, *udp_target]
-train_pipeline = [*start, *augment, *crop, *target]
-udp_val_pipeline = [*start, *udp_crop, dict(type='PackPoseInputs')]
-val_pipeline = [*start, *crop, dict(type='PackPoseInputs')]
+train_files = dict(
+    coco=dict(
+        type='CocoDataset',
+        data_root='data/coco/',
+        ann_file='annotations/person_keypoints_train2017.json',
+        data_prefix=dict(img='train2017/')),
+    aic=dict(
+        type='AicDataset',
+        data_root='data/aic/',
+        ann_file='annotations/aic_train.json',
+        data_prefix=dict(
+            img='ai_challenger_keypoint_train_20170902/'
+            'keypoint_train_images_20170902/')),
+    mpii=dict(
+        type='MpiiDataset',
+        data_root='data/mpii/',
+        ann_file='annotations/mpii_train.json',
+        data_prefix=dict(img='images/')),
+    ap10k=dict(
+        type='AP10KDataset',
+        data_root='data/ap10k/',
+        ann_file='annotations/ap10k-train-split1.json',
+        data_prefix=dict(img='data/')),
+    apt36k=dict(
+        type='APT36KDataset',
+        data_root='data/apt36k/',
+        ann_file='annotations/train_annotations_1.json',
+        data_prefix=dict(img='')),
+    wholebody=dict(
+        type='CocoWholeBodyDataset',
+        data_root='data/coco/',
+        ann_file='annotations/coco_wholebody_train_v1.0.json',
+        data_prefix=dict(img='train2017/')))
+# What differs from the files of the training.
+val_files = dict(
+    coco=dict(
+        ann_file='annotations/person_keypoints_val2017.json',
+        bbox_file='data/coco/person_detection_results/'
+        'COCO_val2017_detections_AP_H_56_person.json',
+        data_prefix=dict(img='val2017/')),
+    aic=dict(
+        ann_file='annotations/aic_val.json',
+        data_prefix=dict(
+            img='ai_challenger_keypoint_validation_20170911/'
+            'keypoint_validation_images_20170911/')),
+    mpii=dict(
+        ann_file='annotations/mpii_val.json',
+        headbox_file='data/mpii/annotations/mpii_gt_val.mat'),
+    ap10k=dict(ann_file='annotations/ap10k-val-split1.json'),
+    apt36k=dict(ann_file='annotations/val_annotations_1.json'),
+    wholebody=dict(
+        ann_file='annotations/coco_wholebody_val_v1.0.json',
+        bbox_file='data/coco/person_detection_results/'
+        'COCO_val2017_detections_AP_H_56_person.json',
+        data_prefix=dict(img='val2017/')))
 
-coco_root = 'data/coco/'
-aic_root = 'data/aic/'
-mpii_root = 'data/mpii/'
-ap10k_root = 'data/ap10k/'
-apt36k_root = 'data/apt36k/'
-
+# Each dataset in proportion to its size.
 train_dataloader = dict(
     batch_size=128,
     num_workers=8,
-    persistent_workers=True,
-    # Each dataset in proportion to its size.
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='MultiDataset',
         names=dataset_names,
-        datasets=dict(
-            coco=dict(
-                type='CocoDataset',
-                data_root=coco_root,
-                ann_file='annotations/person_keypoints_train2017.json',
-                data_prefix=dict(img='train2017/'),
-                pipeline=udp_train_pipeline),
-            aic=dict(
-                type='AicDataset',
-                data_root=aic_root,
-                ann_file='annotations/aic_train.json',
-                data_prefix=dict(
-                    img='ai_challenger_keypoint_train_20170902/'
-                    'keypoint_train_images_20170902/'),
-                pipeline=train_pipeline),
-            mpii=dict(
-                type='MpiiDataset',
-                data_root=mpii_root,
-                ann_file='annotations/mpii_train.json',
-                data_prefix=dict(img='images/'),
-                pipeline=mpii_train_pipeline),
-            ap10k=dict(
-                type='AP10KDataset',
-                data_root=ap10k_root,
-                ann_file='annotations/ap10k-train-split1.json',
-                data_prefix=dict(img='data/'),
-                pipeline=train_pipeline),
-            apt36k=dict(
-                type='APT36KDataset',
-                data_root=apt36k_root,
-                ann_file='annotations/train_annotations_1.json',
-                data_prefix=dict(img=''),
-                pipeline=train_pipeline),
-            wholebody=dict(
-                type='CocoWholeBodyDataset',
-                data_root=coco_root,
-                ann_file='annotations/coco_wholebody_train_v1.0.json',
-                data_prefix=dict(img='train2017/'),
-                pipeline=train_pipeline))))
-
-detections = coco_root + 'person_detection_results/' \
-    'COCO_val2017_detections_AP_H_56_person.json'
+        datasets={
+            name: dict(files, pipeline=train_pipelines[name])
+            for name, files in train_files.items()
+        }))
+# Datasets one after the other: nearly all batches are of one.
 val_dataloader = dict(
     batch_size=64,
     num_workers=8,
-    persistent_workers=True,
-    drop_last=False,
-    # Datasets one after the other: nearly all batches are of one.
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         type='MultiDataset',
         names=dataset_names,
         # Tells mmpose's inferencer, which looks for it, what to do.
         pipeline=[dict(type='SplitRequired')],
-        datasets=dict(
-            coco=dict(
-                type='CocoDataset',
-                data_root=coco_root,
-                ann_file='annotations/person_keypoints_val2017.json',
-                bbox_file=detections,
-                data_prefix=dict(img='val2017/'),
+        datasets={
+            name: dict(
+                train_files[name],
+                **files,
                 test_mode=True,
-                pipeline=udp_val_pipeline),
-            aic=dict(
-                type='AicDataset',
-                data_root=aic_root,
-                ann_file='annotations/aic_val.json',
-                data_prefix=dict(
-                    img='ai_challenger_keypoint_validation_20170911/'
-                    'keypoint_validation_images_20170911/'),
-                test_mode=True,
-                pipeline=val_pipeline),
-            mpii=dict(
-                type='MpiiDataset',
-                data_root=mpii_root,
-                ann_file='annotations/mpii_val.json',
-                headbox_file=mpii_root + 'annotations/mpii_gt_val.mat',
-                data_prefix=dict(img='images/'),
-                test_mode=True,
-                pipeline=udp_val_pipeline),
-            ap10k=dict(
-                type='AP10KDataset',
-                data_root=ap10k_root,
-                ann_file='annotations/ap10k-val-split1.json',
-                data_prefix=dict(img='data/'),
-                test_mode=True,
-                pipeline=val_pipeline),
-            apt36k=dict(
-                type='APT36KDataset',
-                data_root=apt36k_root,
-                ann_file='annotations/val_annotations_1.json',
-                data_prefix=dict(img=''),
-                test_mode=True,
-                pipeline=val_pipeline),
-            wholebody=dict(
-                type='CocoWholeBodyDataset',
-                data_root=coco_root,
-                ann_file='annotations/coco_wholebody_val_v1.0.json',
-                bbox_file=detections,
-                data_prefix=dict(img='val2017/'),
-                test_mode=True,
-                pipeline=val_pipeline))))
+                pipeline=val_pipelines[name])
+            for name, files in val_files.items()
+        }))
 test_dataloader = val_dataloader
 
+metrics = {
+    name: dict(
+        type='CocoMetric',
+        ann_file=train_files[name]['data_root'] + files['ann_file'])
+    for name, files in val_files.items()
+}
+metrics['aic'].update(use_area=False)
+metrics['mpii'] = dict(type='MpiiPCKAccuracy')
+metrics['wholebody'].update(type='CocoWholeBodyMetric')
 val_evaluator = dict(
-    type='PerDatasetEvaluator',
-    names=dataset_names,
-    metrics=dict(
-        coco=dict(
-            type='CocoMetric',
-            ann_file=coco_root + 'annotations/person_keypoints_val2017.json'),
-        aic=dict(
-            type='CocoMetric',
-            ann_file=aic_root + 'annotations/aic_val.json',
-            use_area=False),
-        mpii=dict(type='MpiiPCKAccuracy'),
-        ap10k=dict(
-            type='CocoMetric',
-            ann_file=ap10k_root + 'annotations/ap10k-val-split1.json'),
-        apt36k=dict(
-            type='CocoMetric',
-            ann_file=apt36k_root + 'annotations/val_annotations_1.json'),
-        wholebody=dict(
-            type='CocoWholeBodyMetric',
-            ann_file=coco_root +
-            'annotations/coco_wholebody_val_v1.0.json')))
+    type='PerDatasetEvaluator', names=dataset_names, metrics=metrics)
 test_evaluator = val_evaluator
+best_checkpoint = dict(save_best='coco/AP', rule='greater')
 
-del start, augment, udp_crop, crop, udp_target, target, udp_train_pipeline, \
-    mpii_train_pipeline, train_pipeline, udp_val_pipeline, val_pipeline, \
-    coco_root, aic_root, mpii_root, ap10k_root, apt36k_root, detections
+del load, crops, train_pipelines, val_pipelines, train_files, \
+    val_files, metrics

@@ -1,11 +1,7 @@
-# Group Pose with ResNet-50 for the 17 COCO keypoints, as in the paper.
+# Group Pose with ResNet-50, as in the paper; the skeleton (metainfo of the
+# head) comes from the config.
 model = dict(
     type='BottomupPoseEstimator',
-    data_preprocessor=dict(
-        type='PoseDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
     backbone=dict(
         type='ResNet',
         depth=50,
@@ -25,7 +21,6 @@ model = dict(
         bias=True,
         norm_cfg=dict(type='GN', num_groups=32),
         act_cfg=None),
-    head=dict(
-        type='GroupPoseHead', metainfo='configs/_base_/datasets/coco.py'),
+    head=dict(type='GroupPoseHead'),
     # The inferencer of mmpose writes a score_thr where there is one.
     test_cfg=dict(num_select=50, score_thr=0.0, flip_test=False))

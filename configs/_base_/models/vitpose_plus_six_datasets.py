@@ -6,8 +6,8 @@ model = dict(
         type='ViTPose',
         arch='small',
         drop_path_rate=0.1,
-        # A quarter of the channels of each layer.
-        experts=dict(num_experts=6, part_features=96)),
+        # Each makes a quarter of the channels of its layer.
+        experts=dict(num_experts=6)),
     head=dict(
         type='MultiDatasetHead',
         shared=dict(

@@ -6,7 +6,7 @@ val_cfg = dict()
 test_cfg = dict()
 
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-3))
-# The authors step the schedule before the epoch: the rate falls at the start
+# The official code steps the schedule before the epoch: the rate falls at the start
 # of the 200th and the 260th epoch.
 param_scheduler = [
     dict(type='MultiStepLR', milestones=[199, 259], gamma=0.1, by_epoch=True)
@@ -18,5 +18,5 @@ custom_hooks = [
     # Average the BatchNorm statistics of the processes after each epoch.
     dict(type='SyncBuffersHook'),
     # Validation, test and the saved state_dict use the averaged weights.
-    dict(type='CosineEMAHook', total_epochs=300)
+    dict(type='CosineEMAHook')
 ]

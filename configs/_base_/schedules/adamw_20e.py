@@ -1,21 +1,8 @@
-# Group Pose from random weights on small images: a warm-up, then a cosine.
-_base_ = '../default_runtime.py'
+# Group Pose from random weights on small images.
+_base_ = './short_run.py'
 
-train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=2)
-val_cfg = dict()
-test_cfg = dict()
+train_cfg = dict(max_epochs=20)
 optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=5e-4, weight_decay=1e-4),
     clip_grad=dict(max_norm=1.0, norm_type=2))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, end=100, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=20,
-        eta_min=1e-5,
-        by_epoch=True,
-        convert_to_iter_based=True)
-]
-randomness = dict(seed=42)
-default_hooks = dict(
-    logger=dict(interval=50), checkpoint=dict(interval=1, max_keep_ckpts=2))
+default_hooks = dict(logger=dict(interval=50))

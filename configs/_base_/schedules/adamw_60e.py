@@ -6,7 +6,7 @@ val_cfg = dict()
 test_cfg = dict()
 
 # For mixed precision: type='AmpOptimWrapper' (mim train ... --amp). The
-# authors train without.
+# official code trains without.
 optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1e-4, weight_decay=1e-4),
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))),
@@ -17,9 +17,7 @@ param_scheduler = [
 # The model is sensitive to the batch size: keep 16 in all.
 auto_scale_lr = dict(base_batch_size=16)
 randomness = dict(seed=42)
-default_hooks = dict(
-    checkpoint=dict(
-        interval=1, max_keep_ckpts=3, save_best='coco/AP', rule='greater'))
+default_hooks = dict(checkpoint=dict(interval=1))
 custom_hooks = [
     # Offline, say how to give the backbone's weights as a file.
     dict(type='PretrainedFileHook')

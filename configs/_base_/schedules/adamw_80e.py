@@ -5,4 +5,3 @@ train_cfg = dict(max_epochs=80)
 param_scheduler = [
     dict(type='MultiStepLR', milestones=[70], gamma=0.1, by_epoch=True)
 ]
-default_hooks = dict(checkpoint=dict(save_best='crowdpose/AP'))

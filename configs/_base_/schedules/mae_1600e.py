@@ -25,9 +25,7 @@ param_scheduler = [
         convert_to_iter_based=True),
     dict(
         type='CosineAnnealingLR',
-        T_max=1560,
         begin=40,
-        end=1600,
         by_epoch=True,
         convert_to_iter_based=True)
 ]

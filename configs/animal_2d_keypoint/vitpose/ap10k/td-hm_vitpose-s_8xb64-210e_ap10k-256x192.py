@@ -11,4 +11,4 @@ model = dict(
     # Without UDP the maps of the flipped image are a pixel off.
     test_cfg=dict(shift_heatmap=True))
 
-default_hooks = dict(checkpoint=dict(save_best='coco/AP', rule='greater'))
+default_hooks = dict(checkpoint=_base_.best_checkpoint)

@@ -5,4 +5,7 @@ _base_ = [
     '../../../_base_/datasets/coco_group_pose.py',
 ]
 
-model = dict(data_preprocessor=_base_.data_preprocessor)
+model = dict(
+    data_preprocessor=_base_.data_preprocessor,
+    head=dict(metainfo=_base_.metainfo))
+default_hooks = dict(checkpoint=_base_.best_checkpoint)

@@ -5,5 +5,8 @@ _base_ = [
     '../../../_base_/datasets/coco_group_pose.py',
 ]
 
-model = dict(data_preprocessor=_base_.data_preprocessor)
+model = dict(
+    data_preprocessor=_base_.data_preprocessor,
+    head=dict(metainfo=_base_.metainfo))
 train_dataloader = dict(batch_size=1)
+default_hooks = dict(checkpoint=_base_.best_checkpoint)

@@ -7,4 +7,5 @@ _base_ = [
 
 model = dict(
     data_preprocessor=_base_.data_preprocessor,
-    head=dict(metainfo='configs/_base_/datasets/crowdpose.py'))
+    head=dict(metainfo=_base_.metainfo))
+default_hooks = dict(checkpoint=_base_.best_checkpoint)

@@ -8,4 +8,6 @@ _base_ = [
     '../../../_base_/datasets/sample_coco_group_pose.py',
 ]
 
-model = dict(data_preprocessor=_base_.data_preprocessor)
+model = dict(
+    data_preprocessor=_base_.data_preprocessor,
+    head=dict(metainfo=_base_.metainfo))

@@ -18,7 +18,3 @@ train_cfg = dict(max_epochs=30, val_interval=5)
 param_scheduler = [
     dict(type='MultiStepLR', milestones=[20, 26], gamma=0.1, by_epoch=True)
 ]
-custom_hooks = [
-    dict(type='SyncBuffersHook'),
-    dict(type='CosineEMAHook', total_epochs=30)
-]

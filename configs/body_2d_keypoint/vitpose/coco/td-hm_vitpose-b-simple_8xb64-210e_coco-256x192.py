@@ -1,8 +1,5 @@
-_base_ = './td-hm_vitpose-b_8xb64-210e_coco-256x192.py'
+_base_ = './td-hm_vitpose-s-simple_8xb64-210e_coco-256x192.py'
 
 model = dict(
-    neck=dict(type='FeatureMapProcessor', scale_factor=4.0, apply_relu=True),
-    head=dict(
-        deconv_out_channels=(),
-        deconv_kernel_sizes=(),
-        final_layer=dict(kernel_size=3, padding=1)))
+    backbone=dict(arch='base', drop_path_rate=0.3), head=dict(in_channels=768))
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.75))

@@ -1,8 +1,5 @@
-_base_ = './td-hm_vitpose-l_8xb64-210e_coco-256x192.py'
+_base_ = './td-hm_vitpose-s-simple_8xb64-210e_coco-256x192.py'
 
 model = dict(
-    neck=dict(type='FeatureMapProcessor', scale_factor=4.0, apply_relu=True),
-    head=dict(
-        deconv_out_channels=(),
-        deconv_kernel_sizes=(),
-        final_layer=dict(kernel_size=3, padding=1)))
+    backbone=dict(arch='large', drop_path_rate=0.5),
+    head=dict(in_channels=1024))

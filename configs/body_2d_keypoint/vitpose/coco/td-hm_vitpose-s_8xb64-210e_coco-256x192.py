@@ -9,4 +9,4 @@ model = dict(
     backbone=dict(img_size=_base_.codec.input_size[::-1]),
     head=dict(decoder=_base_.codec))
 
-default_hooks = dict(checkpoint=dict(save_best='coco/AP', rule='greater'))
+default_hooks = dict(checkpoint=_base_.best_checkpoint)

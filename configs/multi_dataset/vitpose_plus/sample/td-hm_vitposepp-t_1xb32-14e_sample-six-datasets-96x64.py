@@ -12,18 +12,14 @@ model = dict(
     data_preprocessor=_base_.data_preprocessor,
     backbone=dict(
         arch=dict(_delete_=True, embed_dims=96, depth=4, num_heads=4),
-        img_size=_base_.input_size[::-1],  # 6 x 4 tokens
-        experts=dict(part_features=24)),
+        img_size=_base_.input_size[::-1]),  # 6 x 4 tokens
     head=dict(
         names=_base_.dataset_names,
         shared=dict(in_channels=96, deconv_out_channels=(64, 64)),
-        heads=dict(
-            coco=dict(decoder=_base_.udp_codec),
-            aic=dict(decoder=_base_.msra_codec),
-            mpii=dict(decoder=_base_.udp_codec),
-            ap10k=dict(decoder=_base_.msra_codec),
-            apt36k=dict(decoder=_base_.msra_codec),
-            wholebody=dict(decoder=_base_.msra_codec))))
+        heads={
+            name: dict(decoder=codec)
+            for name, codec in _base_.codecs.items()
+        }))
 
 # Each sample with the skeleton of its dataset.
 visualizer = dict(type='MultiDatasetVisualizer')

@@ -20,9 +20,11 @@ custom_hooks = [
         trainable=['backbone.experts.6', 'head.crowdpose'])
 ]
 
+# The files of CrowdPose, the pipelines of AI Challenger.
 crowdpose = dict(
     type='CrowdPoseDataset',
     data_root='data/sample/crowdpose/',
+    ann_file='annotations/mmpose_crowdpose_trainval.json',
     data_prefix=dict(img='images/'))
 train_dataloader = dict(
     dataset=dict(
@@ -30,40 +32,29 @@ train_dataloader = dict(
         datasets=dict(
             _delete_=True,
             crowdpose=dict(
-                **crowdpose,
-                ann_file='annotations/mmpose_crowdpose_trainval.json',
-                pipeline=_base_.train_dataloader.dataset.datasets.aic
-                .pipeline))))
+                _base_.train_dataloader.dataset.datasets.aic, **crowdpose))))
 # All seven are tested: the six must be as good as before.
+crowdpose.update(ann_file='annotations/mmpose_crowdpose_test.json')
 val_dataloader = dict(
     dataset=dict(
         names=dataset_names,
         datasets=dict(
             crowdpose=dict(
-                **crowdpose,
-                ann_file='annotations/mmpose_crowdpose_test.json',
-                test_mode=True,
-                pipeline=_base_.val_dataloader.dataset.datasets.aic
-                .pipeline))))
+                _base_.val_dataloader.dataset.datasets.aic, **crowdpose))))
 test_dataloader = val_dataloader
 val_evaluator = dict(
     names=dataset_names,
     metrics=dict(
         crowdpose=dict(
             type='CocoMetric',
-            ann_file='data/sample/crowdpose/annotations/'
-            'mmpose_crowdpose_test.json',
+            ann_file=crowdpose['data_root'] + crowdpose['ann_file'],
             use_area=False,
             iou_type='keypoints_crowd')))
 test_evaluator = val_evaluator
+del crowdpose
 
 train_cfg = dict(max_epochs=6)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, end=20, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=6,
-        eta_min=1e-5,
-        by_epoch=True,
-        convert_to_iter_based=True)
+    dict(_base_.param_scheduler[0], end=20),  # warm-up
+    _base_.param_scheduler[1]
 ]

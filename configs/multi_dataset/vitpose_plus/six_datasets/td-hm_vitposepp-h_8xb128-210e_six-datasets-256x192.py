@@ -1,7 +1,6 @@
 _base_ = './td-hm_vitposepp-s_8xb128-210e_six-datasets-256x192.py'
 
 model = dict(
-    backbone=dict(
-        arch='huge', drop_path_rate=0.55, experts=dict(part_features=320)),
+    backbone=dict(arch='huge', drop_path_rate=0.55),
     head=dict(shared=dict(in_channels=1280)))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.8))

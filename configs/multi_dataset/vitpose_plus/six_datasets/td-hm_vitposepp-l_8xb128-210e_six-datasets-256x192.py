@@ -1,7 +1,6 @@
 _base_ = './td-hm_vitposepp-s_8xb128-210e_six-datasets-256x192.py'
 
 model = dict(
-    backbone=dict(
-        arch='large', drop_path_rate=0.5, experts=dict(part_features=256)),
+    backbone=dict(arch='large', drop_path_rate=0.5),
     head=dict(shared=dict(in_channels=1024)))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.8))

@@ -1,5 +1,5 @@
-# Both stages of the curriculum in one training, each as long as a run of the
-# authors. Unlike there, the body is learned with the whole-body model's
+# Both stages of the curriculum in one training, each as long as an official
+# run. Unlike there, the body is learned with the whole-body model's
 # annotations, keep rates and (unsupervised) dense tokens.
 _base_ = './gtpt-s_4xb64-300e_coco-wholebody-256x192.py'
 
@@ -9,7 +9,6 @@ custom_hooks = [
         type='CurriculumHook',
         switch_epoch=300,
         param_scheduler=_base_.param_scheduler),
-    dict(type='SyncBuffersHook'),
-    # CurriculumHook sets the length: 300 epochs in each stage.
-    dict(type='CosineEMAHook')
+    # CurriculumHook sets the length of the average: 300 epochs in each stage.
+    *_base_.custom_hooks
 ]

@@ -39,13 +39,3 @@ val_evaluator = [
 test_evaluator = val_evaluator
 
 train_cfg = dict(max_epochs=6, val_interval=6)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, end=100, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=6,
-        eta_min=1e-5,
-        by_epoch=True,
-        convert_to_iter_based=True)
-]
-custom_hooks = [dict(type='CosineEMAHook', total_epochs=6, momentum=0.02)]

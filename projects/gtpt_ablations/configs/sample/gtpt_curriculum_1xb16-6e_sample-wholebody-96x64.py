@@ -8,5 +8,5 @@ custom_hooks = [
         switch_epoch=2,
         reset_optimizer=False,
         average='keep'),
-    dict(type='CosineEMAHook', total_epochs=6, momentum=0.02)
+    *_base_.custom_hooks
 ]

@@ -21,7 +21,7 @@ MARKS = {
     'backbone.layernorm.weight',
 }
 _LAYER = 'backbone.encoder.layer.#'
-#: Native names beside theirs, with queries, keys and values joined.
+#: Native names beside those of transformers; queries, keys and values joined.
 BACKBONE = (
     (native.POSITIONS, 'backbone.embeddings.position_embeddings'),
     ('backbone.patch_embed.proj.*',

@@ -70,7 +70,7 @@ def convert_mae(
 ) -> native.ConvertedViTPose:
     """Return a pretrained encoder as weights of a native backbone.
 
-    They load into a ViTPose++, too, whose layers start all experts from them.
+    They also load into a ViTPose++, see ``ExpertMLP``.
 
     Args:
         state_dict: The encoder, with or without its decoder.

@@ -58,8 +58,7 @@ def revert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     """
     if native.count_experts(state_dict):
         raise ValueError(
-            'mmpose has no ViTPose++; choose the dataset whose plain ViTPose '
-            'it should get'
+            'mmpose has no ViTPose++; choose one dataset and its plain ViTPose'
         )
     return native.ConvertedViTPose(native.revert_all(state_dict, TABLE), [])
 

@@ -114,8 +114,8 @@ def revert_all(
         name = table.theirs(key)
         if name is None:
             raise ValueError(
-                f'{key!r} has no place there: not a tensor of ViTPose, or of '
-                'a part that only the native model has'
+                f'{key!r} has no foreign name: it belongs to no ViTPose, or '
+                'to a part that only the native model has'
             )
         out[name] = value
     with_head = any(key.startswith('head.') for key in state_dict)

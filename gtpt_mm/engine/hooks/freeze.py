@@ -61,7 +61,7 @@ class FreezeHook(Hook):
             )
         self.frozen = frozen
         self.trainable = trainable
-        self._frozen_modules: list[nn.Module] = []
+        self.frozen_modules: list[nn.Module] = []
 
     def before_run(self, runner: Runner) -> None:
         """Freeze the parts and wrap the model again; only for a training."""
@@ -69,7 +69,7 @@ class FreezeHook(Hook):
             return
         is_wrapped = is_model_wrapper(runner.model)
         model = runner.model.module if is_wrapped else runner.model
-        self._frozen_modules = freeze(model, self.frozen, self.trainable)
+        self.frozen_modules = freeze(model, self.frozen, self.trainable)
         if is_wrapped:
             runner.model = runner.wrap_model(
                 runner.cfg.get('model_wrapper_cfg'), model
@@ -82,7 +82,7 @@ class FreezeHook(Hook):
         data_batch: dict | None = None,
     ) -> None:
         """Undo ``model.train()``, which loops call at several places."""
-        for module in self._frozen_modules:
+        for module in self.frozen_modules:
             module.training = False
 
 

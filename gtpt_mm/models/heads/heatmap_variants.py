@@ -62,7 +62,7 @@ class PixelShuffleHead(HeatmapHead):
 
 @MODELS.register_module()
 class FrozenPredictorHead(HeatmapHead):
-    """A head whose last layer keeps its random weights: "classic-FP".
+    """A head with a random last layer that is not trained: "classic-FP".
 
     Requires ``FreezeHook(frozen=['head.final_layer'])``.
 

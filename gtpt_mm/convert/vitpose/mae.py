@@ -95,7 +95,10 @@ def convert_mae(
         )
     names, leftovers = LAYOUTS[name]
     encoder, others = _take_encoder(state_dict)
-    prefixed = {_add_backbone(key): value for key, value in encoder.items()}
+    prefixed = {
+        k if k.startswith(('backbone.', 'neck.')) else f'backbone.{k}': value
+        for k, value in encoder.items()
+    }
     converted, left_out = native.rename_all(
         prefixed, names, leftovers, with_head=False
     )
@@ -120,21 +123,13 @@ def _take_encoder(
     """
     state_dict = native.strip_module(state_dict)
     prefix = 'encoder.'
-    others = [key for key in state_dict if not key.startswith(prefix)]
-    if len(others) == len(state_dict):
-        return state_dict, []
     encoder = {
         key.removeprefix(prefix): value
         for key, value in state_dict.items()
         if key.startswith(prefix)
     }
-    return encoder, others
-
-
-def _add_backbone(key: str) -> str:
-    if key.startswith(('backbone.', 'neck.')):
-        return key
-    return f'backbone.{key}'
+    others = [key for key in state_dict if not key.startswith(prefix)]
+    return (encoder, others) if encoder else (state_dict, [])
 
 
 def _find_grid(

@@ -1,7 +1,6 @@
 """Train some parts of a model and keep the others as they are."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -11,14 +10,6 @@ from mmpose.registry import HOOKS
 from torch import nn
 
 Part = nn.Module | nn.Parameter
-
-
-@runtime_checkable
-class HasParts(Protocol):
-    """A module that names parts of itself for ``FreezeHook``."""
-
-    def get_parts(self) -> dict[str, list[Part]]:
-        """Return modules and parameters by the name of the part."""
 
 
 @HOOKS.register_module()
@@ -130,8 +121,7 @@ def _find(module: nn.Module, name: str) -> list[Part]:
         key: [child] for key, child in module.named_children()
     }
     parts |= {key: [p] for key, p in module.named_parameters(recurse=False)}
-    if isinstance(module, HasParts):
-        parts |= module.get_parts()
+    parts |= getattr(module, 'get_parts', dict)()
     if name in parts:
         return parts[name]
     first, _, rest = name.partition('.')

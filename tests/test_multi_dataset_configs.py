@@ -95,7 +95,7 @@ def paths_agree(cfg):
 
 def name_tells_arch(cfg):
     letter = re.match(
-        '(?:td-hm_)?vitposepp-([sblht])_', Path(cfg.filename).name
+        '(?:td-hm_)?vitpose-plus-([sblht])_', Path(cfg.filename).name
     )
     arch = dict(s='small', b='base', l='large', h='huge').get(letter[1])
     backbone, settings = (
@@ -161,7 +161,7 @@ def test_parameters_are_those_of_the_table(part):
         large=(429.2, 31.5),
         huge=(893.1, 37.8),
     )[part]
-    [path] = [p for p in CONFIGS if f'hm_vitposepp-{part[0]}_8x' in p.name]
+    [path] = [p for p in CONFIGS if f'hm_vitpose-plus-{part[0]}_8x' in p.name]
     cfg = read_config(path)
     with torch.device('meta'):
         model = MODELS.build(cfg.model)

@@ -70,8 +70,8 @@ def _find_expert(heads: list[str], num_experts: int, dataset: str) -> int:
     if num_experts == len(DATASETS) and set(heads) <= set(DATASETS):
         return DATASETS.index(dataset)
     raise ValueError(
-        f'{num_experts} experts and heads of {heads}: it cannot be told which '
-        f'expert belongs to {dataset!r}'
+        f'{num_experts} experts and heads of {heads}: the expert of '
+        f'{dataset!r} is unknown'
     )
 
 

@@ -84,7 +84,7 @@ class WindowAttention(SelfAttention):
         pool: Whether the means of all windows are appended.
         rel_pos: Relative positions in a window of ``window_size``; None:
             none. Means have no position.
-        grid_size: Token grid (h, w) whose mask is built once and kept; None
+        grid_size: Token grid (h, w); its mask is built once and kept. None
             keeps none. Another grid builds its mask in each forward pass, on
             the device of the tokens.
 

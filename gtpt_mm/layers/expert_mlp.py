@@ -1,4 +1,4 @@
-"""Feed-forward networks with a part for each of several datasets."""
+"""Feed-forward networks with experts, one for each of several datasets."""
 
 # B batch, N image tokens, C channels, H hidden channels, P channels that
 # belong to an expert, E experts, one for each dataset
@@ -226,7 +226,7 @@ class ExpertMLP(nn.Module):
 def merge_expert(
     state_dict: dict[str, Tensor], expert: int
 ) -> dict[str, Tensor]:
-    """Return the weights of the plain networks that one dataset's samples use.
+    """Return the weights of plain networks for the samples of one dataset.
 
     The expert's rows stand below the shared ones (PS-FFN), it is the network
     (I-FFN), or its hidden channels stand beside the shared ones (IS-FFN,

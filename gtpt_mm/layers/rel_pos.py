@@ -60,7 +60,7 @@ class DecomposedRelPos(nn.Module):
     def forward(
         self, q: Tensor, k: Tensor, size: tuple[int, int]
     ) -> tuple[Tensor, Tensor]:
-        """Return queries and keys whose scaled product is the logit.
+        """Return queries and keys; their scaled product is the logit.
 
         Args:
             q: Queries, (B, H, N, D), not scaled.

@@ -66,6 +66,10 @@ def train_frozen(rank: int | None, work_dir: Path) -> dict:
     torch.manual_seed(0)
     cfg = tools.make_model_cfg(dim=32, depth=2, num_heads=2)
     cfg['data_preprocessor'] = dict(type='PoseDataPreprocessor')
+    # mmpose's heads start so small that experts would hardly move.
+    cfg['head']['shared']['init_cfg'] = dict(
+        type='Normal', layer=['Conv2d', 'ConvTranspose2d'], std=0.1
+    )
     runner = Runner(
         cfg,
         str(work_dir),

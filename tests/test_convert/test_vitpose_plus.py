@@ -146,7 +146,7 @@ def test_data_sets_of_our_own_trainings(official_vitpose):
     with pytest.raises(ValueError, match='in this order.*horses'):
         revert_vitpose(own, 'official')
     two = rename_heads(ours, dict(coco='coco', aic='horses'))
-    with pytest.raises(ValueError, match='cannot be told'):
+    with pytest.raises(ValueError, match="'coco' is unknown"):
         split_state_dict(two, 'coco')
 
 

@@ -47,7 +47,7 @@ def test_names_of_parts(name, is_in):
 def test_frozen_layers_are_in_evaluation_mode():
     model = ViTPose(ARCH, (64, 48), drop_path_rate=0.5).train()
     hook = FreezeHook(frozen=['layers.0', 'layers.1'])
-    hook._frozen_modules = freeze(model, hook.frozen)
+    hook.frozen_modules = freeze(model, hook.frozen)
     hook.before_train_iter(None, 0)
     assert [la.training for la in model.layers] == [False, False, True, True]
     assert not model.layers[1].drop_path.training

@@ -44,3 +44,9 @@ def test_predictor_is_frozen_and_not_tiny():
     head((torch.randn(2, 8, 5, 4),)).square().sum().backward()
     optimizer.step()
     torch.testing.assert_close(head.final_layer.weight, start)
+
+
+def test_last_layer_that_is_trained_is_refused():
+    head = FrozenPredictorHead(8, 3, (16, 16), (4, 4))
+    with pytest.raises(ValueError, match="frozen=\\['head.final_layer'\\]"):
+        head.loss((torch.randn(2, 8, 5, 4),), [])

@@ -64,7 +64,10 @@ def strip_module(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def rename_all(
-    state_dict: dict[str, Tensor], table: NameTable, leftovers: str = ''
+    state_dict: dict[str, Tensor],
+    table: NameTable,
+    leftovers: str = '',
+    with_head: bool = True,
 ) -> ConvertedViTPose:
     """Rename every tensor of another project, or name it as left out.
 
@@ -72,11 +75,13 @@ def rename_all(
         state_dict: Tensors under foreign names.
         table: Native and foreign names.
         leftovers: Regular expression of names that no native model has.
+        with_head: Whether a head and the last norm are required.
 
     Raises:
-        ValueError: If a name is neither.
+        ValueError: If a name is neither, or a tensor is missing.
     """
-    converted, left_out, unknown = {}, [], []
+    converted: dict[str, Tensor] = {}
+    left_out, unknown = [], []
     for key, value in state_dict.items():
         if re.fullmatch(leftovers, key):
             left_out.append(key)
@@ -88,6 +93,7 @@ def rename_all(
         raise ValueError(
             f'{len(unknown)} keys are not of a ViTPose: {", ".join(unknown)}'
         )
+    check_complete(converted, with_head)
     return ConvertedViTPose(converted, left_out)
 
 
@@ -108,8 +114,8 @@ def revert_all(
         name = table.theirs(key)
         if name is None:
             raise ValueError(
-                f'{key!r} has no place there: not a tensor of ViTPose, or of '
-                'a part that only the native model has'
+                f'{key!r} has no foreign name: it belongs to no ViTPose, or '
+                'to a part that only the native model has'
             )
         out[name] = value
     with_head = any(key.startswith('head.') for key in state_dict)
@@ -117,18 +123,8 @@ def revert_all(
     return out
 
 
-def check_complete(
-    converted: dict[str, Tensor], with_head: bool = True
-) -> None:
-    """Raise if a tensor is missing, or experts do not complete a layer.
-
-    Args:
-        converted: Tensors under native names.
-        with_head: Whether a head and the last norm are required.
-
-    Raises:
-        ValueError: If something is missing or does not fit together.
-    """
+def check_complete(converted: dict[str, Tensor], with_head: bool) -> None:
+    """Raise if a tensor is missing, or experts do not complete a layer."""
     modules = ['backbone.patch_embed.proj']
     if with_head:
         heads = [HEADS + name for name in find_datasets(converted)]
@@ -163,12 +159,13 @@ def check_complete(
             )
 
 
-def fold_first_row(table: Tensor) -> Tensor:
-    """Return positions (1, N, C) from a table (1, 1 + N, C).
+def fold_first_row(converted: dict[str, Tensor]) -> None:
+    """Add the first row of the positions to all others, in place.
 
-    The authors add the first row to every token; here all rows include it.
+    The authors add it to every token; native positions include it.
     """
-    return table[:, 1:] + table[:, :1]
+    table = converted[POSITIONS]
+    converted[POSITIONS] = table[:, 1:] + table[:, :1]
 
 
 def add_zero_row(table: Tensor) -> Tensor:

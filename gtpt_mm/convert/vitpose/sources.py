@@ -58,7 +58,7 @@ def revert_vitpose(
         layout: A key of ``LAYOUTS``.
 
     Returns:
-        The weights, and the names without a place in the other project.
+        The weights, and the names that the other project lacks.
 
     Raises:
         ValueError: If the layout or a key is unknown, or the other project

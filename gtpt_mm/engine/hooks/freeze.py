@@ -1,7 +1,6 @@
 """Train some parts of a model and keep the others as they are."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -11,14 +10,6 @@ from mmpose.registry import HOOKS
 from torch import nn
 
 Part = nn.Module | nn.Parameter
-
-
-@runtime_checkable
-class HasParts(Protocol):
-    """A module that names parts of itself for ``FreezeHook``."""
-
-    def get_parts(self) -> dict[str, list[Part]]:
-        """Return modules and parameters by the name of the part."""
 
 
 @HOOKS.register_module()
@@ -61,7 +52,7 @@ class FreezeHook(Hook):
             )
         self.frozen = frozen
         self.trainable = trainable
-        self._frozen_modules: list[nn.Module] = []
+        self.frozen_modules: list[nn.Module] = []
 
     def before_run(self, runner: Runner) -> None:
         """Freeze the parts and wrap the model again; only for a training."""
@@ -69,7 +60,7 @@ class FreezeHook(Hook):
             return
         is_wrapped = is_model_wrapper(runner.model)
         model = runner.model.module if is_wrapped else runner.model
-        self._frozen_modules = freeze(model, self.frozen, self.trainable)
+        self.frozen_modules = freeze(model, self.frozen, self.trainable)
         if is_wrapped:
             runner.model = runner.wrap_model(
                 runner.cfg.get('model_wrapper_cfg'), model
@@ -82,7 +73,7 @@ class FreezeHook(Hook):
         data_batch: dict | None = None,
     ) -> None:
         """Undo ``model.train()``, which loops call at several places."""
-        for module in self._frozen_modules:
+        for module in self.frozen_modules:
             module.training = False
 
 
@@ -130,8 +121,7 @@ def _find(module: nn.Module, name: str) -> list[Part]:
         key: [child] for key, child in module.named_children()
     }
     parts |= {key: [p] for key, p in module.named_parameters(recurse=False)}
-    if isinstance(module, HasParts):
-        parts |= module.get_parts()
+    parts |= getattr(module, 'get_parts', dict)()
     if name in parts:
         return parts[name]
     first, _, rest = name.partition('.')

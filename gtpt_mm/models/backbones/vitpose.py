@@ -2,6 +2,8 @@
 
 # B batch, N image tokens, C channels, (h, w) token grid
 
+from math import prod
+
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
@@ -109,9 +111,8 @@ class ViTPose(BaseModule):
             self.embed_dims, PATCH_SIZE, patch_stride, patch_padding
         )
         self.grid_size = self.patch_embed.grid_size(img_size)
-        num_tokens = self.grid_size[0] * self.grid_size[1]
         self.pos_embed = nn.Parameter(
-            torch.zeros(1, num_tokens, self.embed_dims)
+            torch.zeros(1, prod(self.grid_size), self.embed_dims)
         )
         attention = attention or {}
         attentions = build_attentions(

@@ -48,8 +48,8 @@ class KnowledgeTokenDistiller(TopdownPoseEstimator):
         knowledge = _get_knowledge(self)
         if knowledge is None or not isinstance(knowledge.map, nn.Identity):
             raise ValueError(
-                'the teacher needs a knowledge token of its own width; give '
-                f'its backbone, {type(self.backbone).__name__}, '
+                'the teacher needs a knowledge token with all its channels; '
+                f'give its backbone, {type(self.backbone).__name__}, '
                 f'knowledge_dims={getattr(self.backbone, "embed_dims", None)}'
             )
         state_dict = _read_state_dict(self.train_cfg['teacher_checkpoint'])

@@ -5,7 +5,7 @@
 import torch.nn.functional as F
 from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
-from mmpose.utils.typing import OptConfigType
+from mmpose.utils.typing import ConfigType, OptConfigType, OptSampleList
 from torch import Tensor
 
 
@@ -62,7 +62,7 @@ class PixelShuffleHead(HeatmapHead):
 
 @MODELS.register_module()
 class FrozenPredictorHead(HeatmapHead):
-    """A head whose last layer keeps its random weights: "classic-FP".
+    """A head with a random last layer that is not trained: "classic-FP".
 
     Requires ``FreezeHook(frozen=['head.final_layer'])``.
 
@@ -70,9 +70,26 @@ class FrozenPredictorHead(HeatmapHead):
     authors, and the paper does not say how the layer is initialised. Ours has
     torch's default: with the standard deviation of 0.001 that mmpose gives to
     heads, heatmaps and gradients would stay a thousandth.
+
+    Raises:
+        ValueError: In a training, if the last layer is not frozen.
     """
 
     def init_weights(self) -> None:
         """Initialise all as ``HeatmapHead`` does, then the last layer."""
         super().init_weights()
         self.final_layer.reset_parameters()
+
+    def loss(
+        self,
+        feats: tuple[Tensor, ...],
+        batch_data_samples: OptSampleList,
+        train_cfg: ConfigType | None = None,
+    ) -> dict[str, Tensor]:
+        """Return the losses of ``HeatmapHead``."""
+        if any(p.requires_grad for p in self.final_layer.parameters()):
+            raise ValueError(
+                'the last layer is not frozen; add to custom_hooks '
+                "dict(type='FreezeHook', frozen=['head.final_layer'])"
+            )
+        return super().loss(feats, batch_data_samples, train_cfg or {})

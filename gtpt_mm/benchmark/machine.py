@@ -1,4 +1,4 @@
-"""What a benchmark ran on."""
+"""Description of the machine that a benchmark runs on."""
 
 import datetime
 import os
@@ -12,7 +12,7 @@ from gtpt_mm.version import __version__
 
 
 def describe_machine(device: str = 'cpu') -> dict[str, str | int | None]:
-    """Return what figures depend on besides the model.
+    """Return everything but the model that figures depend on.
 
     Args:
         device: ``'cpu'`` or ``'cuda'``, optionally with a number.

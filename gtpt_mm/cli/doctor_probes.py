@@ -187,7 +187,8 @@ def remedy_of(error: str) -> str:
     for name, (modules, _, _) in PACKAGES.items():
         if missing == re.split(r'\W', modules)[0]:
             return f'Repair {name} first.'
-    return f'pip install {missing}' if missing else UNKNOWN
+    name = dict(PIL='pillow').get(missing, missing)
+    return f'pip install {name}' if name else UNKNOWN
 
 
 def _missing_module(error: str) -> str:

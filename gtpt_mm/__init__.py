@@ -55,10 +55,12 @@ except Exception as error:
     # AssertionError (mmdet and its mmcv).
     from .compat import left_out
 
-    import_error = ImportError(
-        f'gtpt_mm cannot register its models in mmpose: {error!r}. '
-        f'{left_out()}Run `gtpt-mm doctor` for the cause and the remedy.'
+    words = (
+        f'gtpt_mm cannot register its models in mmpose: {error!r}.',
+        left_out(),
+        'Run `gtpt-mm doctor` for the cause and the remedy.',
     )
+    import_error = ImportError(' '.join(filter(None, words)))
     import_error.__cause__ = error
     # A config that imports gtpt_mm uses no module of it: shown here, or the
     # user would only read that a model is not in the registry.

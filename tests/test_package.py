@@ -1,5 +1,6 @@
 """What the package promises before any model is built."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -60,6 +61,9 @@ def test_what_compat_leaves_out_is_named(monkeypatch):
     words = compat.left_out()
     for name, missing in found.items():
         assert (f'{name} ({missing})' in words) == bool(missing)
+    with pytest.warns(RuntimeWarning, match='leaves out these repairs: '):
+        importlib.reload(gtpt_mm)
+    assert gtpt_mm.import_error is None
     monkeypatch.setenv('GTPT_MM_COMPAT', 'off')
     with pytest.raises(ValueError, match="must be 0 or 1, got 'off'"):
         compat.install(ops)

@@ -1,6 +1,6 @@
 """Parameters, MACs, latency, throughput and memory of pose models.
 
-And :class:`Comparison`: variants of a model, trained, and what they reached.
+And :class:`Comparison`: trained variants of a model, side by side.
 """
 
 from .cases import BenchmarkConfig, Case

@@ -15,7 +15,7 @@ from .network import Network, training_batch
 
 
 class Call(NamedTuple):
-    """What is timed, and what must be done before it, untimed."""
+    """A timed function, and an untimed one that runs before it."""
 
     run: Callable[[], object]
     reset: Callable[[], object]

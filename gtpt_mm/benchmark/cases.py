@@ -1,4 +1,4 @@
-"""What is measured, and how."""
+"""Settings of a benchmark and the cases that they cover."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ EAGER, COMPILED, FUSED = 'eager', 'compiled', 'fused'
 
 @dataclass(frozen=True)
 class Case:
-    """What is compared between models: one line of the table for each.
+    """A case in which all models are compared: one line of the table each.
 
     Args:
         task: ``'inference'`` or ``'training'``.

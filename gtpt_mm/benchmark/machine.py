@@ -1,4 +1,4 @@
-"""What a benchmark ran on."""
+"""Description of the machine that a benchmark runs on."""
 
 import datetime
 import os
@@ -12,7 +12,7 @@ from gtpt_mm.version import __version__
 
 
 def describe_machine(device: str = 'cpu') -> dict[str, str | int | None]:
-    """Return what figures depend on besides the model.
+    """Return everything but the model that figures depend on.
 
     Args:
         device: ``'cpu'`` or ``'cuda'``, optionally with a number.
@@ -21,12 +21,21 @@ def describe_machine(device: str = 'cpu') -> dict[str, str | int | None]:
         Names of the processors, number of threads, versions, settings of
         the allocator and of the products' precision, date.
     """
+    now = datetime.datetime.now().astimezone()
+    allocator = [
+        f'{key}={value}'
+        for key, value in sorted(os.environ.items())
+        if key.startswith('MALLOC_') or key == 'LD_PRELOAD'
+    ]
+    cpu = _first_cpu()
+    known = ('avx2', 'avx512f', 'avx512_bf16', 'avx512_fp16', 'amx_bf16')
+    features = sorted(set(cpu.get('flags', '').split()).intersection(known))
     machine = dict(
-        date=datetime.datetime.now()
-        .astimezone()
-        .isoformat(timespec='seconds'),
-        cpu=_cpu_name(),
-        cpu_features=_cpu_features(),
+        date=now.isoformat(timespec='seconds'),
+        cpu=cpu.get('model name')
+        or platform.processor()
+        or platform.machine(),
+        cpu_features=' '.join(features) or 'unknown',
         cpus=len(os.sched_getaffinity(0))
         if hasattr(os, 'sched_getaffinity')
         else os.cpu_count(),
@@ -36,12 +45,7 @@ def describe_machine(device: str = 'cpu') -> dict[str, str | int | None]:
         torch=torch.__version__,
         mmpose=mmpose.__version__,
         gtpt_mm=__version__,
-        malloc=' '.join(
-            f'{key}={value}'
-            for key, value in sorted(os.environ.items())
-            if key.startswith('MALLOC_') or key == 'LD_PRELOAD'
-        )
-        or 'default',
+        malloc=' '.join(allocator) or 'default',
     )
     if torch.device(device).type == 'cuda':
         properties = torch.cuda.get_device_properties(device)
@@ -56,25 +60,9 @@ def describe_machine(device: str = 'cpu') -> dict[str, str | int | None]:
     return machine
 
 
-def _cpu_info(key: str) -> str:
-    """Return what Linux says of the first processor, or ''."""
+def _first_cpu() -> dict[str, str]:
+    """Return the properties of the first processor that Linux lists."""
     info = Path('/proc/cpuinfo')
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            name, _, value = line.partition(':')
-            if name.strip() == key:
-                return value.strip()
-    return ''
-
-
-def _cpu_name() -> str:
-    """Return the processor's model name."""
-    name = _cpu_info('model name')
-    return name or platform.processor() or platform.machine()
-
-
-def _cpu_features() -> str:
-    """Return the instructions that decide how fast each dtype is."""
-    known = ('avx2', 'avx512f', 'avx512_bf16', 'avx512_fp16', 'amx_bf16')
-    found = set(_cpu_info('flags').split()).intersection(known)
-    return ' '.join(sorted(found)) or 'unknown'
+    text = info.read_text().partition('\n\n')[0] if info.is_file() else ''
+    pairs = (line.partition(':') for line in text.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}

@@ -30,17 +30,17 @@ def count_modules(model: nn.Module, call: Callable[[], object]) -> int:
 
     A convolution and a linear layer count one for each multiplication, none
     for the bias; a norm counts two for each element, four if it has weights.
-    A module that runs twice counts twice. What is no module of these kinds
-    is not seen: products of attention, activations, pooling, resizing.
+    A module that runs twice counts twice. Everything else is ignored:
+    products of attention, activations, pooling, resizing.
 
     These are the rules of the package ``thop``, which GTPT and many other
-    papers count with, except that a transposed convolution counts what it
-    multiplies: ``thop`` counts its output as if it were a convolution, stride
-    squared too much, and skips subclasses.
+    papers count with, except for transposed convolutions: ``thop`` counts
+    their output as if they were convolutions, stride squared too much, and
+    skips subclasses.
 
     Args:
         model: The network; nested modules are found.
-        call: Runs ``model`` once, as often and as large as is to be counted.
+        call: Runs ``model`` on the inputs to count for.
 
     Returns:
         Number of MACs.
@@ -88,7 +88,7 @@ def count_operators(call: Callable[[], object]) -> int:
 
     Half of what ``torch.utils.flop_counter`` counts: convolutions, linear
     layers, matrix products and the two products of attention, however they
-    are written. Norms and everything that works element by element is free.
+    are written. Norms and elementwise operators count nothing.
 
     Args:
         call: Runs the network once.

@@ -31,8 +31,8 @@ def run_benchmark(
     times do not.
 
     Args:
-        networks: What to measure; the first is what others are compared to.
-        config: How.
+        networks: Networks; the others are compared to the first.
+        config: Settings.
         log: Receives progress messages, a line at a time.
 
     Returns:

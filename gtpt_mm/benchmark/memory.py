@@ -21,7 +21,7 @@ def peak_memory(call: Callable[[], object], device: str = 'cpu') -> int:
     call frees is not subtracted.
 
     Args:
-        call: What to measure; what it returns is alive until the end.
+        call: Function to measure; its result stays alive until the end.
         device: Where its tensors are: ``'cpu'`` or ``'cuda'``, optionally
             with a number.
 

@@ -4,10 +4,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config, ConfigDict
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
@@ -110,7 +112,7 @@ def _find_input_size(cfg: Config, label: str) -> tuple[int, int]:
 
 
 def _unwrap(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
-    """Yield a dataset and those that it wraps; of several the first."""
+    """Yield a dataset and the chain of (first) datasets inside it."""
     while dataset:
         yield dataset
         inner = dataset.get('datasets', ())
@@ -132,11 +134,11 @@ def training_batch(
 
     The targets are made by the steps of the config's own training pipeline
     that come after augmentation: ``GenerateTarget`` and ``PackPoseInputs``.
-    Of a ``MultiDataset`` they come from one dataset after the other.
+    Those of a ``MultiDataset`` come from one dataset after the other.
 
     Args:
         network: The network to train.
-        batch_size: Number of images B, with one person in each.
+        batch_size: Number of images B, with one instance in each.
         device: Where images and targets go.
 
     Returns:
@@ -146,14 +148,18 @@ def training_batch(
         ValueError: If the config has no such steps.
     """
     sources = [
-        (idx, _Source(cfg, network.label))
-        for idx, cfg in _training_sets(network.cfg)
+        (idx, _target_steps(dataset, network.label), _metainfo(dataset))
+        for idx, dataset in _training_sets(network.cfg)
     ]
     rng = np.random.default_rng(0)
     samples = []
-    for i in range(batch_size):
-        dataset_idx, source = sources[i % len(sources)]
-        sample = source.draw(network.input_size, rng)
+    for _, (dataset_idx, steps, metainfo) in zip(
+        range(batch_size), cycle(sources), strict=False
+    ):
+        results = _random_instance(metainfo, network.input_size, rng)
+        for step in steps:
+            results = step(results)
+        sample = results['data_samples']
         # As the data preprocessor, which is left out: nothing is padded.
         sample.set_metainfo(dict(batch_input_shape=network.input_size[::-1]))
         if dataset_idx is not None:
@@ -162,37 +168,26 @@ def training_batch(
     return network.images(batch_size).to(device), samples
 
 
-class _Source:
-    """Random people of one training set, with targets as its config has."""
-
-    def __init__(self, dataset: ConfigDict, label: str) -> None:
-        self.steps = [
-            TRANSFORMS.build(step)
-            for inner in _unwrap(dataset)
-            for step in inner.get('pipeline', ())
-            if step['type'] in ('GenerateTarget', 'PackPoseInputs')
-        ]
-        if len(self.steps) != 2:
-            raise ValueError(
-                f'the training pipeline of {label} makes its targets by other '
-                'steps than one GenerateTarget and one PackPoseInputs'
-            )
-        self.metainfo = _metainfo(dataset)
-
-    def draw(
-        self, input_size: tuple[int, int], rng: np.random.Generator
-    ) -> PoseDataSample:
-        """Return the data sample of a person in an input of (w, h)."""
-        results = _random_person(self.metainfo, input_size, rng)
-        for step in self.steps:
-            results = step(results)
-        return results['data_samples']
+def _target_steps(dataset: ConfigDict, label: str) -> list[BaseTransform]:
+    """Return the steps of a training set that make the targets."""
+    steps = [
+        TRANSFORMS.build(step)
+        for inner in _unwrap(dataset)
+        for step in inner.get('pipeline', ())
+        if step['type'] in ('GenerateTarget', 'PackPoseInputs')
+    ]
+    if len(steps) != 2:
+        raise ValueError(
+            f'the training pipeline of {label} makes its targets by other '
+            'steps than one GenerateTarget and one PackPoseInputs'
+        )
+    return steps
 
 
 def _training_sets(cfg: Config) -> list[tuple[int | None, ConfigDict]]:
-    """Return index and config of the datasets of a ``MultiDataset``.
+    """Return (index, config) of the datasets of a ``MultiDataset``.
 
-    Any other dataset is the only one and has no index.
+    Any other dataset is returned alone, without an index.
     """
     dataset = cfg.get('train_dataloader', {}).get('dataset') or ConfigDict()
     inner = dataset.get('datasets')
@@ -213,10 +208,10 @@ def _metainfo(dataset: ConfigDict) -> dict:
     raise ValueError('the training set of the config has no metainfo')
 
 
-def _random_person(
+def _random_instance(
     metainfo: dict, input_size: tuple[int, int], rng: np.random.Generator
 ) -> dict:
-    """Return what a pipeline knows of a person after augmentation."""
+    """Return the results of a pipeline after augmentation."""
     num_keypoints = metainfo['num_keypoints']
     size = np.array(input_size, np.float32)
     keypoints = rng.random((1, num_keypoints, 2), np.float32) * size

@@ -25,7 +25,7 @@ def format_report(benchmark: Benchmark) -> str:
     """Return the machine and the tables as Markdown.
 
     Args:
-        benchmark: What was measured; without timings there is one table.
+        benchmark: Figures; without timings there is one table.
     """
     machine, config = benchmark.machine, benchmark.config
     parts = [
@@ -132,7 +132,7 @@ def _markdown(
 
 
 def to_json(benchmark: Benchmark) -> str:
-    """Return everything that was measured, each call's time included."""
+    """Return all figures, each call's time included."""
     rows = []
     for timing in benchmark.timings:
         entry = dict(model=timing.model, **dataclasses.asdict(timing.case))
@@ -163,7 +163,7 @@ def plot_report(benchmark: Benchmark, out_file: str | Path) -> None:
     A group of bars is a case, a bar a model; lines span the quartiles.
 
     Args:
-        benchmark: What was measured.
+        benchmark: Figures.
         out_file: Picture to write; its suffix is the format.
 
     Raises:

@@ -81,11 +81,11 @@ class ModelCost(NamedTuple):
 
 @dataclass
 class Benchmark:
-    """What a run measured.
+    """All figures of a run.
 
     Attributes:
-        machine: What it ran on.
-        config: How it was measured.
+        machine: See :func:`describe_machine`.
+        config: Settings of the run.
         costs: One entry for each model, in order.
         timings: One for each model in each case.
     """

@@ -1,4 +1,4 @@
-"""Which models to measure: names and overrides as a user types them."""
+"""Models of a benchmark: names and overrides as a user types them."""
 
 import argparse
 import difflib

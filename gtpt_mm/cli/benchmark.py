@@ -1,4 +1,4 @@
-"""``gtpt-mm benchmark``: how large, fast and hungry models are."""
+"""``gtpt-mm benchmark``: size, speed and memory of models."""
 
 import argparse
 import sys

@@ -63,7 +63,7 @@ def left_out() -> str:
     words = [f'{name} ({what})' for name, what in _missing.items() if what]
     if _is_enabled() or not words:
         return ''
-    return f'{VARIABLE}=0 leaves out these repairs: {", ".join(words)}. '
+    return f'{VARIABLE}=0 leaves out these repairs: {", ".join(words)}.'
 
 
 def _is_enabled() -> bool:

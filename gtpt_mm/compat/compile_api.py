@@ -1,4 +1,4 @@
-"""Whether torch compiles, under the name that current torch has for it.
+"""``torch.compiler.is_compiling`` for torch 2.1 and 2.2.
 
 Broken: ``torch.compiler.is_compiling`` came with torch 2.3; our models and the
 attention that ``mmcv_ops`` repairs ask for it.

@@ -1,4 +1,4 @@
-"""The text of a config, laid out once.
+"""Cache of the formatted text of a config.
 
 Broken: mmengine (<= 0.10.7) lets yapf lay out the whole config for the log,
 for the file in the work folder, for the visualizer, and again for every
@@ -34,8 +34,7 @@ def remember(format_code: Callable) -> Callable:
     """Return yapf's ``FormatCode``, computing each text once.
 
     Args:
-        format_code: The function; what it returns depends on its arguments
-            alone.
+        format_code: The function; its result depends on its arguments alone.
     """
 
     @functools.lru_cache(maxsize=NUM_TEXTS)

@@ -1,4 +1,4 @@
-"""What matplotlib dropped and mmpose still calls.
+"""A method that matplotlib dropped and mmpose still calls.
 
 Broken: matplotlib 3.10 removed ``FigureCanvasAgg.tostring_rgb``, with which
 ``Pose3dLocalVisualizer`` (mmpose <= 1.3.2) reads its drawing.

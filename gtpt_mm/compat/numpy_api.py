@@ -1,4 +1,4 @@
-"""What numpy dropped and mmpose still calls.
+"""``int`` of an array, which numpy dropped and mmpose still calls.
 
 Broken: since numpy 2.4 ``int(array)`` refuses an array of one element unless
 it is 0-dimensional. ``PoseLocalVisualizer`` (mmpose <= 1.3.2) passes the

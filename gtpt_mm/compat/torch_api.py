@@ -172,7 +172,7 @@ def _weights_only() -> Iterator[None]:
     elif version < CAN_DECLARE_SAFE:
         warnings.warn(
             f'torch {torch.__version__} cannot check what a checkpoint '
-            'builds: load files from people you trust only, or install '
+            'builds: load only files from sources you trust, or install '
             'torch>=2.6',
             stacklevel=2,
         )

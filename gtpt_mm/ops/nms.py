@@ -49,7 +49,7 @@ def soft_nms(
     where o >= ``iou_threshold``, or all but exp(-o^2 / sigma) (gaussian).
 
     Source: Bodla et al., "Soft-NMS", Sec. 3. Equal scores are taken in the
-    order of mmcv's loop, which moves boxes around as it drops them.
+    order of mmcv's loop, which swaps boxes as it drops them.
 
     Args:
         boxes: Corners (x1, y1, x2, y2), (N, 4), in pixels.

@@ -12,6 +12,7 @@ import pytest
 
 from gtpt_mm.cli import doctor
 from gtpt_mm.cli import doctor_probes as probes
+from gtpt_mm.cli import doctor_remedies as remedies
 
 ROWS = [
     'python',
@@ -147,7 +148,7 @@ def test_a_crashing_probe_becomes_a_row(monkeypatch):
     monkeypatch.setattr(probes, 'PROBES', {'torchvision': crash})
     (row,) = probes.diagnose()
     assert row.stops and 'torchvision::nms' in row.note
-    assert probes.TORCH in row.remedy
+    assert remedies.TORCH in row.remedy
 
 
 def test_mmcv_uninstalled(repo_root):
@@ -155,7 +156,7 @@ def test_mmcv_uninstalled(repo_root):
     assert code == 1
     assert rows['mmcv']['status'] == 'missing'
     remedy = rows['mmcv']['remedy']
-    assert probes.MMCV in remedy and '--no-deps' in remedy
+    assert remedies.MMCV in remedy and '--no-deps' in remedy
     for name in ('mmdet', 'mmpose', 'gtpt_mm', 'model forward'):
         assert rows[name]['status'] == 'broken'
         assert rows[name]['remedy'] == 'Repair mmcv first.', name
@@ -208,7 +209,7 @@ def test_torch_cannot_be_loaded(fake):
     fake({'torch': 'OSError: libcublas.so.13: cannot open shared object'})
     row = probes.probe('torch')
     assert row.status == 'broken' and 'libcublas' in row.note
-    assert probes.TORCH in row.remedy
+    assert remedies.TORCH in row.remedy
 
 
 def test_xtcocotools_was_built_for_numpy_1(fake):
@@ -228,7 +229,13 @@ def test_mmpose_not_installed(fake):
     fake({'mmpose.models': error}, {'mmpose': ''})
     row = probes.probe('mmpose')
     assert row.status == 'missing' and 'chumpy' in row.remedy
-    assert probes.MMPOSE in row.remedy and '--no-deps' in row.remedy
+    assert remedies.MMPOSE in row.remedy and '--no-deps' in row.remedy
+
+
+def test_files_of_a_package_are_gone(fake):
+    fake({'mmdet.models': "ModuleNotFoundError: No module named 'mmdet'"})
+    row = probes.probe('mmdet')
+    assert row.status == 'broken' and 'uninstall -y mmdet, then' in row.remedy
 
 
 def test_bounds_are_those_of_the_requirements(repo_root, monkeypatch):
@@ -238,16 +245,16 @@ def test_bounds_are_those_of_the_requirements(repo_root, monkeypatch):
     ]
     lines += ['numpy>=1.26', 'mypy; extra == "tests"']
     monkeypatch.setattr(importlib.metadata, 'requires', lambda name: lines)
-    probes.requirements.cache_clear()
+    remedies.requirements.cache_clear()
     try:
-        assert probes.install('mmcv-lite', options='--no-deps') == (
+        assert remedies.install('mmcv-lite', options='--no-deps') == (
             'pip install --no-deps "mmcv-lite>=2.0.1,<2.2"'
         )
-        assert probes.install('numpy', 'mypy') == (
+        assert remedies.install('numpy', 'mypy') == (
             'pip install "numpy>=1.26" mypy'
         )
     finally:
-        probes.requirements.cache_clear()
+        remedies.requirements.cache_clear()
 
 
 def test_setuptools_without_pkg_resources(fake):
@@ -255,7 +262,9 @@ def test_setuptools_without_pkg_resources(fake):
     fake({'pkg_resources': error}, {'setuptools': '81.0.0'})
     row = probes.probe('setuptools')
     assert (
-        row.stops and probes.SETUPTOOLS in row.remedy and row.found == '81.0.0'
+        row.stops
+        and remedies.SETUPTOOLS in row.remedy
+        and row.found == '81.0.0'
     )
 
 
@@ -271,12 +280,12 @@ def test_mmcv_too_new_for_mmdet(monkeypatch):
     monkeypatch.setattr(mmcv, '__version__', '2.2.0')
     row = probes.probe('mmcv')
     assert row.stops and '2.2.0' in row.note
-    assert probes.MMCV in row.remedy
+    assert remedies.MMCV in row.remedy
     message = (
         'AssertionError: MMCV==2.2.0 is used but incompatible. Please '
         'install mmcv>=2.0.0rc4, <2.2.0.'
     )
-    assert probes.MMCV in probes.remedy_of(message)
+    assert remedies.MMCV in remedies.remedy_of(message)
 
 
 def test_both_mmcv_in_one_folder(fake):
@@ -295,7 +304,7 @@ def test_mmcv_lite_without_the_shim(fake):
 def test_compiled_mmcv_for_another_torch(fake):
     fake({'mmcv.ops': 'ImportError: /x/_ext.cpython-311.so: undefined symbol'})
     row = probes.probe('mmcv')
-    assert row.stops and probes.MMCV in row.remedy
+    assert row.stops and remedies.MMCV in row.remedy
 
 
 def test_torchvision_for_another_torch(fake, monkeypatch):
@@ -308,7 +317,7 @@ def test_torchvision_for_another_torch(fake, monkeypatch):
     )
     row = probes.probe('torchvision')
     assert row.stops and '2.14.1' in row.note and '2.13.0' in row.note
-    assert probes.TORCH in row.remedy
+    assert remedies.TORCH in row.remedy
 
 
 def test_checkpoints_without_the_shim(monkeypatch):

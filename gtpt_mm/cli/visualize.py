@@ -5,6 +5,10 @@ import pickle
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmpose.models import TopdownPoseEstimator
 
 HELP = 'Draw the tokens that a GTPT keeps, or the attention of its keypoints.'
 
@@ -44,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         action='append',
         metavar=('X1', 'Y1', 'X2', 'Y2'),
-        help='a person in pixels of the only image; may be repeated (default: '
-        'one that fills the image)',
+        help='box of an instance in pixels of the only image; may be repeated '
+        '(default: one that fills the image)',
     )
     parser.add_argument(
         '--out',
@@ -114,7 +118,9 @@ def _draw(args: argparse.Namespace) -> None:
         print(f'{path} -> {target}')
 
 
-def _load(config: Path, checkpoint: str, device: str):
+def _load(
+    config: Path, checkpoint: str, device: str
+) -> 'TopdownPoseEstimator':
     """Build the model with exactly the weights of the checkpoint.
 
     Raises:
@@ -125,7 +131,6 @@ def _load(config: Path, checkpoint: str, device: str):
     from mmpose.apis import init_model
 
     try:
-        device = torch.device(device)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
@@ -140,7 +145,7 @@ def _load(config: Path, checkpoint: str, device: str):
     except RuntimeError as error:
         raise ValueError(
             f'{checkpoint} does not hold the weights of {config}: give the '
-            'config it was trained with; a file of the authors is converted '
+            'config it was trained with; an official file is converted '
             f'by `gtpt-mm convert`. {error}'
         ) from error
     meta = content.get('meta', {})

@@ -29,8 +29,9 @@ def _fuse_gtpt(backbone: GTPT, chunk_size: int | None) -> nn.Module:
     """Fuse stem and patch projection; the transformer stays as it is."""
     fused = fuse_stem(backbone.stem, backbone.patch_embed)
     # The maps of the stem are the largest by far: one image at a time.
-    backbone.stem = Chunked(fused, None if chunk_size is None else 1)
-    backbone.patch_embed = nn.Identity()
+    stem = Chunked(fused, None if chunk_size is None else 1)
+    backbone.register_module('stem', stem)
+    backbone.register_module('patch_embed', nn.Identity())
     return Chunked(backbone, chunk_size)
 
 
@@ -61,7 +62,7 @@ class FusedShuffleStem(nn.Module):
 
     def __init__(self, stem: ShuffleStem) -> None:
         super().__init__()
-        self.conv1 = _folded_conv(stem.conv1)
+        self.conv1 = _fused_conv(stem.conv1)
         self.stage1 = FusedStage(stem.stage1)
         self.out_channels = stem.out_channels
         self.order = self.stage1.order
@@ -76,7 +77,7 @@ class FusedShuffleUNetStem(nn.Module):
 
     def __init__(self, stem: ShuffleUNetStem) -> None:
         super().__init__()
-        self.conv1 = _folded_conv(stem.conv1)
+        self.conv1 = _fused_conv(stem.conv1)
         self.stage1 = FusedStage(stem.stage1)
         self.stage2 = FusedStage(stem.stage2, self.stage1.order)
         self.stage3 = FusedStage(stem.stage3, self.stage2.order)
@@ -127,29 +128,29 @@ class FusedPatchEmbed(nn.Module):
 
 
 class FusedStage(nn.Module):
-    """Units one after the other, without shuffles and without joining.
+    """A sequence of units, without shuffles and without joining.
 
     Between units the map is a list of pieces, one from each branch that made
     it. A piece holds its channels in rising order, so that those which the
     next unit transforms are its last ones.
 
     Args:
-        units: The trained :class:`ShuffleUnit` modules.
+        stage: The trained :class:`ShuffleUnit` modules; others are skipped.
         order: Order of the input channels; None is the natural one.
     """
 
     def __init__(
-        self, units: nn.Sequential, order: Sequence[int] | None = None
+        self, stage: nn.Sequential, order: Sequence[int] | None = None
     ) -> None:
         super().__init__()
-        first = units[0].branch2[0].in_channels
-        channels = [order or range(first * (1 if units[0].stride > 1 else 2))]
-        folded = []
+        units = [unit for unit in stage if isinstance(unit, ShuffleUnit)]
+        channels = [order or range(units[0].in_channels)]
+        self.units = nn.ModuleList()
         for unit in units:
             kind = FusedUnit if unit.stride == 1 else FusedDownUnit
-            folded.append(kind(unit, channels))
-            channels = folded[-1].channels
-        self.units = nn.ModuleList(folded)
+            fused = kind(unit, channels)
+            self.units.append(fused)
+            channels = fused.channels
         self.order = [c for piece in channels for c in piece]
 
     def forward(self, pieces: list[Tensor]) -> list[Tensor]:
@@ -175,13 +176,16 @@ class FusedDownUnit(nn.Module):
     ) -> None:
         super().__init__()
         [order] = channels
-        self.depthwise1 = _folded_conv(unit.branch1[:2], order)
-        self.pointwise1 = _folded_linear(unit.branch1[2:4], order)
-        self.pointwise2 = _folded_linear(unit.branch2[:2], order)
-        self.depthwise2 = _folded_conv(unit.branch2[3:5])
-        self.pointwise3 = _folded_linear(unit.branch2[5:7])
+        self.depthwise1 = _fused_conv(unit.branch1[:2], order)
+        self.pointwise1 = _fused_linear(unit.branch1[2:4], order)
+        self.pointwise2 = _fused_linear(unit.branch2[:2], order)
+        self.depthwise2 = _fused_conv(unit.branch2[3:5])
+        self.pointwise3 = _fused_linear(unit.branch2[5:7])
         half = self.pointwise3.out_features
-        self.channels = [range(0, 2 * half, 2), range(1, 2 * half, 2)]
+        self.channels: list[Sequence[int]] = [
+            range(0, 2 * half, 2),
+            range(1, 2 * half, 2),
+        ]
 
     def forward(self, pieces: list[Tensor]) -> list[Tensor]:
         """Map [(B, 2h, 2w, C)] to two pieces (B, h, w, C')."""
@@ -203,7 +207,7 @@ class FusedUnit(nn.Module):
         self, unit: ShuffleUnit, channels: list[Sequence[int]]
     ) -> None:
         super().__init__()
-        half = unit.branch2[0].in_channels
+        half = unit.in_channels // 2
         kept = [[c for c in piece if c < half] for piece in channels]
         used = [[c for c in piece if c >= half] for piece in channels]
         if [k + u for k, u in zip(kept, used, strict=True)] != [
@@ -212,10 +216,12 @@ class FusedUnit(nn.Module):
             raise AssertionError('channels of a piece do not rise')
         self.sizes = [len(piece) for piece in kept]
         order = [c - half for piece in used for c in piece]
-        self.pointwise2 = _folded_linear(unit.branch2[:2], order)
-        self.depthwise2 = _folded_conv(unit.branch2[3:5])
-        self.pointwise3 = _folded_linear(unit.branch2[5:7])
-        self.channels = [[2 * c for c in piece] for piece in kept]
+        self.pointwise2 = _fused_linear(unit.branch2[:2], order)
+        self.depthwise2 = _fused_conv(unit.branch2[3:5])
+        self.pointwise3 = _fused_linear(unit.branch2[5:7])
+        self.channels: list[Sequence[int]] = [
+            [2 * c for c in piece] for piece in kept
+        ]
         self.channels.append(range(1, 2 * half, 2))
 
     def forward(self, pieces: list[Tensor]) -> list[Tensor]:
@@ -232,7 +238,10 @@ class FusedUpsample(nn.Module):
 
     def __init__(self, module: nn.Sequential, order: Sequence[int]) -> None:
         super().__init__()
-        conv, _, norm, _ = module
+        conv, norm = module[0], module[2]
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert conv.bias is not None
         # The norm comes after the shuffle: its channel c has the convolution
         # channels 4 c ... 4 c + 3. Stored as (row, column, channel) here.
         scale, shift = _read_norm(norm)
@@ -255,10 +264,11 @@ class FusedFuse(nn.Module):
         self, module: nn.Sequential, skip_order: Sequence[int]
     ) -> None:
         super().__init__()
-        joined, *units = module
-        up = range(len(skip_order), joined[0].in_channels)
-        self.pointwise = _folded_linear(joined[:2], [*skip_order, *up])
-        self.units = FusedStage(nn.Sequential(*units))
+        joined = module[0]
+        assert isinstance(joined, nn.Sequential)
+        up = range(len(skip_order), 2 * len(skip_order))
+        self.pointwise = _fused_linear(joined[:2], [*skip_order, *up])
+        self.units = FusedStage(module)
         self.order = self.units.order
 
     def forward(self, skip: Tensor, up: Tensor) -> list[Tensor]:
@@ -269,8 +279,18 @@ class FusedFuse(nn.Module):
 
 def _read_norm(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Return factor and offset of a norm in eval mode, (C,) each."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return scale, norm.bias - norm.running_mean * scale
+
+
+def _fold(conv_bn: nn.Sequential) -> nn.Conv2d:
+    """Return a convolution with the norm behind it folded into it."""
+    conv, norm = conv_bn[0], conv_bn[1]
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return fuse_conv_bn_eval(conv, norm).requires_grad_(False)
 
 
 def _join(pieces: list[Tensor]) -> Tensor:
@@ -284,24 +304,24 @@ def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     return linear
 
 
-def _folded_linear(
+def _fused_linear(
     conv_bn: nn.Sequential, order: Sequence[int] | None = None
 ) -> nn.Linear:
     """Return a pointwise convolution and its norm as a linear layer."""
-    conv = fuse_conv_bn_eval(conv_bn[0], conv_bn[1])
+    conv = _fold(conv_bn)
+    assert conv.bias is not None
     weight = conv.weight[:, :, 0, 0]
     if order is not None:
         weight = weight[:, list(order)]
     return _linear(weight, conv.bias)
 
 
-def _folded_conv(
+def _fused_conv(
     conv_bn: nn.Sequential, order: Sequence[int] | None = None
 ) -> nn.Conv2d:
     """Return a convolution with its norm folded; depthwise ones reordered."""
-    conv = fuse_conv_bn_eval(conv_bn[0], conv_bn[1])
-    conv.requires_grad_(False)
-    if order is not None:
+    conv = _fold(conv_bn)
+    if order is not None and conv.bias is not None:
         conv.weight.data = conv.weight[list(order)]
         conv.bias.data = conv.bias[list(order)]
     return conv.to(memory_format=torch.channels_last)

@@ -2,6 +2,8 @@
 
 # B batch, N patches, C channels, (h, w) feature map
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -62,6 +64,7 @@ class ShuffleUnit(nn.Module):
             )
         half = out_channels // 2
         self.stride = stride
+        self.in_channels = in_channels
         if stride > 1:
             self.branch1 = nn.Sequential(
                 *_padded_conv_bn(
@@ -85,7 +88,9 @@ class ShuffleUnit(nn.Module):
         return torch.stack((left, right), dim=2).flatten(1, 2)
 
 
-def _stage(in_channels: int, out_channels: int, num_units: int) -> nn.Module:
+def _stage(
+    in_channels: int, out_channels: int, num_units: int
+) -> nn.Sequential:
     """Return units of which the first halves the map."""
     return nn.Sequential(
         ShuffleUnit(in_channels, out_channels, stride=2),
@@ -147,7 +152,7 @@ class ShuffleUNetStem(nn.Module):
         self.fuse2 = self._fuse(c4)
 
     @staticmethod
-    def _upsample(in_channels: int, out_channels: int) -> nn.Module:
+    def _upsample(in_channels: int, out_channels: int) -> nn.Sequential:
         return nn.Sequential(
             nn.Conv2d(in_channels, 4 * out_channels, 1),
             nn.PixelShuffle(2),
@@ -156,7 +161,7 @@ class ShuffleUNetStem(nn.Module):
         )
 
     @staticmethod
-    def _fuse(channels: int) -> nn.Module:
+    def _fuse(channels: int) -> nn.Sequential:
         return nn.Sequential(
             nn.Sequential(*_padded_conv_bn(2 * channels, channels, 1)),
             ShuffleUnit(channels, channels),
@@ -170,6 +175,27 @@ class ShuffleUNetStem(nn.Module):
         x16 = self.stage3(x8)
         x8 = self.fuse1(torch.cat((x8, self.upsample1(x16)), dim=1))
         return self.fuse2(torch.cat((x4, self.upsample2(x8)), dim=1))
+
+
+def count_patches(
+    img_size: Sequence[int], patch_size: Sequence[int]
+) -> tuple[int, int]:
+    """Return the grid (h, w) of patches.
+
+    Args:
+        img_size: Image (h, w) in pixels.
+        patch_size: Patch (height, width) on the stride-4 map.
+
+    Raises:
+        ValueError: If patches do not fill the image.
+    """
+    cell = (4 * patch_size[0], 4 * patch_size[1])
+    if img_size[0] % cell[0] or img_size[1] % cell[1]:
+        raise ValueError(
+            f'img_size (h, w) = {tuple(img_size)} is not divisible by the '
+            f'patch of {cell} pixels (stride 4 x patch_size {patch_size})'
+        )
+    return img_size[0] // cell[0], img_size[1] // cell[1]
 
 
 class PatchEmbed(nn.Module):
@@ -187,7 +213,7 @@ class PatchEmbed(nn.Module):
         self, in_channels: int, embed_dims: int, patch_size: tuple[int, int]
     ) -> None:
         super().__init__()
-        self.patch_size = patch_size
+        self.patch_size = tuple(patch_size)
         self.norm = nn.BatchNorm2d(in_channels)
         self.proj = nn.Linear(
             in_channels * patch_size[0] * patch_size[1], embed_dims

@@ -12,14 +12,13 @@ from torch import Tensor
 
 
 class Tokens(NamedTuple):
-    """A flat token sequence with the position of each token.
+    """A flat token sequence, which begins with a keypoint token.
 
     Attributes:
         x: Tokens, (B, T, C).
-        pos: Position embeddings, zero at keypoints, (B, T, C); (1, T, C) as
-            long as they are equal for all images.
+        pos: Position embedding of each token, zero at keypoints, (B, T, C).
         indices: Patch number of each token, row-major, -1 at keypoints,
-            (B, T) or (1, T).
+            (B, T).
     """
 
     x: Tensor
@@ -31,17 +30,17 @@ class Tokens(NamedTuple):
         return self._replace(x=x)
 
     def keypoints(self, x: Tensor) -> 'Tokens':
-        """Return keypoint tokens (B, n, C), to be joined with these tokens."""
-        pos = self.pos.new_zeros(()).expand(len(self.pos), *x.shape[1:])
-        indices = self.indices.new_tensor(-1)
-        return Tokens(x, pos, indices.expand(len(self.indices), x.shape[1]))
+        """Return new keypoint tokens (B, n, C)."""
+        num = x.shape[1]
+        pos = self.pos[:, :1].expand(-1, num, -1)
+        return Tokens(x, pos, self.indices[:, :1].expand(-1, num))
 
     def select(self, rows: Tensor) -> 'Tokens':
-        """Return the tokens of ``rows``, (B, n)."""
-        indices = self.indices.expand(len(rows), -1).gather(1, rows)
-        return Tokens(
-            take_rows(self.x, rows), take_rows(self.pos, rows), indices
-        )
+        """Return the tokens of ``rows``, see :func:`take_rows`."""
+        x, pos = take_rows(rows, self.x, self.pos)
+        if rows.dim() == 1:
+            return Tokens(x, pos, self.indices[:, rows])
+        return Tokens(x, pos, self.indices.gather(1, rows))
 
     def cut(self, start: int, stop: int | None = None) -> 'Tokens':
         """Return consecutive tokens."""
@@ -53,21 +52,25 @@ class Tokens(NamedTuple):
         return Tokens(*(torch.cat(f, dim=1) for f in zip(*parts, strict=True)))
 
 
-def take_rows(x: Tensor, rows: Tensor) -> Tensor:
-    """Return rows of a flat token sequence.
+def take_rows(rows: Tensor, *sequences: Tensor) -> list[Tensor]:
+    """Return rows of flat token sequences.
 
     Args:
-        x: Tokens, (B, T, C); or (1, T, C), which serve all images.
-        rows: Rows in 0..T-1, (B, n).
+        rows: Rows in 0..T-1, (B, n); or (n,), the same for all images.
+        sequences: Tokens, each (B, T, C).
 
     Returns:
-        Tokens, (B, n, C).
+        Tokens, each (B, n, C).
     """
-    batch, length, _ = x.shape
-    starts = length * torch.arange(batch, device=x.device)
+    if rows.dim() == 1:
+        return [x.index_select(1, rows) for x in sequences]
+    image = torch.arange(rows.shape[0], device=rows.device)
     # Whole rows of one flat table: several times as fast as a gather.
-    flat = (rows + starts[:, None]).flatten()
-    return x.flatten(0, 1).index_select(0, flat).unflatten(0, rows.shape)
+    flat = rows.add(image[:, None], alpha=sequences[0].shape[1]).flatten()
+    return [
+        x.flatten(0, 1).index_select(0, flat).unflatten(0, rows.shape)
+        for x in sequences
+    ]
 
 
 @dataclass(frozen=True)

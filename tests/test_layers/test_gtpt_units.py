@@ -132,7 +132,7 @@ def test_kept_indices_rise_and_infinite_scores_stay_in_front():
 def test_rows_are_taken_from_their_own_image_with_gradients():
     x = torch.rand(2, 20, 5, requires_grad=True)
     rows = torch.stack([torch.randperm(20)[:7] for _ in range(2)])
-    taken = take_rows(x[..., 1:4], rows)  # not contiguous
+    [taken] = take_rows(rows, x[..., 1:4])  # not contiguous
     for own, image, order in zip(taken, x, rows, strict=True):
         torch.testing.assert_close(own, image[order, 1:4])
     taken.sum().backward()

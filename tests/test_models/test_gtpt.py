@@ -70,6 +70,24 @@ def test_kept_tokens_shrink_and_nest(img):
     assert num_dense.tolist() == [3, 3, 0]
 
 
+@pytest.mark.parametrize('pruned', [True, False])
+def test_convention_positions_are_zero_at_keypoints_only(pruned, img):
+    layers = []
+
+    def note(step, tokens, q, k):
+        layers.append(step.layer)
+        is_zero = (tokens.pos == 0).all(dim=2)
+        assert torch.equal(is_zero, tokens.indices < 0)
+        assert tokens.x.shape == tokens.pos.shape == q.shape == k.shape
+
+    model = make().eval()
+    tokens = model.trace(img, note, pruned)
+    assert layers == list(range(1, 9))
+    assert tokens.shape == (2, 11, 32)
+    if pruned:
+        torch.testing.assert_close(tokens, model(img)[0], rtol=0, atol=0)
+
+
 def test_unpruned_model_keeps_every_token(img):
     model = make(
         keep_rates=(1, 1, 1, 1), keypoint_groups=[dict(sparse=range(5))]
@@ -178,24 +196,27 @@ def test_groups_of_coco_wholebody_tables():
     assert groups.slot_valid.sum(1).tolist() == [5, 6, 6]
     in_order = groups.slots.flatten()[groups.slot_of_keypoint]
     assert in_order.tolist() == list(range(17))
-    rows, valid = groups.scorers(Stage.SPARSE, Stage.DENSE, 256)
+    # Queries that say which row they are.
+    q = torch.arange(17 + 3 * 76)[None, :, None]
+    queries, valid = groups.scoring_queries(q, Stage.SPARSE, Stage.DENSE)
+    rows = queries[0, ..., 0]
     assert rows[0][valid[0]].tolist() == [0, 5, 6, 7, 8, 9]
     assert rows[2][valid[2]].tolist() == [3, 4, 16, 17, 18, 19, 20, 21]
-    rows, valid = groups.scorers(Stage.DENSE, Stage.DENSE, 76)
-    assert rows[1][valid[1]].tolist() == [
+    queries, valid = groups.scoring_queries(q, Stage.DENSE, Stage.DENSE)
+    assert queries[0, 1, :, 0][valid[1]].tolist() == [
         *range(5, 11),
         *range(17 + 76, 17 + 76 + 42),
     ]
     for num_rest in (68, 76):
-        rows = groups.rows(Stage.DENSE, num_rest)
+        rows = groups.rows(Stage.DENSE, 17 + 3 * num_rest)
         assert rows[:17].tolist() == list(range(17))
         assert rows[23] == 17  # first face point
         assert rows[91] == 17 + num_rest  # left hand
         assert rows[17] == 17 + 2 * num_rest  # left big toe
-    rows, group = groups.locate([23, 112, 22, 3], Stage.SPARSE, 256)
+    rows, group = groups.locate([23, 112, 22, 3], Stage.SPARSE, 278)
     assert rows.tolist() == [0, 2, 4, 5 + 3]
     assert group.tolist() == [0] * 4
-    rows, group = groups.locate([23, 112, 22, 3], Stage.DENSE, 76)
+    rows, group = groups.locate([23, 112, 22, 3], Stage.DENSE, 17 + 3 * 76)
     assert rows.tolist() == [17, 17 + 76 + 21, 17 + 2 * 76 + 5, 3]
     assert group.tolist() == [0, 1, 2, 0]
 

@@ -3,11 +3,12 @@
 # B batch, N image patches, M image tokens of a group, K sparse keypoints,
 # G keypoint groups, T tokens, n kept tokens, C channels, (h, w) patch grid
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
@@ -19,63 +20,13 @@ from gtpt_mm.layers.shuffle_stem import (
     PatchEmbed,
     ShuffleStem,
     ShuffleUNetStem,
+    count_patches,
 )
 from gtpt_mm.layers.token_pruning import keep_top_tokens
 from gtpt_mm.layers.tokens import TokenLayout, Tokens, take_rows
 
-from .keypoint_groups import KeypointGroups, Stage
-
-#: Head, upper body and lower body of the 17 COCO keypoints.
-COCO_BODY_GROUPS = (
-    dict(sparse=range(0, 5)),
-    dict(sparse=range(5, 11)),
-    dict(sparse=range(11, 17)),
-)
-
-
-class Step(NamedTuple):
-    """The part of one layer in a pass through GTPT.
-
-    Attributes:
-        layer: Number of the layer, counted from 1 as in the paper.
-        stage: The tokens that it reads.
-        next_stage: The tokens that it leaves.
-        num_keep: Tokens of each group that it keeps, dense keypoints among
-            them; None keeps all.
-    """
-
-    layer: int
-    stage: Stage
-    next_stage: Stage
-    num_keep: int | None
-
-    @property
-    def introduces(self) -> bool:
-        """Whether the human token becomes keypoint tokens in this layer."""
-        return self.stage is Stage.HUMAN and self.next_stage is Stage.SPARSE
-
-    @property
-    def divides(self) -> bool:
-        """Whether the tokens are divided into groups behind this layer."""
-        return self.stage is not Stage.DENSE and self.next_stage is Stage.DENSE
-
-
-class KeptTokens(NamedTuple):
-    """The image patches that survive one pruning step.
-
-    Attributes:
-        step: Where they were chosen; that layer still reads all.
-        indices: Patch numbers in row-major order, (B, G, M); -1 marks the row
-            of a dense keypoint. G is 1 before the transition.
-    """
-
-    step: Step
-    indices: Tensor
-
-
-#: Called in each layer with the step, the tokens that the layer reads, and
-#: their projected queries and keys, (B, T, C).
-Trace = Callable[[Step, Tokens, Tensor, Tensor], None]
+from .gtpt_plan import KeptTokens, Step, Trace, count_kept, make_plan
+from .keypoint_groups import COCO_BODY_GROUPS, KeypointGroups, Stage
 
 
 @MODELS.register_module()
@@ -133,7 +84,8 @@ class GTPT(BaseModule):
         torch.Size([1, 17, 128])
     """
 
-    arch_settings = {
+    pos_table: Tensor
+    arch_settings: dict[str, dict[str, Any]] = {
         'tiny': dict(embed_dims=128, stem_channels=128),
         'small': dict(embed_dims=192, stem_channels=256),
         'base': dict(embed_dims=192, stem_channels=(256, 384, 512)),
@@ -163,8 +115,8 @@ class GTPT(BaseModule):
         self.depth = depth
         self.with_unpruned = with_unpruned
         self.img_size = tuple(img_size)
-        self.grid_size = _read_grid(img_size, patch_size)
-        self.groups = self._create_groups(keypoint_groups)
+        self.grid_size = count_patches(img_size, patch_size)
+        self.groups: KeypointGroups = self._create_groups(keypoint_groups)
         self.set_keep_rates(keep_rates)
 
         channels = settings['stem_channels']
@@ -174,7 +126,7 @@ class GTPT(BaseModule):
             else ShuffleUNetStem(channels)
         )
         self.patch_embed = PatchEmbed(
-            self.stem.out_channels, self.embed_dims, tuple(patch_size)
+            self.stem.out_channels, self.embed_dims, patch_size
         )
         self._create_tokens()
         self.layers = nn.ModuleList(
@@ -194,54 +146,20 @@ class GTPT(BaseModule):
             keep_rates: Four numbers in (0, 1], falling.
 
         Raises:
-            ValueError: If there are not four, one lies outside, they rise, or
-                leave no token beside the dense keypoints.
+            ValueError: If they do not fit the model, see ``count_kept``.
         """
-        rates = list(keep_rates)
-        if len(rates) != 4:
-            raise ValueError(f'keep_rates needs 4 numbers, got {rates}')
-        if not all(0 < rate <= 1 for rate in rates):
-            raise ValueError(f'keep_rates must lie in (0, 1], got {rates}')
-        if rates != sorted(rates, reverse=True):
-            raise ValueError(
-                f'keep_rates must not rise, got {rates}: a dropped token '
-                'cannot come back'
-            )
         num_patches = self.grid_size[0] * self.grid_size[1]
-        # 90 * 0.7 is 62.99... in floats.
-        num_keeps = [int(num_patches * rate + 1e-6) for rate in rates]
-        if self.groups.count_rows(num_keeps[3]) <= self.groups.max_dense:
-            raise ValueError(
-                f'keep_rates {rates} keep {num_keeps[3]} of {num_patches} '
-                'tokens in the last quarter, but one group puts '
-                f'{self.groups.max_dense} dense keypoints in their place; '
-                'raise the last rate or the input size'
-            )
-        self.num_keeps = num_keeps
-        self.plan = self._make_plan(num_keeps)
+        self.num_keeps = count_kept(keep_rates, num_patches, self.groups)
+        self.plan = self._make_plan(self.num_keeps)
         self.unpruned_plan = self._make_plan([num_patches] * 4)
         both = zip(self.plan, self.unpruned_plan, strict=True)
         equal = [pruned == unpruned for pruned, unpruned in both]
-        self.num_shared_layers = (equal + [False]).index(False)
+        self.num_shared_layers = [*equal, False].index(False)
 
     def _make_plan(self, num_keeps: Sequence[int]) -> list[Step]:
         """Return a pass that keeps so many patches in each quarter."""
-        quarter = self.depth // 4
-        first, second, third, fourth = num_keeps
-        third, fourth = map(self.groups.count_rows, (third, fourth))
-        num_kept = {2 * quarter: third}  # by layer
-        if first < self.grid_size[0] * self.grid_size[1]:
-            num_kept[1] = first
-        if second < first:
-            num_kept[quarter + 1] = second
-        if fourth < third:
-            num_kept[3 * quarter + 1] = fourth
-        stages = [Stage.HUMAN] * (quarter + 1) + [Stage.SPARSE] * (quarter - 1)
-        stages += [Stage.DENSE] * (2 * quarter) + [Stage.OUTPUT]
-        return [
-            Step(layer, *both, num_kept.get(layer))
-            for layer, both in enumerate(pairwise(stages), start=1)
-        ]
+        num_patches = self.grid_size[0] * self.grid_size[1]
+        return make_plan(num_keeps, num_patches, self.depth, self.groups)
 
     def _create_groups(self, groups: Sequence[dict]) -> KeypointGroups:
         return KeypointGroups(groups)
@@ -256,7 +174,8 @@ class GTPT(BaseModule):
 
     def _new_tokens(self, count: int) -> nn.Parameter:
         tokens = nn.Parameter(torch.zeros(1, count, self.embed_dims))
-        return nn.init.trunc_normal_(tokens, std=0.02)
+        nn.init.trunc_normal_(tokens, std=0.02)
+        return tokens
 
     def _create_group_mask(self) -> nn.Module | None:
         channels = self.embed_dims
@@ -279,6 +198,7 @@ class GTPT(BaseModule):
             raise ValueError(f'qk_init_gain must be positive, got {gain}')
         with torch.no_grad():
             for layer in self.layers:
+                assert isinstance(layer, GroupTransformerLayer)
                 layer.attn.qkv.weight[: 2 * self.embed_dims] *= gain
 
     # --- forward -----------------------------------------------------------
@@ -324,7 +244,7 @@ class GTPT(BaseModule):
         kept = [
             KeptTokens(step, self.groups.layout(after.stage).split(indices)[1])
             for (step, _), (after, indices) in pairwise(read)
-            if step.num_keep is not None
+            if step.num_keep
         ]
         return x, tuple(kept)
 
@@ -336,11 +256,15 @@ class GTPT(BaseModule):
                 f'{tuple(img.shape[-2:])}; set img_size of the backbone and '
                 'input_size of the codec to the same size'
             )
-        x = self.patch_embed(self.stem(img))
-        indices = torch.arange(x.shape[1], device=x.device)
-        image = Tokens(x, self.pos_table[None], indices[None])
-        first = self._first_tokens().expand(len(x), -1, -1)
-        return Tokens.join([image.keypoints(first), image])
+        patches = self.patch_embed(self.stem(img))
+        batch, num_patches, _ = patches.shape
+        first = self._first_tokens()
+        num_first = first.shape[1]
+        x = torch.cat((first.expand(batch, -1, -1), patches), dim=1)
+        pos = F.pad(self.pos_table, (0, 0, num_first, 0))
+        indices = torch.arange(-num_first, num_patches, device=x.device)
+        indices = indices.clamp(min=-1)
+        return Tokens(x, pos.expand_as(x), indices.expand(batch, -1))
 
     def _first_tokens(self) -> Tensor:
         """Return the learned tokens of the first layer, (1, n, C)."""
@@ -357,23 +281,23 @@ class GTPT(BaseModule):
     ) -> Tokens:
         """Run the layers of a plan."""
         for step in plan:
-            layer = self.layers[step.layer - 1]
+            layer = cast(GroupTransformerLayer, self.layers[step.layer - 1])
             layout = self.groups.layout(step.stage)
             tokens = tokens.with_x(tokens.x + tokens.pos)
             qkv = layer.project(tokens.x)
             if note is not None:
                 note(step, tokens, *qkv[:2])
-            kept = self._choose(step, layer, layout, *qkv[:2])
+            rows = self._choose(step, layer, layout, *qkv[:2])
             tokens = self._attend(
-                layer, layout, tokens, qkv, None if step.divides else kept
+                layer, layout, tokens, qkv, None if step.divides else rows
             )
             if step.introduces:
                 tokens = self._introduce_keypoints(tokens)
             elif step.next_stage is Stage.OUTPUT:
                 tokens = self._select_keypoints(tokens)
             tokens = tokens.with_x(layer.feed_forward(tokens.x))
-            if step.divides and kept is not None:
-                tokens = self._divide(tokens, kept, step.num_keep)
+            if step.divides and rows is not None:
+                tokens = self._divide(tokens, rows, step.num_keep)
         return tokens
 
     def _choose(
@@ -384,33 +308,36 @@ class GTPT(BaseModule):
         q: Tensor,
         k: Tensor,
     ) -> Tensor | None:
-        """Return the tokens that each group keeps, (B, G, n); None keeps all.
+        """Return the rows that are kept, (B, n) or (n,); None keeps all.
 
-        Indices rise, so that dense keypoints stay in front; those of the
-        transition begin with the best image token.
+        They rise, so that dense keypoints stay in front of each group. Those
+        of the transition are image tokens, best first, equally many for each
+        group.
         """
         if step.next_stage is Stage.OUTPUT:  # nothing reads the image tokens
-            return self.groups.front_rows(len(q))
-        if step.num_keep is None:
+            return self.groups.front_rows(q.shape[1])
+        if not step.num_keep:
             return None
         _, keys = layout.split(k)
-        num_rest = keys.shape[2]
-        rows, valid = self.groups.scorers(
-            step.stage, step.next_stage, num_rest
+        queries, valid = self.groups.scoring_queries(
+            q, step.stage, step.next_stage
         )
-        scores = layer.attn.score(q[:, rows], keys, valid)
+        scores = layer.attn.score(queries, keys, valid)  # (B, G, M)
+        num_rest = scores.shape[2]
         if step.divides:
             fronts = self.groups.fronts
             if step.num_keep - max(fronts) < num_rest:
                 # A group with more dense keypoints takes the first ones only.
                 num_most = step.num_keep - min(fronts)
-                return scores.topk(num_most, dim=-1).indices
-            everything = torch.arange(num_rest, device=scores.device)
-            return everything.expand_as(scores)
+                best = scores.topk(num_most, dim=-1).indices
+            else:
+                best = torch.arange(num_rest, device=scores.device)
+                best = best.expand_as(scores)
+            return (layout.num_keypoints + best).flatten(1)
         if step.stage is Stage.DENSE:
             is_front = self.groups.is_front(num_rest)
             scores = scores.masked_fill(is_front, torch.inf)
-        return keep_top_tokens(scores, step.num_keep)
+        return layout.rows(keep_top_tokens(scores, step.num_keep), q.shape[1])
 
     def _attend(
         self,
@@ -418,54 +345,51 @@ class GTPT(BaseModule):
         layout: TokenLayout,
         tokens: Tokens,
         qkv: tuple[Tensor, Tensor, Tensor],
-        kept: Tensor | None,
+        rows: Tensor | None,
     ) -> Tokens:
-        """Attend; of the groups return only the tokens that are kept."""
+        """Attend; return only the rows that are kept."""
         q, k, v = qkv
-        if kept is not None:
-            rows = layout.rows(kept, q.shape[1])
-            tokens, q = tokens.select(rows), take_rows(q, rows)
+        if rows is not None:
+            tokens, [q] = tokens.select(rows), take_rows(rows, q)
         return tokens.with_x(layer.attend(tokens.x, q, k, v, layout))
 
     def _introduce_keypoints(self, tokens: Tokens) -> Tokens:
         """Replace the human token by part and sparse tokens (Eq. 4)."""
-        human, image = tokens.cut(0, 1), tokens.cut(1)
-        new = human.x + self._sparse_tokens()
-        return Tokens.join([image.keypoints(new), image])
+        new = tokens.x[:, :1] + self._sparse_tokens()
+        return Tokens.join([tokens.keypoints(new), tokens.cut(1)])
 
-    def _divide(self, tokens: Tokens, best: Tensor, num_keep: int) -> Tokens:
+    def _divide(self, tokens: Tokens, rows: Tensor, num_keep: int) -> Tokens:
         """Divide the tokens into groups: the transition of the encoders.
 
         Args:
             tokens: Tokens of stage SPARSE.
-            best: Image tokens for each group, the best first, (B, G, n).
+            rows: Image tokens of each group, best first, (B, G * n).
             num_keep: Tokens of a group, its dense keypoints among them.
         """
         groups = self.groups
         start = groups.layout(Stage.SPARSE).num_keypoints
-        keypoints = tokens.cut(0, start).x
-        image = tokens.select((start + best).flatten(1))
-        image = self._mask(image, tokens.x[:, start:], best)
-        parts = [image.keypoints(keypoints[:, groups.num_parts :])]
-        for g, dense in enumerate(self._dense_tokens(keypoints)):
-            first = g * best.shape[2]
+        image = tokens.select(rows)
+        image = self._mask(image, tokens.x[:, start:], rows - start)
+        parts = [tokens.cut(groups.num_parts, start)]
+        for g, dense in enumerate(self._dense_tokens(tokens.x[:, :start])):
+            first = g * rows.shape[1] // groups.num_groups
             last = first + num_keep - dense.shape[1]
-            parts += [image.keypoints(dense), image.cut(first, last)]
+            parts += [tokens.keypoints(dense), image.cut(first, last)]
         return Tokens.join(parts)
 
-    def _mask(self, image: Tokens, patches: Tensor, best: Tensor) -> Tokens:
+    def _mask(self, image: Tokens, patches: Tensor, chosen: Tensor) -> Tokens:
         """Scale the tokens of each group, and their positions, by its mask.
 
         Args:
-            image: Tokens ``best`` of each group, (B, G * n, C).
+            image: Tokens of each group, (B, G * n, C).
             patches: All image tokens, (B, M, C).
-            best: See :meth:`_divide`.
+            chosen: Those of ``image`` among them, (B, G * n).
         """
         num_groups = self.groups.num_groups
         mask = self.group_mask(patches).unflatten(2, (num_groups, -1))
-        group = torch.arange(num_groups, device=best.device)
-        rows = best * num_groups + group[:, None]
-        mask = take_rows(mask.flatten(1, 2), rows.flatten(1))
+        group = torch.arange(num_groups, device=chosen.device)[:, None]
+        rows = chosen.unflatten(1, (num_groups, -1)) * num_groups + group
+        [mask] = take_rows(rows.flatten(1), mask.flatten(1, 2))
         return image._replace(x=image.x * mask, pos=image.pos * mask)
 
     def _dense_tokens(self, keypoints: Tensor) -> Sequence[Tensor]:
@@ -482,19 +406,4 @@ class GTPT(BaseModule):
 
     def _select_keypoints(self, tokens: Tokens) -> Tokens:
         """Return all keypoints in the order of the skeleton."""
-        _, rest = self.groups.layout(Stage.DENSE).split(tokens.indices)
-        rows = self.groups.rows(Stage.DENSE, rest.shape[2])
-        return tokens.select(rows.expand(len(tokens.x), -1))
-
-
-def _read_grid(
-    img_size: Sequence[int], patch_size: Sequence[int]
-) -> tuple[int, int]:
-    """Return the patch grid (h, w)."""
-    cell = (4 * patch_size[0], 4 * patch_size[1])
-    if img_size[0] % cell[0] or img_size[1] % cell[1]:
-        raise ValueError(
-            f'img_size (h, w) = {tuple(img_size)} is not divisible by the '
-            f'patch of {cell} pixels (stride 4 x patch_size {patch_size})'
-        )
-    return img_size[0] // cell[0], img_size[1] // cell[1]
+        return tokens.select(self.groups.rows(Stage.DENSE, tokens.x.shape[1]))

@@ -1,16 +1,24 @@
 """Keypoints that GTPT models together, and their rows in its sequences."""
 
 # K sparse keypoints, P parts, D dense keypoints, G groups, S slots of a group,
-# Q scoring tokens of a group, M rows of a group behind the sparse keypoints
+# Q scoring tokens of a group, T rows of a sequence, M of them in a group
 
 import enum
 from collections.abc import Sequence
 from itertools import accumulate
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gtpt_mm.layers.tokens import TokenLayout
+
+#: Head, upper body and lower body of the 17 COCO keypoints.
+COCO_BODY_GROUPS = (
+    dict(sparse=range(0, 5)),
+    dict(sparse=range(5, 11)),
+    dict(sparse=range(11, 17)),
+)
 
 
 class Stage(enum.Enum):
@@ -58,11 +66,27 @@ class KeypointGroups(nn.Module):
         ...     dict(sparse=[0, 1], parts=[[4, 5, 6]]), dict(sparse=[2, 3])])
         >>> groups.num_keypoints, groups.num_sparse, groups.num_dense
         (7, 4, (3, 0))
-        >>> groups.rows(Stage.SPARSE, 50).tolist()  # 5: its part's
+        >>> groups.rows(Stage.SPARSE, 50).tolist()  # parts first
         [1, 2, 3, 4, 0, 0, 0]
-        >>> groups.rows(Stage.DENSE, 10).tolist()
+        >>> groups.rows(Stage.DENSE, 4 + 2 * 10).tolist()
         [0, 1, 2, 3, 4, 5, 6]
     """
+
+    slots: Tensor
+    slot_valid: Tensor
+    slot_of_keypoint: Tensor
+    part_of_dense: Tensor
+    group_of: Tensor
+    coarse_rows: Tensor
+    fine_base: Tensor
+    fine_factor: Tensor
+    coarse_scorers: Tensor
+    coarse_valid: Tensor
+    members: Tensor
+    member_valid: Tensor
+    num_front: Tensor
+    front_base: Tensor
+    front_factor: Tensor
 
     def __init__(self, groups: Sequence[dict]) -> None:
         super().__init__()
@@ -92,59 +116,68 @@ class KeypointGroups(nn.Module):
                 f'0..{self.num_keypoints - 1} once, got sparse '
                 f'{self.sparse} and dense {sorted(self.dense)}'
             )
-        for name, table in self._make_tables().items():
+        tables = self._make_coarse_tables() | self._make_fine_tables()
+        for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)
 
-    def _make_tables(self) -> dict[str, Tensor]:
-        """Return the index tables by name."""
-        row_of = {index: k for k, index in enumerate(self.sparse)}
-        slots, slot_valid = _pad(
-            [[row_of[i] for i in sparse] for sparse in self.group_sparse]
-        )
-        slot_of_keypoint = torch.empty(self.num_sparse, dtype=torch.int64)
-        slot_of_keypoint[slots[slot_valid]] = (
-            slot_valid.flatten().nonzero().squeeze(1)
-        )
-        sizes = torch.tensor([len(part) for part in self.parts]).long()
-        part_of_dense = torch.arange(self.num_parts).repeat_interleave(sizes)
-
-        group_of = torch.empty(self.num_keypoints, dtype=torch.int64)
-        coarse_rows, fine_rows = group_of.clone(), group_of.clone()
-        coarse_rows[self.dense] = part_of_dense
-        fine_rows[self.sparse] = torch.arange(self.num_sparse)
-        coarse_rows[self.sparse] = self.num_parts + fine_rows[self.sparse]
-        for g, dense in enumerate(self.group_dense):
-            group_of[self.group_sparse[g] + dense] = g
-            fine_rows[dense] = self.num_sparse + torch.arange(len(dense))
-        is_dense = torch.zeros(self.num_keypoints, dtype=torch.int64)
-        is_dense[self.dense] = 1
-
-        ends = list(accumulate(len(parts) for parts in self.group_parts))
-        coarse_scorers, coarse_valid = _pad(
+    def _make_coarse_tables(self) -> dict[str, Tensor]:
+        """Return index tables of stage SPARSE."""
+        part_of_dense = torch.tensor(
+            [p for p, part in enumerate(self.parts) for _ in part]
+        ).long()
+        rows = torch.empty(self.num_keypoints, dtype=torch.int64)
+        rows[self.dense] = part_of_dense
+        rows[self.sparse] = self.num_parts + torch.arange(self.num_sparse)
+        ends = accumulate(len(parts) for parts in self.group_parts)
+        scorers, valid = _pad(
             [
-                [*range(end - len(parts), end)]
-                + [self.num_parts + row_of[i] for i in sparse]
+                [*range(end - len(parts), end), *rows[sparse].tolist()]
                 for sparse, parts, end in zip(
                     self.group_sparse, self.group_parts, ends, strict=True
                 )
             ]
         )
-        dense, dense_valid = _pad(self.group_dense)
         return dict(
+            part_of_dense=part_of_dense,
+            coarse_rows=rows,
+            coarse_scorers=scorers,
+            coarse_valid=valid,
+        )
+
+    def _make_fine_tables(self) -> dict[str, Tensor]:
+        """Return index tables of stage DENSE.
+
+        A row there is a base plus M times a group, 0 at sparse keypoints.
+        """
+        base = torch.zeros(self.num_keypoints, dtype=torch.int64)
+        factor, group_of = base.clone(), base.clone()
+        base[self.sparse] = torch.arange(self.num_sparse)
+        for g, dense in enumerate(self.group_dense):
+            group_of[self.group_sparse[g] + dense] = g
+            base[dense] = self.num_sparse + torch.arange(len(dense))
+            factor[dense] = g
+        members, slot_valid = _pad(self.group_sparse)
+        slots = base[members] * slot_valid
+        slot_of_keypoint = torch.empty(self.num_sparse, dtype=torch.int64)
+        slot_of_keypoint[slots[slot_valid]] = (
+            slot_valid.flatten().nonzero().squeeze(1)
+        )
+        dense_members, dense_valid = _pad(self.group_dense)
+        width, last = self.max_dense, self.num_sparse + self.max_dense
+        fronts = torch.arange(self.num_sparse, last).repeat(self.num_groups)
+        groups = torch.arange(self.num_groups).repeat_interleave(width)
+        return dict(
+            group_of=group_of,
+            fine_base=base,
+            fine_factor=factor,
+            members=torch.cat((members, dense_members), dim=1),
+            member_valid=torch.cat((slot_valid, dense_valid), dim=1),
             slots=slots,
             slot_valid=slot_valid,
             slot_of_keypoint=slot_of_keypoint,
-            part_of_dense=part_of_dense,
-            group_of=group_of,
-            coarse_rows=coarse_rows,
-            fine_rows=fine_rows,
-            # Factor on M in the row of a keypoint.
-            fine_group=group_of * is_dense,
-            coarse_scorers=coarse_scorers,
-            coarse_valid=coarse_valid,
-            members=torch.cat((_pad(self.group_sparse)[0], dense), dim=1),
-            member_valid=torch.cat((slot_valid, dense_valid), dim=1),
             num_front=torch.tensor(self.fronts),
+            front_base=torch.cat((torch.arange(self.num_sparse), fronts)),
+            front_factor=F.pad(groups, (self.num_sparse, 0)),
         )
 
     def count_rows(self, num_keep: int) -> int:
@@ -169,7 +202,7 @@ class KeypointGroups(nn.Module):
             self.slot_of_keypoint,
         )
 
-    def rows(self, stage: Stage, num_rest: int) -> Tensor:
+    def rows(self, stage: Stage, num_rows: int) -> Tensor:
         """Return the row of every keypoint, (num_keypoints,).
 
         A keypoint without a token is represented by the one that it will
@@ -177,13 +210,18 @@ class KeypointGroups(nn.Module):
 
         Args:
             stage: Stage of the sequence.
-            num_rest: M.
+            num_rows: Its length T.
         """
         if stage is Stage.HUMAN:
             return torch.zeros_like(self.coarse_rows)
         if stage is Stage.SPARSE:
             return self.coarse_rows
-        return self.fine_rows + num_rest * self.fine_group
+        num_rest = self._count_rest(num_rows)
+        return self.fine_base.add(self.fine_factor, alpha=num_rest)
+
+    def _count_rest(self, num_rows: int) -> int:
+        """Return the rows M of a group at stage DENSE."""
+        return (num_rows - self.num_sparse) // self.num_groups
 
     def check_indices(self, keypoints: Sequence[int]) -> None:
         """Raise a ValueError if a keypoint does not exist."""
@@ -195,7 +233,7 @@ class KeypointGroups(nn.Module):
                 )
 
     def locate(
-        self, keypoints: Sequence[int], stage: Stage, num_rest: int
+        self, keypoints: Sequence[int], stage: Stage, num_rows: int
     ) -> tuple[Tensor, Tensor]:
         """Return the rows of P keypoints, (P,), and their groups, (P,).
 
@@ -203,38 +241,43 @@ class KeypointGroups(nn.Module):
         """
         index = torch.as_tensor(keypoints, device=self.group_of.device)
         group = self.group_of[index] * (stage is Stage.DENSE)
-        return self.rows(stage, num_rest)[index], group
+        return self.rows(stage, num_rows)[index], group
 
-    def scorers(
-        self, stage: Stage, next_stage: Stage, num_rest: int
+    def scoring_queries(
+        self, q: Tensor, stage: Stage, next_stage: Stage
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the rows whose attention decides which tokens are kept.
+        """Return the queries that decide which tokens are kept.
 
         Args:
+            q: Projected queries of a layer, (B, T, C).
             stage: Stage of the sequence.
             next_stage: DENSE if each group chooses its tokens.
-            num_rest: M.
 
         Returns:
-            Rows, (G, Q) or (1, Q); and True where a row is real, (G, Q), or
-            None if all are.
+            Queries, (B, G, Q, C) or (B, 1, Q, C); and True where one is real,
+            (G, Q), or None if all are.
         """
         if next_stage is not Stage.DENSE:
-            num_rows = self.layout(stage).num_keypoints
-            return torch.arange(num_rows, device=self.slots.device)[None], None
+            return q[:, None, : self.layout(stage).num_keypoints], None
         if stage is Stage.SPARSE:
-            return self.coarse_scorers, self.coarse_valid
-        return self.rows(stage, num_rest)[self.members], self.member_valid
+            return q[:, self.coarse_scorers], self.coarse_valid
+        rows = self.rows(stage, q.shape[1])[self.members]
+        return q[:, rows], self.member_valid
 
     def is_front(self, num_rest: int) -> Tensor:
         """Return True for the rows of a group that stay, (G, M)."""
         rows = torch.arange(num_rest, device=self.num_front.device)
         return rows < self.num_front[:, None]
 
-    def front_rows(self, batch: int) -> Tensor:
-        """Return the rows of dense keypoints in each group, (B, G, n)."""
-        rows = torch.arange(self.max_dense, device=self.slots.device)
-        return rows.expand(batch, self.num_groups, -1)
+    def front_rows(self, num_rows: int) -> Tensor:
+        """Return the rows of all keypoints, equally many of each group, (n,).
+
+        Args:
+            num_rows: T, at stage DENSE.
+        """
+        return self.front_base.add(
+            self.front_factor, alpha=self._count_rest(num_rows)
+        )
 
 
 def _check_keys(groups: Sequence[dict]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gtpt_mm.layers.group_attention import GroupAttention
 from gtpt_mm.layers.tokens import Tokens
 from gtpt_mm.models.backbones import GTPT, Step
 from gtpt_mm.visualization.canvas import panel, stack, tile, with_heading
@@ -64,12 +65,11 @@ def trace_attention(
 
     def note(step: Step, tokens: Tokens, q: Tensor, k: Tensor) -> None:
         layout = backbone.groups.layout(step.stage)
-        _, indices = layout.split(tokens.indices)  # (B or 1, G, M)
-        rows, group = backbone.groups.locate(
-            keypoints, step.stage, indices.shape[2]
-        )
+        _, indices = layout.split(tokens.indices)  # (B, G, M)
+        rows, group = backbone.groups.locate(keypoints, step.stage, q.shape[1])
         keys = layout.keys(k)[:, group]  # (B, P, keys, C)
-        attn = backbone.layers[step.layer - 1].attn
+        attn = backbone.get_submodule(f'layers.{step.layer - 1}.attn')
+        assert isinstance(attn, GroupAttention)
         logits = attn.logits(q[:, rows].unsqueeze(2), keys)
         mask = layout.key_mask(keys.shape[2])
         if mask is not None:
@@ -90,7 +90,7 @@ def _scatter(
     # One column more, for the rows of dense keypoints.
     maps = weights.new_full((*weights.shape[:2], num_patches + 1), torch.nan)
     indices = torch.where(indices < 0, num_patches, indices)
-    maps.scatter_(2, indices.expand_as(weights), weights)
+    maps.scatter_(2, indices, weights)
     return maps[:, :, :num_patches].unflatten(2, grid_size)
 
 
@@ -110,9 +110,9 @@ def shade_attention(img: np.ndarray, weights: Tensor) -> np.ndarray:
     """
     h, w = weights.shape
     exists = ~weights.isnan()
-    heat = weights.nan_to_num() / weights.nan_to_num().max().clamp(min=1e-12)
+    share = weights.nan_to_num() / weights.nan_to_num().max().clamp(min=1e-12)
     heat = np.kron(
-        heat.cpu().double().numpy(),
+        share.cpu().double().numpy(),
         np.ones((img.shape[0] // h, img.shape[1] // w)),
     )
     colour = cv2.applyColorMap(

@@ -47,7 +47,7 @@ def crop_instances(
     check_backbone(model)
     height, width = img.shape[:2]
     if bboxes is None:
-        bboxes = [[0, 0, width, height]]
+        bboxes = np.array([[0, 0, width, height]])
     if not len(bboxes):
         raise ValueError('got no boxes; give None for the whole image')
     for x1, y1, x2, y2 in bboxes:

@@ -54,10 +54,9 @@ class GTPTVisualizationHook(Hook):
             if number <= 0:
                 raise ValueError(f'{name} must be positive, got {number}')
         self.kind = kind
+        self.options = dict(keypoints=keypoints, layers=layers)
         self.interval = interval
         self.num_samples = num_samples
-        self.keypoints = keypoints
-        self.layers = layers
         self._num_validations = 0
         self._num_drawn = num_samples
 
@@ -72,7 +71,7 @@ class GTPTVisualizationHook(Hook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict | None = None,
+        data_batch: dict,
         outputs: Sequence | None = None,
     ) -> None:
         """Draw instances of this batch until ``num_samples`` are drawn.
@@ -95,9 +94,8 @@ class GTPTVisualizationHook(Hook):
             model,
             [preprocess(model, data)],
             self.kind,
-            self.keypoints,
-            self.layers,
-            runner.val_evaluator.dataset_meta,
+            dataset_meta=runner.val_evaluator.dataset_meta,
+            **self.options,
         )
         runner.visualizer.add_image(
             f'gtpt_{self.kind}_{self._num_drawn}',

@@ -18,7 +18,7 @@ from gtpt_mm.layers.group_attention import GroupTransformerLayer
 from gtpt_mm.layers.tokens import TokenLayout, Tokens
 from gtpt_mm.models import GTPT
 from gtpt_mm.models.backbones import Step
-from gtpt_mm.models.backbones.gtpt import Trace
+from gtpt_mm.models.backbones.gtpt_plan import Trace
 from gtpt_mm.models.backbones.keypoint_groups import KeypointGroups, Stage
 
 from .groups import AblatedGroups
@@ -66,7 +66,7 @@ class MaskFreeGTPT(GTPT):
     def _create_group_mask(self) -> None:
         return None
 
-    def _mask(self, image: Tokens, patches: Tensor, best: Tensor) -> Tokens:
+    def _mask(self, image: Tokens, patches: Tensor, chosen: Tensor) -> Tokens:
         return image
 
 
@@ -155,12 +155,10 @@ class _EveryRow(GTPT):
         layout: TokenLayout,
         tokens: Tokens,
         qkv: tuple[Tensor, Tensor, Tensor],
-        kept: Tensor | None,
+        rows: Tensor | None,
     ) -> Tokens:
         tokens = super()._attend(layer, layout, tokens, qkv, None)
-        if kept is None:
-            return tokens
-        return tokens.select(layout.rows(kept, tokens.x.shape[1]))
+        return tokens if rows is None else tokens.select(rows)
 
     def _encode(
         self, tokens: Tokens, plan: Sequence[Step], note: Trace | None = None

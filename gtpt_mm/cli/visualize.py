@@ -21,6 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'images', nargs='+', type=Path, metavar='IMAGE', help='images to draw'
     )
     parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('work_dirs/visualize'),
+        help='folder of the pictures, {name of the image}_{kind}.png '
+        '(default: work_dirs/visualize)',
+    )
+    parser.add_argument(
+        '--device', default='cpu', help='cpu (default), cuda, cuda:1, ...'
+    )
+    _add_picture_options(parser)
+
+
+def _add_picture_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         '--kind',
         choices=('pruning', 'attention', 'shallow'),
         default='pruning',
@@ -50,16 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=('X1', 'Y1', 'X2', 'Y2'),
         help='box of an instance in pixels of the only image; may be repeated '
         '(default: one that fills the image)',
-    )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        default=Path('work_dirs/visualize'),
-        help='folder of the pictures, {name of the image}_{kind}.png '
-        '(default: work_dirs/visualize)',
-    )
-    parser.add_argument(
-        '--device', default='cpu', help='cpu (default), cuda, cuda:1, ...'
     )
 
 

@@ -1,6 +1,7 @@
 """Pictures of tokens during validation."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from mmengine.dist import master_only
@@ -54,7 +55,9 @@ class GTPTVisualizationHook(Hook):
             if number <= 0:
                 raise ValueError(f'{name} must be positive, got {number}')
         self.kind = kind
-        self.options = dict(keypoints=keypoints, layers=layers)
+        self.draw = partial(
+            draw_tokens, kind=kind, keypoints=keypoints, layers=layers
+        )
         self.interval = interval
         self.num_samples = num_samples
         self._num_validations = 0
@@ -90,13 +93,9 @@ class GTPTVisualizationHook(Hook):
         model = runner.model
         if is_model_wrapper(model):
             model = model.module
-        picture = draw_tokens(
-            model,
-            [preprocess(model, data)],
-            self.kind,
-            dataset_meta=runner.val_evaluator.dataset_meta,
-            **self.options,
-        )
+        meta = runner.val_evaluator.dataset_meta
+        crops = [preprocess(model, data)]
+        picture = self.draw(model, crops, dataset_meta=meta)
         runner.visualizer.add_image(
             f'gtpt_{self.kind}_{self._num_drawn}',
             np.ascontiguousarray(picture[..., ::-1]),  # BGR to RGB

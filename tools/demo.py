@@ -108,7 +108,11 @@ def draw(checkpoint: Path, images: list[str], num_samples: int = 8) -> None:
     from mmpose.registry import VISUALIZERS
     from mmpose.structures import merge_data_samples
 
-    from gtpt_mm.visualization import draw_pruning, plot_training
+    from gtpt_mm.visualization import (
+        crop_instances,
+        draw_tokens,
+        plot_training,
+    )
 
     say(f'pictures in {WORK_DIR}')
     plot_training(WORK_DIR, WORK_DIR / 'training.png')
@@ -143,7 +147,7 @@ def draw(checkpoint: Path, images: list[str], num_samples: int = 8) -> None:
             kpt_thr=0.05,
             out_file=str(out_dir / info['file_name']),
         )
-        pruning = draw_pruning(model, img, boxes[:2])
+        pruning = draw_tokens(model, crop_instances(model, img, boxes[:2]))
         cv2.imwrite(str(WORK_DIR / f'pruning_{info["file_name"]}'), pruning)
     if images:
         # Without a detector, the person is taken to fill the picture.
@@ -159,7 +163,7 @@ def draw(checkpoint: Path, images: list[str], num_samples: int = 8) -> None:
             next(inferencer(path, **options))
             cv2.imwrite(
                 str(own_dir / 'pruning.jpg'),
-                draw_pruning(model, cv2.imread(path)),
+                draw_tokens(model, crop_instances(model, cv2.imread(path))),
             )
 
 

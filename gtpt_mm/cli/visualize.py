@@ -3,6 +3,10 @@
 import argparse
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmpose.models import TopdownPoseEstimator
 
 HELP = 'Draw the tokens that a GTPT keeps, or the attention of its keypoints.'
 
@@ -14,6 +18,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'images', nargs='+', type=Path, metavar='IMAGE', help='images to draw'
     )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('work_dirs/visualize'),
+        help='folder of the pictures, {name of the image}_{kind}.png '
+        '(default: work_dirs/visualize)',
+    )
+    parser.add_argument(
+        '--device', default='cpu', help='cpu (default), cuda, cuda:1, ...'
+    )
+    _add_picture_options(parser)
+
+
+def _add_picture_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--kind',
         choices=('pruning', 'attention', 'shallow'),
@@ -42,18 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         action='append',
         metavar=('X1', 'Y1', 'X2', 'Y2'),
-        help='a person in pixels of the only image; may be repeated (default: '
-        'one that fills the image)',
-    )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        default=Path('work_dirs/visualize'),
-        help='folder of the pictures, {name of the image}_{kind}.png '
-        '(default: work_dirs/visualize)',
-    )
-    parser.add_argument(
-        '--device', default='cpu', help='cpu (default), cuda, cuda:1, ...'
+        help='box of an instance in pixels of the only image; may be repeated '
+        '(default: one that fills the image)',
     )
 
 
@@ -66,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what cannot be drawn before anything is loaded."""
-    from gtpt_mm.visualization.kinds import check_options
+    from gtpt_mm.visualization.gtpt.draw import check_options
 
     check_options(args.kind, args.keypoints, args.layer)
     if args.bboxes and len(args.images) > 1:
@@ -87,9 +95,7 @@ def _draw(args: argparse.Namespace) -> None:
     """Load the model and write a picture for each image."""
     import cv2
 
-    from gtpt_mm.visualization.canvas import stack
-    from gtpt_mm.visualization.crops import crop_people
-    from gtpt_mm.visualization.kinds import draw_crop
+    from gtpt_mm.visualization import crop_instances, draw_tokens
 
     model = _load(args.config, args.checkpoint, args.device)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -100,24 +106,19 @@ def _draw(args: argparse.Namespace) -> None:
                 f'OpenCV cannot read {path}: give an existing file in a '
                 'format such as jpg or png'
             )
-        people = [
-            draw_crop(
-                args.kind,
-                model.backbone,
-                crop,
-                model.dataset_meta,
-                args.keypoints,
-                args.layer,
-            )
-            for crop in crop_people(model, img, args.bboxes)
-        ]
+        crops = crop_instances(model, img, args.bboxes)
+        picture = draw_tokens(
+            model, crops, args.kind, args.keypoints, args.layer
+        )
         target = args.out / f'{path.stem}_{args.kind}.png'
-        if not cv2.imwrite(str(target), stack(people)):
+        if not cv2.imwrite(str(target), picture):
             raise OSError(f'OpenCV cannot write {target}')
         print(f'{path} -> {target}')
 
 
-def _load(config: Path, checkpoint: str, device: str):
+def _load(
+    config: Path, checkpoint: str, device: str
+) -> 'TopdownPoseEstimator':
     """Build the model with exactly the weights of the checkpoint.
 
     Raises:
@@ -128,7 +129,6 @@ def _load(config: Path, checkpoint: str, device: str):
     from mmpose.apis import init_model
 
     try:
-        device = torch.device(device)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
@@ -143,7 +143,7 @@ def _load(config: Path, checkpoint: str, device: str):
     except RuntimeError as error:
         raise ValueError(
             f'{checkpoint} does not hold the weights of {config}: give the '
-            'config it was trained with; a file of the authors is converted '
+            'config it was trained with; an official file is converted '
             f'by `gtpt-mm convert`. {error}'
         ) from error
     meta = content.get('meta', {})

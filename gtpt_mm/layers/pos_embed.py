@@ -28,7 +28,7 @@ def sine_pos_embed(
         grid_size: Token grid (h, w).
         embed_dims: Channels C; a multiple of 4.
         temperature: Ratio of the longest to the shortest wavelength.
-        device: Where the table is made; None as PyTorch's default.
+        device: Device of the table; None is PyTorch's default.
 
     Returns:
         Table, (h * w, C), row-major, float32.
@@ -48,13 +48,12 @@ def sine_pos_embed(
     half = embed_dims // 2
     has_double = device is None or device.type != 'mps'
     dtype = torch.float64 if has_double else torch.float32
-    like = dict(dtype=dtype, device=device)
-    pair = torch.arange(half, **like) // 2
+    pair = torch.arange(half, dtype=dtype, device=device) // 2
     wavelength = temperature ** (2 * pair / half)
 
     def encode(length: int) -> Tensor:
-        place = torch.arange(1, length + 1, **like)
-        angle = place / (length + 1e-6) * 2 * math.pi
+        index = torch.arange(1, length + 1, dtype=dtype, device=device)
+        angle = index / (length + 1e-6) * 2 * math.pi
         angle = angle[:, None] / wavelength
         return torch.stack(
             (angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=2
@@ -102,7 +101,7 @@ def resize_pos_embed(
     Args:
         table: Positions, (1, h * w, C), row-major.
         old_size: Grid (h, w) of the table.
-        new_size: Grid (h, w) wanted.
+        new_size: New grid (h, w).
 
     Returns:
         Positions on the new grid, (1, h * w, C); the table itself if the
@@ -117,7 +116,7 @@ def resize_pos_embed(
     """
     if table.shape[1] != old_size[0] * old_size[1]:
         raise ValueError(
-            f'a position table of {table.shape[1]} rows is not of the grid '
+            f'a position table of {table.shape[1]} rows does not fit the grid '
             f'(h, w) = {tuple(old_size)}'
         )
     if tuple(old_size) == tuple(new_size):
@@ -130,15 +129,14 @@ def resize_pos_embed(
 def guess_grid_size(
     num_rows: int, like: tuple[int, int] | None = None
 ) -> tuple[int, int] | None:
-    """Tell the grid of a position table from its number of rows.
+    """Return the grid of a position table by its number of rows.
 
-    A table does not say what shape its grid has. Taken is that of ``like``
-    in more or fewer tokens; else 4 : 3 or 1 : 1, as of all released ViTPose
-    and of pretrained encoders.
+    The aspect ratio of ``like`` is tried first, then 4 : 3 and 1 : 1, those
+    of all released ViTPose and of pretrained encoders.
 
     Args:
         num_rows: Rows of the table.
-        like: Grid (h, w) that the table is wanted for; None: no such hint.
+        like: Grid (h, w) of the model that takes the table, if known.
 
     Returns:
         Grid (h, w), or None if the number fits none of these shapes.

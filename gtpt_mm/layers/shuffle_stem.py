@@ -1,6 +1,8 @@
-"""Convolutional stems of ShuffleNetV2 units, stride 4."""
+"""Stems of ShuffleNetV2 units at stride 4, and the cut into patches."""
 
-# B batch, C channels, (h, w) feature map
+# B batch, N patches, C channels, (h, w) feature map
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +64,7 @@ class ShuffleUnit(nn.Module):
             )
         half = out_channels // 2
         self.stride = stride
+        self.in_channels = in_channels
         if stride > 1:
             self.branch1 = nn.Sequential(
                 *_padded_conv_bn(
@@ -85,7 +88,9 @@ class ShuffleUnit(nn.Module):
         return torch.stack((left, right), dim=2).flatten(1, 2)
 
 
-def _stage(in_channels: int, out_channels: int, num_units: int) -> nn.Module:
+def _stage(
+    in_channels: int, out_channels: int, num_units: int
+) -> nn.Sequential:
     """Return units of which the first halves the map."""
     return nn.Sequential(
         ShuffleUnit(in_channels, out_channels, stride=2),
@@ -147,7 +152,7 @@ class ShuffleUNetStem(nn.Module):
         self.fuse2 = self._fuse(c4)
 
     @staticmethod
-    def _upsample(in_channels: int, out_channels: int) -> nn.Module:
+    def _upsample(in_channels: int, out_channels: int) -> nn.Sequential:
         return nn.Sequential(
             nn.Conv2d(in_channels, 4 * out_channels, 1),
             nn.PixelShuffle(2),
@@ -156,7 +161,7 @@ class ShuffleUNetStem(nn.Module):
         )
 
     @staticmethod
-    def _fuse(channels: int) -> nn.Module:
+    def _fuse(channels: int) -> nn.Sequential:
         return nn.Sequential(
             nn.Sequential(*_padded_conv_bn(2 * channels, channels, 1)),
             ShuffleUnit(channels, channels),
@@ -170,3 +175,54 @@ class ShuffleUNetStem(nn.Module):
         x16 = self.stage3(x8)
         x8 = self.fuse1(torch.cat((x8, self.upsample1(x16)), dim=1))
         return self.fuse2(torch.cat((x4, self.upsample2(x8)), dim=1))
+
+
+def count_patches(
+    img_size: Sequence[int], patch_size: Sequence[int]
+) -> tuple[int, int]:
+    """Return the grid (h, w) of patches.
+
+    Args:
+        img_size: Image (h, w) in pixels.
+        patch_size: Patch (height, width) on the stride-4 map.
+
+    Raises:
+        ValueError: If patches do not fill the image.
+    """
+    cell = (4 * patch_size[0], 4 * patch_size[1])
+    if img_size[0] % cell[0] or img_size[1] % cell[1]:
+        raise ValueError(
+            f'img_size (h, w) = {tuple(img_size)} is not divisible by the '
+            f'patch of {cell} pixels (stride 4 x patch_size {patch_size})'
+        )
+    return img_size[0] // cell[0], img_size[1] // cell[1]
+
+
+class PatchEmbed(nn.Module):
+    """Normalise a feature map, cut it into patches and project them.
+
+    A patch is flattened in the order (row, column, channel).
+
+    Args:
+        in_channels: Channels of the feature map.
+        embed_dims: Channels C of a token.
+        patch_size: Patch (height, width) in pixels of the feature map.
+    """
+
+    def __init__(
+        self, in_channels: int, embed_dims: int, patch_size: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        self.patch_size = tuple(patch_size)
+        self.norm = nn.BatchNorm2d(in_channels)
+        self.proj = nn.Linear(
+            in_channels * patch_size[0] * patch_size[1], embed_dims
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features (B, C_in, H, W) to tokens (B, N, C), row-major."""
+        patch_h, patch_w = self.patch_size
+        x = self.norm(x)
+        x = x.unflatten(3, (-1, patch_w)).unflatten(2, (-1, patch_h))
+        x = x.permute(0, 2, 4, 3, 5, 1)  # (B, h, w, patch_h, patch_w, C_in)
+        return self.proj(x.flatten(3).flatten(1, 2))

@@ -1,5 +1,7 @@
 """Pictures of predictions for several datasets."""
 
+from typing import Any
+
 import numpy as np
 from mmpose.registry import VISUALIZERS
 from mmpose.structures import PoseDataSample
@@ -32,14 +34,14 @@ class MultiDatasetVisualizer(PoseLocalVisualizer):
         name: str,
         image: np.ndarray,
         data_sample: PoseDataSample,
-        *args,
-        **kwargs,
+        *args: Any,
+        **kwargs: Any,
     ) -> np.ndarray | None:
         """Draw a sample, see ``PoseLocalVisualizer``."""
         idx = data_sample.metainfo.get('dataset_idx')
         if idx is not None and self._metainfos is not None:
-            own = self._metainfos[self._names[idx]]
-            super().set_dataset_meta(own, self._skeleton_style)
+            meta = self._metainfos[self._names[idx]]
+            super().set_dataset_meta(meta, self._skeleton_style)
         return super().add_datasample(
             name, image, data_sample, *args, **kwargs
         )

@@ -2,7 +2,7 @@
 
     gtpt-mm sample-data data/ablations --layout coco coco-wholebody \\
         --num-train 2000 --num-val 200 --difficulty easy --max-people 1
-    python projects/gtpt_ablations/learn.py
+    PYTHONPATH=. python projects/gtpt_ablations/learn.py
 
 One run after the other, each through ``mim train mmpose`` and ``mim test
 mmpose``; what is finished is not repeated. The table is printed at the end,

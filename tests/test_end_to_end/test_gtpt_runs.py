@@ -117,14 +117,18 @@ def test_smoke_pictures_of_a_training(config, trained, data_root):
     import cv2
     from mmpose.apis import inference_topdown, init_model
 
-    from gtpt_mm.visualization import draw_pruning, plot_training
+    from gtpt_mm.visualization import (
+        crop_instances,
+        draw_tokens,
+        plot_training,
+    )
 
     model = init_model(str(config), str(trained / 'epoch_2.pth'), device='cpu')
     path = next((data_root / 'val2017').glob('*.jpg'))
     img = cv2.imread(str(path))
     [sample] = inference_topdown(model, img)
     assert sample.pred_instances.keypoints.shape == (1, 17, 2)
-    picture = draw_pruning(model, img)
+    picture = draw_tokens(model, crop_instances(model, img))
     # The input, one coarse step, three groups at two later steps.
     assert picture.shape == (2 * 96 + 24, 8 * (2 * 64 + 4), 3)
     plot_training(trained, trained / 'curve.png')

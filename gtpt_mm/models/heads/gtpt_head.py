@@ -12,7 +12,7 @@ from mmpose.models.heads.base_head import BaseHead
 from mmpose.models.utils.tta import flip_vectors
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.utils.tensor_utils import to_numpy
-from mmpose.utils.typing import InstanceList, OptSampleList
+from mmpose.utils.typing import Features, InstanceList, OptSampleList
 from torch import Tensor, nn
 
 
@@ -65,7 +65,7 @@ class GTPTHead(BaseHead):
         self.supervised: list[int] | None = None
 
     def supervise(self, keypoints: Sequence[int] | None) -> None:
-        """Choose the keypoints that the loss is of; predictions keep all.
+        """Choose the keypoints in the loss; predictions keep all.
 
         The losses and the accuracy become averages over these keypoints, and
         no logits of others are computed.
@@ -117,7 +117,7 @@ class GTPTHead(BaseHead):
 
     def predict(
         self,
-        feats: tuple[Tensor, ...] | list[tuple[Tensor, ...]],
+        feats: Features,
         batch_data_samples: OptSampleList,
         test_cfg: dict | None = None,
     ) -> InstanceList | tuple[InstanceList, list[PixelData]]:
@@ -154,11 +154,11 @@ class GTPTHead(BaseHead):
         preds = self.decode((x, y))
         if not test_cfg.get('output_heatmaps', False):
             return preds
-        for pred, own_x, own_y in zip(
+        for pred, labels_x, labels_y in zip(
             preds, to_numpy(x), to_numpy(y), strict=True
         ):
-            pred.keypoint_x_labels = own_x[None]
-            pred.keypoint_y_labels = own_y[None]
+            pred.keypoint_x_labels = labels_x[None]
+            pred.keypoint_y_labels = labels_y[None]
         heatmaps = y.unsqueeze(3) * x.unsqueeze(2)
         return preds, [PixelData(heatmaps=h) for h in heatmaps.detach()]
 
@@ -170,7 +170,7 @@ class GTPTHead(BaseHead):
     ) -> dict[str, Tensor]:
         """Return the losses of the passes in ``feats`` and the accuracy.
 
-        Both are of the ``supervised`` keypoints.
+        Both are averages over the ``supervised`` keypoints.
         """
         labels = [d.gt_instance_labels for d in batch_data_samples]
         target = (
@@ -183,7 +183,10 @@ class GTPTHead(BaseHead):
         self._check(tokens)
         if self.supervised is not None:
             tokens = tokens[:, self.supervised]
-            target = tuple(axis[:, self.supervised] for axis in target)
+            target = (
+                target[0][:, self.supervised],
+                target[1][:, self.supervised],
+            )
             weights = weights[:, self.supervised]
         x, y = self._classify(tokens)
         passes = list(

@@ -1,4 +1,4 @@
-"""Losses of SimCC distributions: against targets, and of pass on pass."""
+"""Losses of SimCC distributions: against targets, and of two passes."""
 
 # B batch, K keypoints, W bins
 
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 SimCC = tuple[Tensor, Tensor]
 
 
-def simcc_kl(log_pred: Tensor, target: Tensor, weight: Tensor | None):
+def simcc_kl(
+    log_pred: Tensor, target: Tensor, weight: Tensor | None
+) -> Tensor:
     """Return the Kullback-Leibler divergence of one axis.
 
     Averaged over bins, then keypoints and images; those without weight count
@@ -36,11 +38,10 @@ def simcc_kl(log_pred: Tensor, target: Tensor, weight: Tensor | None):
 
 @MODELS.register_module()
 class Global2LocalLoss(nn.Module):
-    """Draw the SimCC distributions of a student towards those of a teacher.
+    """KL divergence of a student's SimCC distributions from a teacher's.
 
-    The KL divergence, summed over the two axes. It is called as mmpose's
-    SimCC losses are, with the teacher's logits for the target, by any head
-    that has two sets of logits.
+    Summed over the two axes. It has the interface of mmpose's SimCC losses,
+    with the teacher's logits as the target.
 
     Source: Wang et al., "GTPT", ECCV 2024, Sec. 3.5; the reduction from the
     authors' code.
@@ -49,7 +50,7 @@ class Global2LocalLoss(nn.Module):
         loss_weight: Factor of the loss.
         temperature: Softens both sides, > 0; the loss is multiplied by its
             square to keep its gradients' size.
-        detach: Whether the student alone is taught.
+        detach: Whether the gradient reaches the student only.
         use_target_weight: Whether keypoints count by their weight.
 
     Raises:
@@ -100,11 +101,11 @@ class Global2LocalLoss(nn.Module):
         self, log_student: SimCC, log_teacher: SimCC, weight: Tensor | None
     ) -> Tensor:
         """Return the loss of log-probabilities at the temperature."""
-        goal = tuple(log_p.exp() for log_p in log_teacher)
         if self.detach:
-            goal = tuple(p.detach() for p in goal)
+            log_teacher = log_teacher[0].detach(), log_teacher[1].detach()
+        target = log_teacher[0].exp(), log_teacher[1].exp()
         factor = self.loss_weight * self.temperature**2
-        return factor * _both_axes(log_student, goal, weight)
+        return factor * _both_axes(log_student, target, weight)
 
 
 @MODELS.register_module()
@@ -114,8 +115,8 @@ class GlobalPerceivedLoss(nn.Module):
         L_GP = L_pruned + L_unpruned + L_G2L                      (Eq. 12)
 
     Each term is the KL divergence of SimCC distributions, summed over the two
-    axes; the last is :class:`Global2LocalLoss`, which draws the pruned
-    distributions towards the unpruned ones.
+    axes; the last is :class:`Global2LocalLoss`, with the unpruned pass as
+    the teacher.
 
     Source: Wang et al., "GTPT", ECCV 2024, Sec. 3.5, Eq. 12; the reduction
     from the authors' code. The target is used as it is, not normalised.
@@ -124,9 +125,8 @@ class GlobalPerceivedLoss(nn.Module):
         pruned_weight: Factor of the pruned pass against the target.
         unpruned_weight: Factor of the unpruned pass against the target.
         g2l_weight: Factor of the Global-2-Local term.
-        temperature: Softens both sides of the Global-2-Local term, > 0; the
-            term is multiplied by its square to keep its gradients' size.
-        detach: Whether the Global-2-Local term teaches the pruned pass only.
+        temperature: See ``Global2LocalLoss``.
+        detach: See ``Global2LocalLoss``.
         use_target_weight: Whether keypoints count by their weight.
 
     Raises:
@@ -210,14 +210,13 @@ def _both_axes(
     log_pred: SimCC, target: SimCC, weight: Tensor | None
 ) -> Tensor:
     """Return the sum of the divergences of x and y."""
-    return sum(
-        simcc_kl(log_pred[axis], target[axis], weight) for axis in range(2)
+    return simcc_kl(log_pred[0], target[0], weight) + simcc_kl(
+        log_pred[1], target[1], weight
     )
 
 
 def _log_softmax(logits: SimCC, temperature: float = 1.0) -> SimCC:
     """Return log-probabilities over bins, in float32 or wider."""
     dtype = torch.promote_types(logits[0].dtype, torch.float32)
-    return tuple(
-        (axis.to(dtype) / temperature).log_softmax(dim=-1) for axis in logits
-    )
+    x, y = (axis.to(dtype) / temperature for axis in logits)
+    return x.log_softmax(dim=-1), y.log_softmax(dim=-1)

@@ -10,14 +10,11 @@ from .group_pose import (
     GROUP_POSE_NAMES,
     convert_group_pose,
     export_group_pose,
-    is_native_group_pose,
-    is_official_group_pose,
 )
 from .gtpt import (
     convert_gtpt,
     export_gtpt,
     gtpt_names,
-    is_native_gtpt,
     is_official_gtpt,
 )
 from .multi_dataset import (
@@ -38,7 +35,6 @@ from .vitpose import (
     find_mae_layout,
     find_patch_grid,
     find_vitpose_layout,
-    is_native_vitpose,
     revert_vitpose,
 )
 
@@ -64,10 +60,6 @@ __all__ = [
     'find_vitpose_layout',
     'find_weights',
     'gtpt_names',
-    'is_native_group_pose',
-    'is_native_gtpt',
-    'is_native_vitpose',
-    'is_official_group_pose',
     'is_official_gtpt',
     'read_state_dicts',
     'revert_vitpose',

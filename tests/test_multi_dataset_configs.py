@@ -113,7 +113,7 @@ def test_paths_agree(cfg):
 
 
 def test_name_tells_arch(cfg):
-    letter = re.match('td-hm_vitposepp-([sblh])_', Path(cfg.filename).name)
+    letter = re.match('td-hm_vitpose-plus-([sblh])_', Path(cfg.filename).name)
     if letter:
         arch = dict(s='small', b='base', l='large', h='huge')[letter[1]]
         assert cfg.model.backbone.arch == arch
@@ -161,7 +161,7 @@ def test_parameters_are_those_of_the_table(part):
         huge=(893.1, 37.8),
     )[part]
     folder = ROOT / 'configs/multi_dataset/vitpose_plus/six_datasets'
-    [path] = folder.glob(f'td-hm_vitposepp-{part[0]}_*.py')
+    [path] = folder.glob(f'td-hm_vitpose-plus-{part[0]}_*.py')
     cfg = Config.fromfile(path)
     init_default_scope('mmpose')
     with torch.device('meta'):

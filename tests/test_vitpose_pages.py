@@ -15,7 +15,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
-from gtpt_mm.apis import make_single_config
+from gtpt_mm.apis import split_config
 from gtpt_mm.benchmark.macs import count_operators
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -184,7 +184,7 @@ def test_counts_are_those_of_the_page(row):
         ]
         printed = cells['parameters, training (backbone + heads)']
         assert ' + '.join(counted) + ' M' == printed
-        cfg = make_single_config(cfg, 'coco')
+        cfg = split_config(cfg, 'coco')
         cells = {
             'parameters': cells['one dataset'],
             'GMACs': cells['GMACs, one dataset'],

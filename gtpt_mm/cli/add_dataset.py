@@ -26,7 +26,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the file and print its new content."""
     import torch
 
-    from gtpt_mm.convert import add_dataset, read_state_dicts
+    from gtpt_mm.apis import add_dataset
+    from gtpt_mm.convert import read_state_dicts
 
     check_target(args.target, args.overwrite)
     state_dict, _ = read_state_dicts(str(args.source))

@@ -9,8 +9,9 @@ import re
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from gtpt_mm.layers.expert_mlp import merge_expert
 
@@ -69,8 +70,8 @@ def _find_expert(heads: list[str], num_experts: int, dataset: str) -> int:
     if num_experts == len(DATASETS) and set(heads) <= set(DATASETS):
         return DATASETS.index(dataset)
     raise ValueError(
-        f'{num_experts} experts and heads of {heads}: it cannot be told which '
-        f'expert belongs to {dataset!r}'
+        f'{num_experts} experts and heads of {heads}: the expert of '
+        f'{dataset!r} is unknown'
     )
 
 
@@ -144,7 +145,9 @@ def _keep_one_dataset(cfg: Config, split: str, name: str) -> None:
         cfg[f'{split}_evaluator'] = {**metric, 'prefix': name}
 
 
-def split_model(model: nn.Module, cfg: Config, name: str) -> nn.Module:
+def split_model(
+    model: BasePoseEstimator, cfg: Config, name: str
+) -> BasePoseEstimator:
     """Return the plain model for one dataset of a ViTPose++.
 
     Args:

@@ -10,34 +10,33 @@ from mmpose.structures import PoseDataSample
 
 @DATASETS.register_module()
 class MultiDataset(CombinedDataset):
-    """Join datasets; say of every sample which one it is from.
+    """Join datasets and mark every sample with its dataset.
 
-    Each dataset keeps its metainfo, its flip indices, its codec: samples come
-    out of its own pipeline and leave with their target as that made it. Added
-    is ``dataset_idx`` in their metainfo, in training and in test.
+    Each dataset keeps its metainfo, its flip indices and its codec: samples
+    come from its pipeline with their targets. ``dataset_idx`` is added to
+    their metainfo, in training and in test.
 
-    mmpose's ``CombinedDataset``, which this is, maps all datasets to one set
+    mmpose's ``CombinedDataset``, the base class, maps all datasets to one set
     of keypoints. Its samplers work: ``DefaultSampler`` draws from each in
     proportion to its size, ``MultiSourceSampler`` in proportions of a batch.
 
     Args:
         names: Names of all datasets of the model, in the order of its experts
-            and heads: ``dataset_idx`` is the place of a name here.
+            and heads: ``dataset_idx`` is an index into them.
         datasets: Config of each dataset, by name; all or some of ``names``.
             The last step of its pipeline is ``PackPoseInputs``.
-        main: Name of the dataset whose metainfo stands for all where there
-            can be one only (visualizer, checkpoint); None takes the first of
+        main: Name of the dataset whose metainfo represents all where only one
+            is possible (visualizer, checkpoint); None: the first of
             ``names``.
-        sample_ratio_factor: How many times an epoch has each dataset, by
-            name: 0.5 leaves out half of its samples, drawn anew by epoch. A
-            name that is not there counts once; None leaves all as they are.
-        pipeline: What those find who read a config and look for the one
-            pipeline of a dataset, as mmpose's inferencer: ``SplitRequired``
-            or nothing. It is not run.
+        sample_ratio_factor: Times that each dataset occurs in an epoch, by
+            name: 0.5 leaves out half of its samples, drawn again in each
+            epoch. Default: 1.
+        pipeline: Placeholder for tools that read ``dataset.pipeline``, such
+            as mmpose's inferencer: ``SplitRequired`` or nothing; never run.
 
     Raises:
-        ValueError: If a name is not among ``names`` or stands there twice, or
-            ``pipeline`` has steps.
+        ValueError: If a name is unknown or occurs twice, or ``pipeline`` has
+            steps.
 
     Example:
         >>> dataset = MultiDataset(
@@ -58,13 +57,13 @@ class MultiDataset(CombinedDataset):
     ) -> None:
         if any(step['type'] != 'SplitRequired' for step in pipeline):
             raise ValueError(
-                f'pipeline={list(pipeline)}: each of the datasets has its '
-                "own; only dict(type='SplitRequired') may stand here"
+                f'pipeline={list(pipeline)}: each dataset has one; only '
+                "dict(type='SplitRequired') is allowed here"
             )
         if len(set(names)) != len(names):
-            raise ValueError(f'names has one of them twice: {list(names)}')
-        given = {*datasets, *(sample_ratio_factor or {})}
-        unknown = given - set(names)
+            raise ValueError(f'names has a name twice: {list(names)}')
+        used = {*datasets, *(sample_ratio_factor or {})}
+        unknown = used - set(names)
         if unknown or not datasets:
             raise ValueError(
                 f'datasets must name one or more of {list(names)}, '
@@ -75,7 +74,7 @@ class MultiDataset(CombinedDataset):
         main = main or next(iter(datasets))
         if main not in datasets:
             raise ValueError(
-                f'main={main!r} is none of the datasets {list(datasets)}'
+                f'main={main!r} is not among the datasets {list(datasets)}'
             )
         ratios = sample_ratio_factor and [
             sample_ratio_factor.get(name, 1.0) for name in datasets
@@ -104,26 +103,26 @@ class MultiDataset(CombinedDataset):
         Raises:
             ValueError: If the pipeline of its dataset does not pack.
         """
-        place, index = self._get_subset_index(idx)
-        packed = self.datasets[place][index]
+        subset, index = self._get_subset_index(idx)
+        packed = self.datasets[subset][index]
         sample = packed.get('data_samples')
         if not isinstance(sample, PoseDataSample):
             raise ValueError(
-                f'the pipeline of {self.names[place]!r} must end in '
+                f'the pipeline of {self.names[subset]!r} must end in '
                 'PackPoseInputs'
             )
-        sample.set_metainfo(dict(dataset_idx=self.dataset_idx[place]))
+        sample.set_metainfo(dict(dataset_idx=self.dataset_idx[subset]))
         return packed
 
     def prepare_data(self, idx: int) -> dict:
-        """Return a sample as ``get_data_info`` does: it is ready."""
+        """Return the sample of ``get_data_info``, which is ready."""
         return self.get_data_info(idx)
 
     @property
     def metainfo(self) -> dict:
-        """Metainfo of the main dataset; that of each in ``datasets``.
+        """Metainfo of the main dataset, and of each in ``datasets``.
 
-        ``dataset_names`` tells which one a ``dataset_idx`` is.
+        ``dataset_names`` gives the name for a ``dataset_idx``.
         """
         return deepcopy(self._metainfo)
 

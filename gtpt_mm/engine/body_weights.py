@@ -1,4 +1,4 @@
-"""Start a model from the checkpoint of a body run."""
+"""Start a whole-body model from the checkpoint of a body run."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,12 +10,12 @@ from gtpt_mm.convert import convert_gtpt, is_official_gtpt, read_state_dicts
 
 
 class LoadedWeights(NamedTuple):
-    """The names of a model's and a checkpoint's tensors, matched.
+    """The tensors of a model and a checkpoint, matched by name.
 
     Attributes:
-        loaded: Tensors of the model that took the checkpoint's values.
-        new: Tensors of the model that the checkpoint does not have.
-        left_out: Tensors of the checkpoint that the model does not have.
+        loaded: Tensors of the model with values from the checkpoint.
+        new: Tensors of the model only.
+        left_out: Tensors of the checkpoint only.
     """
 
     loaded: list[str]
@@ -67,16 +67,14 @@ def load_body_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
     """Load what a checkpoint shares with ``model``, by name.
 
     Source: the authors' code of GTPT; a whole-body run takes every tensor of
-    the averaged half of a body checkpoint and keeps its own part and dense
+    the averaged half of a body checkpoint and keeps its part and dense
     embeddings.
 
     Args:
         model: Pose estimator; changed in place.
-        path: Checkpoint file. Of an authors' file the averaged half is read;
-            ``state_dict`` of ours is the average if an EMA hook saved it.
-
-    Returns:
-        What was loaded, is new and was left out.
+        path: Checkpoint file: of an official one the averaged half is read;
+            ``state_dict`` of a native one is the average if an EMA hook saved
+            it.
 
     Raises:
         ValueError: If nothing fits, or a tensor has another shape.
@@ -87,29 +85,29 @@ def load_body_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
             weights = convert_gtpt(weights)
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
-    own = model.state_dict()
-    loaded = [name for name in own if name in weights]
+    state = model.state_dict()
+    loaded = [name for name in state if name in weights]
     if not loaded:
         raise ValueError(
             f'{path} shares no tensor with the model: it has '
-            f'{list(weights)[:3]}, the model {list(own)[:3]}; give a '
+            f'{list(weights)[:3]}, the model {list(state)[:3]}; give a '
             'checkpoint of the body model of the same arch'
         )
-    wrong = [
+    differing = [
         f'{name} is {tuple(weights[name].shape)} there, '
-        f'{tuple(own[name].shape)} here'
+        f'{tuple(state[name].shape)} here'
         for name in loaded
-        if weights[name].shape != own[name].shape
+        if weights[name].shape != state[name].shape
     ]
-    if wrong:
+    if differing:
         raise ValueError(
-            f'{path} does not fit the model, {len(wrong)} tensors differ in '
-            f'shape: {"; ".join(wrong[:5])}; give a checkpoint of the body '
-            'model of the same arch, input size and sparse keypoints'
+            f'{path} does not fit the model, {len(differing)} tensors differ '
+            f'in shape: {"; ".join(differing[:5])}; give a checkpoint of the '
+            'body model of the same arch, input size and sparse keypoints'
         )
-    model.load_state_dict(own | {name: weights[name] for name in loaded})
+    model.load_state_dict(state | {name: weights[name] for name in loaded})
     return LoadedWeights(
         loaded,
-        [name for name in own if name not in weights],
-        [name for name in weights if name not in own],
+        [name for name in state if name not in weights],
+        [name for name in weights if name not in state],
     )

@@ -9,6 +9,7 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from gtpt_mm.convert import convert_mae, find_weights
+from gtpt_mm.models import ViTPose
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -44,7 +45,7 @@ class MAEPretrained:
         self.checkpoint = checkpoint
         self.patch_padding = patch_padding
 
-    def __call__(self, module: nn.Module) -> None:
+    def __call__(self, module: ViTPose) -> None:
         """Load the file into a backbone, in place."""
         content = CheckpointLoader.load_checkpoint(
             self.checkpoint, map_location='cpu', logger='current'
@@ -52,15 +53,12 @@ class MAEPretrained:
         weights, left_out = convert_mae(
             find_weights(content), module.grid_size, self.patch_padding
         )
-        weights = {
-            key.removeprefix('backbone.'): value
-            for key, value in weights.items()
-        }
+        weights = {k.removeprefix('backbone.'): v for k, v in weights.items()}
         not_in_file = self._load(module, weights)
         print_log(
             f'{type(module).__name__}: {len(weights)} tensors from '
-            f'{self.checkpoint}. Of the file not loaded: '
-            f'{", ".join(left_out) or "none"}. Of the model not in the file: '
+            f'{self.checkpoint}. In the file only: '
+            f'{", ".join(left_out) or "none"}. In the model only: '
             f'{", ".join(not_in_file) or "none"}.',
             logger='current',
         )
@@ -76,10 +74,11 @@ class MAEPretrained:
             result = module.load_state_dict(weights, strict=False)
         except RuntimeError as error:  # shapes; it names them
             raise ValueError(f'{problem}: {error}') from error
+        layer_names = {re.sub(r'^layers\.\d+', '', key) for key in weights}
         missing = [
             key
             for key in result.missing_keys
-            if re.sub(r'^layers\.\d+\.', 'layers.0.', key) in weights
+            if re.sub(r'^layers\.\d+', '', key) in layer_names
         ]
         if missing or result.unexpected_keys:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What mmpose's metrics lack."""
+"""Evaluators that mmpose lacks."""
 
 from .per_dataset_evaluator import PerDatasetEvaluator
 

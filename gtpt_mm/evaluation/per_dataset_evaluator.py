@@ -8,8 +8,7 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from mmpose.registry import EVALUATORS
 
-#: What the table shows, where a metric computes it, and its decimals: AP is a
-#: share, PCK a percentage.
+#: Columns of the table and their decimals: AP is a share, PCK a percentage.
 DIGITS = {'AP': 4, 'AP .5': 4, 'AP .75': 4, 'AR': 4, 'PCK': 2, 'PCK@0.1': 2}
 
 
@@ -18,14 +17,14 @@ class PerDatasetEvaluator(Evaluator):
     """Hand each sample to the metric of its dataset.
 
     Results are named ``coco/AP``, ``mpii/PCK`` and so on. mmpose's
-    ``MultiDatasetEvaluator`` tells datasets by the name in their class's
+    ``MultiDatasetEvaluator`` distinguishes datasets by the name in their
     metainfo, which two of one class share, and leaves prefixes to the config.
 
     Args:
         names: Names of all datasets of the model, in the order of
             ``dataset_idx``.
-        metrics: Config of the metric of each dataset, by name; all or some
-            of ``names``, those of the test set. Its prefix is the name.
+        metrics: Config of the metric of each dataset in the test set, by
+            name; the name is its prefix.
 
     Raises:
         ValueError: If a name is not among ``names``; when it runs, if a
@@ -48,7 +47,7 @@ class PerDatasetEvaluator(Evaluator):
 
     @property
     def dataset_meta(self) -> dict | None:
-        """Metainfo of ``MultiDataset``; each metric has that of its own."""
+        """Metainfo of ``MultiDataset``; a metric has that of its dataset."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -56,9 +55,9 @@ class PerDatasetEvaluator(Evaluator):
         metainfos = dataset_meta.get('datasets')
         if metainfos is None or set(metainfos) != set(self.metrics_by_name):
             raise ValueError(
-                f'metrics are of {list(self.metrics_by_name)}, the test set '
-                f'has {list(metainfos or [])}; it must be a MultiDataset of '
-                'the same'
+                f'metrics are for {list(self.metrics_by_name)}, the test '
+                f'set has {list(metainfos or [])}; it must be a MultiDataset '
+                'with the same names'
             )
         self._dataset_meta = dataset_meta
         for name, metric in self.metrics_by_name.items():
@@ -75,7 +74,7 @@ class PerDatasetEvaluator(Evaluator):
             data_samples: Predictions, with ``dataset_idx`` in the metainfo.
             data_batch: The batch; no metric of mmpose reads it.
         """
-        parts = {}
+        parts: dict[str, list[dict]] = {}
         for sample in data_samples:
             sample = sample.to_dict()
             name = self.names[sample['dataset_idx']]
@@ -83,17 +82,13 @@ class PerDatasetEvaluator(Evaluator):
         for name, part in parts.items():
             if name not in self.metrics_by_name:
                 raise ValueError(
-                    f'{len(part)} samples are of {name!r}, which has no '
+                    f'{len(part)} samples belong to {name!r}, which has no '
                     f'metric; there are {list(self.metrics_by_name)}'
                 )
             self.metrics_by_name[name].process(data_batch, part)
 
     def evaluate(self, size: int) -> dict:
-        """Return all metrics, and log them as a table.
-
-        Args:
-            size: Number of samples in all datasets together.
-        """
+        """Return all metrics of ``size`` samples; log them as a table."""
         metrics = super().evaluate(size)
         if is_main_process():
             print_log('\n' + format_table(metrics), logger='current')
@@ -101,11 +96,11 @@ class PerDatasetEvaluator(Evaluator):
 
 
 def format_table(metrics: dict[str, float]) -> str:
-    """Lay out metrics by dataset: one line each, a column for each metric.
+    """Format metrics as a table: a row for each dataset, a column each.
 
     Args:
-        metrics: Values by ``dataset/metric``; those with a name that is not
-            in ``DIGITS`` are left out.
+        metrics: Values by ``dataset/metric``; metrics that ``DIGITS`` does
+            not name are left out.
 
     Example:
         >>> print(format_table({'coco/AP': 0.5, 'mpii/PCK': 90.0}))
@@ -113,7 +108,7 @@ def format_table(metrics: dict[str, float]) -> str:
         coco      0.5000       -
         mpii           -   90.00
     """
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
     for key, value in metrics.items():
         name, _, metric = key.partition('/')
         rows.setdefault(name, {})[metric] = value

@@ -84,7 +84,7 @@ class WindowAttention(SelfAttention):
         pool: Whether the means of all windows are appended.
         rel_pos: Relative positions in a window of ``window_size``; None:
             none. Means have no position.
-        grid_size: Token grid (h, w) whose mask is built once and kept; None
+        grid_size: Token grid (h, w); its mask is built once and kept. None
             keeps none. Another grid builds its mask in each forward pass, on
             the device of the tokens.
 
@@ -96,6 +96,8 @@ class WindowAttention(SelfAttention):
         >>> attention(torch.rand(2, 48, 32), (8, 6)).shape
         torch.Size([2, 48, 32])
     """
+
+    mask: Tensor | None
 
     def __init__(
         self,
@@ -200,9 +202,9 @@ def build_attentions(
         pool: Whether each window attends to the means of all windows.
         global_interval: Every n-th layer attends to the whole map; None: no
             layer does. In units of layers: 3 makes 4 of 12 global.
-        rel_pos: Whether every layer has relative positions
-            (``DecomposedRelPos``). A checkpoint without them loads into a
-            model with them and gives equal features: they start at 0.
+        rel_pos: Whether every layer has relative positions, see
+            ``DecomposedRelPos``. They start at 0, so a checkpoint without
+            them gives equal features.
 
     Raises:
         ValueError: If options of windows are given without windows, or
@@ -219,32 +221,26 @@ def build_attentions(
             f'{global_interval}'
         )
 
-    def build_rel_pos(
-        size: tuple[int, int], stretch: bool
-    ) -> DecomposedRelPos | None:
-        if not rel_pos:
-            return None
-        return DecomposedRelPos(embed_dims // num_heads, size, stretch)
-
     attentions: list[SelfAttention] = []
-    num_windowed = 0
+    with_shift = False
     for i in range(depth):
-        if window_size is None or (
-            global_interval is not None and (i + 1) % global_interval == 0
-        ):
-            attention = SelfAttention(
-                embed_dims, num_heads, build_rel_pos(grid_size, True)
+        window = window_size
+        if global_interval is not None and (i + 1) % global_interval == 0:
+            window = None
+        positions = None
+        if rel_pos:
+            head_dims = embed_dims // num_heads
+            positions = DecomposedRelPos(
+                head_dims, window or grid_size, stretched=window is None
             )
-        else:
-            attention = WindowAttention(
-                embed_dims,
-                num_heads,
-                window_size,
-                shift and num_windowed % 2 == 1,
-                pool,
-                build_rel_pos(window_size, False),
+        if window is None:
+            attentions.append(SelfAttention(embed_dims, num_heads, positions))
+            continue
+        attentions.append(
+            WindowAttention(
+                embed_dims, num_heads, window, with_shift, pool, positions,
                 grid_size,
             )
-            num_windowed += 1
-        attentions.append(attention)
+        )  # fmt: skip
+        with_shift = shift and not with_shift
     return attentions

@@ -1,9 +1,8 @@
-"""Feed-forward networks with a part for each of several datasets."""
+"""Feed-forward networks with experts, one for each of several datasets."""
 
 # B batch, N image tokens, C channels, H hidden channels, P channels that
 # belong to an expert, E experts, one for each dataset
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -74,70 +73,50 @@ def group_by_dataset(
     return DatasetGroups(counts, None if order == sorted(order) else order)
 
 
-class ExpertMLP(nn.Module, ABC):
-    """Base of the feed-forward networks with experts.
-
-    Samples come grouped by dataset, so the share of an expert is a slice of
-    the batch, and each expert runs on the samples of its dataset only. (The
-    authors run every expert on every sample and mask; results and gradients
-    are equal.) Where gradients are recorded, experts without samples run on
-    an empty slice and get a gradient of zero: DDP needs a gradient for every
-    parameter on every rank.
-
-    A state dict of a plain network, such as a ViTPose or its MAE weights,
-    loads into all experts as the paper initialises them, see the subclasses.
-    """
-
-    experts: nn.ModuleList
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_load_state_dict_pre_hook(_spread_on_load)
-
-    @abstractmethod
-    def init_experts(self) -> None:
-        """Initialise the experts as the paper does, after a random start."""
-
-    @abstractmethod
-    def spread(self, dense: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return a state dict that starts from a plain network.
-
-        Args:
-            dense: Weights and biases of an ``MLP``.
-        """
-
-    def run_experts(self, x: Tensor, counts: tuple[int, ...]) -> Tensor:
-        """Run each expert on its slice of the batch, (B, N, ...)."""
-        run_all = torch.is_grad_enabled()
-        outputs = [
-            expert(part)
-            for expert, part in zip(self.experts, x.split(counts), strict=True)
-            if run_all or len(part)
-        ]
-        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+#: Tensors of an ``MLP``.
+_DENSE = ('fc1.weight', 'fc1.bias', 'fc2.weight', 'fc2.bias')
+#: The paper's names: partially shared, independent, independent and shared.
+KINDS = ('ps', 'i', 'is')
 
 
-class PartialExpertMLP(ExpertMLP):
-    """The last P channels come from experts, the rest is shared (PS-FFN).
+class ExpertMLP(nn.Module):
+    """Feed-forward network with an expert for each of several datasets.
 
-        h = GELU(fc1(x)),  out = concat[fc2(h), experts_k(h)]   (Eqs. 10-11)
+    With h = GELU(fc1(x)) and expert k of the dataset of a sample:
 
-    Source: Xu et al., "ViTPose++", Sec. 3.5. The paper writes ReLU; the
-    authors' code, whose weights we load, has GELU. From a plain network the
-    last P rows of its second layer go to every expert.
+        PS-FFN    out = concat[fc2(h), experts_k(h)]            (Eqs. 10-11)
+        I-FFN     out = experts_k(x)
+        IS-FFN    out = fc2(h) + experts_k(x)
+
+    An expert of PS-FFN is one linear layer that makes the last P channels,
+    others are whole networks.
+
+    Source: Xu et al., "ViTPose++", Sec. 3.5 and, for I-FFN and IS-FFN, Sec.
+    4.4.1, without code of the authors. The paper writes ReLU; the authors'
+    code, whose weights we load, has GELU. The authors run every expert on
+    every sample and mask; here each runs on its samples only, with equal
+    results and gradients.
+
+    A state dict of a plain ``MLP``, such as a ViTPose or its MAE weights,
+    loads into all experts as the paper initialises them: the last P rows of
+    the second layer (PS-FFN) or the whole network go to every expert. The
+    paper initialises those of IS-FFN "with zero". With both layers at zero
+    only the last bias would have a gradient, so only their second layer is
+    zero; they add zero.
 
     Args:
         in_channels: Channels C of the input and the output.
         hidden_channels: Channels H between the layers.
         num_experts: Number of datasets E.
-        part_features: Channels P of the output that an expert makes; C / 4
-            in the paper.
+        kind: ``'ps'`` (ViTPose++), ``'i'`` or ``'is'``.
+        part_features: Channels P of an expert, for ``'ps'`` only; None: C / 4
+            as in the paper.
 
     Raises:
-        ValueError: If ``part_features`` does not lie in 1 ... C - 1.
+        ValueError: If a value is out of range or options do not go together.
 
     Example:
-        >>> mlp = PartialExpertMLP(32, 128, num_experts=3, part_features=8)
+        >>> mlp = ExpertMLP(32, 128, num_experts=3, part_features=8)
         >>> mlp(torch.rand(5, 12, 32), counts=(2, 0, 3)).shape
         torch.Size([5, 12, 32])
     """
@@ -147,204 +126,111 @@ class PartialExpertMLP(ExpertMLP):
         in_channels: int,
         hidden_channels: int,
         num_experts: int,
-        part_features: int,
+        kind: str = 'ps',
+        part_features: int | None = None,
     ) -> None:
         super().__init__()
-        if not 0 < part_features < in_channels:
+        if kind not in KINDS:
+            raise ValueError(
+                f'unknown kind of experts {kind!r}, choose one of {KINDS}'
+            )
+        if num_experts < 1:
+            raise ValueError(
+                f'num_experts must be at least 1, got {num_experts}'
+            )
+        if kind != 'ps' and part_features is not None:
+            raise ValueError(
+                f"part_features={part_features} requires kind='ps', got "
+                f'{kind!r}'
+            )
+        if part_features is None:
+            part_features = in_channels // 4 if kind == 'ps' else 0
+        if kind == 'ps' and not 0 < part_features < in_channels:
             raise ValueError(
                 f'part_features must lie in [1, {in_channels - 1}], one less '
                 f'than the channels, got {part_features}'
             )
-        self.fc1 = nn.Linear(in_channels, hidden_channels)
-        self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden_channels, in_channels - part_features)
+        self.kind = kind
+        self.num_shared = in_channels - part_features
+        if kind != 'i':
+            self.fc1 = nn.Linear(in_channels, hidden_channels)
+            self.act = nn.GELU()
+            self.fc2 = nn.Linear(hidden_channels, self.num_shared)
         self.experts = nn.ModuleList(
             nn.Linear(hidden_channels, part_features)
+            if kind == 'ps'
+            else MLP(in_channels, hidden_channels)
             for _ in range(num_experts)
         )
+        self.register_load_state_dict_pre_hook(_spread_on_load)
 
     def forward(self, x: Tensor, counts: tuple[int, ...]) -> Tensor:
-        """Return the transformed tokens.
+        """Return the transformed tokens, (B, N, C).
 
         Args:
             x: Tokens grouped by dataset, (B, N, C).
             counts: Samples of each dataset, E numbers that add up to B.
-
-        Returns:
-            Tokens, (B, N, C).
         """
-        x = self.act(self.fc1(x))  # (B, N, H)
-        parts = self.fc2(x), self.run_experts(x, counts)
-        return torch.cat(parts, dim=-1)  # (B, N, C - P) and (B, N, P)
+        if self.kind == 'i':
+            return self._run_experts(x, counts)
+        h = self.act(self.fc1(x))  # (B, N, H)
+        if self.kind == 'ps':
+            parts = self.fc2(h), self._run_experts(h, counts)
+            return torch.cat(parts, -1)  # (B, N, C - P) and (B, N, P)
+        return self.fc2(h) + self._run_experts(x, counts)
+
+    def _run_experts(self, x: Tensor, counts: tuple[int, ...]) -> Tensor:
+        """Run each expert on its slice of the batch.
+
+        Where gradients are recorded, experts without samples run on an empty
+        slice and get a gradient of zero: DDP needs a gradient for every
+        parameter on every rank.
+        """
+        run_all = torch.is_grad_enabled()
+        outputs = [
+            expert(part)
+            for expert, part in zip(self.experts, x.split(counts), strict=True)
+            if run_all or len(part)
+        ]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def init_experts(self) -> None:
-        """Keep the random weights, as the authors do."""
+        """Initialise the experts as the paper does, after a random start.
+
+        Those of PS-FFN stay random, as in the authors' code.
+        """
+        if self.kind == 'i':
+            self.load_state_dict(self.spread(self.experts[0].state_dict()))
+        elif self.kind == 'is':
+            state = self.state_dict()
+            self.load_state_dict(self.spread({n: state[n] for n in _DENSE}))
 
     def spread(self, dense: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Share the first rows of the second layer, copy the last."""
-        state = {f'fc1.{leaf}': dense[f'fc1.{leaf}'] for leaf in _LEAVES}
-        for leaf in _LEAVES:
-            rows = dense[f'fc2.{leaf}']
-            state[f'fc2.{leaf}'] = rows[: self.fc2.out_features]
-            for e in range(len(self.experts)):
-                last = rows[self.fc2.out_features :].clone()
-                state[f'experts.{e}.{leaf}'] = last
-        return state
-
-
-class IndependentExpertMLP(ExpertMLP):
-    """A network for each dataset and nothing shared (I-FFN).
-
-    Source: Xu et al., "ViTPose++", Sec. 4.4.1, an ablation without code of
-    the authors. All start with the same weights.
-
-    Args:
-        in_channels: Channels C of the input and the output.
-        hidden_channels: Channels H between the layers.
-        num_experts: Number of datasets E.
-    """
-
-    def __init__(
-        self, in_channels: int, hidden_channels: int, num_experts: int
-    ) -> None:
-        super().__init__()
-        self.experts = nn.ModuleList(
-            MLP(in_channels, hidden_channels) for _ in range(num_experts)
-        )
-
-    def forward(self, x: Tensor, counts: tuple[int, ...]) -> Tensor:
-        """Return the transformed tokens, see ``PartialExpertMLP``."""
-        return self.run_experts(x, counts)
-
-    def init_experts(self) -> None:
-        """Give every expert the weights of the first."""
-        self.load_state_dict(self.spread(self.experts[0].state_dict()))
-
-    def spread(self, dense: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Copy the network to every expert."""
-        return {
-            f'experts.{e}.{name}': value.clone()
-            for e in range(len(self.experts))
-            for name, value in dense.items()
-        }
-
-
-class SharedExpertMLP(ExpertMLP):
-    """A network for all and one for each dataset, added (IS-FFN).
-
-    Source: Xu et al., "ViTPose++", Sec. 4.4.1, an ablation without code of
-    the authors. The paper starts the experts "with zero". A network that is
-    zero in both layers has no gradient but in its last bias and would never
-    learn, so here only the second layer starts at zero: the output is zero,
-    too. The first layer starts as the shared one.
-
-    Args:
-        in_channels: Channels C of the input and the output.
-        hidden_channels: Channels H between the layers of each network.
-        num_experts: Number of datasets E.
-    """
-
-    def __init__(
-        self, in_channels: int, hidden_channels: int, num_experts: int
-    ) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(in_channels, hidden_channels)
-        self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden_channels, in_channels)
-        self.experts = nn.ModuleList(
-            MLP(in_channels, hidden_channels) for _ in range(num_experts)
-        )
-
-    def forward(self, x: Tensor, counts: tuple[int, ...]) -> Tensor:
-        """Return the transformed tokens, see ``PartialExpertMLP``."""
-        shared = self.fc2(self.act(self.fc1(x)))
-        return shared + self.run_experts(x, counts)
-
-    def init_experts(self) -> None:
-        """Let every expert add zero."""
-        shared = {
-            name: value
-            for name, value in self.state_dict().items()
-            if not name.startswith('experts.')
-        }
-        self.load_state_dict(self.spread(shared))
-
-    def spread(self, dense: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Take the network as the shared one; every expert adds zero."""
-        state = dict(dense)
+        """Return the state dict that starts from an ``MLP``'s."""
+        state = {} if self.kind == 'i' else dict(dense)
         for e in range(len(self.experts)):
             for name, value in dense.items():
-                is_last = name.startswith('fc2.')
-                state[f'experts.{e}.{name}'] = (
-                    torch.zeros_like(value) if is_last else value.clone()
-                )
+                layer, _, leaf = name.partition('.')
+                if self.kind != 'ps':
+                    is_zero = self.kind == 'is' and layer == 'fc2'
+                    state[f'experts.{e}.{name}'] = (
+                        torch.zeros_like(value) if is_zero else value.clone()
+                    )
+                elif layer == 'fc2':
+                    state[name] = value[: self.num_shared]
+                    rows = value[self.num_shared :].clone()
+                    state[f'experts.{e}.{leaf}'] = rows
         return state
-
-
-_LEAVES = ('weight', 'bias')
-_DENSE = tuple(
-    f'{layer}.{leaf}' for layer in ('fc1', 'fc2') for leaf in _LEAVES
-)
-#: By the paper's names: partially shared, independent, independent + shared.
-EXPERT_MLPS = {
-    'ps': PartialExpertMLP,
-    'i': IndependentExpertMLP,
-    'is': SharedExpertMLP,
-}
-
-
-def build_expert_mlp(
-    in_channels: int,
-    hidden_channels: int,
-    num_experts: int,
-    kind: str = 'ps',
-    part_features: int | None = None,
-) -> ExpertMLP:
-    """Build a feed-forward network with experts.
-
-    Args:
-        in_channels: Channels C of the input and the output.
-        hidden_channels: Channels H between the layers.
-        num_experts: Number of datasets E.
-        kind: ``'ps'`` (PS-FFN of ViTPose++), ``'i'`` (I-FFN) or ``'is'``
-            (IS-FFN).
-        part_features: Channels P of an expert; None: C / 4. Requires
-            ``kind='ps'``.
-
-    Raises:
-        ValueError: If ``kind`` is unknown or options do not go together.
-    """
-    if kind not in EXPERT_MLPS:
-        raise ValueError(
-            f'unknown kind of experts {kind!r}, choose one of '
-            f'{sorted(EXPERT_MLPS)}'
-        )
-    if num_experts < 1:
-        raise ValueError(f'num_experts must be at least 1, got {num_experts}')
-    options = {}
-    if kind == 'ps':
-        if part_features is None:
-            part_features = in_channels // 4
-        options['part_features'] = part_features
-    elif part_features is not None:
-        raise ValueError(
-            f"part_features={part_features} requires kind='ps'; {kind!r} "
-            'experts make all channels'
-        )
-    return EXPERT_MLPS[kind](
-        in_channels, hidden_channels, num_experts, **options
-    )
 
 
 def merge_expert(
     state_dict: dict[str, Tensor], expert: int
 ) -> dict[str, Tensor]:
-    """Return the weights of the plain networks that one dataset's samples use.
+    """Return the weights of plain networks for the samples of one dataset.
 
-    A plain network gives the same outputs as the shared part and one expert:
-    the expert's rows stand below the shared ones (PS-FFN), it is the network
+    The expert's rows stand below the shared ones (PS-FFN), it is the network
     (I-FFN), or its hidden channels stand beside the shared ones (IS-FFN,
-    2 H hidden channels).
+    2 H hidden channels). Outputs are the same.
 
     Args:
         state_dict: An ``ExpertMLP``, or a model that contains some.
@@ -357,7 +243,7 @@ def merge_expert(
         ValueError: If there is no such expert.
 
     Example:
-        >>> mlp = PartialExpertMLP(32, 128, num_experts=3, part_features=8)
+        >>> mlp = ExpertMLP(32, 128, num_experts=3)
         >>> MLP(32, 128).load_state_dict(merge_expert(mlp.state_dict(), 2))
         <All keys matched successfully>
     """
@@ -386,17 +272,13 @@ def _merge(
     if not shared:  # I-FFN
         return expert
     joined = dict(shared)
-    for leaf in _LEAVES:
-        if leaf in expert:  # PS-FFN
-            parts = shared[f'fc2.{leaf}'], expert[leaf]
-            joined[f'fc2.{leaf}'] = torch.cat(parts)
-        else:  # IS-FFN
-            parts = shared[f'fc1.{leaf}'], expert[f'fc1.{leaf}']
-            joined[f'fc1.{leaf}'] = torch.cat(parts)
-    if 'weight' not in expert:
-        parts = shared['fc2.weight'], expert['fc2.weight']
-        joined['fc2.weight'] = torch.cat(parts, 1)
-        joined['fc2.bias'] = shared['fc2.bias'] + expert['fc2.bias']
+    if 'weight' in expert:  # PS-FFN
+        for leaf, value in expert.items():
+            joined[f'fc2.{leaf}'] = torch.cat((shared[f'fc2.{leaf}'], value))
+        return joined
+    for name, dim in (('fc1.weight', 0), ('fc1.bias', 0), ('fc2.weight', 1)):
+        joined[name] = torch.cat((shared[name], expert[name]), dim)  # IS-FFN
+    joined['fc2.bias'] = shared['fc2.bias'] + expert['fc2.bias']
     return joined
 
 

@@ -1,4 +1,4 @@
-"""One token more, which carries what a teacher has learned."""
+"""A learned token that transfers the knowledge of a teacher."""
 
 # B batch, N image tokens, C channels
 
@@ -9,18 +9,18 @@ from torch import Tensor, nn
 class KnowledgeToken(nn.Module):
     """Append one learned token, the same for every image.
 
-    It has no position, and whoever appends it cuts it off before the decoder.
+    It has no position, and the caller removes it before the decoder.
 
-    Source: Xu et al., "ViTPose++", Sec. 3.4; no code of the authors. How the
-    token of a wide teacher fits a narrow student is not said: a linear map,
-    trained with the student, does it here. Such a map can turn the token into
-    any vector, so a fair comparison has a student with a trained token beside
-    it.
+    Source: Xu et al., "ViTPose++", Sec. 3.4; no code of the authors. The
+    paper does not say how the token of a wide teacher fits a narrow student;
+    here a linear map does it, trained with the student. Such a map can turn
+    the token into any vector, so a fair comparison needs a student with a
+    trained token.
 
     Args:
         token_dims: Channels of the token.
-        embed_dims: Channels C of the image tokens; if they are as many, there
-            is no map.
+        embed_dims: Channels C of the image tokens; equal channels need no
+            map.
 
     Raises:
         ValueError: If ``token_dims`` is not positive.
@@ -38,7 +38,7 @@ class KnowledgeToken(nn.Module):
             )
         self.token = nn.Parameter(torch.empty(1, 1, token_dims))
         nn.init.trunc_normal_(self.token, std=0.02)
-        self.map = nn.Identity()
+        self.map: nn.Module = nn.Identity()
         if token_dims != embed_dims:
             self.map = nn.Linear(token_dims, embed_dims, bias=False)
 

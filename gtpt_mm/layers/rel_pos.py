@@ -11,16 +11,16 @@ ALIGNMENT = 8
 
 
 class DecomposedRelPos(nn.Module):
-    """Let a query look at distances, those of rows and of columns apart.
+    """Add learned biases for the distances in rows and in columns.
 
     With q and k of the tokens i and j, at (row, column) of the grid,
 
         logit_ij = q_i . k_j / sqrt(D) + q_i . R_(row_i - row_j)
                                        + q_i . C_(column_i - column_j)
 
-    The sum is one product of longer vectors: q_i followed by its products
-    with all rows and columns, k_j followed by a one at its row and a one at
-    its column. So fused attention needs no bias of N x N.
+    The sum is one product of longer vectors: q_i with its products with all
+    rows and columns, and k_j with a one at its row and a one at its column. So
+    fused attention needs no bias of N x N.
 
     Source: Li et al., "MViTv2", CVPR 2022, Sec. 4.1, Eq. 3 and 4, and Li et
     al., "ViTDet", 2022, which ViTPose++ (Sec. 3.3) cites; no code of its
@@ -29,9 +29,10 @@ class DecomposedRelPos(nn.Module):
     Args:
         head_dims: Channels D of a head.
         size: Grid (h, w) that attention covers, the map or a window.
-        stretched: What another grid means. True: the same picture in more or
-            fewer tokens, so the tables are resized (linearly, as MViTv2).
-            False: a part of the grid, so distances stay; it cannot be larger.
+        stretched: How another grid is treated. True: as the same picture in
+            more or fewer tokens; the tables are resized (linearly, as
+            MViTv2). False: as a part of the grid, with the same distances; it
+            cannot be larger.
 
     Raises:
         ValueError: In the forward pass, if a grid that may not be stretched
@@ -59,7 +60,7 @@ class DecomposedRelPos(nn.Module):
     def forward(
         self, q: Tensor, k: Tensor, size: tuple[int, int]
     ) -> tuple[Tensor, Tensor]:
-        """Return queries and keys whose scaled product is the logit.
+        """Return queries and keys; their scaled product is the logit.
 
         Args:
             q: Queries, (B, H, N, D), not scaled.
@@ -80,19 +81,19 @@ class DecomposedRelPos(nn.Module):
         bias = torch.cat((by_row, by_column), 4).flatten(2, 3)
         # The product will be scaled, these terms are not to be.
         bias = bias * head_dims**0.5
-        places = torch.arange(h * w, device=q.device)
-        marks = torch.cat(
-            (F.one_hot(places // w, h), F.one_hot(places % w, w)), 1
+        indices = torch.arange(h * w, device=q.device)
+        one_hot = torch.cat(
+            (F.one_hot(indices // w, h), F.one_hot(indices % w, w)), 1
         ).to(k.dtype)
-        marks = marks.expand(*k.shape[:2], -1, -1)
+        one_hot = one_hot.expand(*k.shape[:2], -1, -1)
         fill = (0, -(head_dims + h + w) % ALIGNMENT)
         return (
             F.pad(torch.cat((q, bias.to(q.dtype)), 3), fill),
-            F.pad(torch.cat((k, marks), 3), fill),
+            F.pad(torch.cat((k, one_hot), 3), fill),
         )
 
     def _fit(self, table: Tensor, length: int) -> Tensor:
-        """Return the 2 * length - 1 rows of a table for so many tokens."""
+        """Return the 2 * length - 1 rows of a table for ``length`` tokens."""
         if self.stretched:
             return resize_rel_pos(table, 2 * length - 1)
         cut = len(table) // 2 + 1 - length
@@ -103,13 +104,15 @@ class DecomposedRelPos(nn.Module):
             )
         return table[cut : len(table) - cut]
 
-    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: object
+    ) -> None:
         """Resize the tables of another window or map to this one."""
         for name in ('rows', 'columns'):
-            given = state_dict.get(prefix + name)
-            if given is not None and given.ndim == 2:
+            table = state_dict.get(prefix + name)
+            if table is not None and table.ndim == 2:
                 state_dict[prefix + name] = resize_rel_pos(
-                    given, len(getattr(self, name))
+                    table, len(getattr(self, name))
                 )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -119,7 +122,7 @@ def resize_rel_pos(table: Tensor, num_distances: int) -> Tensor:
 
     Args:
         table: A row for each distance, from the most negative, (2n - 1, D).
-        num_distances: Rows wanted.
+        num_distances: Number of rows of the result.
 
     Returns:
         The new table; the old one if the numbers are equal.
@@ -132,6 +135,6 @@ def resize_rel_pos(table: Tensor, num_distances: int) -> Tensor:
 
 
 def _pairs(table: Tensor, length: int) -> Tensor:
-    """Return the row of the table for each pair of places, (n, n, D)."""
-    place = torch.arange(length, device=table.device)
-    return table[place[:, None] - place + length - 1]
+    """Return the row of the table for each pair of tokens, (n, n, D)."""
+    index = torch.arange(length, device=table.device)
+    return table[index[:, None] - index + length - 1]

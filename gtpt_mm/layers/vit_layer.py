@@ -12,10 +12,10 @@ class ViTLayer(nn.Module):
     Args:
         embed_dims: Channels C of a token.
         attn: Called with tokens and grid, see ``SelfAttention``.
-        mlp: Feed-forward network; called with tokens and whatever else
-            ``forward`` is given.
-        drop_path_rate: Share of the samples for which a branch is left out in
-            training; that of the others is scaled up.
+        mlp: Feed-forward network, called with tokens and further arguments of
+            ``forward``.
+        drop_path_rate: Share of the samples for which training drops a
+            branch; for the others the branch is scaled up.
 
     Example:
         >>> import torch
@@ -41,7 +41,7 @@ class ViTLayer(nn.Module):
         self.drop_path = DropPath(drop_path_rate)
 
     def forward(
-        self, x: Tensor, grid_size: tuple[int, int], *mlp_args
+        self, x: Tensor, grid_size: tuple[int, int], *mlp_args: object
     ) -> Tensor:
         """Return the tokens after the layer, (B, N, C)."""
         x = x + self.drop_path(self.attn(self.norm1(x), grid_size))

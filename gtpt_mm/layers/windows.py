@@ -14,19 +14,19 @@ def split_windows(
 ) -> Tensor:
     """Cut maps into windows, row by row.
 
-    A grid that the window does not divide is filled up with zeros at the
-    bottom and the right. With a shift the map is first rolled up and left, so
-    the last windows hold tokens of two opposite borders; ``window_mask`` keeps
-    those apart.
+    A grid that the window does not divide is padded with zeros at the bottom
+    and the right. With a shift the map is first rolled up and left, so the
+    last windows contain tokens of two opposite borders; ``window_mask``
+    separates them.
 
     Args:
         x: Token maps, (B, h, w, C).
         window_size: Window (h, w) in tokens.
-        shift: Rows and columns that the windows move down and right, less
-            than the window has.
+        shift: Offset of the windows (down, right) in tokens, smaller than
+            the window.
 
     Returns:
-        Windows, (B * W, n, C), those of one map in succession.
+        Windows, (B * W, n, C), one map after the other.
 
     Example:
         >>> split_windows(torch.rand(2, 8, 6, 5), (4, 3)).shape
@@ -63,8 +63,7 @@ def pool_windows(x: Tensor, window_size: tuple[int, int]) -> Tensor:
 
     Args:
         x: Token maps, (B, h, w, C).
-        window_size: Window (h, w) in tokens; what lies outside the map does
-            not count.
+        window_size: Window (h, w) in tokens; outside the map nothing counts.
 
     Returns:
         One token for each window, (B, W, C).
@@ -80,17 +79,17 @@ def window_mask(
     shift: tuple[int, int] = (0, 0),
     device: torch.device | str | None = None,
 ) -> Tensor | None:
-    """Tell which tokens of a window are neighbours in the map.
+    """Return the attention mask of shifted or padded windows.
 
     Args:
         grid_size: Token grid (h, w).
         window_size: Window (h, w) in tokens.
         shift: As in ``split_windows``.
-        device: Where the mask is made.
+        device: Device of the mask.
 
     Returns:
         Booleans, (W, n, n), True where a token may attend to another; None if
-        all may. Fillers see each other, so no row is empty.
+        all may. Padding attends to padding, so no row is empty.
     """
     h, w = grid_size
     below, right = -h % window_size[0], -w % window_size[1]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from mmengine.hooks import Hook
 from mmengine.structures import InstanceData, PixelData
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
@@ -161,3 +162,33 @@ def make_samples(
         sample.gt_instances.bbox_scores = np.ones(1)
         samples.append(sample)
     return samples
+
+
+class Mpii(torch.utils.data.Dataset):
+    """Random samples of one of the six datasets, as a loader yields them."""
+
+    metainfo: dict = {}
+
+    def __init__(self, length: int = 6) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(index)
+            [sample] = make_samples([NAMES.index('mpii')])
+            img = torch.randint(255, (3, 64, 48), dtype=torch.uint8)
+        return dict(inputs=img, data_samples=sample)
+
+
+class StartHook(Hook):
+    """Keep the weights that a training starts from."""
+
+    weights: dict[str, torch.Tensor]
+
+    def before_train(self, runner) -> None:
+        model = getattr(runner.model, 'module', runner.model)
+        state = model.state_dict()
+        self.weights = {name: value.clone() for name, value in state.items()}

@@ -146,7 +146,7 @@ def test_data_sets_of_our_own_trainings(official_vitpose):
     with pytest.raises(ValueError, match='in this order.*horses'):
         revert_vitpose(own, 'official')
     two = rename_heads(ours, dict(coco='coco', aic='horses'))
-    with pytest.raises(ValueError, match='cannot be told'):
+    with pytest.raises(ValueError, match="'coco' is unknown"):
         split_state_dict(two, 'coco')
 
 
@@ -185,7 +185,7 @@ def test_bad_experts_are_named(official_vitpose):
     for leaf in ('weight', 'bias'):
         key = f'backbone.blocks.1.mlp.experts.2.{leaf}'
         source[key] = source[key][:1]
-    with pytest.raises(ValueError, match="'mlp.experts.2.bias': 1"):
+    with pytest.raises(ValueError, match="'mlp.experts.2': 1"):
         convert_vitpose(source)
     source = official_vitpose(plus=True)
     source['associate_keypoint_heads.5.final_layer.bias'] = torch.zeros(3)

@@ -39,3 +39,16 @@ def test_gradients_are_those_of_one_process(records):
             assert error < 1e-4 * grad.norm() + 1e-6 * largest, name
         assert not any(g.any() for n, g in one.items() if '.aic.' in n)
         assert any(g.any() for n, g in one.items() if '.coco.' in n)
+
+
+def test_frozen_training_is_that_of_one_process(folder):
+    """FreezeHook: DDP waits for no gradient of a frozen parameter."""
+    first, second, alone = (
+        torch.load(folder / f'frozen-{who}.pt', weights_only=True)
+        for who in (0, 1, 'alone')
+    )
+    for name, value in alone['after'].items():
+        assert torch.equal(first['after'][name], second['after'][name]), name
+        torch.testing.assert_close(first['after'][name], value)
+        is_trained = '.experts.2.' in name or '.mpii.final_layer.' in name
+        assert torch.equal(value, alone['before'][name]) != is_trained, name

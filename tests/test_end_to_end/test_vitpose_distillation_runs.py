@@ -37,10 +37,10 @@ def runs(repo_root, data_root, tmp_path_factory):
             cfg.model.backbone.knowledge_dims = 32
             before = 'teacher' if name == 'token' else 'token'
             before = str(work_dir / before / 'epoch_1.pth')
-            cfg.model.teacher_checkpoint = before
+            cfg.model.train_cfg.teacher_checkpoint = before
         if name == 'student':
-            shrink(cfg.model.teacher, 32)
-            cfg.model.token_checkpoint = before
+            shrink(cfg.model.train_cfg.teacher, 32)
+            cfg.model.train_cfg.token_checkpoint = before
         for loader in (cfg.train_dataloader, cfg.val_dataloader):
             loader.num_workers = 0
             loader.persistent_workers = False
@@ -86,10 +86,10 @@ def test_student_keeps_the_token_and_learns_from_both(runs):
 
 
 def test_student_tests_without_its_teacher(runs):
-    """As --cfg-options model.teacher=None does, files of training gone."""
+    """The files of the training may be gone."""
     cfg = runs['student'].cfg.copy()
-    cfg.model.update(teacher=None, teacher_checkpoint=None)
-    cfg.model.token_checkpoint = 'nowhere.pth'
+    for key in ('teacher_checkpoint', 'token_checkpoint'):
+        cfg.model.train_cfg[key] = 'nowhere.pth'
     cfg.load_from = f'{cfg.work_dir}/epoch_1.pth'
     cfg.visualizer.name = 'distillation-test'
     metrics = Runner.from_cfg(cfg).test()

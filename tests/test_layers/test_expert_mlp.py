@@ -4,20 +4,19 @@ import pytest
 import torch
 
 from gtpt_mm.layers.expert_mlp import (
-    EXPERT_MLPS,
-    build_expert_mlp,
+    KINDS,
+    ExpertMLP,
     group_by_dataset,
     merge_expert,
 )
 from gtpt_mm.layers.mlp import MLP
 
 COUNTS = (2, 0, 3)  # nothing of the second dataset
-KINDS = sorted(EXPERT_MLPS)
 
 
 @pytest.fixture(params=KINDS)
 def mlp(request):
-    mlp = build_expert_mlp(16, 64, num_experts=3, kind=request.param)
+    mlp = ExpertMLP(16, 64, num_experts=3, kind=request.param)
     for parameter in mlp.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return mlp
@@ -25,7 +24,7 @@ def mlp(request):
 
 def by_hand(mlp, x, k):
     """The formulas of the paper for samples of one dataset."""
-    kind = {cls: name for name, cls in EXPERT_MLPS.items()}[type(mlp)]
+    kind = mlp.kind
     expert = mlp.experts[k]
     if kind == 'i':
         return expert(x)
@@ -76,7 +75,7 @@ def test_merged_network_does_the_same(mlp):
 @pytest.mark.parametrize('kind', KINDS)
 def test_plain_weights_start_every_expert(kind):
     """A start from a plain network does, at first, what that does."""
-    mlp = build_expert_mlp(16, 64, num_experts=3, kind=kind)
+    mlp = ExpertMLP(16, 64, num_experts=3, kind=kind)
     dense = MLP(16, 64)
     mlp.load_state_dict(dense.state_dict())
     x = torch.randn(5, 7, 16)
@@ -88,7 +87,7 @@ def test_plain_weights_start_every_expert(kind):
 
 @pytest.mark.parametrize('kind', ['i', 'is'])
 def test_random_start_of_the_ablations(kind):
-    mlp = build_expert_mlp(16, 64, num_experts=3, kind=kind)
+    mlp = ExpertMLP(16, 64, num_experts=3, kind=kind)
     mlp.init_experts()
     x = torch.randn(2, 7, 16)
     first, second = (mlp.experts[k](x) for k in (0, 1))
@@ -98,7 +97,7 @@ def test_random_start_of_the_ablations(kind):
 
 def test_experts_that_add_zero_can_learn():
     """All zeros could not: both layers would wait for each other."""
-    mlp = build_expert_mlp(16, 64, num_experts=2, kind='is')
+    mlp = ExpertMLP(16, 64, num_experts=2, kind='is')
     mlp.init_experts()
     optimizer = torch.optim.SGD(mlp.experts.parameters(), 0.1)
     x = torch.randn(3, 7, 16)
@@ -135,11 +134,11 @@ def test_experts_of_a_model_are_merged_by_prefix(mlp):
     [
         (lambda: group_by_dataset([0, 3], 3), '3'),
         (lambda: group_by_dataset([-1], 3), '-1'),
-        (lambda: build_expert_mlp(16, 64, 3, 'sparse'), 'sparse'),
-        (lambda: build_expert_mlp(16, 64, 0), 'num_experts'),
-        (lambda: build_expert_mlp(16, 64, 3, part_features=16), '16'),
+        (lambda: ExpertMLP(16, 64, 3, 'sparse'), 'sparse'),
+        (lambda: ExpertMLP(16, 64, 0), 'num_experts'),
+        (lambda: ExpertMLP(16, 64, 3, part_features=16), '16'),
         (
-            lambda: build_expert_mlp(16, 64, 3, 'is', 4),
+            lambda: ExpertMLP(16, 64, 3, 'is', 4),
             'part_features=4',
         ),
     ],

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 
+from gtpt_mm.engine.hooks.freeze import freeze
 from gtpt_mm.models import FrozenPredictorHead, PixelShuffleHead
 
 
@@ -30,6 +31,7 @@ def test_shuffled_head_builds_like_mmposes():
 def test_predictor_is_frozen_and_not_tiny():
     head = FrozenPredictorHead(8, 3, (16, 16), (4, 4))
     head.init_weights()
+    freeze(head, ['final_layer'])
     frozen = {n for n, p in head.named_parameters() if not p.requires_grad}
     assert frozen == {'final_layer.weight', 'final_layer.bias'}
     # torch's default for 16 inputs: uniform up to 1/4.

@@ -177,20 +177,20 @@ def test_gflops_of_large_at_one_eighth():
         (dict(), 76.55, 76.59),
         (dict(window_size=(8, 8), global_interval=3), 69.91, 69.94),
         (
-            dict(window_size=(16, 12), shift_windows=True, pool_windows=True),
+            dict(window_size=(16, 12), shift=True, pool=True),
             68.457,
             68.46,
         ),
         # The paper's rows of (8, 8) alone follow another count: 66.31, 66.39.
         (dict(window_size=(8, 8)), 66.59, None),
-        (dict(window_size=(8, 8), pool_windows=True), 66.76, None),
+        (dict(window_size=(8, 8), pool=True), 66.76, None),
     ],
     ids=str,
 )
 def test_gflops_of_windows(options, gmacs, paper):
     """Table 7: ViTPose-B with features of 1/8."""
     with torch.device('meta'):
-        model = ViTPose('base', patch_stride=8, **options).eval()
+        model = ViTPose('base', patch_stride=8, attention=options).eval()
         counted = count_gmacs(model)
     assert counted == pytest.approx(gmacs, abs=6e-3)
     if paper:

@@ -14,29 +14,16 @@ import torch
 from torch import Tensor
 
 from ..names import NameTable
-from .native import (
-    DATASETS,
-    HEADS,
-    POSITIONS,
-    ConvertedViTPose,
-    add_zero_row,
-    check_complete,
-    count_experts,
-    find_datasets,
-    fold_first_row,
-    rename_all,
-    revert_all,
-    strip_module,
-)
+from . import native
 
 MARKS = {
     'backbone.encoder.layer.0.layernorm_before.weight',
     'backbone.layernorm.weight',
 }
 _LAYER = 'backbone.encoder.layer.#'
-#: Native names beside theirs, with queries, keys and values joined.
+#: Native names beside those of transformers; queries, keys and values joined.
 BACKBONE = (
-    (POSITIONS, 'backbone.embeddings.position_embeddings'),
+    (native.POSITIONS, 'backbone.embeddings.position_embeddings'),
     ('backbone.patch_embed.proj.*',
      'backbone.embeddings.patch_embeddings.projection.*'),
     ('backbone.layers.#.norm1.*', f'{_LAYER}.layernorm_before.*'),
@@ -59,14 +46,14 @@ HEAD = (
 PLAIN, PLUS = (
     NameTable((*BACKBONE, *((prefix + a, b) for a, b in HEAD)))
     # Their ViTPose++ has all experts but only the head of COCO.
-    for prefix in ('head.', f'{HEADS}{DATASETS[0]}.')
+    for prefix in ('head.', f'{native.HEADS}{native.DATASETS[0]}.')
 )
 _THIRDS = ('query', 'key', 'value')
 _THIRD = re.compile(rf'(.+\.attention)\.({"|".join(_THIRDS)})\.(weight|bias)')
 _QKV = re.compile(r'(.+\.attention)\.qkv\.(weight|bias)')
 
 
-def convert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+def convert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     """Return a VitPose of transformers under native names.
 
     A ViTPose++ has all experts and the head of COCO; their files do not
@@ -75,16 +62,14 @@ def convert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     Raises:
         ValueError: If keys are unknown or missing.
     """
-    joined = _join_qkv(strip_module(state_dict))
+    joined = _join_qkv(native.strip_module(state_dict))
     with_experts = any('.experts.' in key for key in joined)
-    result = rename_all(joined, PLUS if with_experts else PLAIN)
-    converted = result.state_dict
-    check_complete(converted)
-    converted[POSITIONS] = fold_first_row(converted[POSITIONS])
+    result = native.rename_all(joined, PLUS if with_experts else PLAIN)
+    native.fold_first_row(result.state_dict)
     return result
 
 
-def revert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+def revert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     """Return a native ViTPose or ViTPose++ under the names of transformers.
 
     Returns:
@@ -96,30 +81,31 @@ def revert_huggingface(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
             ViTPose++ without the head of COCO.
     """
     table, left_out = PLAIN, []
-    if count_experts(state_dict):
+    if native.count_experts(state_dict):
         table = PLUS
-        coco = f'{HEADS}{DATASETS[0]}.'
-        if DATASETS[0] not in find_datasets(state_dict):
+        coco = f'{native.HEADS}{native.DATASETS[0]}.'
+        if native.DATASETS[0] not in native.find_datasets(state_dict):
             raise ValueError(
                 "transformers keeps the head of 'coco'; heads are there of "
-                f'{find_datasets(state_dict)}'
+                f'{native.find_datasets(state_dict)}'
             )
         left_out = [
             key
             for key in state_dict
-            if key.startswith(HEADS) and not key.startswith(coco)
+            if key.startswith(native.HEADS) and not key.startswith(coco)
         ]
     kept = {k: v for k, v in state_dict.items() if k not in set(left_out)}
-    out = revert_all(kept, table)
+    out = native.revert_all(kept, table)
     positions = BACKBONE[0][1]
-    out[positions] = add_zero_row(out[positions])
+    out[positions] = native.add_zero_row(out[positions])
     _check_head(out)
-    return ConvertedViTPose(_split_qkv(out), left_out)
+    return native.ConvertedViTPose(_split_qkv(out), left_out)
 
 
 def _join_qkv(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Put queries, keys and values of a layer into one tensor each."""
-    out, thirds = {}, {}
+    out: dict[str, Tensor] = {}
+    thirds: dict[str, dict[str, Tensor]] = {}
     for key, value in state_dict.items():
         if match := _THIRD.fullmatch(key):
             name = f'{match[1]}.qkv.{match[3]}'

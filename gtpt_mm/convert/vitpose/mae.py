@@ -1,12 +1,11 @@
 """Encoders pretrained as masked autoencoders (MAE), to start a training.
 
-FAIR's files, and others with the names of timm (DeiT), and mmpretrain's;
-mmpose's mirror of them has mmpretrain's names, too, and no class token. All
-may stand behind ``encoder.``, as in files of other pretrainings (MoBY).
+Formats are those of FAIR, with the names of timm, and of mmpretrain. mmpose's
+mirror has the names of mmpretrain and no class token. A prefix ``encoder.`` is
+allowed, as in files of other pretrainings (MoBY).
 
 Source: the loading function in the authors' code; the paper does not describe
-it. The encoder's last norm is not loaded: ViTPose's
-starts at one and zero.
+it. The last norm of the encoder is not loaded: ViTPose's starts at 1 and 0.
 """
 
 # N image tokens, C channels, (h, w) token grid
@@ -22,14 +21,7 @@ from gtpt_mm.models import ViTPose
 from gtpt_mm.models.backbones.vitpose import PATCH_SIZE
 
 from ..names import NameTable
-from . import mmpose, official
-from .native import (
-    POSITIONS,
-    ConvertedViTPose,
-    check_complete,
-    rename_all,
-    strip_module,
-)
+from . import mmpose, native, official
 
 PATCH_PADDINGS = ('pad', 'bilinear', 'bicubic')
 #: Names of each project, and tensors that no native backbone has (class and
@@ -75,10 +67,10 @@ def convert_mae(
     state_dict: dict[str, Tensor],
     grid_size: tuple[int, int],
     patch_padding: str = 'pad',
-) -> ConvertedViTPose:
+) -> native.ConvertedViTPose:
     """Return a pretrained encoder as weights of a native backbone.
 
-    They load into a ViTPose++, too, whose layers start all experts from them.
+    They also load into a ViTPose++, see ``ExpertMLP``.
 
     Args:
         state_dict: The encoder, with or without its decoder.
@@ -103,19 +95,23 @@ def convert_mae(
         )
     names, leftovers = LAYOUTS[name]
     encoder, others = _take_encoder(state_dict)
-    prefixed = {_add_backbone(key): value for key, value in encoder.items()}
-    converted, left_out = rename_all(prefixed, names, leftovers)
+    prefixed = {
+        k if k.startswith(('backbone.', 'neck.')) else f'backbone.{k}': value
+        for k, value in encoder.items()
+    }
+    converted, left_out = native.rename_all(
+        prefixed, names, leftovers, with_head=False
+    )
     left_out.extend(others)
-    check_complete(converted, with_head=False)
-    positions, num_extra = _find_grid(converted[POSITIONS], grid_size)
+    positions, num_extra = _find_grid(converted[native.POSITIONS], grid_size)
     if num_extra and name == 'mmpretrain':  # of the class token only
         left_out.append('backbone.pos_embed[:, :1]')
     elif num_extra:
-        positions = positions + converted[POSITIONS][:, :1]
-    converted[POSITIONS] = positions
+        positions = positions + converted[native.POSITIONS][:, :1]
+    converted[native.POSITIONS] = positions
     weight = 'backbone.patch_embed.proj.weight'
     converted[weight] = _enlarge_patches(converted[weight], patch_padding)
-    return ConvertedViTPose(converted, left_out)
+    return native.ConvertedViTPose(converted, left_out)
 
 
 def _take_encoder(
@@ -125,23 +121,15 @@ def _take_encoder(
 
     As the authors' code, which reads nothing beside an encoder.
     """
-    state_dict = strip_module(state_dict)
+    state_dict = native.strip_module(state_dict)
     prefix = 'encoder.'
-    others = [key for key in state_dict if not key.startswith(prefix)]
-    if len(others) == len(state_dict):
-        return state_dict, []
     encoder = {
         key.removeprefix(prefix): value
         for key, value in state_dict.items()
         if key.startswith(prefix)
     }
-    return encoder, others
-
-
-def _add_backbone(key: str) -> str:
-    if key.startswith(('backbone.', 'neck.')):
-        return key
-    return f'backbone.{key}'
+    others = [key for key in state_dict if not key.startswith(prefix)]
+    return (encoder, others) if encoder else (state_dict, [])
 
 
 def _find_grid(

@@ -5,15 +5,7 @@ from torch import Tensor
 from gtpt_mm.layers.pos_embed import guess_grid_size
 
 from ..names import NameTable
-from .native import (
-    POSITIONS,
-    ConvertedViTPose,
-    check_complete,
-    count_experts,
-    rename_all,
-    revert_all,
-    strip_module,
-)
+from . import native
 
 MARKS = {
     'backbone.layers.0.ln1.weight',
@@ -22,7 +14,7 @@ MARKS = {
 }
 #: Native names beside those of mmpretrain.
 BACKBONE = (
-    (POSITIONS, 'backbone.pos_embed'),
+    (native.POSITIONS, 'backbone.pos_embed'),
     ('backbone.patch_embed.proj.*', 'backbone.patch_embed.projection.*'),
     ('backbone.layers.#.norm1.*', 'backbone.layers.#.ln1.*'),
     ('backbone.layers.#.attn.qkv.*', 'backbone.layers.#.attn.qkv.*'),
@@ -36,7 +28,7 @@ TABLE = NameTable((*BACKBONE, ('head.**', 'head.**')))
 CLASS_TOKEN = 'backbone.cls_token'
 
 
-def convert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+def convert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     """Return a checkpoint of mmpose under native names.
 
     Files of 2023 have a position table with one row too many, for a class
@@ -47,30 +39,28 @@ def convert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     Raises:
         ValueError: If keys are unknown or missing.
     """
-    converted, left_out = rename_all(
-        strip_module(state_dict), TABLE, CLASS_TOKEN.replace('.', r'\.')
+    converted, left_out = native.rename_all(
+        native.strip_module(state_dict), TABLE, CLASS_TOKEN.replace('.', r'\.')
     )
-    check_complete(converted)
-    table = converted[POSITIONS]
+    table = converted[native.POSITIONS]
     if CLASS_TOKEN in left_out or _has_dead_row(table.shape[1]):
-        converted[POSITIONS] = table[:, 1:]
+        converted[native.POSITIONS] = table[:, 1:]
         left_out.append('backbone.pos_embed[:, :1]')
-    return ConvertedViTPose(converted, left_out)
+    return native.ConvertedViTPose(converted, left_out)
 
 
-def revert_mmpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
+def revert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     """Return a native ViTPose under the names that mmpose's configs load.
 
     Raises:
         ValueError: If it is a ViTPose++, which mmpose does not have, or a
             tensor is unknown.
     """
-    if count_experts(state_dict):
+    if native.count_experts(state_dict):
         raise ValueError(
-            'mmpose has no ViTPose++; choose the dataset whose plain ViTPose '
-            'it should get'
+            'mmpose has no ViTPose++; choose one dataset and its plain ViTPose'
         )
-    return ConvertedViTPose(revert_all(state_dict, TABLE), [])
+    return native.ConvertedViTPose(native.revert_all(state_dict, TABLE), [])
 
 
 def _has_dead_row(num_rows: int) -> bool:

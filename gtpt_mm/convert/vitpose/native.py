@@ -1,7 +1,6 @@
 """Native names of ViTPose and ViTPose++, and checks of their weights."""
 
 import re
-from collections import defaultdict
 from typing import NamedTuple
 
 import torch
@@ -15,8 +14,11 @@ DATASETS = ('coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody')
 POSITIONS = 'backbone.pos_embed'
 HEADS = 'head.heads.'
 MARKS = {'backbone.last_norm.weight', 'backbone.layers.0.norm1.weight'}
-_LAYER = re.compile(r'backbone\.layers\.(\d+)\.(.+)')
-_EXPERT = re.compile(r'.*\bmlp\.experts\.(\d+)\.(.+)')
+_LAYER = re.compile(r'backbone\.layers\.(\d+)\.')
+_EXPERT = re.compile(r'\bmlp\.experts\.(\d+)\.')
+LAYER_PARTS = (
+    'norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2',
+)  # fmt: skip
 
 
 class ConvertedViTPose(NamedTuple):
@@ -40,7 +42,7 @@ def is_native_vitpose(state_dict: dict[str, Tensor]) -> bool:
 
 def count_experts(state_dict: dict[str, Tensor]) -> int:
     """Return the experts of each layer: 0 for a ViTPose, 6 for a ++."""
-    matches = map(_EXPERT.fullmatch, state_dict)
+    matches = map(_EXPERT.search, state_dict)
     return 1 + max((int(m[1]) for m in matches if m), default=-1)
 
 
@@ -62,7 +64,10 @@ def strip_module(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def rename_all(
-    state_dict: dict[str, Tensor], table: NameTable, leftovers: str = ''
+    state_dict: dict[str, Tensor],
+    table: NameTable,
+    leftovers: str = '',
+    with_head: bool = True,
 ) -> ConvertedViTPose:
     """Rename every tensor of another project, or name it as left out.
 
@@ -70,11 +75,13 @@ def rename_all(
         state_dict: Tensors under foreign names.
         table: Native and foreign names.
         leftovers: Regular expression of names that no native model has.
+        with_head: Whether a head and the last norm are required.
 
     Raises:
-        ValueError: If a name is neither.
+        ValueError: If a name is neither, or a tensor is missing.
     """
-    converted, left_out, unknown = {}, [], []
+    converted: dict[str, Tensor] = {}
+    left_out, unknown = [], []
     for key, value in state_dict.items():
         if re.fullmatch(leftovers, key):
             left_out.append(key)
@@ -86,6 +93,7 @@ def rename_all(
         raise ValueError(
             f'{len(unknown)} keys are not of a ViTPose: {", ".join(unknown)}'
         )
+    check_complete(converted, with_head)
     return ConvertedViTPose(converted, left_out)
 
 
@@ -106,8 +114,8 @@ def revert_all(
         name = table.theirs(key)
         if name is None:
             raise ValueError(
-                f'{key!r} has no place there: not a tensor of ViTPose, or of '
-                'a part that only the native model has'
+                f'{key!r} has no foreign name: it belongs to no ViTPose, or '
+                'to a part that only the native model has'
             )
         out[name] = value
     with_head = any(key.startswith('head.') for key in state_dict)
@@ -115,72 +123,49 @@ def revert_all(
     return out
 
 
-def check_complete(
-    converted: dict[str, Tensor], with_head: bool = True
-) -> None:
-    """Raise if a tensor is missing, or experts do not complete a layer.
-
-    Args:
-        converted: Tensors under native names.
-        with_head: Whether a head and the last norm are required.
-
-    Raises:
-        ValueError: If something is missing or does not fit together.
-    """
-    layers: dict[int, dict[str, Tensor]] = defaultdict(dict)
-    for key, value in converted.items():
-        if match := _LAYER.fullmatch(key):
-            layers[int(match[1])][match[2]] = value
+def check_complete(converted: dict[str, Tensor], with_head: bool) -> None:
+    """Raise if a tensor is missing, or experts do not complete a layer."""
     modules = ['backbone.patch_embed.proj']
     if with_head:
         heads = [HEADS + name for name in find_datasets(converted)]
         modules += [f'{head}.final_layer' for head in heads or ['head']]
         modules.append('backbone.last_norm')
-    parts = ['norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2']
-    parts += [f'mlp.experts.{e}' for e in range(count_experts(converted))]
+    experts = [f'mlp.experts.{e}' for e in range(count_experts(converted))]
+    depth = 1 + max(
+        (int(m[1]) for m in map(_LAYER.match, converted) if m), default=0
+    )
     modules += [
         f'backbone.layers.{i}.{part}'
-        for i in range(1 + max(layers, default=0))
-        for part in parts
+        for i in range(depth)
+        for part in (*LAYER_PARTS, *experts)
     ]
-    expected = {POSITIONS} | {
-        f'{module}.{leaf}' for module in modules for leaf in ('weight', 'bias')
-    }
-    missing = expected - set(converted)
+    expected = {f'{m}.{leaf}' for m in modules for leaf in ('weight', 'bias')}
+    missing = (expected | {POSITIONS}) - set(converted)
     if missing:
         raise ValueError(
             f'the file is not complete, it lacks {len(missing)} tensors: '
             f'{", ".join(sorted(missing))}'
         )
     embed_dims = len(converted['backbone.patch_embed.proj.bias'])
-    for number, tensors in layers.items():
-        _check_rows(number, tensors, embed_dims)
+    for i in range(depth):
+        layer = f'backbone.layers.{i}'
+        shared = len(converted[f'{layer}.mlp.fc2.bias'])
+        rows = {e: len(converted[f'{layer}.{e}.bias']) for e in experts}
+        if {shared + n for n in rows.values() or (0,)} != {embed_dims}:
+            raise ValueError(
+                f'layer {i}: mlp.fc2 has {shared} rows and its experts '
+                f'{rows or "are missing"}; one of each must give '
+                f'{embed_dims} channels'
+            )
 
 
-def _check_rows(
-    number: int, tensors: dict[str, Tensor], embed_dims: int
-) -> None:
-    """A second layer and one expert must give all channels, C."""
-    shared = len(tensors['mlp.fc2.bias'])
-    experts = {
-        name: len(value)
-        for name, value in tensors.items()
-        if (match := _EXPERT.fullmatch(name)) and match[2] == 'bias'
-    }
-    if {shared + rows for rows in experts.values() or (0,)} != {embed_dims}:
-        raise ValueError(
-            f'layer {number}: mlp.fc2 has {shared} rows and its experts '
-            f'{experts or "are missing"}; one of each must give '
-            f'{embed_dims} channels'
-        )
+def fold_first_row(converted: dict[str, Tensor]) -> None:
+    """Add the first row of the positions to all others, in place.
 
-
-def fold_first_row(table: Tensor) -> Tensor:
-    """Return positions (1, N, C) from a table (1, 1 + N, C).
-
-    The authors add the first row to every token; here all rows include it.
+    The authors add it to every token; native positions include it.
     """
-    return table[:, 1:] + table[:, :1]
+    table = converted[POSITIONS]
+    converted[POSITIONS] = table[:, 1:] + table[:, :1]
 
 
 def add_zero_row(table: Tensor) -> Tensor:

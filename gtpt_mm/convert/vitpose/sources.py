@@ -1,47 +1,24 @@
 """Detect, import and export ViTPose checkpoint formats."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 from torch import Tensor
 
 from . import huggingface, mmpose, official
 from .mae import find_mae_layout
 from .native import ConvertedViTPose, strip_module
 
-Convert = Callable[[dict[str, Tensor]], ConvertedViTPose]
-
-
-class Layout(NamedTuple):
-    """How to detect, read and write the checkpoints of one project."""
-
-    marks: set[str]
-    convert: Convert
-    revert: Convert
-
-
+#: Modules with ``MARKS`` (names to detect a format by), ``convert`` (to
+#: native names) and ``revert``.
 LAYOUTS = {
-    'official': Layout(
-        official.MARKS, official.convert_official, official.revert_official
-    ),
-    'mmpose': Layout(
-        mmpose.MARKS, mmpose.convert_mmpose, mmpose.revert_mmpose
-    ),
-    'huggingface': Layout(
-        huggingface.MARKS,
-        huggingface.convert_huggingface,
-        huggingface.revert_huggingface,
-    ),
+    'official': official,
+    'mmpose': mmpose,
+    'huggingface': huggingface,
 }
 
 
 def find_vitpose_layout(state_dict: dict[str, Tensor]) -> str | None:
     """Return the key of ``LAYOUTS`` of a checkpoint, None if it has none."""
     keys = set(strip_module(state_dict))
-    for name, layout in LAYOUTS.items():
-        if layout.marks <= keys:
-            return name
-    return None
+    return next((n for n, m in LAYOUTS.items() if keys >= m.MARKS), None)
 
 
 def convert_vitpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
@@ -81,7 +58,7 @@ def revert_vitpose(
         layout: A key of ``LAYOUTS``.
 
     Returns:
-        The weights, and the names without a place in the other project.
+        The weights, and the names that the other project lacks.
 
     Raises:
         ValueError: If the layout or a key is unknown, or the other project

@@ -9,17 +9,18 @@ from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 from torch import nn
 
+Part = nn.Module | nn.Parameter
+
 
 @HOOKS.register_module()
 class FreezeHook(Hook):
     """Freeze parts of a model for a training, by name.
 
-    A name is a part of the estimator (``'backbone'``, ``'neck'``,
-    ``'head'``), or a part of one of these (``'backbone.attn'``,
-    ``'head.crowdpose'``): one of its modules, or one that its method
-    ``get_parts`` names, see ``ViTPose``. Frozen parameters have no gradient,
-    and frozen modules stay in evaluation mode, so that norms keep their
-    statistics and nothing is dropped.
+    A name is the path of a module or parameter (``'backbone.pos_embed'``), or
+    ends in a part that the module before it returns from ``get_parts``
+    (``'backbone.attn'``, ``'head.crowdpose'``), see ``ViTPose``. Frozen
+    parameters have no gradient, and frozen modules stay in evaluation mode:
+    norms keep their statistics and nothing is dropped.
 
     mmengine wraps the model for distributed training and builds the optimizer
     before any hook runs. DDP waits for the gradients of all parameters that
@@ -51,7 +52,7 @@ class FreezeHook(Hook):
             )
         self.frozen = frozen
         self.trainable = trainable
-        self._frozen_modules: list[nn.Module] = []
+        self.frozen_modules: list[nn.Module] = []
 
     def before_run(self, runner: Runner) -> None:
         """Freeze the parts and wrap the model again; only for a training."""
@@ -59,7 +60,7 @@ class FreezeHook(Hook):
             return
         is_wrapped = is_model_wrapper(runner.model)
         model = runner.model.module if is_wrapped else runner.model
-        self._frozen_modules = freeze(model, self.frozen, self.trainable)
+        self.frozen_modules = freeze(model, self.frozen, self.trainable)
         if is_wrapped:
             runner.model = runner.wrap_model(
                 runner.cfg.get('model_wrapper_cfg'), model
@@ -72,19 +73,14 @@ class FreezeHook(Hook):
         data_batch: dict | None = None,
     ) -> None:
         """Undo ``model.train()``, which loops call at several places."""
-        for module in self._frozen_modules:
+        for module in self.frozen_modules:
             module.training = False
 
 
 def freeze(
     model: nn.Module, frozen: Sequence[str] = (), trainable: Sequence[str] = ()
 ) -> list[nn.Module]:
-    """Freeze parts of a model, in place, and return the frozen modules.
-
-    Args:
-        model: A pose estimator.
-        frozen: See ``FreezeHook``; parameters that were frozen stay so.
-        trainable: See ``FreezeHook``.
+    """Freeze parts of a model, in place; arguments are those of the hook.
 
     Returns:
         Modules that should be in evaluation mode while the others train.
@@ -92,15 +88,15 @@ def freeze(
     Raises:
         ValueError: If a name is unknown or nothing is left to train.
     """
-    parts = [p for name in frozen or trainable for p in _find(model, name)]
     parameters: set[nn.Parameter] = set()
     modules: set[nn.Module] = set()
-    for part in parts:
-        if isinstance(part, nn.Parameter):
-            parameters.add(part)
-        else:
-            parameters.update(part.parameters())
-            modules.update(part.modules())
+    for name in frozen or trainable:
+        for part in _find(model, name):
+            if isinstance(part, nn.Parameter):
+                parameters.add(part)
+            else:
+                parameters.update(part.parameters())
+                modules.update(part.modules())
     for parameter in model.parameters():
         if (parameter in parameters) == bool(frozen):
             parameter.requires_grad_(False)
@@ -119,25 +115,20 @@ def _is_trained(module: nn.Module) -> bool:
     return any(p.requires_grad for p in module.parameters())
 
 
-def _find(model: nn.Module, name: str) -> list[nn.Module | nn.Parameter]:
-    """Return what a name of a part stands for."""
+def _find(module: nn.Module, name: str) -> list[Part]:
+    """Return the modules and parameters with this name."""
+    parts: dict[str, list[Part]] = {
+        key: [child] for key, child in module.named_children()
+    }
+    parts |= {key: [p] for key, p in module.named_parameters(recurse=False)}
+    parts |= getattr(module, 'get_parts', dict)()
+    if name in parts:
+        return parts[name]
     first, _, rest = name.partition('.')
-    module, parts = model, _get_parts(model)
-    if first in parts and rest:
-        [module] = parts[first]
-        first, parts = rest, _get_parts(module)
-    if first not in parts:
-        raise ValueError(
-            f'{name!r} is no part of the model; {type(module).__name__} has '
-            f'{list(parts)}'
-        )
-    return parts[first]
-
-
-def _get_parts(
-    module: nn.Module,
-) -> dict[str, list[nn.Module | nn.Parameter]]:
-    parts = {name: [child] for name, child in module.named_children()}
-    if hasattr(module, 'get_parts'):
-        parts |= module.get_parts()
-    return parts
+    for child in parts.get(first, ()):
+        if rest and isinstance(child, nn.Module):
+            return _find(child, rest)
+    raise ValueError(
+        f'{name!r} is no part of {type(module).__name__}, which has '
+        f'{list(parts)}'
+    )

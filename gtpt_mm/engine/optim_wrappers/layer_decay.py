@@ -1,5 +1,7 @@
 """Learning rates that fall from the head to the first layer."""
 
+from typing import Any
+
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as CONSTRUCTORS
 from torch import nn
@@ -17,21 +19,20 @@ class BackboneLayerDecayOptimWrapperConstructor(
 
     The backbone answers for its parameters: ``get_layer_depth(name, prefix)``
     returns d and n, ``no_weight_decay()`` the names of those that do not decay
-    although they have several axes. Whatever is outside has the full rate.
-    Parameters with one axis (biases, norms) do not decay either.
+    although they have several axes. Parameters with one axis (biases, norms)
+    do not decay either, and those outside the backbone have the full rate.
+    Groups are those of ViTPose's authors.
 
     mmpose's ``LayerDecayOptimWrapperConstructor`` matches names instead; on a
-    backbone with other names it gives every layer the full rate and says
-    nothing. Groups are those of ViTPose's authors.
+    backbone with other names it gives every layer the full rate, silently.
 
     Args:
         optim_wrapper_cfg: Config of the optimizer wrapper.
         paramwise_cfg: ``dict(layer_decay_rate=...)``, in (0, 1]; nothing else.
 
     Raises:
-        ValueError: If ``paramwise_cfg`` has other keys or the rate lies
-            outside; when called, if not exactly one trainable part of the
-            model tells depths.
+        ValueError: If ``paramwise_cfg`` has other keys or another rate; when
+            called, if not exactly one trainable module gives depths.
 
     Example:
         >>> wrapper = dict(
@@ -49,8 +50,8 @@ class BackboneLayerDecayOptimWrapperConstructor(
         if set(given) != {'layer_decay_rate'}:
             raise ValueError(
                 "paramwise_cfg needs exactly 'layer_decay_rate', got "
-                f'{sorted(given)}; the depth and what does not decay come '
-                'from the backbone'
+                f'{sorted(given)}; the backbone gives the depth and the '
+                'parameters that do not decay'
             )
         self.layer_decay_rate = given['layer_decay_rate']
         if not 0 < self.layer_decay_rate <= 1:
@@ -61,18 +62,18 @@ class BackboneLayerDecayOptimWrapperConstructor(
         super().__init__(optim_wrapper_cfg, given)
 
     def add_params(
-        self, params: list[dict], module: nn.Module, **kwargs
+        self, params: list[dict], module: nn.Module, **kwargs: object
     ) -> None:
         """Append the groups of a model's trainable parameters."""
         path, backbone = _find_backbone(module)
         prefix = f'{path}.' if path else ''
-        spared = {prefix + name for name in backbone.no_weight_decay()}
-        groups = {}
+        no_decay = {prefix + name for name in backbone.no_weight_decay()}
+        groups: dict[str, dict] = {}
         for name, parameter in module.named_parameters():
             if not parameter.requires_grad:
                 continue
             depth, num_depths = backbone.get_layer_depth(name, prefix)
-            decays = parameter.ndim > 1 and name not in spared
+            decays = parameter.ndim > 1 and name not in no_decay
             key = f'layer_{depth}_{"decay" if decays else "no_decay"}'
             if key not in groups:
                 scale = self.layer_decay_rate ** (num_depths - 1 - depth)
@@ -89,18 +90,18 @@ class BackboneLayerDecayOptimWrapperConstructor(
         params.extend(groups.values())
 
 
-def _find_backbone(model: nn.Module) -> tuple[str, nn.Module]:
-    """Return path and module of the one part that tells depths."""
-    found = [
+def _find_backbone(model: nn.Module) -> tuple[str, Any]:
+    """Return path and module of the one backbone that gives depths."""
+    backbones = [
         (path, module)
         for path, module in model.named_modules()
         if hasattr(module, 'get_layer_depth')
         and any(p.requires_grad for p in module.parameters())
     ]
-    if len(found) != 1:
+    if len(backbones) != 1:
         raise ValueError(
-            'layer-wise learning rates need exactly one backbone with a '
+            'layer-wise learning rates require exactly one backbone with a '
             'method get_layer_depth, such as ViTPose; found '
-            f'{[path for path, _ in found]}'
+            f'{[path for path, _ in backbones]}'
         )
-    return found[0]
+    return backbones[0]

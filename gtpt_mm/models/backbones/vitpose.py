@@ -2,6 +2,8 @@
 
 # B batch, N image tokens, C channels, (h, w) token grid
 
+from math import prod
+
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
@@ -11,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from gtpt_mm.layers.arch import read_arch
 from gtpt_mm.layers.attention import build_attentions
-from gtpt_mm.layers.expert_mlp import ExpertMLP, build_expert_mlp
+from gtpt_mm.layers.expert_mlp import ExpertMLP
 from gtpt_mm.layers.knowledge_token import KnowledgeToken
 from gtpt_mm.layers.mlp import MLP
 from gtpt_mm.layers.patch_embed import ConvPatchEmbed
@@ -61,7 +63,7 @@ class ViTPose(BaseModule):
         with_cp: Whether the backward pass computes the layers a second time
             instead of storing their activations.
         experts: For several datasets: ``dict(num_experts=6,
-            part_features=192)``, see ``build_expert_mlp``; None for one.
+            part_features=192)``, see ``ExpertMLP``; None for one.
         init_cfg: Initialisation, see mmengine.
 
     Raises:
@@ -109,9 +111,8 @@ class ViTPose(BaseModule):
             self.embed_dims, PATCH_SIZE, patch_stride, patch_padding
         )
         self.grid_size = self.patch_embed.grid_size(img_size)
-        num_tokens = self.grid_size[0] * self.grid_size[1]
         self.pos_embed = nn.Parameter(
-            torch.zeros(1, num_tokens, self.embed_dims)
+            torch.zeros(1, prod(self.grid_size), self.embed_dims)
         )
         attention = attention or {}
         attentions = build_attentions(
@@ -142,9 +143,7 @@ class ViTPose(BaseModule):
         """Return the feed-forward network of a layer."""
         if self.experts is None:
             return MLP(self.embed_dims, hidden_channels)
-        return build_expert_mlp(
-            self.embed_dims, hidden_channels, **self.experts
-        )
+        return ExpertMLP(self.embed_dims, hidden_channels, **self.experts)
 
     @property
     def num_experts(self) -> int:
@@ -244,26 +243,19 @@ class ViTPose(BaseModule):
         return resize_pos_embed(table, grid_size, self.grid_size)
 
     def get_parts(self) -> dict[str, list[nn.Module | nn.Parameter]]:
-        """Return the parts that ``FreezeHook`` can name.
+        """Return the parts that ``FreezeHook`` can name, beside modules.
 
         ``attn`` and ``ffn`` are attention and feed-forward networks of all
-        layers, with the norms before them (paper, Table 8);
-        ``layers.0`` ... are layers, ``experts.0`` ... the experts of a
-        dataset in all layers.
+        layers, with the norms before them (paper, Table 8), ``experts.0`` ...
+        the experts of a dataset in all layers.
         """
-        layers = list(self.layers)
         parts: dict[str, list[nn.Module | nn.Parameter]] = {
-            'patch_embed': [self.patch_embed],
-            'pos_embed': [self.pos_embed],
-            'attn': [m for la in layers for m in (la.norm1, la.attn)],
-            'ffn': [m for la in layers for m in (la.norm2, la.mlp)],
-            'last_norm': [self.last_norm],
+            'attn': [m for la in self.layers for m in (la.norm1, la.attn)],
+            'ffn': [m for la in self.layers for m in (la.norm2, la.mlp)],
         }
-        parts |= {f'layers.{i}': [layer] for i, layer in enumerate(layers)}
+        mlps = [m for m in self.layers.modules() if isinstance(m, ExpertMLP)]
         for e in range(self.num_experts):
-            parts[f'experts.{e}'] = [la.mlp.experts[e] for la in layers]
-        if self.knowledge is not None:
-            parts['knowledge'] = [self.knowledge]
+            parts[f'experts.{e}'] = [mlp.experts[e] for mlp in mlps]
         return parts
 
     def get_layer_depth(

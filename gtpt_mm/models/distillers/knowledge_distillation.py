@@ -2,32 +2,25 @@
 
 Source: Xu et al., "ViTPose++", Sec. 3.4, Eq. 6 to 9; no code of the authors.
 
-Both phases are pose estimators themselves, not wrappers around two of them:
-their checkpoints have the names of a plain estimator and do not contain the
-teacher, so they test, convert and fine-tune like any other.
+Both phases are pose estimators with the constructor, the names in checkpoints
+and the test of ``TopdownPoseEstimator``; options of the distillation are in
+``train_cfg`` and read when a training starts.
 """
 
 # B batch, K keypoints, C channels, (H, W) heatmap
-
-from collections.abc import Callable
 
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpose.models import TopdownPoseEstimator
 from mmpose.registry import MODELS
-from mmpose.utils.typing import (
-    ConfigType,
-    OptConfigType,
-    OptMultiConfig,
-    SampleList,
-)
+from mmpose.utils.typing import SampleList
 from torch import Tensor, nn
 
+from gtpt_mm.layers.knowledge_token import KnowledgeToken
 from gtpt_mm.models.losses.heatmap_losses import heatmap_losses
 
-#: Names in the checkpoint of an estimator.
-KNOWLEDGE = 'backbone.knowledge.'
-TOKEN = KNOWLEDGE + 'token'
+#: Name in the checkpoint of an estimator.
+TOKEN = 'backbone.knowledge.token'
 
 
 @MODELS.register_module()
@@ -36,55 +29,31 @@ class KnowledgeTokenDistiller(TopdownPoseEstimator):
 
         t* = argmin_t MSE(T({t; X}), K_gt)                         (Eq. 7)
 
-    Requires ``FreezeHook(trainable=['backbone.knowledge'])``: the teacher is
-    frozen and in evaluation mode. The checkpoint has teacher and token.
+    Requires ``FreezeHook(trainable=['backbone.knowledge'])``, so that the
+    teacher is frozen and in evaluation mode, and a backbone with
+    ``knowledge_dims`` equal to its channels. Checkpoints have teacher and
+    token.
 
-    Args:
-        backbone: As for ``TopdownPoseEstimator``, with ``knowledge_dims``
-            equal to its channels.
-        teacher_checkpoint: Checkpoint of the trained teacher, a path or a
-            URL; with or without a token. Read when a training starts.
-        neck: As for ``TopdownPoseEstimator``, and so are all others.
-        head: Head.
-        train_cfg: Options of the training.
-        test_cfg: Options of the test.
-        data_preprocessor: Preprocessor of images.
-        init_cfg: Initialisation, see mmengine.
+    ``train_cfg`` has ``teacher_checkpoint``, the trained teacher with or
+    without a token, a path or a URL.
 
     Raises:
-        ValueError: If the backbone has no token, or one of another width; in
-            the loss, if the teacher is not frozen.
+        ValueError: In a training, if the backbone has no token or one of
+            another width, or the teacher is not frozen.
     """
-
-    def __init__(
-        self,
-        backbone: ConfigType,
-        teacher_checkpoint: str,
-        neck: OptConfigType = None,
-        head: OptConfigType = None,
-        train_cfg: OptConfigType = None,
-        test_cfg: OptConfigType = None,
-        data_preprocessor: OptConfigType = None,
-        init_cfg: OptMultiConfig = None,
-    ) -> None:
-        super().__init__(
-            backbone, neck, head, train_cfg, test_cfg, data_preprocessor,
-            init_cfg,
-        )  # fmt: skip
-        knowledge = getattr(self.backbone, 'knowledge', None)
-        if knowledge is None or not isinstance(knowledge.map, nn.Identity):
-            raise ValueError(
-                'the teacher needs a knowledge token of its own width; give '
-                f'its backbone, {type(self.backbone).__name__}, '
-                f'knowledge_dims={getattr(self.backbone, "embed_dims", None)}'
-            )
-        self.teacher_checkpoint = teacher_checkpoint
 
     def init_weights(self) -> None:
         """Load the teacher; a token that its file lacks starts random."""
         super().init_weights()
-        state_dict = _read_state_dict(self.teacher_checkpoint)
-        state_dict.setdefault(TOKEN, self.backbone.knowledge.token.detach())
+        knowledge = _get_knowledge(self)
+        if knowledge is None or not isinstance(knowledge.map, nn.Identity):
+            raise ValueError(
+                'the teacher needs a knowledge token with all its channels; '
+                f'give its backbone, {type(self.backbone).__name__}, '
+                f'knowledge_dims={getattr(self.backbone, "embed_dims", None)}'
+            )
+        state_dict = _read_state_dict(self.train_cfg['teacher_checkpoint'])
+        state_dict.setdefault(TOKEN, knowledge.token.detach())
         self.load_state_dict(state_dict)
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict:
@@ -102,109 +71,82 @@ class ViTPoseDistiller(TopdownPoseEstimator):
     """Phase 2: train a student with a token, with a teacher, or with both.
 
     With K_gt the targets, K_t the heatmaps of the teacher and t* the token,
-    which is frozen, the loss is one of
+    the loss is one of
 
         MSE(S({t*; X}), K_gt)                           token only (Eq. 8)
         MSE(S(X), K_gt) + MSE(S(X), K_t)          heatmaps only (Eq. 6)
         MSE(S({t*; X}), K_gt) + MSE(S({t*; X}), K_t)        both (Eq. 9)
 
     The first term is the loss of the head, with the weights of keypoints; the
-    second counts every pixel alike. This estimator is the student; the
-    teacher is in no checkpoint and is not trained.
+    second counts every pixel alike. This estimator is the student: it
+    contains the token, but not the teacher.
 
-    Args:
-        backbone: As for ``TopdownPoseEstimator``; a token requires
-            ``knowledge_dims`` equal to the channels of the teacher.
-        token_checkpoint: Checkpoint of phase 1, or the file of
-            ``save_knowledge_token``; None: no token. Read when a training
-            starts; the checkpoints of the student contain the token.
-        teacher: Config of the teacher's model; None: no heatmaps of a
-            teacher. A test of the student does not need it.
-        teacher_checkpoint: Its checkpoint, also one of phase 1. Read when a
-            training starts.
-        output_loss: Loss of the student's heatmaps against the teacher's;
-            None: the mean square, weight 1.
-        neck: As for ``TopdownPoseEstimator``, and so are all others.
-        head: Head.
-        train_cfg: Options of the training.
-        test_cfg: Options of the test.
-        data_preprocessor: Preprocessor of images.
-        init_cfg: Initialisation, see mmengine.
+    A token requires ``knowledge_dims`` in the backbone, the channels of the
+    teacher, and ``FreezeHook(frozen=['backbone.knowledge.token'])``. Keys of
+    ``train_cfg``, all optional:
+
+    - ``token_checkpoint``: Checkpoint of phase 1, or the file of
+      ``save_knowledge_token``.
+    - ``teacher`` and ``teacher_checkpoint``: Config of the teacher's model
+      and its checkpoint, also one of phase 1.
+    - ``output_loss``: Loss of the student's heatmaps against the teacher's;
+      default: the mean square, weight 1.
 
     Raises:
-        ValueError: If a token or a teacher comes without its checkpoint or
-            the other way round; in the loss, if the heatmaps of student and
-            teacher differ in shape.
+        ValueError: In a training, if a token or a teacher comes without its
+            checkpoint or the other way round, the token is not frozen, or the
+            heatmaps of student and teacher differ in shape.
     """
 
-    def __init__(
-        self,
-        backbone: ConfigType,
-        token_checkpoint: str | None = None,
-        teacher: OptConfigType = None,
-        teacher_checkpoint: str | None = None,
-        output_loss: OptConfigType = None,
-        neck: OptConfigType = None,
-        head: OptConfigType = None,
-        train_cfg: OptConfigType = None,
-        test_cfg: OptConfigType = None,
-        data_preprocessor: OptConfigType = None,
-        init_cfg: OptMultiConfig = None,
-    ) -> None:
-        super().__init__(
-            backbone, neck, head, train_cfg, test_cfg, data_preprocessor,
-            init_cfg,
-        )  # fmt: skip
-        knowledge = getattr(self.backbone, 'knowledge', None)
-        if (knowledge is None) != (token_checkpoint is None):
-            raise ValueError(
-                'knowledge_dims of the backbone and token_checkpoint require '
-                f'each other, got token_checkpoint={token_checkpoint!r} and '
-                f'{"no " if knowledge is None else "a "}token'
-            )
-        if (teacher is None) != (teacher_checkpoint is None) or (
-            teacher is None and output_loss is not None
-        ):
-            raise ValueError(
-                'teacher and teacher_checkpoint require each other, and '
-                'output_loss requires both; got '
-                f'{"no " if teacher is None else "a "}teacher, '
-                f'{teacher_checkpoint=} and {output_loss=}'
-            )
-        self.token_checkpoint = token_checkpoint
-        self.teacher_checkpoint = teacher_checkpoint
-        if knowledge is not None:
-            knowledge.token.requires_grad_(False)
-        # In a tuple a module is no child: neither trained nor saved.
-        self._teacher: tuple[nn.Module, ...] = ()
-        if teacher is not None:
-            self._teacher = (
-                MODELS.build(teacher).eval().requires_grad_(False),
-            )
-            self.output_loss = MODELS.build(
-                output_loss or dict(type='KeypointMSELoss')
-            )
+    #: In a tuple a module is no child: neither trained nor saved.
+    _teacher: tuple[TopdownPoseEstimator, ...] = ()
 
     def init_weights(self) -> None:
         """Initialise the student; load the token and the teacher."""
         super().init_weights()
-        if self.token_checkpoint is not None:
-            self._load_token(self.token_checkpoint)
-        for teacher in self._teacher:
-            state_dict = _read_state_dict(self.teacher_checkpoint)
-            if getattr(teacher.backbone, 'knowledge', None) is None:
-                # A checkpoint of phase 1 is the teacher and its token.
-                state_dict.pop(TOKEN, None)
-            teacher.load_state_dict(state_dict)
-
-    def _load_token(self, path: str) -> None:
-        token, source = self.backbone.knowledge.token, _read_token(path)
-        if token.shape != source.shape:
+        knowledge = _get_knowledge(self)
+        path = self.train_cfg.get('token_checkpoint')
+        if (knowledge is None) != (path is None):
             raise ValueError(
-                f'the token of {path} has {source.shape[-1]} channels, '
-                f'knowledge_dims is {token.shape[-1]}'
+                'knowledge_dims of the backbone and token_checkpoint require '
+                f'each other, got token_checkpoint={path!r} and '
+                f'{"no " if knowledge is None else "a "}token'
             )
-        token.data.copy_(source)
+        if path is not None and knowledge is not None:
+            token = _read_token(path)
+            if token.shape != knowledge.token.shape:
+                raise ValueError(
+                    f'the token of {path} has {token.shape[-1]} channels, '
+                    f'knowledge_dims is {knowledge.token.shape[-1]}'
+                )
+            knowledge.token.data.copy_(token)
+        self._build_teacher()
+
+    def _build_teacher(self) -> None:
+        teacher = self.train_cfg.get('teacher')
+        path = self.train_cfg.get('teacher_checkpoint')
+        output_loss = self.train_cfg.get('output_loss')
+        if (teacher is None) != (path is None) or (
+            teacher is None and output_loss is not None
+        ):
+            raise ValueError(
+                'teacher and teacher_checkpoint require each other, and '
+                f'output_loss requires both; got teacher={teacher}, '
+                f'teacher_checkpoint={path!r}, {output_loss=}'
+            )
+        if teacher is None:
+            return
+        model = MODELS.build(teacher)
+        state_dict = _read_state_dict(path)
+        if _get_knowledge(model) is None:
+            # A checkpoint of phase 1 is the teacher and its token.
+            state_dict.pop(TOKEN, None)
+        model.load_state_dict(state_dict)
+        device = next(self.parameters()).device
+        self._teacher = (model.eval().requires_grad_(False).to(device),)
+        self.output_loss = MODELS.build(
+            output_loss or dict(type='KeypointMSELoss')
+        )
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict:
         """Return the loss of the targets and, with a teacher, of its maps.
@@ -216,6 +158,12 @@ class ViTPoseDistiller(TopdownPoseEstimator):
         Returns:
             ``loss_kpt``, ``acc_pose`` and, with a teacher, ``loss_output``.
         """
+        knowledge = _get_knowledge(self)
+        if knowledge is not None and knowledge.token.requires_grad:
+            raise ValueError(
+                'the token is not frozen; add to custom_hooks '
+                "dict(type='FreezeHook', frozen=['backbone.knowledge.token'])"
+            )
         if not self._teacher:
             return super().loss(inputs, data_samples)
         heatmaps = self.head.forward(self.extract_feat(inputs))
@@ -234,12 +182,6 @@ class ViTPoseDistiller(TopdownPoseEstimator):
         losses['loss_output'] = self.output_loss(heatmaps, target)
         return losses
 
-    def _apply(self, fn: Callable, recurse: bool = True) -> 'ViTPoseDistiller':
-        """Move the teacher along with the student."""
-        for teacher in self._teacher:
-            teacher._apply(fn, recurse)
-        return super()._apply(fn, recurse)
-
 
 def save_knowledge_token(checkpoint: str, path: str) -> None:
     """Write the token of a checkpoint of phase 1 to a separate file.
@@ -254,6 +196,10 @@ def save_knowledge_token(checkpoint: str, path: str) -> None:
     # A clone: a view would be written with the whole storage behind it.
     token = _read_token(checkpoint).clone()
     torch.save({'state_dict': {TOKEN: token}}, path)
+
+
+def _get_knowledge(model: TopdownPoseEstimator) -> KnowledgeToken | None:
+    return getattr(model.backbone, 'knowledge', None)
 
 
 def _read_token(path: str) -> Tensor:

@@ -2,16 +2,11 @@
 
 # B batch, K keypoints, C channels, (h, w) feature map
 
-from collections.abc import Sequence
-
 import torch.nn.functional as F
 from mmpose.models.heads import HeatmapHead
 from mmpose.registry import MODELS
 from mmpose.utils.typing import OptConfigType
 from torch import Tensor
-
-#: The default of ``HeatmapHead``.
-LOSS = dict(type='KeypointMSELoss', use_target_weight=True)
 
 
 @MODELS.register_module()
@@ -19,9 +14,9 @@ class PixelShuffleHead(HeatmapHead):
     """One 1 x 1 convolution to all pixels of a cell: the minimal decoder.
 
     Source: Xu et al., "ViTPose++", Sec. 3, "minimal" decoder; no code of the
-    authors. They name the operation PixelUnshuffle; what turns 16 K channels
-    into a map four times as large is torch's PixelShuffle, with the channels
-    of a keypoint in succession.
+    authors. They name the operation PixelUnshuffle; torch's PixelShuffle turns
+    16 K channels into a map four times as large, with the channels of a
+    keypoint in succession.
 
     Args:
         in_channels: Channels C of the features.
@@ -54,7 +49,7 @@ class PixelShuffleHead(HeatmapHead):
             deconv_out_channels=(),
             deconv_kernel_sizes=(),
             final_layer=dict(out_channels=out_channels * upscale_factor**2),
-            loss=loss or LOSS,
+            loss=loss or dict(type='KeypointMSELoss', use_target_weight=True),
             decoder=decoder,
             init_cfg=init_cfg,
         )
@@ -67,43 +62,15 @@ class PixelShuffleHead(HeatmapHead):
 
 @MODELS.register_module()
 class FrozenPredictorHead(HeatmapHead):
-    """A head whose last layer keeps its random weights: "classic-FP".
+    """A head with a random last layer that is not trained: "classic-FP".
+
+    Requires ``FreezeHook(frozen=['head.final_layer'])``.
 
     Source: Xu et al., "ViTPose++", Sec. 3, fixed predictor; no code of the
     authors, and the paper does not say how the layer is initialised. Ours has
     torch's default: with the standard deviation of 0.001 that mmpose gives to
     heads, heatmaps and gradients would stay a thousandth.
-
-    Args:
-        in_channels: Channels C of the features.
-        out_channels: Number of keypoints K.
-        deconv_out_channels: Channels of the transposed convolutions.
-        deconv_kernel_sizes: Their kernels in pixels.
-        loss: Loss of heatmaps; None as in ``HeatmapHead``.
-        decoder: Codec that reads keypoints from heatmaps.
-        init_cfg: Initialisation, see mmengine; None as in ``HeatmapHead``.
     """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        deconv_out_channels: Sequence[int] = (256, 256),
-        deconv_kernel_sizes: Sequence[int] = (4, 4),
-        loss: OptConfigType = None,
-        decoder: OptConfigType = None,
-        init_cfg: OptConfigType = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            deconv_out_channels,
-            deconv_kernel_sizes,
-            loss=loss or LOSS,
-            decoder=decoder,
-            init_cfg=init_cfg,
-        )
-        self.final_layer.requires_grad_(False)
 
     def init_weights(self) -> None:
         """Initialise all as ``HeatmapHead`` does, then the last layer."""

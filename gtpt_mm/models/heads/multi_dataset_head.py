@@ -48,7 +48,7 @@ class MultiDatasetHead(BaseHead):
             whole batch, as in the authors' code: its BatchNorms then take
             their statistics from all datasets, although at test time they
             meet one. True does not reproduce the authors' numbers.
-        init_cfg: Initialisation, see mmengine; each head has its own.
+        init_cfg: Initialisation, see mmengine; each head has one, too.
 
     Raises:
         ValueError: If ``names`` and ``heads`` differ, or a head is not a
@@ -142,8 +142,8 @@ class MultiDatasetHead(BaseHead):
             if not any(p.requires_grad for p in head.parameters()):
                 if count:
                     raise ValueError(
-                        f'{count} training samples belong to {name!r}, whose '
-                        'head is frozen; leave its dataset out'
+                        f'{count} training samples belong to {name!r}, but '
+                        'its head is frozen; leave the dataset out'
                     )
                 continue
             _check_norms(name, head)
@@ -234,7 +234,7 @@ def _check_norms(name: str, head: nn.Module) -> None:
             raise ValueError(
                 f'{path!r} of the head of {name!r} is a '
                 f'{type(module).__name__}, in {get_world_size()} processes: '
-                'those whose batch lacks the dataset do not run it forward '
-                'and backward, so the others would wait for ever. Leave '
-                'sync_bn out of the config'
+                'those without samples of the dataset do not run it '
+                'backward, so the others would wait for ever. Leave sync_bn '
+                'out of the config'
             )

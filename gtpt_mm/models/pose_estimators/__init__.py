@@ -1,4 +1,4 @@
-"""Pose estimators, where mmpose's own cannot carry an input."""
+"""Pose estimators for inputs that those of mmpose do not pass on."""
 
 from .multi_dataset import MultiDatasetPoseEstimator
 

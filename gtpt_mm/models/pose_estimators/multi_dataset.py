@@ -9,6 +9,7 @@ from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 from mmpose.utils.typing import (
     ConfigType,
+    Features,
     OptConfigType,
     OptMultiConfig,
 )
@@ -17,9 +18,9 @@ from torch import Tensor
 from gtpt_mm.layers.expert_mlp import DatasetGroups, group_by_dataset
 from gtpt_mm.models.heads.multi_dataset_head import MultiDatasetHead
 
-#: Options that a dataset may have of its own. Whether to flip is not among
+#: Options that may differ between datasets. Whether to flip is not among
 #: them: the backbone runs once for the batch.
-OWN_TEST_OPTIONS = {'flip_mode', 'shift_heatmap'}
+TEST_OPTIONS = {'flip_mode', 'shift_heatmap'}
 
 
 @MODELS.register_module()
@@ -35,15 +36,13 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
         backbone: Backbone. One with ``num_experts`` gets the sizes of the
             groups, see ``ViTPose``; any other treats all images alike (the
             multi-task baseline of "ViTPose++", Sec. 4.4.1).
-        neck: As for ``TopdownPoseEstimator``.
         head: A ``MultiDatasetHead``.
-        train_cfg: As for ``TopdownPoseEstimator``.
         test_cfg: As for ``TopdownPoseEstimator``, with two more keys:
             ``datasets``, options that differ for one dataset, such as
             ``dict(aic=dict(shift_heatmap=True))``; ``dataset``, the name of
             the dataset of plain tensors (``mode='tensor'``).
-        data_preprocessor: As for ``TopdownPoseEstimator``.
-        init_cfg: Initialisation, see mmengine.
+        neck, train_cfg, data_preprocessor, init_cfg: As for
+            ``TopdownPoseEstimator``.
 
     Raises:
         ValueError: If the head is for one dataset only, the numbers of
@@ -61,25 +60,13 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(
-            backbone=backbone,
-            neck=neck,
-            head=head,
-            train_cfg=train_cfg,
-            test_cfg=test_cfg,
-            data_preprocessor=data_preprocessor,
-            init_cfg=init_cfg,
-        )
-        self._check()
-
-    @property
-    def num_experts(self) -> int:
-        """Number of datasets that the backbone has experts for, or 0."""
-        return getattr(self.backbone, 'num_experts', 0)
-
-    def _check(self) -> None:
+            backbone, neck, head, train_cfg, test_cfg, data_preprocessor,
+            init_cfg,
+        )  # fmt: skip
+        self.num_experts: int = getattr(self.backbone, 'num_experts', 0)
         if not isinstance(getattr(self, 'head', None), MultiDatasetHead):
             raise ValueError(
-                'head must be a MultiDatasetHead; for one dataset take '
+                'head must be a MultiDatasetHead; for one dataset use '
                 'TopdownPoseEstimator'
             )
         names = self.head.names
@@ -96,10 +83,10 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
                 f'test_cfg names {sorted(unknown)}; there are {list(names)}'
             )
         for name, options in given.items():
-            if set(options) - OWN_TEST_OPTIONS:
+            if set(options) - TEST_OPTIONS:
                 raise ValueError(
                     f'test_cfg of {name!r} has {sorted(options)}; a dataset '
-                    f'may have {sorted(OWN_TEST_OPTIONS)} of its own'
+                    f'may override {sorted(TEST_OPTIONS)}'
                 )
 
     def _group(self, samples: Sequence[PoseDataSample]) -> DatasetGroups:
@@ -156,7 +143,7 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
         groups = self._group(data_samples)
         inputs = groups.sort(inputs)
         samples = groups.sort_list(data_samples)
-        feats = self.extract_feat(inputs, groups.counts)
+        feats: Features = self.extract_feat(inputs, groups.counts)
         if self.test_cfg.get('flip_test', False):
             flipped = self.extract_feat(inputs.flip(-1), groups.counts)
             feats = [feats, flipped]

@@ -25,7 +25,7 @@ model = dict(
         keypoint_loss=dict(type='MaskedHeatmapLoss'),
         tag_loss=dict(type='AssociativeEmbeddingLoss', loss_weight=0.001),
         decoder=_base_.decoder),
-    # The head of mmpose 1.3.2 resizes heat maps in the flip test only.
+    # The head of mmpose 1.3.2 resizes heatmaps in the flip test only.
     test_cfg=dict(
         flip_test=True,
         shift_heatmap=False,

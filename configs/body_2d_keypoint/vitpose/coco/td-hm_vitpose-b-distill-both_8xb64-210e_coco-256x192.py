@@ -2,6 +2,10 @@
 _base_ = './td-hm_vitpose-b-distill-heatmap_8xb64-210e_coco-256x192.py'
 
 model = dict(
-    token_checkpoint='work_dirs/'
-    'td-hm_vitpose-l-token_8xb64-210e_coco-256x192/epoch_210.pth',
+    train_cfg=dict(
+        token_checkpoint='work_dirs/'
+        'td-hm_vitpose-l-token_8xb64-210e_coco-256x192/epoch_210.pth'),
     backbone=dict(knowledge_dims=1024))
+custom_hooks = [
+    dict(type='FreezeHook', frozen=['backbone.knowledge.token'])
+]

@@ -4,7 +4,7 @@ _base_ = './td-hm_vitpose-l_8xb64-210e_coco-256x192.py'
 
 model = dict(
     type='KnowledgeTokenDistiller',
-    teacher_checkpoint='checkpoints/vitpose-l.pth',
+    train_cfg=dict(teacher_checkpoint='checkpoints/vitpose-l.pth'),
     backbone=dict(knowledge_dims=1024))
 custom_hooks = [
     dict(type='FreezeHook', trainable=['backbone.knowledge'])

@@ -3,8 +3,9 @@ _base_ = './td-hm_vitpose-s_1xb16-14e_sample-96x64.py'
 
 model = dict(
     type='KnowledgeTokenDistiller',
-    teacher_checkpoint='work_dirs/'
-    'td-hm_vitpose-s_1xb16-14e_sample-96x64/epoch_14.pth',
+    train_cfg=dict(
+        teacher_checkpoint='work_dirs/'
+        'td-hm_vitpose-s_1xb16-14e_sample-96x64/epoch_14.pth'),
     backbone=dict(knowledge_dims=384))
 custom_hooks = [
     dict(type='FreezeHook', trainable=['backbone.knowledge'])

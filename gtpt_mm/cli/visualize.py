@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what cannot be drawn before anything is loaded."""
-    from gtpt_mm.visualization.kinds import check_options
+    from gtpt_mm.visualization.gtpt.draw import check_options
 
     check_options(args.kind, args.keypoints, args.layer)
     if args.bboxes and len(args.images) > 1:
@@ -87,9 +87,7 @@ def _draw(args: argparse.Namespace) -> None:
     """Load the model and write a picture for each image."""
     import cv2
 
-    from gtpt_mm.visualization.canvas import stack
-    from gtpt_mm.visualization.crops import crop_people
-    from gtpt_mm.visualization.kinds import draw_crop
+    from gtpt_mm.visualization import crop_instances, draw_tokens
 
     model = _load(args.config, args.checkpoint, args.device)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -100,19 +98,12 @@ def _draw(args: argparse.Namespace) -> None:
                 f'OpenCV cannot read {path}: give an existing file in a '
                 'format such as jpg or png'
             )
-        people = [
-            draw_crop(
-                args.kind,
-                model.backbone,
-                crop,
-                model.dataset_meta,
-                args.keypoints,
-                args.layer,
-            )
-            for crop in crop_people(model, img, args.bboxes)
-        ]
+        crops = crop_instances(model, img, args.bboxes)
+        picture = draw_tokens(
+            model, crops, args.kind, args.keypoints, args.layer
+        )
         target = args.out / f'{path.stem}_{args.kind}.png'
-        if not cv2.imwrite(str(target), stack(people)):
+        if not cv2.imwrite(str(target), picture):
             raise OSError(f'OpenCV cannot write {target}')
         print(f'{path} -> {target}')
 

@@ -1,6 +1,6 @@
-"""Convolutional stems of ShuffleNetV2 units, stride 4."""
+"""Stems of ShuffleNetV2 units at stride 4, and the cut into patches."""
 
-# B batch, C channels, (h, w) feature map
+# B batch, N patches, C channels, (h, w) feature map
 
 import torch
 from torch import Tensor, nn
@@ -170,3 +170,33 @@ class ShuffleUNetStem(nn.Module):
         x16 = self.stage3(x8)
         x8 = self.fuse1(torch.cat((x8, self.upsample1(x16)), dim=1))
         return self.fuse2(torch.cat((x4, self.upsample2(x8)), dim=1))
+
+
+class PatchEmbed(nn.Module):
+    """Normalise a feature map, cut it into patches and project them.
+
+    A patch is flattened in the order (row, column, channel).
+
+    Args:
+        in_channels: Channels of the feature map.
+        embed_dims: Channels C of a token.
+        patch_size: Patch (height, width) in pixels of the feature map.
+    """
+
+    def __init__(
+        self, in_channels: int, embed_dims: int, patch_size: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.norm = nn.BatchNorm2d(in_channels)
+        self.proj = nn.Linear(
+            in_channels * patch_size[0] * patch_size[1], embed_dims
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features (B, C_in, H, W) to tokens (B, N, C), row-major."""
+        patch_h, patch_w = self.patch_size
+        x = self.norm(x)
+        x = x.unflatten(3, (-1, patch_w)).unflatten(2, (-1, patch_h))
+        x = x.permute(0, 2, 4, 3, 5, 1)  # (B, h, w, patch_h, patch_w, C_in)
+        return self.proj(x.flatten(3).flatten(1, 2))

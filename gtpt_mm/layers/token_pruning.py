@@ -1,6 +1,6 @@
 """Score image tokens, keep the best."""
 
-# B batch, G groups, H heads, Q keypoint queries, M tokens, C channels
+# B batch, G groups, H heads, Q keypoint queries, M tokens
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ def softmax_pool(logits: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def keep_top_tokens(scores: Tensor, num_keep: int) -> Tensor:
-    """Return the places of the highest scores, in rising order of place.
+    """Return the indices of the highest scores, in rising order.
 
     Rising order keeps tokens in raster order, and rows that must stay in
     front (given an infinite score) in front.
@@ -46,28 +46,11 @@ def keep_top_tokens(scores: Tensor, num_keep: int) -> Tensor:
         num_keep: Number of tokens to keep, at most M.
 
     Returns:
-        Kept places, (B, G, num_keep), int64.
+        Indices of the kept tokens, (B, G, num_keep), int64.
 
     Example:
         >>> keep_top_tokens(torch.tensor([[[0.1, 0.9, 0.5]]]), 2)
         tensor([[[1, 2]]])
     """
-    places = scores.topk(num_keep, dim=-1, sorted=False).indices
-    return places.sort(dim=-1).values
-
-
-def take_rows(x: Tensor, rows: Tensor) -> Tensor:
-    """Return rows of a flat token sequence.
-
-    Args:
-        x: Tokens, (B, T, C).
-        rows: Rows in 0..T-1, (B, n).
-
-    Returns:
-        Tokens, (B, n, C).
-    """
-    batch, length, _ = x.shape
-    starts = length * torch.arange(batch, device=x.device)
-    # Whole rows of one flat table: several times as fast as a gather.
-    flat = (rows + starts[:, None]).flatten()
-    return x.flatten(0, 1).index_select(0, flat).unflatten(0, (batch, -1))
+    indices = scores.topk(num_keep, dim=-1, sorted=False).indices
+    return indices.sort(dim=-1).values

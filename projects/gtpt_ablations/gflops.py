@@ -10,7 +10,10 @@ compute in vain; the column "as paper" counts them, the column "run" does not.
 """
 
 import math
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,6 +24,10 @@ import gtpt_mm  # noqa: F401  (compat and registration)
 from gtpt_mm.benchmark.macs import count_modules, count_operators
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # configs import projects.gtpt_ablations
+
+from projects.gtpt_ablations.models import every_row  # noqa: E402
+
 BODY = 'configs/body_2d_keypoint/gtpt/coco/gtpt-{}_4xb64-300e_coco-256x192.py'
 WHOLE = (
     'configs/wholebody_2d_keypoint/gtpt/coco-wholebody/'
@@ -139,17 +146,19 @@ def measure(row: Row) -> dict[str, float]:
     cfg = Config.fromfile(ROOT / row.config)
     cfg.merge_from_dict(row.options)
     init_default_scope(cfg.default_scope)
-    model = MODELS.build(cfg.model).eval()
-    img = torch.zeros(1, 3, *model.backbone.img_size)
 
-    @torch.no_grad()
-    def call():
-        model(img, None, mode='tensor')
+    def build() -> tuple[torch.nn.Module, Callable[[], None]]:
+        model = MODELS.build(cfg.model).eval()
+        img = torch.zeros(1, 3, *model.backbone.img_size)
+        return model, partial(model, img, None, mode='tensor')
 
-    run = count_modules(model, call)
-    operators = count_operators(call)
-    model.backbone.with_shortcuts = False
-    as_paper = count_modules(model, call) + _vain_rows(model.backbone)
+    with torch.no_grad():
+        model, call = build()
+        run = count_modules(model, call)
+        operators = count_operators(call)
+        backbone = cfg.model.backbone
+        backbone.type = every_row(MODELS.get(backbone.type))
+        as_paper = count_modules(*build()) + _vain_rows(model.backbone)
     counted = (
         torch.nn.Conv2d,
         torch.nn.Linear,
@@ -179,7 +188,7 @@ def _vain_rows(backbone) -> int:
     groups, channels = backbone.groups, backbone.embed_dims
     if groups.num_groups == 1:
         return 0
-    num_fillers = backbone.slots.numel() - groups.num_sparse
+    num_fillers = groups.slots.numel() - groups.num_sparse
     linear = 10 * channels**2  # qkv 3, projection 1, feed-forward 2 x 3
     norms = 2 * 4 * channels
     return len(backbone.layers) // 2 * num_fillers * (linear + norms)

@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from gtpt_mm.layers.group_attention import GroupAttention, TokenLayout
+from gtpt_mm.layers.group_attention import GroupAttention
 from gtpt_mm.layers.pos_embed import sine_pos_embed
-from gtpt_mm.layers.shuffle_stem import ShuffleUnit
+from gtpt_mm.layers.shuffle_stem import PatchEmbed, ShuffleUnit
 from gtpt_mm.layers.token_pruning import (
     keep_top_tokens,
     softmax_pool,
-    take_rows,
 )
-from gtpt_mm.models.backbones.gtpt import PatchEmbed
+from gtpt_mm.layers.tokens import TokenLayout, take_rows
 
 
 @pytest.fixture
@@ -122,7 +121,7 @@ def test_position_table_refuses_odd_width():
         sine_pos_embed((4, 4), 30)
 
 
-def test_kept_places_rise_and_infinite_scores_stay_in_front():
+def test_kept_indices_rise_and_infinite_scores_stay_in_front():
     scores = torch.rand(2, 3, 20)
     scores[:, :, :4] = torch.inf
     best = keep_top_tokens(scores, 9)
@@ -144,6 +143,6 @@ def test_rows_are_taken_from_their_own_image_with_gradients():
 
 def test_rows_of_groups_skip_the_tokens_before():
     layout = TokenLayout(num_keypoints=3, num_groups=2)
-    places = torch.tensor([[[0, 2], [1, 3]]])
-    rows = layout.rows(places, num_rest=4)
+    kept = torch.tensor([[[0, 2], [1, 3]]])
+    rows = layout.rows(kept, length=3 + 2 * 4)
     assert rows.tolist() == [[0, 1, 2, 3, 5, 8, 10]]

@@ -6,7 +6,7 @@ import torch
 from mmpose.registry import MODELS
 
 from gtpt_mm.models import GTPT
-from gtpt_mm.models.backbones.keypoint_groups import KeypointGroups
+from gtpt_mm.models.backbones.keypoint_groups import KeypointGroups, Stage
 
 DENSE_GROUPS = [
     dict(sparse=[0, 3], parts=[[5, 6, 7]]),
@@ -54,18 +54,19 @@ def test_eval_is_deterministic_and_independent_of_the_batch(img):
 def test_kept_tokens_shrink_and_nest(img):
     model = make().eval()
     _, kept = model.trace_pruning(img)
-    assert [step.stage for step in kept] == ['layer2', 'transition', 'layer6']
-    assert [step.places.shape[2] for step in kept] == [44, 32, 19]
-    coarse = set(kept[0].places[0, 0].tolist())
+    assert [step.layer for step, _ in kept] == [3, 4, 7]
+    assert [step.divides for step, _ in kept] == [False, True, False]
+    assert [indices.shape[2] for _, indices in kept] == [44, 32, 19]
+    coarse = set(kept[0].indices[0, 0].tolist())
     for before, after in zip(
-        kept[1].places[0], kept[2].places[0], strict=True
+        kept[1].indices[0], kept[2].indices[0], strict=True
     ):
         before, after = (
-            {p for p in places.tolist() if p >= 0}
-            for places in (before, after)
+            {index for index in indices.tolist() if index >= 0}
+            for indices in (before, after)
         )
         assert after < before <= coarse
-    num_dense = (kept[2].places[0] == -1).sum(1)
+    num_dense = (kept[2].indices[0] == -1).sum(1)
     assert num_dense.tolist() == [3, 3, 0]
 
 
@@ -79,8 +80,8 @@ def test_unpruned_model_keeps_every_token(img):
 
 def test_pruning_from_the_first_layer(img):
     model = make(keep_rates=(0.8, 0.7, 0.5, 0.3)).train()
-    stages = [step.stage for step in model.trace_pruning(img)[1]]
-    assert stages == ['layer0', 'layer2', 'transition', 'layer6']
+    layers = [step.layer for step, _ in model.trace_pruning(img)[1]]
+    assert layers == [1, 3, 4, 7]
     pruned, full = model(img)
     assert not torch.equal(pruned, full)
 
@@ -98,8 +99,11 @@ def test_training_reads_the_stem_once(img):
 
 
 def test_tables_stay_out_of_checkpoints():
-    names = set(make().state_dict())
-    assert not names & {'pos_table', 'slots', 'owner', 'output_rows'}
+    model = make()
+    tables = {name for name, _ in model.named_buffers()}
+    assert {'pos_table', 'groups.slots'} <= tables
+    saved = {n for n in tables if n.startswith(('stem.', 'patch_embed.'))}
+    assert tables & set(model.state_dict()) == saved
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
@@ -171,15 +175,29 @@ def test_groups_of_coco_wholebody_tables():
         ]
     )
     assert groups.num_dense == (68, 42, 6)
-    slots, valid, owner = groups.slots()
-    assert valid.sum(1).tolist() == [5, 6, 6]
-    assert slots.flatten()[owner].tolist() == list(range(17))
-    rows, valid = groups.transition_queries()
+    assert groups.slot_valid.sum(1).tolist() == [5, 6, 6]
+    in_order = groups.slots.flatten()[groups.slot_of_keypoint]
+    assert in_order.tolist() == list(range(17))
+    rows, valid = groups.scorers(Stage.SPARSE, Stage.DENSE, 256)
     assert rows[0][valid[0]].tolist() == [0, 5, 6, 7, 8, 9]
     assert rows[2][valid[2]].tolist() == [3, 4, 16, 17, 18, 19, 20, 21]
-    assert groups.output_rows()[23] == 17  # first face point
-    assert groups.output_rows()[91] == 17 + 68  # left hand
-    assert groups.output_rows()[17] == 17 + 2 * 68  # left big toe
+    rows, valid = groups.scorers(Stage.DENSE, Stage.DENSE, 76)
+    assert rows[1][valid[1]].tolist() == [
+        *range(5, 11),
+        *range(17 + 76, 17 + 76 + 42),
+    ]
+    for num_rest in (68, 76):
+        rows = groups.rows(Stage.DENSE, num_rest)
+        assert rows[:17].tolist() == list(range(17))
+        assert rows[23] == 17  # first face point
+        assert rows[91] == 17 + num_rest  # left hand
+        assert rows[17] == 17 + 2 * num_rest  # left big toe
+    rows, group = groups.locate([23, 112, 22, 3], Stage.SPARSE, 256)
+    assert rows.tolist() == [0, 2, 4, 5 + 3]
+    assert group.tolist() == [0] * 4
+    rows, group = groups.locate([23, 112, 22, 3], Stage.DENSE, 76)
+    assert rows.tolist() == [17, 17 + 76 + 21, 17 + 2 * 76 + 5, 3]
+    assert group.tolist() == [0, 1, 2, 0]
 
 
 def fill_by_rule(model: torch.nn.Module) -> None:
@@ -208,98 +226,9 @@ def test_values_are_those_once_recorded(repo_root):
     with np.load(repo_root / 'tests/data/gtpt_small.npz') as recorded:
         np.testing.assert_allclose(tokens, recorded['tokens'], 1e-9, 1e-9)
         flat = recorded['places']
-    for step in kept:  # the order of kept tokens means nothing
-        own, flat = np.split(flat, [step.places.numel()])
+    for _, indices in kept:  # the order of kept tokens means nothing
+        expected, flat = np.split(flat, [indices.numel()])
         np.testing.assert_array_equal(
-            np.sort(step.places), np.sort(own.reshape(step.places.shape))
+            np.sort(indices), np.sort(expected.reshape(indices.shape))
         )
     assert not len(flat)
-
-
-ONE_GROUP = [dict(sparse=range(5), parts=[[5, 6, 7], [8], [9, 10]])]
-SWITCHES = [
-    dict(introduction='sparse-dense'),
-    dict(introduction='dense'),
-    dict(with_group_mask=False),
-    dict(share_sparse=False),
-    dict(displace=False),
-    dict(displace=False, share_sparse=False, introduction='dense'),
-    dict(keypoint_groups=ONE_GROUP, with_group_mask=False, displace=False),
-    dict(keypoint_groups=[dict(sparse=range(5))], introduction='dense'),
-]
-
-
-@pytest.mark.parametrize('switch', SWITCHES)
-def test_switches_learn_in_every_parameter(switch, img):
-    model = make(**switch).train()
-    pruned, full = model(img)
-    assert pruned.shape == full.shape == (2, model.groups.num_keypoints, 32)
-    (pruned.square().sum() + full.square().sum()).backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
-
-
-@pytest.mark.parametrize('switch', [{}, *SWITCHES])
-@pytest.mark.parametrize('keep_rates', [(1.0, 0.7, 0.5, 0.3), (1.0,) * 4])
-def test_shortcuts_change_nothing(switch, keep_rates, img):
-    model = make(keep_rates=keep_rates, **switch).double().eval()
-    fill_by_rule(model)
-    [short] = model(img.double())
-    model.with_shortcuts = False
-    [plain] = model(img.double())
-    torch.testing.assert_close(short, plain, rtol=1e-9, atol=1e-9)
-
-
-def test_dense_keypoints_displace_or_add_tokens(img):
-    for displace, size in ((True, 32), (False, 32 + 3)):
-        [*_, transition, _] = (
-            make(displace=displace).eval().trace_pruning(img)[1]
-        )
-        assert transition.places.shape == (2, 3, size)
-        # Groups have 3, 3 and 0 dense keypoints.
-        counts = (transition.places >= 0).sum(2)[0].tolist()
-        assert counts == ([29, 29, 32] if displace else [32, 32, 32])
-
-
-def test_fillers_do_not_influence_anything(img):
-    """Added dense keypoints of a short group are padding, which none reads."""
-    model = make(displace=False).double().eval()
-    fill_by_rule(model)
-    [expected] = model(img.double())
-    layer = model.layers[4]
-    first = model.groups.num_sparse + 2 * (32 + 3)  # the group without dense
-
-    def spoil(module, args):
-        x = args[0].clone()
-        x[:, first : first + 3] += 100
-        return (x,)
-
-    # The projections see the spoiled fillers as queries, keys and values.
-    handle = layer.norm1.register_forward_pre_hook(spoil)
-    [spoiled] = model(img.double())
-    handle.remove()
-    torch.testing.assert_close(spoiled, expected, rtol=1e-12, atol=1e-12)
-
-
-def test_unshared_keypoints_stay_in_their_group():
-    """With self-attention in groups, a group's result is its own business."""
-    from gtpt_mm.layers.group_attention import GroupAttention, TokenLayout
-
-    slots, valid, owner = KeypointGroups(DENSE_GROUPS).slots()
-    layout = TokenLayout(5, 3, slots, owner, shared=False, hidden=~valid)
-    attn = GroupAttention(16, 4).double()
-    q, k, v = torch.randn(3, 2, 5 + 3 * 4, 16, dtype=torch.float64)
-    out = attn(q, k, v, layout)
-    groups = [[0, 3], [1, 2], [4]]
-    for g, sparse in enumerate(groups):
-        rows = sparse + list(range(5 + 4 * g, 9 + 4 * g))
-        alone = attn(
-            q[:, rows], k[:, rows], v[:, rows], TokenLayout(len(rows))
-        )
-        torch.testing.assert_close(out[:, rows], alone)
-
-
-def test_unknown_introduction_names_the_choices():
-    with pytest.raises(ValueError, match="'sparse-dense'.*'late'"):
-        make(introduction='late')

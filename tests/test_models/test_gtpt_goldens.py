@@ -67,10 +67,10 @@ def logits(model, img):
         return model.head.forward(model.backbone(img))
 
 
-def mark_places(places: torch.Tensor, num_patches: int = 256) -> np.ndarray:
-    """Turn kept places (B, G, M) into booleans (B, G, N)."""
-    marks = torch.zeros(*places.shape[:2], num_patches + 1, dtype=torch.bool)
-    marks.scatter_(2, places.remainder(num_patches + 1), True)
+def mark_patches(indices: torch.Tensor, num_patches: int = 256) -> np.ndarray:
+    """Turn indices of kept patches (B, G, M) into booleans (B, G, N)."""
+    marks = torch.zeros(*indices.shape[:2], num_patches + 1, dtype=torch.bool)
+    marks.scatter_(2, indices.remainder(num_patches + 1), True)
     return marks[..., :num_patches].numpy()
 
 
@@ -97,16 +97,15 @@ def test_eval_matches_authors(golden, dtype):
     np.testing.assert_allclose(pred_y, arrays['eval_pred_y'], 0, atol)
     with torch.no_grad():
         _, kept = model.backbone.trace_pruning(img)
-    assert [step.stage for step in kept] == ['layer3', 'transition', 'layer9']
-    for stage, places in kept:
-        expected = arrays[
-            f'eval_keep_{stage.replace("r3", "r03")}'.replace(
-                'layer9', 'layer09'
-            )
-        ]
-        marks = mark_places(places)
+    # The recordings count layers from 0.
+    names = ['layer03', 'transition', 'layer09']
+    assert [step.divides for step, _ in kept] == [False, True, False]
+    assert [step.layer for step, _ in kept] == [4, 6, 10]
+    for name, (_, indices) in zip(names, kept, strict=True):
+        expected = arrays[f'eval_keep_{name}']
+        marks = mark_patches(indices)
         np.testing.assert_array_equal(
-            marks, expected.reshape(marks.shape), err_msg=stage
+            marks, expected.reshape(marks.shape), err_msg=name
         )
 
 

@@ -8,9 +8,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpose.apis import init_model
 
-from gtpt_mm.visualization import GTPTVisualizationHook
-from gtpt_mm.visualization.crops import preprocess
-from gtpt_mm.visualization.kinds import draw_crop
+from gtpt_mm.visualization import GTPTVisualizationHook, draw_tokens
+from gtpt_mm.visualization.gtpt.crops import preprocess
 
 EPOCHS = 3
 
@@ -75,8 +74,8 @@ def test_pictures_show_the_average(drawn, body_config):
     saved = torch.load(path, weights_only=True)
     model = init_model(str(body_config), str(path), device='cpu')
     crop = preprocess(model, runner.val_dataloader.dataset[0])
-    options = (crop, model.dataset_meta, ['nose', 'left_wrist'])
-    average = draw_crop('attention', model.backbone, *options)
+    options = ([crop], 'attention', ['nose', 'left_wrist'])
+    average = draw_tokens(model, *options)
     np.testing.assert_array_equal(found, average)
     model.load_state_dict(
         {
@@ -85,7 +84,7 @@ def test_pictures_show_the_average(drawn, body_config):
             if key.startswith('module.')
         }
     )
-    trained = draw_crop('attention', model.backbone, *options)
+    trained = draw_tokens(model, *options)
     assert not np.array_equal(found, trained)
 
 

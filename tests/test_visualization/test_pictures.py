@@ -1,5 +1,7 @@
 """Pictures of a whole model, from Python and from the shell."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -7,20 +9,24 @@ import torch
 from mmpose.registry import MODELS
 
 from gtpt_mm.cli import main
-from gtpt_mm.visualization import (
-    draw_attention,
-    draw_pruning,
-    draw_shallow_attention,
-)
-from gtpt_mm.visualization.crops import Crop
-from gtpt_mm.visualization.kinds import draw_crop
+from gtpt_mm.visualization import crop_instances, draw_tokens
+from gtpt_mm.visualization.gtpt.crops import Crop
 
 # A panel of 64 x 96 (w, h) pixels, enlarged twice, with title and margin.
 WIDTH, HEIGHT, HEADING = 2 * 64 + 4, 2 * 96 + 24, 26
 
 
+def draw(model, img, bboxes=None, **options):
+    return draw_tokens(model, crop_instances(model, img, bboxes), **options)
+
+
+def draw_attention(model, img, bboxes=None, keypoints=None, layers=None):
+    options = dict(keypoints=keypoints, layers=layers)
+    return draw(model, img, bboxes, kind='attention', **options)
+
+
 def test_pruning_shows_the_input_a_coarse_step_and_groups(model, image):
-    picture = draw_pruning(model, cv2.imread(str(image)))
+    picture = draw(model, cv2.imread(str(image)))
     assert picture.shape == (HEIGHT, 8 * WIDTH, 3)
     panels = [
         picture[20:-4, i * WIDTH + 2 : (i + 1) * WIDTH - 2] for i in range(8)
@@ -69,18 +75,19 @@ def test_pruned_panels_are_grey(model, image):
 
 def test_shallow_attention_shows_the_body(model, image):
     img = cv2.imread(str(image))
-    picture = draw_shallow_attention(model, img)
+    picture = draw(model, img, kind='shallow')
     assert picture.shape == (HEADING + 3 * HEIGHT, 6 * WIDTH, 3)
-    by_number = draw_shallow_attention(model, img, layer=5)
+    by_number = draw(model, img, kind='shallow', layers=[5])
     assert np.array_equal(picture, by_number)
-    human = draw_shallow_attention(model, img, None, ['nose', '16'], layer=4)
+    options = dict(keypoints=['nose', '16'], layers=[4])
+    human = draw(model, img, kind='shallow', **options)
     assert human.shape == (HEADING + HEIGHT, 3 * WIDTH, 3)
     rest = human[HEADING + 20 :]
     assert np.array_equal(rest[:, WIDTH : 2 * WIDTH], rest[:, 2 * WIDTH :])
 
 
 def test_wholebody_model_names_its_keypoints():
-    """133 keypoints, dense ones drawn by their part before they are born."""
+    """133 keypoints, dense ones drawn by their part before the transition."""
     from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
     meta = parse_pose_metainfo(
@@ -107,9 +114,10 @@ def test_wholebody_model_names_its_keypoints():
         np.full((256, 192, 3), 200, np.uint8), torch.randn(1, 3, 256, 192)
     )
     names = ['face-30', 'right_hand_root', 'left_big_toe', 'nose']
-    picture = draw_crop('attention', backbone, crop, meta, names, [5, 9, 12])
+    model = SimpleNamespace(backbone=backbone, dataset_meta=meta)
+    picture = draw_tokens(model, [crop], 'attention', names, [5, 9, 12])
     assert picture.shape == (4 * 2 * (HEADING + 280), 3 * 196, 3)
-    shallow = draw_crop('shallow', backbone, crop, meta)
+    shallow = draw_tokens(model, [crop], 'shallow')
     assert shallow.shape == (HEADING + 3 * 280, 6 * 196, 3)
 
 
@@ -146,7 +154,7 @@ def test_a_model_of_another_kind_is_refused():
         )
     )
     with pytest.raises(ValueError, match='ResNet'):
-        draw_pruning(other, np.zeros((9, 9, 3), np.uint8))
+        draw(other, np.zeros((9, 9, 3), np.uint8))
 
 
 # --- gtpt-mm visualize ------------------------------------------------------

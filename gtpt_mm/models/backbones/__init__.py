@@ -1,7 +1,7 @@
 """One file per method."""
 
 from .efficientvit import EfficientViT
-from .gtpt import GTPT, KeptTokens
+from .gtpt import GTPT, KeptTokens, Step
 from .hevitpose import HEViTPose
 from .official_swin import OfficialSwin
 from .vitpose import ViTPose
@@ -12,5 +12,6 @@ __all__ = [
     'HEViTPose',
     'KeptTokens',
     'OfficialSwin',
+    'Step',
     'ViTPose',
 ]

@@ -1,32 +1,29 @@
 """GTPT: group-based token pruning transformer."""
 
-# B batch, N image patches, M image tokens kept, K sparse keypoints, P parts,
-# G keypoint groups, C channels, (h, w) patch grid
+# B batch, N image patches, M image tokens of a group, K sparse keypoints,
+# G keypoint groups, T tokens, n kept tokens, C channels, (h, w) patch grid
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from gtpt_mm.layers.arch import read_arch
-from gtpt_mm.layers.folded_stem import FoldedPatchEmbed, fold_stem
-from gtpt_mm.layers.group_attention import (
-    GroupTransformerLayer,
-    TokenLayout,
-)
+from gtpt_mm.layers.group_attention import GroupTransformerLayer
 from gtpt_mm.layers.pos_embed import sine_pos_embed
-from gtpt_mm.layers.shuffle_stem import ShuffleStem, ShuffleUNetStem
-from gtpt_mm.layers.token_pruning import keep_top_tokens, take_rows
+from gtpt_mm.layers.shuffle_stem import (
+    PatchEmbed,
+    ShuffleStem,
+    ShuffleUNetStem,
+)
+from gtpt_mm.layers.token_pruning import keep_top_tokens
+from gtpt_mm.layers.tokens import TokenLayout, Tokens, take_rows
 
-from .keypoint_groups import KeypointGroups
-
-#: How keypoint tokens come in (Table 5): a human token, then sparse keypoints
-#: and parts, then dense keypoints; or from the second or third of these on.
-INTRODUCTIONS = ('human-sparse-dense', 'sparse-dense', 'dense')
+from .keypoint_groups import KeypointGroups, Stage
 
 #: Head, upper body and lower body of the 17 COCO keypoints.
 COCO_BODY_GROUPS = (
@@ -36,63 +33,49 @@ COCO_BODY_GROUPS = (
 )
 
 
+class Step(NamedTuple):
+    """The part of one layer in a pass through GTPT.
+
+    Attributes:
+        layer: Number of the layer, counted from 1 as in the paper.
+        stage: The tokens that it reads.
+        next_stage: The tokens that it leaves.
+        num_keep: Tokens of each group that it keeps, dense keypoints among
+            them; None keeps all.
+    """
+
+    layer: int
+    stage: Stage
+    next_stage: Stage
+    num_keep: int | None
+
+    @property
+    def introduces(self) -> bool:
+        """Whether the human token becomes keypoint tokens in this layer."""
+        return self.stage is Stage.HUMAN and self.next_stage is Stage.SPARSE
+
+    @property
+    def divides(self) -> bool:
+        """Whether the tokens are divided into groups behind this layer."""
+        return self.stage is not Stage.DENSE and self.next_stage is Stage.DENSE
+
+
 class KeptTokens(NamedTuple):
-    """Which image patches survive one pruning step.
+    """The image patches that survive one pruning step.
 
     Attributes:
-        stage: Where: ``layer3``, ``transition`` (between the encoders) or
-            ``layer9`` for the usual depth of 12.
-        places: Patch numbers in row-major order, (B, G, M); -1 marks the row
-            of a dense keypoint or a filler. G is 1 before the transition.
+        step: Where they were chosen; that layer still reads all.
+        indices: Patch numbers in row-major order, (B, G, M); -1 marks the row
+            of a dense keypoint. G is 1 before the transition.
     """
 
-    stage: str
-    places: Tensor
+    step: Step
+    indices: Tensor
 
 
-class Tokens(NamedTuple):
-    """The state of an encoder: what is attended, where it came from.
-
-    Attributes:
-        x: Flat token sequence, (B, T, C); see ``TokenLayout``.
-        places: Patch number of each non-keypoint row, (B, G, M); (1, 1, N)
-            before the first pruning.
-        kept: One entry for each pruning step so far.
-    """
-
-    x: Tensor
-    places: Tensor
-    kept: tuple[KeptTokens, ...] = ()
-
-
-class PatchEmbed(nn.Module):
-    """Normalise a feature map, cut it into patches and project them.
-
-    A patch is flattened in the order (row, column, channel).
-
-    Args:
-        in_channels: Channels of the feature map.
-        embed_dims: Channels C of a token.
-        patch_size: Patch (height, width) in pixels of the feature map.
-    """
-
-    def __init__(
-        self, in_channels: int, embed_dims: int, patch_size: tuple[int, int]
-    ) -> None:
-        super().__init__()
-        self.patch_size = patch_size
-        self.norm = nn.BatchNorm2d(in_channels)
-        self.proj = nn.Linear(
-            in_channels * patch_size[0] * patch_size[1], embed_dims
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map features (B, C_in, H, W) to tokens (B, N, C), row-major."""
-        patch_h, patch_w = self.patch_size
-        x = self.norm(x)
-        x = x.unflatten(3, (-1, patch_w)).unflatten(2, (-1, patch_h))
-        x = x.permute(0, 2, 4, 3, 5, 1)  # (B, h, w, patch_h, patch_w, C_in)
-        return self.proj(x.flatten(3).flatten(1, 2))
+#: Called in each layer with the step, the tokens that the layer reads, and
+#: their projected queries and keys, (B, T, C).
+Trace = Callable[[Step, Tokens, Tensor, Tensor], None]
 
 
 @MODELS.register_module()
@@ -131,19 +114,6 @@ class GTPT(BaseModule):
         depth: Number of layers, a multiple of 4, at least 8.
         num_heads: Attention heads of a layer.
         mlp_ratio: Width of the feed-forward networks in units of C.
-        introduction: When keypoint tokens come in, one of
-            ``INTRODUCTIONS`` (Table 5).
-        with_group_mask: Whether a group sees the image tokens through a
-            learned mask of its own (Table 3).
-        share_sparse: Whether every group attends to the sparse keypoints of
-            all groups (MHGA, Eqs. 7-9) or to its own only (MHSA, Table 4).
-        displace: Whether dense keypoints take the places of image tokens
-            (Eq. 11), so that a group keeps ``num_keep`` rows; otherwise they
-            are added to them.
-        with_shortcuts: Whether rows that nobody reads are skipped: queries of
-            tokens about to be dropped, image tokens in the last layer. False
-            computes them, as the authors' code does, with equal results: for
-            counting operations as the paper does.
         with_unpruned: Whether training returns the tokens of the unpruned
             pass too.
         qk_init_gain: Factor on the initial query and key weights, > 0. The
@@ -179,36 +149,22 @@ class GTPT(BaseModule):
         depth: int = 12,
         num_heads: int = 8,
         mlp_ratio: float = 3.0,
-        introduction: str = 'human-sparse-dense',
-        with_group_mask: bool = True,
-        share_sparse: bool = True,
-        displace: bool = True,
-        with_shortcuts: bool = True,
         with_unpruned: bool = True,
         qk_init_gain: float = 1.0,
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
         settings = read_arch(arch, self.arch_settings)
-        if introduction not in INTRODUCTIONS:
-            raise ValueError(
-                f'introduction must be one of {INTRODUCTIONS}, got '
-                f'{introduction!r}'
-            )
         if depth < 8 or depth % 4:
             raise ValueError(
                 f'depth must be a multiple of 4, at least 8, got {depth}'
             )
         self.embed_dims = settings['embed_dims']
-        self.introduction = introduction
-        self.share_sparse = share_sparse
-        self.displace = displace
-        self.with_shortcuts = with_shortcuts
+        self.depth = depth
         self.with_unpruned = with_unpruned
-        self.chunk_size = None
         self.img_size = tuple(img_size)
-        self.grid_size = self._read_grid(self.img_size, patch_size)
-        self.groups = KeypointGroups(keypoint_groups)
+        self.grid_size = _read_grid(img_size, patch_size)
+        self.groups = self._create_groups(keypoint_groups)
         self.set_keep_rates(keep_rates)
 
         channels = settings['stem_channels']
@@ -225,34 +181,11 @@ class GTPT(BaseModule):
             GroupTransformerLayer(self.embed_dims, num_heads, mlp_ratio)
             for _ in range(depth)
         )
-        self.group_mask = (
-            nn.Sequential(
-                nn.Linear(self.embed_dims, self.embed_dims // 2),
-                nn.ReLU(),
-                nn.Linear(
-                    self.embed_dims // 2,
-                    self.groups.num_groups * self.embed_dims,
-                ),
-                nn.Sigmoid(),
-            )
-            if with_group_mask
-            else None
-        )
-        self._register_tables()
+        self.group_mask = self._create_group_mask()
+        pos_table = sine_pos_embed(self.grid_size, self.embed_dims)
+        self.register_buffer('pos_table', pos_table, persistent=False)
         self._init_stem()
         self._init_queries_and_keys(qk_init_gain)
-
-    @staticmethod
-    def _read_grid(
-        img_size: tuple[int, int], patch_size: tuple[int, int]
-    ) -> tuple[int, int]:
-        cell = (4 * patch_size[0], 4 * patch_size[1])
-        if img_size[0] % cell[0] or img_size[1] % cell[1]:
-            raise ValueError(
-                f'img_size (h, w) = {img_size} is not divisible by the patch '
-                f'of {cell} pixels (stride 4 x patch_size {patch_size})'
-            )
-        return img_size[0] // cell[0], img_size[1] // cell[1]
 
     def set_keep_rates(self, keep_rates: Sequence[float]) -> None:
         """Set the share of patches kept in each quarter of the layers.
@@ -262,7 +195,7 @@ class GTPT(BaseModule):
 
         Raises:
             ValueError: If there are not four, one lies outside, they rise, or
-                leave no place beside the dense keypoints.
+                leave no token beside the dense keypoints.
         """
         rates = list(keep_rates)
         if len(rates) != 4:
@@ -277,73 +210,62 @@ class GTPT(BaseModule):
         num_patches = self.grid_size[0] * self.grid_size[1]
         # 90 * 0.7 is 62.99... in floats.
         num_keeps = [int(num_patches * rate + 1e-6) for rate in rates]
-        num_displaced = max(self.groups.num_dense) if self.displace else 0
-        if num_keeps[3] <= num_displaced:
+        if self.groups.count_rows(num_keeps[3]) <= self.groups.max_dense:
             raise ValueError(
                 f'keep_rates {rates} keep {num_keeps[3]} of {num_patches} '
                 'tokens in the last quarter, but one group puts '
-                f'{num_displaced} dense keypoints in their place; raise the '
-                'last rate or the input size, or set displace=False'
+                f'{self.groups.max_dense} dense keypoints in their place; '
+                'raise the last rate or the input size'
             )
         self.num_keeps = num_keeps
+        self.plan = self._make_plan(num_keeps)
+        self.unpruned_plan = self._make_plan([num_patches] * 4)
+        both = zip(self.plan, self.unpruned_plan, strict=True)
+        equal = [pruned == unpruned for pruned, unpruned in both]
+        self.num_shared_layers = (equal + [False]).index(False)
+
+    def _make_plan(self, num_keeps: Sequence[int]) -> list[Step]:
+        """Return a pass that keeps so many patches in each quarter."""
+        quarter = self.depth // 4
+        first, second, third, fourth = num_keeps
+        third, fourth = map(self.groups.count_rows, (third, fourth))
+        num_kept = {2 * quarter: third}  # by layer
+        if first < self.grid_size[0] * self.grid_size[1]:
+            num_kept[1] = first
+        if second < first:
+            num_kept[quarter + 1] = second
+        if fourth < third:
+            num_kept[3 * quarter + 1] = fourth
+        stages = [Stage.HUMAN] * (quarter + 1) + [Stage.SPARSE] * (quarter - 1)
+        stages += [Stage.DENSE] * (2 * quarter) + [Stage.OUTPUT]
+        return [
+            Step(layer, *both, num_kept.get(layer))
+            for layer, both in enumerate(pairwise(stages), start=1)
+        ]
+
+    def _create_groups(self, groups: Sequence[dict]) -> KeypointGroups:
+        return KeypointGroups(groups)
 
     def _create_tokens(self) -> None:
-        """Create the learned tokens that the introduction needs."""
-        groups = self.groups
-        if self.introduction == 'human-sparse-dense':
-            self.human_token = self._new_tokens(1)
-        self.sparse_embed = self._new_tokens(groups.num_sparse)
-        if groups.num_parts:
-            if self.introduction != 'dense':
-                self.part_embed = self._new_tokens(groups.num_parts)
-            self.dense_embed = self._new_tokens(len(groups.dense))
+        """Create the learned tokens."""
+        self.human_token = self._new_tokens(1)
+        self.sparse_embed = self._new_tokens(self.groups.num_sparse)
+        if self.groups.num_parts:
+            self.part_embed = self._new_tokens(self.groups.num_parts)
+            self.dense_embed = self._new_tokens(len(self.groups.dense))
 
     def _new_tokens(self, count: int) -> nn.Parameter:
         tokens = nn.Parameter(torch.zeros(1, count, self.embed_dims))
         return nn.init.trunc_normal_(tokens, std=0.02)
 
-    def _register_tables(self) -> None:
-        """Keep constant tables on the model's device, out of checkpoints."""
-        groups = self.groups
-        slots, slot_valid, owner = groups.slots()
-        per_part = self.introduction != 'dense'
-        query_rows, query_valid = groups.transition_queries(per_part)
-        num_dense = torch.tensor(groups.num_dense)
-        width = max(groups.num_dense)
-        tables = dict(
-            pos_table=sine_pos_embed(self.grid_size, self.embed_dims),
-            slots=slots,
-            slot_valid=slot_valid,
-            owner=owner,
-            query_rows=query_rows,
-            query_valid=query_valid,
-            num_dense=num_dense,
-            # Rows of a group that are never dropped, in front.
-            num_front=num_dense
-            if self.displace
-            else torch.full_like(num_dense, width),
-            hidden_keys=self._hidden_keys(slot_valid, num_dense, width),
-            part_of_dense=groups.part_of_dense(),
-            output_rows=groups.output_rows(),
+    def _create_group_mask(self) -> nn.Module | None:
+        channels = self.embed_dims
+        return nn.Sequential(
+            nn.Linear(channels, channels // 2),
+            nn.ReLU(),
+            nn.Linear(channels // 2, self.groups.num_groups * channels),
+            nn.Sigmoid(),
         )
-        for name, table in tables.items():
-            self.register_buffer(name, table, persistent=False)
-
-    def _hidden_keys(
-        self, slot_valid: Tensor, num_dense: Tensor, width: int
-    ) -> Tensor | None:
-        """Mark the keys of each group that only fill up, (G, some), if any."""
-        if self.share_sparse:
-            sparse = slot_valid.new_zeros(
-                self.groups.num_groups, self.groups.num_sparse
-            )
-        else:
-            sparse = ~slot_valid
-        hidden = sparse
-        if not self.displace:
-            fillers = torch.arange(width) >= num_dense[:, None]
-            hidden = torch.cat((sparse, fillers), dim=1)
-        return hidden if hidden.any() else None
 
     def _init_stem(self) -> None:
         """Draw convolution weights small, as the authors do."""
@@ -358,32 +280,6 @@ class GTPT(BaseModule):
         with torch.no_grad():
             for layer in self.layers:
                 layer.attn.qkv.weight[: 2 * self.embed_dims] *= gain
-
-    @torch.no_grad()
-    def fold_for_inference(self, chunk_size: int | None = None) -> None:
-        """Fold norms and channel shuffles into weights; for good.
-
-        Outputs stay equal up to rounding. A folded model neither trains nor
-        saves a checkpoint that another model could read; see
-        :func:`gtpt_mm.deploy.fuse`, which folds a copy.
-
-        Args:
-            chunk_size: Images that pass the transformer at once on a CPU,
-                where big buffers cost more than they bring; the stem takes
-                one at a time. None passes all at once.
-
-        Raises:
-            ValueError: If ``chunk_size`` is not positive.
-        """
-        if chunk_size is not None and chunk_size <= 0:
-            raise ValueError(f'chunk_size must be positive, got {chunk_size}')
-        self.stem = fold_stem(self.stem)
-        patches = self.patch_embed
-        self.patch_embed = FoldedPatchEmbed(
-            patches.norm, patches.proj, patches.patch_size, self.stem.order
-        )
-        self.chunk_size = chunk_size
-        self.eval().requires_grad_(False)
 
     # --- forward -----------------------------------------------------------
 
@@ -401,41 +297,36 @@ class GTPT(BaseModule):
         Raises:
             ValueError: If the images do not have ``img_size``.
         """
-        if self._in_chunks(img):
-            chunks = img.split(self.chunk_size)
-            return (torch.cat([self._predict(chunk) for chunk in chunks]),)
-        tokens = self._embed(img)
-        num_shared = self._num_shared_layers()
-        tokens = self._coarse(tokens, range(num_shared), self.num_keeps)
-        pruned = self._encode(tokens, num_shared, self.num_keeps)
-        if not (self.training and self.with_unpruned):
-            return (pruned.x,)
-        num_patches = self.pos_table.shape[0]
-        full = self._encode(tokens, num_shared, [num_patches] * 4)
-        return pruned.x, full.x
+        plans = [self.plan]
+        if self.training and self.with_unpruned:
+            plans.append(self.unpruned_plan)
+        shared = self.num_shared_layers
+        tokens = self._encode(self._embed(img), self.plan[:shared])
+        return tuple(self._encode(tokens, plan[shared:]).x for plan in plans)
 
-    def _in_chunks(self, img: Tensor) -> bool:
-        """Whether a folded model takes fewer images at a time.
+    def trace(self, img: Tensor, note: Trace, pruned: bool = True) -> Tensor:
+        """Return the keypoint tokens of one pass; call ``note`` in each layer.
 
-        Not in a graph that is compiled or exported: it would be unrolled, and
-        bound to one batch size.
+        Args:
+            img: Images, as in :meth:`forward`.
+            note: See ``Trace``.
+            pruned: Whether tokens are pruned.
         """
-        return (
-            self.chunk_size is not None
-            and img.device.type == 'cpu'
-            and not torch.compiler.is_compiling()
-        )
-
-    def _predict(self, img: Tensor) -> Tensor:
-        """Return the keypoint tokens of the pruned pass, (B, K, C)."""
-        return self._encode(self._embed(img), 0, self.num_keeps).x
+        plan = self.plan if pruned else self.unpruned_plan
+        return self._encode(self._embed(img), plan, note).x
 
     def trace_pruning(
         self, img: Tensor
     ) -> tuple[Tensor, tuple[KeptTokens, ...]]:
         """Return the keypoint tokens and what each pruning step kept."""
-        tokens = self._encode(self._embed(img), 0, self.num_keeps)
-        return tokens.x, tokens.kept
+        read: list[tuple[Step, Tensor]] = []
+        x = self.trace(img, lambda s, t, q, k: read.append((s, t.indices)))
+        kept = [
+            KeptTokens(step, self.groups.layout(after.stage).split(indices)[1])
+            for (step, _), (after, indices) in pairwise(read)
+            if step.num_keep is not None
+        ]
+        return x, tuple(kept)
 
     def _embed(self, img: Tensor) -> Tokens:
         """Cut the images into tokens; put the first keypoint tokens before."""
@@ -445,263 +336,165 @@ class GTPT(BaseModule):
                 f'{tuple(img.shape[-2:])}; set img_size of the backbone and '
                 'input_size of the codec to the same size'
             )
-        # The maps of the stem are the largest by far.
-        chunks = img.split(1) if self._in_chunks(img) else [img]
-        patches = [self.patch_embed(self.stem(chunk)) for chunk in chunks]
-        patches = torch.cat(patches) + self.pos_table  # (B, N, C)
-        rows = (
-            self.human_token
-            if self.introduction == 'human-sparse-dense'
-            else self._keypoint_rows()
-        )
-        x = torch.cat((rows.expand(img.shape[0], -1, -1), patches), dim=1)
-        places = torch.arange(patches.shape[1], device=img.device)
-        return Tokens(x, places.expand(1, 1, -1))
+        x = self.patch_embed(self.stem(img))
+        indices = torch.arange(x.shape[1], device=x.device)
+        image = Tokens(x, self.pos_table[None], indices[None])
+        first = self._first_tokens().expand(len(x), -1, -1)
+        return Tokens.join([image.keypoints(first), image])
 
-    def _keypoint_rows(self) -> Tensor:
-        """Return the learned tokens of the coarse encoder, (1, rows, C)."""
+    def _first_tokens(self) -> Tensor:
+        """Return the learned tokens of the first layer, (1, n, C)."""
+        return self.human_token
+
+    def _sparse_tokens(self) -> Tensor:
+        """Return the learned tokens of parts and sparse keypoints."""
         if not self.groups.num_parts:
             return self.sparse_embed
-        lead = (
-            self.dense_embed
-            if self.introduction == 'dense'
-            else self.part_embed
-        )
-        return torch.cat((lead, self.sparse_embed), dim=1)
-
-    def _num_shared_layers(self) -> int:
-        """Count the layers before the first pruning."""
-        num_patches = self.pos_table.shape[0]
-        return len(self.layers) // 4 if self.num_keeps[0] == num_patches else 0
+        return torch.cat((self.part_embed, self.sparse_embed), dim=1)
 
     def _encode(
-        self, tokens: Tokens, first: int, num_keeps: list[int]
+        self, tokens: Tokens, plan: Sequence[Step], note: Trace | None = None
     ) -> Tokens:
-        """Run the layers from ``first`` on, the transition between them."""
-        middle = len(self.layers) // 2
-        last = self.layers[middle - 1]
-        tokens = self._coarse(tokens, range(first, middle - 1), num_keeps)
+        """Run the layers of a plan."""
+        for step in plan:
+            layer = self.layers[step.layer - 1]
+            layout = self.groups.layout(step.stage)
+            tokens = tokens.with_x(tokens.x + tokens.pos)
+            qkv = layer.project(tokens.x)
+            if note is not None:
+                note(step, tokens, *qkv[:2])
+            kept = self._choose(step, layer, layout, *qkv[:2])
+            tokens = self._attend(
+                layer, layout, tokens, qkv, None if step.divides else kept
+            )
+            if step.introduces:
+                tokens = self._introduce_keypoints(tokens)
+            elif step.next_stage is Stage.OUTPUT:
+                tokens = self._select_keypoints(tokens)
+            tokens = tokens.with_x(layer.feed_forward(tokens.x))
+            if step.divides and kept is not None:
+                tokens = self._divide(tokens, kept, step.num_keep)
+        return tokens
 
-        layout = self._coarse_layout(middle - 1)
-        x = tokens.x + self._positions(tokens.places, layout)
-        q, k, v = last.project(x)
-        scores = last.attn.score(
-            q[:, self.query_rows], layout.split(k)[1], self.query_valid
-        )  # (B, G, M)
-        x = last.feed_forward(last.attend(x, q, k, v, layout))
-        tokens, pos = self._transition(
-            tokens._replace(x=x), scores, num_keeps[2]
-        )
-        return self._fine(tokens, pos, num_keeps)
-
-    def _coarse_layout(self, index: int) -> TokenLayout:
-        """Return the layout that coarse layer ``index`` attends in."""
-        born = len(self.layers) // 4
-        if self.introduction == 'human-sparse-dense' and index <= born:
-            return TokenLayout(1)
-        return TokenLayout(self._keypoint_rows().shape[1])
-
-    def _positions(self, places: Tensor, layout: TokenLayout) -> Tensor:
-        """Return what one group adds to its rows: nothing to keypoints."""
-        pos = F.embedding(places[:, 0], self.pos_table)
-        return F.pad(pos, (0, 0, layout.num_keypoints, 0))
-
-    def _coarse(
-        self, tokens: Tokens, indices: range, num_keeps: list[int]
-    ) -> Tokens:
-        """Run coarse layers: human token first, keypoint tokens later."""
-        x, places, kept = tokens
-        quarter = len(self.layers) // 4
-        pos = None
-        for i in indices:
-            layer, layout = self.layers[i], self._coarse_layout(i)
-            if i > 0:  # the embedding has added the first one
-                if pos is None:
-                    pos = self._positions(places, layout)
-                x = x + pos
-            q, k, v = layer.project(x)
-            num_keep = num_keeps[i // quarter]
-            num_rest = places.shape[2]
-            if num_keep < num_rest:
-                queries = layout.split(q)[0].unsqueeze(1)
-                scores = layer.attn.score(queries, layout.split(k)[1])
-                best = keep_top_tokens(scores, num_keep)
-                rows = layout.rows(best, num_rest)
-                x = self._attend_rows(layer, x, q, k, v, layout, rows)
-                places = places.expand(x.shape[0], -1, -1).gather(2, best)
-                kept += (KeptTokens(f'layer{i}', places),)
-                pos = None
-            else:
-                x = layer.attend(x, q, k, v, layout)
-            if i == quarter and self.introduction == 'human-sparse-dense':
-                x = self._introduce_keypoints(x)
-                pos = None
-            x = layer.feed_forward(x)
-        return Tokens(x, places, kept)
-
-    def _attend_rows(
+    def _choose(
         self,
+        step: Step,
         layer: GroupTransformerLayer,
-        x: Tensor,
+        layout: TokenLayout,
         q: Tensor,
         k: Tensor,
-        v: Tensor,
+    ) -> Tensor | None:
+        """Return the tokens that each group keeps, (B, G, n); None keeps all.
+
+        Indices rise, so that dense keypoints stay in front; those of the
+        transition begin with the best image token.
+        """
+        if step.next_stage is Stage.OUTPUT:  # nothing reads the image tokens
+            return self.groups.front_rows(len(q))
+        if step.num_keep is None:
+            return None
+        _, keys = layout.split(k)
+        num_rest = keys.shape[2]
+        rows, valid = self.groups.scorers(
+            step.stage, step.next_stage, num_rest
+        )
+        scores = layer.attn.score(q[:, rows], keys, valid)
+        if step.divides:
+            fronts = self.groups.fronts
+            if step.num_keep - max(fronts) < num_rest:
+                # A group with more dense keypoints takes the first ones only.
+                num_most = step.num_keep - min(fronts)
+                return scores.topk(num_most, dim=-1).indices
+            everything = torch.arange(num_rest, device=scores.device)
+            return everything.expand_as(scores)
+        if step.stage is Stage.DENSE:
+            is_front = self.groups.is_front(num_rest)
+            scores = scores.masked_fill(is_front, torch.inf)
+        return keep_top_tokens(scores, step.num_keep)
+
+    def _attend(
+        self,
+        layer: GroupTransformerLayer,
         layout: TokenLayout,
-        rows: Tensor,
-    ) -> Tensor:
-        """Attend, and keep the given rows, (B, n), of the result."""
-        if self.with_shortcuts:
-            x, q = take_rows(x, rows), take_rows(q, rows)
-            return layer.attend(x, q, k, v, layout)
-        return take_rows(layer.attend(x, q, k, v, layout), rows)
+        tokens: Tokens,
+        qkv: tuple[Tensor, Tensor, Tensor],
+        kept: Tensor | None,
+    ) -> Tokens:
+        """Attend; of the groups return only the tokens that are kept."""
+        q, k, v = qkv
+        if kept is not None:
+            rows = layout.rows(kept, q.shape[1])
+            tokens, q = tokens.select(rows), take_rows(q, rows)
+        return tokens.with_x(layer.attend(tokens.x, q, k, v, layout))
 
-    def _introduce_keypoints(self, x: Tensor) -> Tensor:
+    def _introduce_keypoints(self, tokens: Tokens) -> Tokens:
         """Replace the human token by part and sparse tokens (Eq. 4)."""
-        human, patches = x[:, :1], x[:, 1:]
-        return torch.cat((human + self._keypoint_rows(), patches), dim=1)
+        human, image = tokens.cut(0, 1), tokens.cut(1)
+        new = human.x + self._sparse_tokens()
+        return Tokens.join([image.keypoints(new), image])
 
-    def _transition(
-        self, tokens: Tokens, scores: Tensor, num_keep: int
-    ) -> tuple[Tokens, Tensor]:
-        """Divide the tokens into groups, mask, prune, add dense keypoints.
+    def _divide(self, tokens: Tokens, best: Tensor, num_keep: int) -> Tokens:
+        """Divide the tokens into groups: the transition of the encoders.
 
         Args:
-            tokens: State after the coarse encoder.
-            scores: Score of each image token for each group, (B, G, M).
-            num_keep: Image tokens of a group; with ``displace`` less its
-                dense keypoints.
-
-        Returns:
-            State in the fine layout, and what its rows add to themselves
-            before each layer: masked positions, zero at keypoints, (B, T, C).
+            tokens: Tokens of stage SPARSE.
+            best: Image tokens for each group, the best first, (B, G, n).
+            num_keep: Tokens of a group, its dense keypoints among them.
         """
         groups = self.groups
-        layout = self._coarse_layout(len(self.layers) // 2 - 1)
-        rows, patches = tokens.x.split(
-            (layout.num_keypoints, scores.shape[2]), dim=1
-        )
-        counts = [
-            num_keep - num_dense if self.displace else num_keep
-            for num_dense in groups.num_dense
-        ]
-        places = tokens.places.expand(rows.shape[0], groups.num_groups, -1)
-        mask = None
-        if self.group_mask is not None:  # (B, M * G, C)
-            mask = self.group_mask(patches).unflatten(2, (-1, self.embed_dims))
-            mask = mask.flatten(1, 2)
-        if min(counts) < scores.shape[2]:
-            # Falling scores: a group that keeps fewer takes the first ones.
-            best = scores.topk(max(counts), dim=-1).indices
-        else:
-            best = torch.arange(scores.shape[2], device=scores.device)
-            best = best.expand(*scores.shape[:2], -1)
-        places = places.gather(2, best)
-        pos = F.embedding(places, self.pos_table)  # (B, G, count, C)
-        patches = take_rows(patches, best.flatten(1)).view_as(pos)
-        if mask is not None:
-            own = torch.arange(groups.num_groups, device=best.device)
-            own = best * groups.num_groups + own[:, None]
-            mask = take_rows(mask, own.flatten(1)).view_as(pos)
-            patches, pos = patches * mask, pos * mask
+        start = groups.layout(Stage.SPARSE).num_keypoints
+        keypoints = tokens.cut(0, start).x
+        image = tokens.select((start + best).flatten(1))
+        image = self._mask(image, tokens.x[:, start:], best)
+        parts = [image.keypoints(keypoints[:, groups.num_parts :])]
+        for g, dense in enumerate(self._dense_tokens(keypoints)):
+            first = g * best.shape[2]
+            last = first + num_keep - dense.shape[1]
+            parts += [image.keypoints(dense), image.cut(first, last)]
+        return Tokens.join(parts)
 
-        dense = self._dense_tokens(rows)
-        num_lead = layout.num_keypoints - groups.num_sparse
-        new_x, new_pos, new_places = [rows[:, num_lead:]], [], []
-        for g, count in enumerate(counts):
-            num_dense = groups.num_dense[g]
-            num_front = num_dense if self.displace else max(groups.num_dense)
-            if num_front:
-                filled = (0, 0, 0, num_front - num_dense)
-                new_x.append(F.pad(dense[g], filled))
-            new_x.append(patches[:, g, :count])
-            new_pos.append(F.pad(pos[:, g, :count], (0, 0, num_front, 0)))
-            new_places.append(
-                F.pad(places[:, g, :count], (num_front, 0), value=-1)
-            )
-        places = torch.stack(new_places, dim=1)
-        kept = tokens.kept + (KeptTokens('transition', places),)
-        pos = F.pad(torch.cat(new_pos, dim=1), (0, 0, groups.num_sparse, 0))
-        return Tokens(torch.cat(new_x, dim=1), places, kept), pos
+    def _mask(self, image: Tokens, patches: Tensor, best: Tensor) -> Tokens:
+        """Scale the tokens of each group, and their positions, by its mask.
 
-    def _dense_tokens(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Return the dense tokens of each group, G times (B, n, C)."""
+        Args:
+            image: Tokens ``best`` of each group, (B, G * n, C).
+            patches: All image tokens, (B, M, C).
+            best: See :meth:`_divide`.
+        """
+        num_groups = self.groups.num_groups
+        mask = self.group_mask(patches).unflatten(2, (num_groups, -1))
+        group = torch.arange(num_groups, device=best.device)
+        rows = best * num_groups + group[:, None]
+        mask = take_rows(mask.flatten(1, 2), rows.flatten(1))
+        return image._replace(x=image.x * mask, pos=image.pos * mask)
+
+    def _dense_tokens(self, keypoints: Tensor) -> Sequence[Tensor]:
+        """Return the dense tokens of each group, G times (B, n, C).
+
+        Args:
+            keypoints: Part and sparse tokens, (B, P + K, C).
+        """
         groups = self.groups
         if not groups.num_parts:
-            return (rows[:, :0],) * groups.num_groups
-        if self.introduction == 'dense':
-            dense = rows[:, : len(groups.dense)]
-        else:
-            dense = rows[:, self.part_of_dense] + self.dense_embed
+            return [keypoints[:, :0]] * groups.num_groups
+        dense = keypoints[:, groups.part_of_dense] + self.dense_embed
         return dense.split(groups.num_dense, dim=1)
 
-    def _fine_layout(self) -> TokenLayout:
-        groups = self.groups
-        if groups.num_groups == 1:
-            return TokenLayout(groups.num_sparse)
-        return TokenLayout(
-            groups.num_sparse,
-            groups.num_groups,
-            self.slots,
-            self.owner,
-            self.share_sparse,
-            self.hidden_keys,
+    def _select_keypoints(self, tokens: Tokens) -> Tokens:
+        """Return all keypoints in the order of the skeleton."""
+        _, rest = self.groups.layout(Stage.DENSE).split(tokens.indices)
+        rows = self.groups.rows(Stage.DENSE, rest.shape[2])
+        return tokens.select(rows.expand(len(tokens.x), -1))
+
+
+def _read_grid(
+    img_size: Sequence[int], patch_size: Sequence[int]
+) -> tuple[int, int]:
+    """Return the patch grid (h, w)."""
+    cell = (4 * patch_size[0], 4 * patch_size[1])
+    if img_size[0] % cell[0] or img_size[1] % cell[1]:
+        raise ValueError(
+            f'img_size (h, w) = {tuple(img_size)} is not divisible by the '
+            f'patch of {cell} pixels (stride 4 x patch_size {patch_size})'
         )
-
-    def _fine(
-        self, tokens: Tokens, pos: Tensor, num_keeps: list[int]
-    ) -> Tokens:
-        """Run the fine layers; return the keypoints in skeleton order."""
-        x, places, kept = tokens
-        layout = self._fine_layout()
-        num_front = 0 if self.displace else max(self.groups.num_dense)
-        depth = len(self.layers)
-        for i in range(depth // 2, depth):
-            layer = self.layers[i]
-            x = x + pos
-            q, k, v = layer.project(x)
-            num_rest, num_keep = places.shape[2], num_keeps[4 * i // depth]
-            if num_keep + num_front < num_rest:
-                scores = self._fine_scores(layer, q, k, layout)
-                best = keep_top_tokens(scores, num_keep + num_front)
-                rows = layout.rows(best, num_rest)
-                x = self._attend_rows(layer, x, q, k, v, layout, rows)
-                pos, places = take_rows(pos, rows), places.gather(2, best)
-                kept += (KeptTokens(f'layer{i}', places),)
-            elif i == depth - 1 and self.with_shortcuts:
-                # Nobody reads the image tokens any more.
-                x, q = self._dense_rows(x, layout), self._dense_rows(q, layout)
-                x = layer.attend(x, q, k, v, layout)[:, self.output_rows]
-                return Tokens(layer.feed_forward(x), places, kept)
-            else:
-                x = layer.attend(x, q, k, v, layout)
-            x = layer.feed_forward(x)
-        x = self._dense_rows(x, layout)[:, self.output_rows]
-        return Tokens(x, places, kept)
-
-    def _dense_rows(self, x: Tensor, layout: TokenLayout) -> Tensor:
-        """Drop all but the keypoint rows, equally many of each group."""
-        sparse, rest = layout.split(x)
-        return layout.join(sparse, rest[:, :, : max(self.groups.num_dense)])
-
-    def _fine_scores(
-        self,
-        layer: GroupTransformerLayer,
-        q: Tensor,
-        k: Tensor,
-        layout: TokenLayout,
-    ) -> Tensor:
-        """Score the rows of each group by its own keypoints, (B, G, M).
-
-        Dense keypoints get an infinite score, so that they stay, in front.
-        """
-        sparse_q, rest_q = layout.split(q)
-        width = max(self.groups.num_dense)
-        queries = torch.cat(
-            (sparse_q[:, self.slots], rest_q[:, :, :width]), dim=2
-        )
-        rows = torch.arange(rest_q.shape[2], device=q.device)
-        is_front = rows < self.num_front[:, None]  # (G, M)
-        is_dense = rows[:width] < self.num_dense[:, None]
-        valid = torch.cat((self.slot_valid, is_dense), dim=1)
-        scores = layer.attn.score(queries, layout.split(k)[1], valid)
-        return scores.masked_fill(is_front, torch.inf)
+    return img_size[0] // cell[0], img_size[1] // cell[1]

@@ -3,8 +3,12 @@
 _base_ = ('../../../configs/wholebody_2d_keypoint/gtpt/coco-wholebody/'
           'gtpt-s_4xb64-300e_coco-wholebody-256x192.py')
 
+custom_imports = dict(
+    imports=['gtpt_mm', 'projects.gtpt_ablations.models'],
+    allow_failed_imports=False)
 model = dict(
     backbone=dict(
+        type='UngroupedGTPT',
         keypoint_groups=[
             dict(
                 sparse=list(range(17)),
@@ -15,6 +19,4 @@ model = dict(
                     list(range(17, 20)),  # left foot
                     list(range(20, 23)),  # right foot
                 ])
-        ],
-        with_group_mask=False,
-        displace=False))
+        ]))

@@ -8,15 +8,18 @@ _base_ = [
     '../../../../configs/_base_/datasets/sample_wholebody_simcc_96x64.py',
 ]
 
+custom_imports = dict(
+    imports=['gtpt_mm', 'projects.gtpt_ablations.models'],
+    allow_failed_imports=False)
 model = dict(
     data_preprocessor=_base_.data_preprocessor,
     backbone=dict(
+        # 48 tokens leave no room for 68 face keypoints, so these are added.
+        type='AddedDenseGTPT',
         arch=dict(_delete_=True, embed_dims=64, stem_channels=64),
         depth=8,
         img_size=_base_.codec.input_size[::-1],
         patch_size=(4, 2),  # 6 x 8 tokens of 16 x 8 pixels
-        # 48 tokens leave no place for 68 face keypoints, so these are added.
-        displace=False,
         keep_rates=(1.0, 0.7, 0.5, 0.3),
         qk_init_gain=3.0,
         init_cfg=dict(type='Kaiming', layer='Conv2d')),

@@ -3,6 +3,7 @@ _base_ = './gtpt_1xb16-6e_sample-wholebody-96x64.py'
 
 model = dict(
     backbone=dict(
+        type='UngroupedGTPT',
         keypoint_groups=[
             dict(
                 sparse=list(range(17)),
@@ -13,5 +14,4 @@ model = dict(
                     list(range(17, 20)),  # left foot
                     list(range(20, 23)),  # right foot
                 ])
-        ],
-        with_group_mask=False))
+        ]))

@@ -1,6 +1,6 @@
-"""People cropped from an image, as a top-down model sees them."""
+"""Instances cropped from an image, as a top-down model sees them."""
 
-# N people, (H, W) input size
+# N instances, (H, W) input size
 
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ from gtpt_mm.models.backbones import GTPT
 
 
 class Crop(NamedTuple):
-    """One person, to look at and for the model.
+    """One instance, to look at and for the model.
 
     Attributes:
-        picture: What the model is shown, (H, W, 3), uint8, BGR.
+        picture: The crop, (H, W, 3), uint8, BGR.
         inputs: The same after the preprocessor, (1, 3, H, W).
     """
 
@@ -24,12 +24,12 @@ class Crop(NamedTuple):
     inputs: Tensor
 
 
-def crop_people(
+def crop_instances(
     model: TopdownPoseEstimator,
     img: np.ndarray,
     bboxes: np.ndarray | None = None,
 ) -> list[Crop]:
-    """Crop people from an image by the test pipeline of the model.
+    """Crop instances from an image by the test pipeline of the model.
 
     Args:
         model: Estimator with a GTPT backbone, from ``mmpose.apis.init_model``.

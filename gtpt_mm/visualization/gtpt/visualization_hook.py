@@ -6,36 +6,32 @@ import numpy as np
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
-from .crops import check_backbone, preprocess
+from .crops import preprocess
+from .draw import check_options, draw_tokens
 from .keypoints import Keypoints
-from .kinds import check_options, draw_crop
 
 
 @HOOKS.register_module()
 class GTPTVisualizationHook(Hook):
-    """Draw what a GTPT keeps or looks at while it is validated.
+    """Draw the tokens that a GTPT keeps or attends to in validation.
 
-    The first people of the validation set, at every ``interval``-th
-    validation: the same people each time, so that pictures of one training
-    can be compared. They go to all backends of the visualizer, under the
-    names ``gtpt_{kind}_{number of the person}`` and the number of training
-    iterations. They show the weights that are validated: with an EMA hook,
-    the average.
+    The first instances of the validation set are drawn at every
+    ``interval``-th validation: the same ones each time, so that pictures of
+    one training can be compared. They go to all backends of the visualizer,
+    under the names ``gtpt_{kind}_{number of the instance}`` and the number of
+    training iterations. They show the weights that are validated: with an
+    EMA hook, the average.
 
     Args:
-        kind: ``'pruning'`` draws the tokens that each pruning step keeps;
-            ``'attention'`` the attention of keypoints in all layers,
-            unpruned and pruned; ``'shallow'`` that of many keypoints in one
-            layer.
+        kind: See :func:`draw_tokens`.
         interval: Validations from one drawing to the next, > 0; the first
             validation is drawn.
-        num_samples: People to draw, > 0.
-        keypoints: Names or indices; None is the first sparse keypoint of
-            each group (``'attention'``) or all sparse ones (``'shallow'``).
-        layers: Layers, counted from 1; None is all (``'attention'``) or the
-            first with keypoint tokens (``'shallow'``, which draws one).
+        num_samples: Instances to draw, > 0.
+        keypoints: See :func:`draw_tokens`.
+        layers: See :func:`draw_tokens`.
 
     Raises:
         ValueError: If ``kind`` is unknown, a number is not positive, or an
@@ -65,8 +61,8 @@ class GTPTVisualizationHook(Hook):
         self._num_validations = 0
         self._num_drawn = num_samples
 
-    def before_val_epoch(self, runner) -> None:
-        """Begin anew with the first person, if it is the turn."""
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Restart at the first instance if this validation is drawn."""
         if self._num_validations % self.interval == 0:
             self._num_drawn = 0
         self._num_validations += 1
@@ -74,12 +70,12 @@ class GTPTVisualizationHook(Hook):
     @master_only
     def after_val_iter(
         self,
-        runner,
+        runner: Runner,
         batch_idx: int,
         data_batch: dict | None = None,
         outputs: Sequence | None = None,
     ) -> None:
-        """Draw people of this batch as long as some are wanted.
+        """Draw instances of this batch until ``num_samples`` are drawn.
 
         An EMA hook has put the average into the model for the whole epoch.
         """
@@ -90,19 +86,18 @@ class GTPTVisualizationHook(Hook):
             self._draw(runner, dict(inputs=img, data_samples=sample))
             self._num_drawn += 1
 
-    def _draw(self, runner, data: dict) -> None:
+    def _draw(self, runner: Runner, data: dict) -> None:
         """Draw one sample of the validation pipeline."""
         model = runner.model
         if is_model_wrapper(model):
             model = model.module
-        check_backbone(model)
-        picture = draw_crop(
+        picture = draw_tokens(
+            model,
+            [preprocess(model, data)],
             self.kind,
-            model.backbone,
-            preprocess(model, data),
-            runner.val_evaluator.dataset_meta,
             self.keypoints,
             self.layers,
+            runner.val_evaluator.dataset_meta,
         )
         runner.visualizer.add_image(
             f'gtpt_{self.kind}_{self._num_drawn}',

@@ -1,4 +1,4 @@
-"""The stems of GTPT for inference: folded norms, no channel shuffles."""
+"""GTPT fused: norms folded into its stem, no channel shuffles."""
 
 # B batch, C channels, (h, w) feature map; maps are channels-last here
 
@@ -9,47 +9,60 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .shuffle_stem import ShuffleStem, ShuffleUNetStem, ShuffleUnit
+from gtpt_mm.layers.shuffle_stem import (
+    PatchEmbed,
+    ShuffleStem,
+    ShuffleUNetStem,
+    ShuffleUnit,
+)
+from gtpt_mm.models.backbones import GTPT
+
+from .fuse import Chunked, fuse_module
 
 # A channel shuffle only renames channels. Here channels stay where they are,
 # and every module knows the order that they are stored in: ``order[i]`` is
 # the channel of the original network that is stored at place i.
 
 
-def fold_stem(stem: ShuffleStem | ShuffleUNetStem) -> nn.Module:
-    """Return the stem for inference, with equal outputs but for their order.
+@fuse_module.register
+def _fuse_gtpt(backbone: GTPT, chunk_size: int | None) -> nn.Module:
+    """Fuse stem and patch projection; the transformer stays as it is."""
+    fused = fuse_stem(backbone.stem, backbone.patch_embed)
+    # The maps of the stem are the largest by far: one image at a time.
+    backbone.stem = Chunked(fused, None if chunk_size is None else 1)
+    backbone.patch_embed = nn.Identity()
+    return Chunked(backbone, chunk_size)
+
+
+@torch.no_grad()
+def fuse_stem(
+    stem: ShuffleStem | ShuffleUNetStem, patch_embed: PatchEmbed
+) -> nn.Sequential:
+    """Return stem and patch projection for inference, with equal tokens.
 
     BatchNorms are folded into the convolutions, pointwise convolutions are
     matrix products over channels-last maps, and shuffles are absorbed by the
-    weights. The result returns the map in pieces, for
-    :class:`FoldedPatchEmbed` to join; it has ``order``, the original channel
-    at each place of the pieces side by side.
+    weights.
 
     Args:
         stem: A trained stem; it stays as it is.
-
-    Raises:
-        TypeError: If it is not a stem of GTPT.
+        patch_embed: The trained projection of its map.
     """
     kinds = {
-        ShuffleStem: FoldedShuffleStem,
-        ShuffleUNetStem: FoldedShuffleUNetStem,
+        ShuffleStem: FusedShuffleStem,
+        ShuffleUNetStem: FusedShuffleUNetStem,
     }
-    if type(stem) not in kinds:
-        raise TypeError(
-            f'fold_stem got a {type(stem).__name__}, not a stem of GTPT'
-        )
-    with torch.no_grad():
-        return kinds[type(stem)](copy.deepcopy(stem).eval())
+    fused = kinds[type(stem)](copy.deepcopy(stem).eval())
+    return nn.Sequential(fused, FusedPatchEmbed(patch_embed, fused.order))
 
 
-class FoldedShuffleStem(nn.Module):
-    """A :class:`ShuffleStem` for inference, see :func:`fold_stem`."""
+class FusedShuffleStem(nn.Module):
+    """A :class:`ShuffleStem` for inference, see :func:`fuse_stem`."""
 
     def __init__(self, stem: ShuffleStem) -> None:
         super().__init__()
         self.conv1 = _folded_conv(stem.conv1)
-        self.stage1 = FoldedStage(stem.stage1)
+        self.stage1 = FusedStage(stem.stage1)
         self.out_channels = stem.out_channels
         self.order = self.stage1.order
 
@@ -58,19 +71,19 @@ class FoldedShuffleStem(nn.Module):
         return self.stage1([_first_conv(self.conv1, img)])
 
 
-class FoldedShuffleUNetStem(nn.Module):
-    """A :class:`ShuffleUNetStem` for inference, see :func:`fold_stem`."""
+class FusedShuffleUNetStem(nn.Module):
+    """A :class:`ShuffleUNetStem` for inference, see :func:`fuse_stem`."""
 
     def __init__(self, stem: ShuffleUNetStem) -> None:
         super().__init__()
         self.conv1 = _folded_conv(stem.conv1)
-        self.stage1 = FoldedStage(stem.stage1)
-        self.stage2 = FoldedStage(stem.stage2, self.stage1.order)
-        self.stage3 = FoldedStage(stem.stage3, self.stage2.order)
-        self.upsample1 = FoldedUpsample(stem.upsample1, self.stage3.order)
-        self.fuse1 = FoldedFuse(stem.fuse1, self.stage2.order)
-        self.upsample2 = FoldedUpsample(stem.upsample2, self.fuse1.order)
-        self.fuse2 = FoldedFuse(stem.fuse2, self.stage1.order)
+        self.stage1 = FusedStage(stem.stage1)
+        self.stage2 = FusedStage(stem.stage2, self.stage1.order)
+        self.stage3 = FusedStage(stem.stage3, self.stage2.order)
+        self.upsample1 = FusedUpsample(stem.upsample1, self.stage3.order)
+        self.fuse1 = FusedFuse(stem.fuse1, self.stage2.order)
+        self.upsample2 = FusedUpsample(stem.upsample2, self.fuse1.order)
+        self.fuse2 = FusedFuse(stem.fuse2, self.stage1.order)
         self.out_channels = stem.out_channels
         self.order = self.fuse2.order
 
@@ -83,27 +96,19 @@ class FoldedShuffleUNetStem(nn.Module):
         return self.fuse2(x4, self.upsample2(x8))
 
 
-class FoldedPatchEmbed(nn.Module):
+class FusedPatchEmbed(nn.Module):
     """A ``PatchEmbed`` for inference: its norm folded into the projection.
 
     Args:
-        norm: The trained norm over the channels of the stem.
-        proj: The trained projection of patches (row, column, channel).
-        patch_size: Patch (height, width) in pixels of the feature map.
+        embed: The trained module.
         order: The trained channel that each input channel holds.
     """
 
-    def __init__(
-        self,
-        norm: nn.BatchNorm2d,
-        proj: nn.Linear,
-        patch_size: tuple[int, int],
-        order: Sequence[int],
-    ) -> None:
+    def __init__(self, embed: PatchEmbed, order: Sequence[int]) -> None:
         super().__init__()
-        self.patch_size = patch_size
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        shift = norm.bias - norm.running_mean * scale
+        self.patch_size = embed.patch_size
+        proj = embed.proj
+        scale, shift = _read_norm(embed.norm)
         weight = proj.weight.unflatten(1, (-1, len(scale)))
         bias = proj.bias + (weight * shift).sum((1, 2))
         weight = (weight * scale)[:, :, list(order)]
@@ -121,7 +126,7 @@ class FoldedPatchEmbed(nn.Module):
         return self.proj(torch.cat(cut, dim=-1).flatten(3).flatten(1, 2))
 
 
-class FoldedStage(nn.Module):
+class FusedStage(nn.Module):
     """Units one after the other, without shuffles and without joining.
 
     Between units the map is a list of pieces, one from each branch that made
@@ -141,7 +146,7 @@ class FoldedStage(nn.Module):
         channels = [order or range(first * (1 if units[0].stride > 1 else 2))]
         folded = []
         for unit in units:
-            kind = FoldedUnit if unit.stride == 1 else FoldedDownUnit
+            kind = FusedUnit if unit.stride == 1 else FusedDownUnit
             folded.append(kind(unit, channels))
             channels = folded[-1].channels
         self.units = nn.ModuleList(folded)
@@ -157,7 +162,7 @@ class FoldedStage(nn.Module):
         return pieces
 
 
-class FoldedDownUnit(nn.Module):
+class FusedDownUnit(nn.Module):
     """A :class:`ShuffleUnit` of stride 2: two branches, two new pieces.
 
     Args:
@@ -186,7 +191,7 @@ class FoldedDownUnit(nn.Module):
         return [left, self.pointwise3(right).relu_()]
 
 
-class FoldedUnit(nn.Module):
+class FusedUnit(nn.Module):
     """A :class:`ShuffleUnit` of stride 1: passes some channels, adds a piece.
 
     Args:
@@ -222,7 +227,7 @@ class FoldedUnit(nn.Module):
         return [*kept, self.pointwise3(x).relu_()]
 
 
-class FoldedUpsample(nn.Module):
+class FusedUpsample(nn.Module):
     """Pointwise convolution to four times the channels, pixel shuffle."""
 
     def __init__(self, module: nn.Sequential, order: Sequence[int]) -> None:
@@ -230,8 +235,7 @@ class FoldedUpsample(nn.Module):
         conv, _, norm, _ = module
         # The norm comes after the shuffle: its channel c has the convolution
         # channels 4 c ... 4 c + 3. Stored as (row, column, channel) here.
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        shift = norm.bias - norm.running_mean * scale
+        scale, shift = _read_norm(norm)
         weight = conv.weight[:, list(order), 0, 0].unflatten(0, (-1, 4))
         bias = conv.bias.unflatten(0, (-1, 4)) * scale[:, None]
         weight = (weight * scale[:, None, None]).transpose(0, 1)
@@ -244,7 +248,7 @@ class FoldedUpsample(nn.Module):
         return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
-class FoldedFuse(nn.Module):
+class FusedFuse(nn.Module):
     """Join a skip and an up-sampled map, then units of stride 1."""
 
     def __init__(
@@ -254,13 +258,19 @@ class FoldedFuse(nn.Module):
         joined, *units = module
         up = range(len(skip_order), joined[0].in_channels)
         self.pointwise = _folded_linear(joined[:2], [*skip_order, *up])
-        self.units = FoldedStage(nn.Sequential(*units))
+        self.units = FusedStage(nn.Sequential(*units))
         self.order = self.units.order
 
     def forward(self, skip: Tensor, up: Tensor) -> list[Tensor]:
         """Map two maps (B, h, w, C) to pieces of one."""
         x = self.pointwise(torch.cat((skip, up), dim=-1)).relu_()
         return self.units([x])
+
+
+def _read_norm(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return factor and offset of a norm in eval mode, (C,) each."""
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
 
 
 def _join(pieces: list[Tensor]) -> Tensor:

@@ -2,8 +2,12 @@ import pytest
 import torch
 from torch import nn
 
-from gtpt_mm.layers.folded_stem import fold_stem
-from gtpt_mm.layers.shuffle_stem import ShuffleStem, ShuffleUNetStem
+from gtpt_mm.deploy.fused_gtpt import fuse_stem
+from gtpt_mm.layers.shuffle_stem import (
+    PatchEmbed,
+    ShuffleStem,
+    ShuffleUNetStem,
+)
 
 
 def train_norms(module: nn.Module) -> None:
@@ -19,31 +23,30 @@ def train_norms(module: nn.Module) -> None:
 @pytest.mark.parametrize(
     'stem', [ShuffleStem(32), ShuffleUNetStem((32, 48, 64))]
 )
-def test_folded_stem_gives_the_same_map_in_its_order(stem):
+def test_fused_stem_gives_the_same_map_in_its_order(stem):
     stem = stem.double().eval()
     train_norms(stem)
+    embed = PatchEmbed(32, 48, (4, 3)).double().eval()
+    train_norms(embed)
     img = torch.randn(2, 3, 64, 48, dtype=torch.float64)
     with torch.no_grad():
-        folded = fold_stem(stem)
-        expected, pieces = stem(img), folded(img)
+        fused = fuse_stem(stem, embed)
+        expected, pieces = stem(img), fused[0](img)
+        torch.testing.assert_close(fused(img), embed(expected))
     x = torch.cat(pieces, dim=-1).permute(0, 3, 1, 2)
-    assert sorted(folded.order) == list(range(32))
-    assert folded.order != list(range(32))
-    torch.testing.assert_close(x, expected[:, folded.order])
-    norms = [m for m in folded.modules() if isinstance(m, nn.BatchNorm2d)]
+    order = fused[0].order
+    assert sorted(order) == list(range(32))
+    assert order != list(range(32))
+    torch.testing.assert_close(x, expected[:, order])
+    norms = [m for m in fused.modules() if isinstance(m, nn.BatchNorm2d)]
     assert not norms
 
 
-def test_folding_leaves_the_stem_as_it_is():
+def test_fusing_leaves_the_stem_as_it_is():
     stem = ShuffleStem(16).train()
     before = {k: v.clone() for k, v in stem.state_dict().items()}
-    fold_stem(stem)
+    fuse_stem(stem, PatchEmbed(16, 8, (4, 3)))
     assert all(module.training for module in stem.modules())
     assert all(p.requires_grad for p in stem.parameters())
     for key, value in stem.state_dict().items():
         torch.testing.assert_close(value, before[key], rtol=0, atol=0)
-
-
-def test_only_stems_can_be_folded():
-    with pytest.raises(TypeError, match='Conv2d'):
-        fold_stem(nn.Conv2d(3, 8, 3))

@@ -10,6 +10,7 @@ from .backbones import (
 from .distillers import DistilledStudent, KnowledgeTokenTeacher
 from .heads import (
     FrozenPredictorHead,
+    GroupPoseDecoder,
     GroupPoseHead,
     GTPTHead,
     MultiDatasetHead,
@@ -32,6 +33,7 @@ __all__ = [
     'GTPTHead',
     'Global2LocalLoss',
     'GlobalPerceivedLoss',
+    'GroupPoseDecoder',
     'GroupPoseHead',
     'HEViTPose',
     'KeypointL1Cost',

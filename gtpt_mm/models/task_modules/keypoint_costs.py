@@ -1,6 +1,6 @@
-"""What it costs to match a predicted pose with a person."""
+"""Costs of matching a predicted pose with an instance."""
 
-# P predictions, G people, K keypoints
+# P predictions, G instances, K keypoints
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ from torch import Tensor
 
 from gtpt_mm.layers.transfer import send
 
-MIN_OKS = 1e-6  # as the authors' code
+MIN_OKS = 1e-6  # as the official code
 
 
 @TASK_UTILS.register_module()
 class KeypointL1Cost:
     """Sum of |dx| + |dy| over the labelled keypoints.
 
-    It is not divided by their number: a person with many labelled keypoints
-    weighs more in the matching.
+    It is not divided by their number: an instance with many labelled
+    keypoints weighs more in the matching.
 
     Source: the code of Group Pose (Liu et al., ICCV 2023).
 
@@ -28,10 +28,10 @@ class KeypointL1Cost:
 
     Example:
         >>> pred = InstanceData(keypoints=torch.zeros(3, 2, 2))
-        >>> person = InstanceData(
+        >>> instance = InstanceData(
         ...     keypoints=torch.ones(1, 2, 2),
         ...     keypoints_visible=torch.tensor([[1.0, 0.0]]))
-        >>> KeypointL1Cost(weight=10.0)(pred, person)
+        >>> KeypointL1Cost(weight=10.0)(pred, instance)
         tensor([[20.],
                 [20.],
                 [20.]])
@@ -52,11 +52,11 @@ class KeypointL1Cost:
             pred_instances: ``keypoints``, (P, K, 2).
             gt_instances: ``keypoints``, (G, K, 2), in the same unit, and
                 ``keypoints_visible``, (G, K): 1 labelled, 0 not.
-            img_meta: Unused; of the interface of mmdet.
+            img_meta: Unused; part of mmdet's interface.
         """
-        apart = _apart(pred_instances, gt_instances).abs().sum(-1)
+        distance = _subtract(pred_instances, gt_instances).abs().sum(-1)
         visible = gt_instances.keypoints_visible
-        return (apart * visible).sum(-1) * self.weight
+        return (distance * visible).sum(-1) * self.weight
 
 
 @TASK_UTILS.register_module()
@@ -78,7 +78,7 @@ class OKSCost:
     def __init__(self, sigmas: Sequence[float], weight: float = 1.0) -> None:
         self.weight = weight
         self.sigmas = tuple(float(sigma) for sigma in sigmas)
-        self._falloff = None
+        self._falloff: Tensor | None = None
 
     def __call__(
         self,
@@ -93,9 +93,9 @@ class OKSCost:
             gt_instances: ``keypoints``, (G, K, 2), in the same unit;
                 ``keypoints_visible``, (G, K): 1 labelled, 0 not; ``areas``,
                 (G,), in that unit squared.
-            img_meta: Unused; of the interface of mmdet.
+            img_meta: Unused; part of mmdet's interface.
         """
-        squared = _apart(pred_instances, gt_instances).square().sum(-1)
+        squared = _subtract(pred_instances, gt_instances).square().sum(-1)
         falloff = self._falloff_like(squared)
         areas = gt_instances.areas[:, None] * 2  # (G, 1)
         tiny = torch.finfo(squared.dtype).tiny
@@ -107,15 +107,19 @@ class OKSCost:
     def _falloff_like(self, other: Tensor) -> Tensor:
         """Return (2 sigma)^2, (K,); made once for each device and dtype."""
         kept = self._falloff
-        if kept is None or (kept.device, kept.dtype) != (
-            other.device,
-            other.dtype,
+        if (
+            kept is None
+            or kept.device != other.device
+            or kept.dtype != other.dtype
         ):
             sigmas = torch.tensor(self.sigmas, dtype=other.dtype)
-            self._falloff = send((2 * sigmas).square(), other.device)
-        return self._falloff
+            kept = send((2 * sigmas).square(), other.device)
+            self._falloff = kept
+        return kept
 
 
-def _apart(pred_instances: InstanceData, gt_instances: InstanceData) -> Tensor:
+def _subtract(
+    pred_instances: InstanceData, gt_instances: InstanceData
+) -> Tensor:
     """Return the differences of every pair, (P, G, K, 2)."""
     return pred_instances.keypoints[:, None] - gt_instances.keypoints

@@ -21,14 +21,13 @@ class GroupPoseLabel(BaseKeypointCodec):
     Example:
         >>> codec = GroupPoseLabel()
         >>> targets = codec.encode(
-        ...     np.full((1, 17, 2), 30.0), area=np.array([600.0]),
-        ...     bbox=np.array([[0, 0, 60, 30]]), img_shape=(60, 100))
-        >>> targets['keypoint_labels'][0, 0], targets['area_labels']
-        (array([0.3, 0.5], dtype=float32), array([0.1], dtype=float32))
-        >>> scores = np.ones(1, np.float32)
+        ...     np.full((1, 17, 2), 32.0), area=np.array([512.0]),
+        ...     bbox=np.array([[0, 0, 64, 32]]), img_shape=(64, 128))
         >>> points = targets['keypoint_labels']
-        >>> codec.decode(points, scores, (60, 100))[0][0, 0]
-        array([30., 30.], dtype=float32)
+        >>> points[0, 0], targets['area_labels']
+        (array([0.25, 0.5 ], dtype=float32), array([0.0625], dtype=float32))
+        >>> codec.decode(points, np.ones(1), (64, 128))[0][0, 0]
+        array([32., 32.], dtype=float32)
     """
 
     auxiliary_encode_keys = {'area', 'bbox', 'img_shape'}

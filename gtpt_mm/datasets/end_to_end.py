@@ -71,7 +71,7 @@ def _is_trained_on(instance: dict) -> bool:
 
 @DATASETS.register_module()
 class CocoPeopleDataset(EndToEndInstancesMixin, CocoDataset):
-    """COCO, or own data in its layout: see ``EndToEndInstancesMixin``."""
+    """COCO, or other data in its layout: see ``EndToEndInstancesMixin``."""
 
 
 @DATASETS.register_module()

@@ -20,7 +20,7 @@ class FusedDeformableAttention(DeformableAttention):
     """Offsets and weights from one product of matrices instead of two.
 
     Args:
-        attention: The trained attention, whose other layers are taken over.
+        attention: The trained attention; its other layers are reused.
     """
 
     def __init__(self, attention: DeformableAttention) -> None:
@@ -50,7 +50,7 @@ class FusedDeformableAttention(DeformableAttention):
 
 
 class ChunkedEncoderLayer(nn.Module):
-    """Encoder layer whose queries pass in chunks, on a CPU only.
+    """Encoder layer that takes its queries in chunks, on a CPU only.
 
     Graphs that are compiled or exported take all tokens at once.
 
@@ -86,7 +86,7 @@ class ChunkedEncoderLayer(nn.Module):
 def _fuse_group_pose(
     module: GroupPoseHead, chunk_size: int | None
 ) -> nn.Module:
-    """Fuse in place. Chunks are of tokens, for which images are no measure."""
+    """Fuse in place; chunks are of tokens, so ``chunk_size`` is ignored."""
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if isinstance(child, DeformableAttention):

@@ -29,7 +29,7 @@ class DeformableAttention(nn.Module):
 
     Source: Zhu et al., "Deformable DETR", Sec. 4.1, Eq. 3. Parameters are
     named as in its code and in mmcv. Sampling locations are computed in 32
-    bits under autocast, too: half precision does not resolve a large map.
+    bits also under autocast: half precision does not resolve a large map.
 
     Args:
         embed_dims: Channels C.

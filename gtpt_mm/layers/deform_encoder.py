@@ -75,15 +75,12 @@ class DeformableEncoder(nn.Module):
         embed_dims: Channels C.
         num_layers: Number of layers.
         feedforward_dims: Channels inside the feed-forward networks.
-        num_heads: Attention heads.
-        num_levels: Levels L.
-        num_points: Points per head and level.
-        impl: See ``DeformableAttention``.
+        attention: More arguments of ``DeformableAttention``.
         with_cp: Whether training keeps only the tokens between layers and
             computes the rest again, which saves memory and costs time.
 
     Example:
-        >>> encoder = DeformableEncoder(32, 2, 64, num_levels=2)
+        >>> encoder = DeformableEncoder(32, 2, 64, dict(num_levels=2))
         >>> x = torch.rand(1, 30, 32)
         >>> maps = TokenMaps.without_padding([(4, 6), (2, 3)], x.device)
         >>> encoder(x, torch.zeros_like(x), maps).shape
@@ -95,19 +92,14 @@ class DeformableEncoder(nn.Module):
         embed_dims: int,
         num_layers: int = 6,
         feedforward_dims: int = 2048,
-        num_heads: int = 8,
-        num_levels: int = 4,
-        num_points: int = 4,
-        impl: str = 'auto',
+        attention: dict | None = None,
         with_cp: bool = False,
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
         self.layers = nn.ModuleList(
             DeformableEncoderLayer(
-                DeformableAttention(
-                    embed_dims, num_heads, num_levels, num_points, impl
-                ),
+                DeformableAttention(embed_dims, **(attention or {})),
                 feedforward_dims,
             )
             for _ in range(num_layers)

@@ -26,8 +26,8 @@ class TokenMaps:
         centers: Center (x, y) of each token in units of the part of its map
             that is not padding, (B, V, 2).
         cell_ends: Far corner (x, y) of each token in the same units, (B, V,
-            2), for the position embedding; 0 along an axis whose line lies
-            in the padding.
+            2), for the position embedding; y is 0 in padded columns and x in
+            padded rows.
         key_padding_mask: True for tokens of padding, (B, V); None if there
             are none.
     """
@@ -93,15 +93,15 @@ def _measure(
     masks: Sequence[Tensor],
 ) -> tuple[list[tuple[int, int]], Tensor, Tensor, Tensor, Tensor]:
     """Return the fields of ``TokenMaps`` but the last."""
-    # Whole numbers in a trace for export, too.
+    # Integers also in a trace for export.
     shapes = [(int(mask.shape[1]), int(mask.shape[2])) for mask in masks]
     level_sizes = send(
         torch.tensor([[w, h] for h, w in shapes], dtype=torch.float32),
         masks[0].device,
     )
     ratios, centers, ends = [], [], []
-    for mask, size, (h, w) in zip(masks, level_sizes, shapes, strict=True):
-        valid = (~mask).to(size)
+    for mask, (h, w) in zip(masks, shapes, strict=True):
+        valid, size = (~mask).float(), level_sizes[len(ratios)]
         num = torch.stack((valid[:, 0].sum(1), valid[:, :, 0].sum(1)), dim=-1)
         ratio = num / size  # (B, 2)
         x, y = (torch.arange(n, device=mask.device) + 0.5 for n in (w, h))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from support.group_pose_small import (
+    SHAPES,
     build_head,
     make_feats,
     make_metainfo,
@@ -24,13 +25,15 @@ def test_any_number_of_keypoints(num_keypoints):
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_amp_trains_without_nan(dtype):
-    head = build_head().train()
+    """Every token is a query: rounded scores would choose others."""
+    tokens = sum(h * w for h, w in SHAPES)
+    head = build_head(num_queries=tokens).train()
     with torch.autocast('cpu', dtype):
         losses = head.loss(make_feats(), make_samples())
     exact = head.loss(make_feats(), make_samples())
     for name, loss in losses.items():
         assert loss.dtype == torch.float32
-        assert loss.item() == pytest.approx(exact[name].item(), rel=0.1), name
+        assert loss.item() == pytest.approx(exact[name].item(), rel=0.02), name
     sum(losses.values()).backward()
     for name, parameter in head.named_parameters():
         assert parameter.grad.isfinite().all(), name
@@ -61,8 +64,9 @@ def test_misaligned_encoder_loss_is_an_option():
         head = build_head(misaligned_enc_loss=option)
         losses.append(head.loss(make_feats(), make_samples()))
     for name in losses[0]:
-        same = torch.equal(losses[0][name], losses[1][name])
-        assert same == ('enc' not in name), name  # matches differ, too
+        if name != 'enc_loss_cls':  # matches may differ or not
+            same = torch.equal(losses[0][name], losses[1][name])
+            assert same == ('enc' not in name), name
 
 
 def test_starts_with_all_keypoints_at_the_proposal():

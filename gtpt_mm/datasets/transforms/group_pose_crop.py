@@ -22,7 +22,7 @@ PER_INSTANCE = (
 
 @TRANSFORMS.register_module()
 class GroupPoseCrop(BaseTransform):
-    """Cut out a rectangle of random size at a random place.
+    """Cut out a rectangle of random size at a random position.
 
     Width and height are drawn independently, uniformly from [min_size,
     max_size] limited by the side of the image. As in the official code,
@@ -89,14 +89,14 @@ class GroupPoseCrop(BaseTransform):
         size = np.array((width, height), np.float32)
         box = (results['bbox'] - np.tile(corner, 2)).clip(0, np.tile(size, 2))
         sides = box[:, 2:] - box[:, :2]
-        moved = {
+        cropped = {
             'bbox': box,
             'area': sides.prod(axis=1),
             'keypoints': (results['keypoints'] - corner).clip(0, size),
         }
         keep = (sides > 0).all(axis=1)
         img = results['img'][top : top + height, left : left + width]
-        out = {**results, **moved, 'img': img, 'img_shape': (height, width)}
+        out = {**results, **cropped, 'img': img, 'img_shape': (height, width)}
         out.pop('segmentation', None)
         for key in PER_INSTANCE:
             if key in out:

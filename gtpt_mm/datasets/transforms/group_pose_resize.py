@@ -17,7 +17,7 @@ def resized(
     The short side gets ``short_side`` pixels or, if the long one had more
     than its limit, the most that keep it below, rounded. The long side is
     rounded down; after the rounding of the short one it may pass its limit by
-    a pixel or two (1335 of 1333 has been seen).
+    a pixel or two (1335 instead of 1333 occurs).
 
     Example:
         >>> resized((640, 480), 800, 1333), resized((100, 640), 800, 1333)

@@ -91,10 +91,8 @@ class GroupPoseDecoder(nn.Module):
         num_keypoints: K.
         num_layers: Number of layers.
         feedforward_dims: Channels inside the feed-forward networks.
-        num_heads: Attention heads.
-        num_levels: Levels L.
-        num_points: Points per head and level.
-        impl: See ``DeformableAttention``.
+        attention: More arguments of ``DeformableAttention``; all attentions
+            have the same number of heads.
         with_cp: Whether training computes the layers again instead of
             keeping their inner activations, which saves memory and costs
             time.
@@ -111,10 +109,7 @@ class GroupPoseDecoder(nn.Module):
         num_keypoints: int,
         num_layers: int = 6,
         feedforward_dims: int = 2048,
-        num_heads: int = 8,
-        num_levels: int = 4,
-        num_points: int = 4,
-        impl: str = 'auto',
+        attention: dict | None = None,
         with_cp: bool = False,
     ) -> None:
         super().__init__()
@@ -122,16 +117,13 @@ class GroupPoseDecoder(nn.Module):
         self.num_keypoints = num_keypoints
         self.with_cp = with_cp
         self.queries = self.build_queries()
-        self.layers = nn.ModuleList(
-            self.layer_type(
-                self.build_self_attn(num_heads),
-                DeformableAttention(
-                    embed_dims, num_heads, num_levels, num_points, impl
-                ),
-                feedforward_dims,
+        self.layers = nn.ModuleList()
+        for _ in range(num_layers):
+            cross_attn = DeformableAttention(embed_dims, **(attention or {}))
+            self_attn = self.build_self_attn(cross_attn.num_heads)
+            self.layers.append(
+                self.layer_type(self_attn, cross_attn, feedforward_dims)
             )
-            for _ in range(num_layers)
-        )
         self.pos_mlp = FFN(embed_dims, embed_dims, embed_dims, 2)
         self.pose_mlps = nn.ModuleList(
             self.build_pose_mlp() for _ in range(num_layers)
@@ -238,7 +230,7 @@ class GroupPoseDecoder(nn.Module):
         return maps.reference_points(points), pos
 
     def embed_points(self, points: Tensor, maps: TokenMaps) -> Tensor:
-        """Embed points, (B, N, Q, 2), by their place on the first map."""
+        """Embed points, (B, N, Q, 2), by their position on the first map."""
         on_first = points * maps.valid_ratios[:, None, None, 0]
         pos = sine_point_embed(on_first, self.embed_dims)
         return self.pos_mlp(pos.to(self.pos_mlp.layers[-1].weight))

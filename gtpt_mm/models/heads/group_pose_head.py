@@ -43,7 +43,7 @@ SIZES = dict(
     img_shape='PackPoseInputs by its meta_keys',
     input_size='GroupPoseResize, and PackPoseInputs by its meta_keys',
 )
-#: Where mmpose finds its own skeletons, whatever the current folder.
+#: Folder of mmpose's skeletons, whatever the current folder.
 STOCK_METAINFO = Path('configs/_base_/datasets')
 
 
@@ -70,8 +70,8 @@ class GroupPoseHead(BaseHead):
 
     Args:
         metainfo: Dataset that defines the keypoints, as a file or as a dict
-            for ``parse_pose_metainfo``; K and the sigmas are read. mmpose's
-            own are ``configs/_base_/datasets/NAME.py`` in any folder.
+            for ``parse_pose_metainfo``; K and the sigmas are read. Those of
+            mmpose are ``configs/_base_/datasets/NAME.py`` in any folder.
         embed_dims: Channels C of the maps and of everything else.
         num_levels: Number of maps.
         num_queries: N, the most instances that an image may show.
@@ -128,7 +128,7 @@ class GroupPoseHead(BaseHead):
         )
         self.level_embed = nn.Parameter(torch.zeros(num_levels, embed_dims))
         self.encoder = DeformableEncoder(
-            embed_dims, **attention, **(encoder or {})
+            embed_dims, attention=attention, **(encoder or {})
         )
         self.selector = ProposalSelector(embed_dims, num_queries)
         self.proposer = PoseProposer(embed_dims, self.num_keypoints)
@@ -137,8 +137,8 @@ class GroupPoseHead(BaseHead):
                 type='GroupPoseDecoder',
                 embed_dims=embed_dims,
                 num_keypoints=self.num_keypoints,
+                attention=attention,
             )
-            | attention
             | (decoder or {})
         )
 
@@ -220,7 +220,7 @@ class GroupPoseHead(BaseHead):
                 f'{self.embed_dims}) got maps of {channels} channels; set '
                 'num_outs and out_channels of the neck to them'
             )
-        # Whole numbers in a trace for export, too.
+        # Integers also in a trace for export.
         shapes = [(int(f.shape[2]), int(f.shape[3])) for f in feats]
         device = feats[0].device
         if samples is not None:
@@ -401,14 +401,14 @@ def name_stages(losses: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def parse_metainfo(metainfo: str | dict) -> dict:
-    """Parse a skeleton, but no file of mmpose in place of a missing one.
+    """Parse a skeleton; a missing file is an error.
 
     Args:
-        metainfo: A file, or a dict that ``parse_pose_metainfo`` takes.
+        metainfo: A file, or a dict for ``parse_pose_metainfo``.
 
     Raises:
-        ValueError: If there is no such file. mmpose would look for one of
-            that name among its own, whatever its folder.
+        ValueError: If there is no such file. mmpose would take its file of
+            that name instead.
     """
     if isinstance(metainfo, str):
         metainfo = dict(from_file=metainfo)

@@ -14,8 +14,42 @@ from gtpt_mm.layers.transfer import send
 MIN_OKS = 1e-6  # as the official code
 
 
+class KeypointCost:
+    """Weighted cost of differences of keypoints, in mmdet's interface.
+
+    Args:
+        weight: Factor of the cost.
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = weight
+
+    def __call__(
+        self,
+        pred_instances: InstanceData,
+        gt_instances: InstanceData,
+        img_meta: dict | None = None,
+    ) -> Tensor:
+        """Return the costs, (P, G).
+
+        Args:
+            pred_instances: ``keypoints``, (P, K, 2).
+            gt_instances: ``keypoints``, (G, K, 2), in the same unit;
+                ``keypoints_visible``, (G, K): 1 labelled, 0 not; ``areas``,
+                (G,), in that unit squared, which only OKS reads.
+            img_meta: Unused.
+        """
+        keypoints = pred_instances.keypoints[:, None]
+        differences = keypoints - gt_instances.keypoints  # (P, G, K, 2)
+        return self.compare(differences, gt_instances) * self.weight
+
+    def compare(self, differences: Tensor, instances: InstanceData) -> Tensor:
+        """Return the costs without the weight, (P, G)."""
+        raise NotImplementedError
+
+
 @TASK_UTILS.register_module()
-class KeypointL1Cost:
+class KeypointL1Cost(KeypointCost):
     """Sum of |dx| + |dy| over the labelled keypoints.
 
     It is not divided by their number: an instance with many labelled
@@ -37,36 +71,20 @@ class KeypointL1Cost:
                 [20.]])
     """
 
-    def __init__(self, weight: float = 1.0) -> None:
-        self.weight = weight
-
-    def __call__(
-        self,
-        pred_instances: InstanceData,
-        gt_instances: InstanceData,
-        img_meta: dict | None = None,
-    ) -> Tensor:
-        """Return the costs, (P, G).
-
-        Args:
-            pred_instances: ``keypoints``, (P, K, 2).
-            gt_instances: ``keypoints``, (G, K, 2), in the same unit, and
-                ``keypoints_visible``, (G, K): 1 labelled, 0 not.
-            img_meta: Unused; part of mmdet's interface.
-        """
-        distance = _subtract(pred_instances, gt_instances).abs().sum(-1)
-        visible = gt_instances.keypoints_visible
-        return (distance * visible).sum(-1) * self.weight
+    def compare(self, differences: Tensor, instances: InstanceData) -> Tensor:
+        """Return the costs without the weight, (P, G)."""
+        distance = differences.abs().sum(-1)
+        return (distance * instances.keypoints_visible).sum(-1)
 
 
 @TASK_UTILS.register_module()
-class OKSCost:
+class OKSCost(KeypointCost):
     """One minus the object keypoint similarity (OKS).
 
     OKS = sum_k v_k exp(-d_k^2 / (2 area (2 sigma_k)^2)) / sum_k v_k, at
     least 1e-6. Coordinates in units of the image's width and height and areas
     in units of its area make distances along x and y count differently in an
-    image that is not square, as in the authors' code.
+    image that is not square, as in the official code.
 
     Source: the code of Group Pose (Liu et al., ICCV 2023); OKS of COCO.
 
@@ -76,33 +94,20 @@ class OKSCost:
     """
 
     def __init__(self, sigmas: Sequence[float], weight: float = 1.0) -> None:
-        self.weight = weight
+        super().__init__(weight)
         self.sigmas = tuple(float(sigma) for sigma in sigmas)
         self._falloff: Tensor | None = None
 
-    def __call__(
-        self,
-        pred_instances: InstanceData,
-        gt_instances: InstanceData,
-        img_meta: dict | None = None,
-    ) -> Tensor:
-        """Return the costs, (P, G).
-
-        Args:
-            pred_instances: ``keypoints``, (P, K, 2).
-            gt_instances: ``keypoints``, (G, K, 2), in the same unit;
-                ``keypoints_visible``, (G, K): 1 labelled, 0 not; ``areas``,
-                (G,), in that unit squared.
-            img_meta: Unused; part of mmdet's interface.
-        """
-        squared = _subtract(pred_instances, gt_instances).square().sum(-1)
-        falloff = self._falloff_like(squared)
-        areas = gt_instances.areas[:, None] * 2  # (G, 1)
+    def compare(self, differences: Tensor, instances: InstanceData) -> Tensor:
+        """Return the costs without the weight, (P, G)."""
+        squared = differences.square().sum(-1)
+        areas = instances.areas[:, None] * 2  # (G, 1)
         tiny = torch.finfo(squared.dtype).tiny
-        similar = torch.exp(-squared / (areas * falloff).clamp(min=tiny))
-        visible = gt_instances.keypoints_visible
-        oks = (similar * visible).sum(-1) / (visible.sum(-1) + 1e-6)
-        return (1 - oks.clamp(min=MIN_OKS)) * self.weight
+        scale = (areas * self._falloff_like(squared)).clamp(min=tiny)
+        visible = instances.keypoints_visible
+        oks = (torch.exp(-squared / scale) * visible).sum(-1)
+        oks = oks / (visible.sum(-1) + 1e-6)
+        return 1 - oks.clamp(min=MIN_OKS)
 
     def _falloff_like(self, other: Tensor) -> Tensor:
         """Return (2 sigma)^2, (K,); made once for each device and dtype."""
@@ -116,10 +121,3 @@ class OKSCost:
             kept = send((2 * sigmas).square(), other.device)
             self._falloff = kept
         return kept
-
-
-def _subtract(
-    pred_instances: InstanceData, gt_instances: InstanceData
-) -> Tensor:
-    """Return the differences of every pair, (P, G, K, 2)."""
-    return pred_instances.keypoints[:, None] - gt_instances.keypoints

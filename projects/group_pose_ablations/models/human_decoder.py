@@ -88,10 +88,7 @@ class HumanDecoder(nn.Module):
     Args:
         embed_dims: Channels C.
         num_queries: N, of the pose decoder.
-        num_heads: Attention heads.
-        num_levels: Levels of the maps.
-        num_points: Points of the deformable attention per head and level.
-        impl: See ``DeformableAttention``.
+        attention: More arguments of ``DeformableAttention``.
         num_layers: Number of layers.
         num_humans: M, candidates of the layers.
         feedforward_dims: Channels inside the feed-forward networks.
@@ -104,10 +101,7 @@ class HumanDecoder(nn.Module):
         self,
         embed_dims: int,
         num_queries: int,
-        num_heads: int,
-        num_levels: int,
-        num_points: int,
-        impl: str,
+        attention: dict,
         num_layers: int = 2,
         num_humans: int = 900,
         feedforward_dims: int = 2048,
@@ -125,9 +119,7 @@ class HumanDecoder(nn.Module):
         self.enc_box_mlp = FFN(embed_dims, embed_dims, 4, 3)
         self.layers = nn.ModuleList(
             HumanDecoderLayer(
-                DeformableAttention(
-                    embed_dims, num_heads, num_levels, num_points, impl
-                ),
+                DeformableAttention(embed_dims, **attention),
                 feedforward_dims,
             )
             for _ in range(num_layers)

@@ -125,7 +125,7 @@ class HumanGroupPoseHead(GroupPoseHead):
             **attention,
         )
         self.human_decoder = HumanDecoder(
-            embed_dims, num_queries, **attention, **(human_decoder or {})
+            embed_dims, num_queries, attention, **(human_decoder or {})
         )
         self.selector.num_queries = self.human_decoder.num_humans
         self.human_criterion = HumanCriterion()

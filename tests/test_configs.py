@@ -47,7 +47,7 @@ def innermost(dataset: dict) -> dict:
 
 def is_end_to_end(cfg) -> bool:
     """Tell whether the model sees all people of an image at once."""
-    return cfg.model.head.type == 'GroupPoseHead'
+    return cfg.model.head.type.endswith('GroupPoseHead')
 
 
 def test_model_pipeline_and_codec_agree(cfg):
@@ -198,7 +198,7 @@ def shrink_end_to_end(model: dict) -> dict:
 
 def shrink(model: dict) -> dict:
     """Return the config of a model, of a large one with little in it."""
-    if model.head.type == 'GroupPoseHead':
+    if model.head.type.endswith('GroupPoseHead'):
         model = shrink_end_to_end(model)
         # No more than there are tokens.
         model.head.num_queries = min(12, model.head.get('num_queries', 12))

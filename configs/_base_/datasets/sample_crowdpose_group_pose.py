@@ -10,7 +10,7 @@ data_preprocessor = dict(
 # No crops: in so short a run strong augmentation costs more than it brings.
 train_pipeline = [
     dict(type='LoadImage'),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='GroupPoseFlip'),
     dict(
         type='GroupPoseResize',
         short_sides=[88, 96, 104],

@@ -149,7 +149,7 @@ def _convert_vitpose(
     """Return weights and meta of a ViTPose; print what was changed."""
     from gtpt_mm.convert import (
         convert_vitpose,
-        revert_vitpose,
+        export_vitpose,
         split_state_dict,
     )
 
@@ -174,7 +174,7 @@ def _convert_vitpose(
         if args.dataset:
             meta['dataset'] = args.dataset
         return state_dict, meta
-    state_dict, not_there = revert_vitpose(state_dict, args.to)
+    state_dict, not_there = export_vitpose(state_dict, args.to)
     for name in not_there:
         print(f'left out, not in the format {args.to}: {name}')
     if args.to == 'huggingface':

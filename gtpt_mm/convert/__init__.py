@@ -31,11 +31,11 @@ from .vitpose import (
     convert_mae,
     convert_vitpose,
     count_experts,
+    export_vitpose,
     find_datasets,
     find_mae_layout,
     find_patch_grid,
     find_vitpose_layout,
-    revert_vitpose,
 )
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     'count_experts',
     'export_group_pose',
     'export_gtpt',
+    'export_vitpose',
     'find_datasets',
     'find_mae_layout',
     'find_patch_grid',
@@ -62,7 +63,6 @@ __all__ = [
     'gtpt_names',
     'is_official_gtpt',
     'read_state_dicts',
-    'revert_vitpose',
     'split_config',
     'split_model',
     'split_state_dict',

@@ -15,7 +15,6 @@ from .gtpt import (
     convert_gtpt,
     export_gtpt,
     gtpt_names,
-    is_official_gtpt,
 )
 from .multi_dataset import (
     add_dataset,
@@ -61,7 +60,6 @@ __all__ = [
     'find_vitpose_layout',
     'find_weights',
     'gtpt_names',
-    'is_official_gtpt',
     'read_state_dicts',
     'split_config',
     'split_model',

@@ -47,7 +47,7 @@ def fuse(
         module = getattr(model, name, None)
         if module is not None:
             setattr(model, name, fuse_module(module, chunk_size))
-    return model
+    return model.requires_grad_(False)  # fused parameters are new ones
 
 
 @singledispatch

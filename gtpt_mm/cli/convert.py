@@ -147,24 +147,20 @@ def _convert_vitpose(
     state_dict: dict, source: 'Source', args: argparse.Namespace
 ) -> tuple[dict, dict | None]:
     """Return weights and meta of a ViTPose; print what was changed."""
-    from gtpt_mm.convert import (
-        convert_vitpose,
-        export_vitpose,
-        split_state_dict,
-    )
+    from gtpt_mm import convert
 
     left_out: list[str] = []
     if source.model == 'MAE encoder':
         state_dict, left_out = _convert_mae(state_dict, args)
     elif source.project != 'native':
-        state_dict, left_out = convert_vitpose(state_dict)
+        state_dict, left_out = convert.convert_vitpose(state_dict)
     if source.project in ('official', 'huggingface', 'timm'):
         print('the first row of the position table was added to the others')
     for name in left_out:
         print(f'left out, not used by the model: {name}')
     _describe_vitpose_plus(state_dict)
     if args.dataset:
-        state_dict = split_state_dict(state_dict, args.dataset)
+        state_dict = convert.split_state_dict(state_dict, args.dataset)
         print(
             f'split: the expert and head of {args.dataset} are kept, all '
             'others left out'
@@ -174,7 +170,7 @@ def _convert_vitpose(
         if args.dataset:
             meta['dataset'] = args.dataset
         return state_dict, meta
-    state_dict, not_there = export_vitpose(state_dict, args.to)
+    state_dict, not_there = convert.export_vitpose(state_dict, args.to)
     for name in not_there:
         print(f'left out, not in the format {args.to}: {name}')
     if args.to == 'huggingface':

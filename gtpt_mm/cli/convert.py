@@ -79,12 +79,7 @@ def run(args: argparse.Namespace) -> int:
             'left out: ema_state_dict, the trained weights behind the '
             'average; the average is converted'
         )
-    if source.model == 'GTPT':
-        written, meta = _convert_gtpt(state_dict, trained, args)
-    elif source.model == 'Group Pose':
-        written, meta = _convert_group_pose(state_dict, args)
-    else:
-        written, meta = _convert_vitpose(state_dict, source, args)
+    written, meta = _convert(state_dict, trained, source, args)
     if meta is not None:
         meta = dict(converted_from=args.source.name, **meta)
     convert.write_state_dict(args.target, written, meta)
@@ -93,6 +88,27 @@ def run(args: argparse.Namespace) -> int:
         f'{args.to} names'
     )
     return 0
+
+
+def _convert(
+    state_dict: dict,
+    trained: dict | None,
+    source: 'Source',
+    args: argparse.Namespace,
+) -> tuple[dict, dict | None]:
+    """Return weights and meta, None for official files of GTPT, Group Pose."""
+    from gtpt_mm import convert
+
+    if source.model in ('ViTPose', 'MAE encoder'):
+        return _convert_vitpose(state_dict, source, args)
+    if source.model == 'GTPT' and args.to == 'official':
+        return convert.export_gtpt(state_dict, trained), None
+    if source.model == 'GTPT':
+        half = args.half or 'ema'
+        return convert.convert_gtpt(state_dict, half), dict(half=half)
+    if args.to == 'official':
+        return convert.export_group_pose(state_dict), None
+    return convert.convert_group_pose(state_dict), {}
 
 
 def _check_options(args: argparse.Namespace, source: 'Source') -> None:
@@ -127,51 +143,24 @@ def _check_options(args: argparse.Namespace, source: 'Source') -> None:
         )
 
 
-def _convert_gtpt(
-    state_dict: dict, trained: dict | None, args: argparse.Namespace
-) -> tuple[dict, dict | None]:
-    """Return weights and meta of a GTPT; official files have no meta."""
-    from gtpt_mm.convert import convert_gtpt, export_gtpt
-
-    if args.to == 'official':
-        return export_gtpt(state_dict, trained), None
-    half = args.half or 'ema'
-    return convert_gtpt(state_dict, half), dict(half=half)
-
-
-def _convert_group_pose(
-    state_dict: dict, args: argparse.Namespace
-) -> tuple[dict, dict | None]:
-    """Return weights and meta of a Group Pose; official files have no meta."""
-    from gtpt_mm.convert import convert_group_pose, export_group_pose
-
-    if args.to == 'official':
-        return export_group_pose(state_dict), None
-    return convert_group_pose(state_dict), {}
-
-
 def _convert_vitpose(
     state_dict: dict, source: 'Source', args: argparse.Namespace
 ) -> tuple[dict, dict | None]:
     """Return weights and meta of a ViTPose; print what was changed."""
-    from gtpt_mm.convert import (
-        convert_vitpose,
-        revert_vitpose,
-        split_state_dict,
-    )
+    from gtpt_mm import convert
 
     left_out: list[str] = []
     if source.model == 'MAE encoder':
         state_dict, left_out = _convert_mae(state_dict, args)
     elif source.project != 'native':
-        state_dict, left_out = convert_vitpose(state_dict)
+        state_dict, left_out = convert.convert_vitpose(state_dict)
     if source.project in ('official', 'huggingface', 'timm'):
         print('the first row of the position table was added to the others')
     for name in left_out:
         print(f'left out, not used by the model: {name}')
     _describe_vitpose_plus(state_dict)
     if args.dataset:
-        state_dict = split_state_dict(state_dict, args.dataset)
+        state_dict = convert.split_state_dict(state_dict, args.dataset)
         print(
             f'split: the expert and head of {args.dataset} are kept, all '
             'others left out'
@@ -181,7 +170,7 @@ def _convert_vitpose(
         if args.dataset:
             meta['dataset'] = args.dataset
         return state_dict, meta
-    state_dict, not_there = revert_vitpose(state_dict, args.to)
+    state_dict, not_there = convert.export_vitpose(state_dict, args.to)
     for name in not_there:
         print(f'left out, not in the format {args.to}: {name}')
     if args.to == 'huggingface':

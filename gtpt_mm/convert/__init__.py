@@ -10,15 +10,11 @@ from .group_pose import (
     GROUP_POSE_NAMES,
     convert_group_pose,
     export_group_pose,
-    is_native_group_pose,
-    is_official_group_pose,
 )
 from .gtpt import (
     convert_gtpt,
     export_gtpt,
     gtpt_names,
-    is_native_gtpt,
-    is_official_gtpt,
 )
 from .multi_dataset import (
     add_dataset,
@@ -34,12 +30,11 @@ from .vitpose import (
     convert_mae,
     convert_vitpose,
     count_experts,
+    export_vitpose,
     find_datasets,
     find_mae_layout,
     find_patch_grid,
     find_vitpose_layout,
-    is_native_vitpose,
-    revert_vitpose,
 )
 
 __all__ = [
@@ -57,6 +52,7 @@ __all__ = [
     'count_experts',
     'export_group_pose',
     'export_gtpt',
+    'export_vitpose',
     'find_datasets',
     'find_mae_layout',
     'find_patch_grid',
@@ -64,13 +60,7 @@ __all__ = [
     'find_vitpose_layout',
     'find_weights',
     'gtpt_names',
-    'is_native_group_pose',
-    'is_native_gtpt',
-    'is_native_vitpose',
-    'is_official_group_pose',
-    'is_official_gtpt',
     'read_state_dicts',
-    'revert_vitpose',
     'split_config',
     'split_model',
     'split_state_dict',

@@ -66,8 +66,8 @@ def find_weights(content: dict) -> dict[str, Tensor]:
     others = [k for k, v in content.items() if not isinstance(v, Tensor)]
     if others:
         raise ValueError(
-            f'the file has no entry of {list(ENTRIES)} with weights, and '
-            f'its entries are not all weights: {others[:5]}'
+            f'expected only weights, alone or under one of {list(ENTRIES)}, '
+            f'got also {others[:5]}'
         )
     return content
 
@@ -100,7 +100,7 @@ def _read_safetensors(path: str | Path) -> dict[str, Tensor]:
     module = _safetensors()
     try:
         return module.load_file(path)
-    except Exception as error:  # its own kind, of no public parent
+    except Exception as error:  # safetensors' class has no public base
         raise ValueError(
             f'{path} cannot be read as safetensors: {error}'
         ) from error

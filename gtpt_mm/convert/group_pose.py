@@ -131,16 +131,6 @@ def export_group_pose(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     return out | {k: v for k, v in copies.items() if COPY.fullmatch(k)}
 
 
-def is_official_group_pose(state_dict: dict[str, Tensor]) -> bool:
-    """Return whether a state dict has official names."""
-    return 'transformer.instance_embedding.weight' in state_dict
-
-
-def is_native_group_pose(state_dict: dict[str, Tensor]) -> bool:
-    """Return whether a state dict has native names."""
-    return 'head.selector.fc_cls.weight' in state_dict
-
-
 def _head_keys(converted: dict[str, Tensor]) -> set[str]:
     """Return the keys of the head that the tensors seem to belong to."""
     point = dict(name='any', id=0, color=[0, 0, 0], type='', swap='')

@@ -141,16 +141,6 @@ def export_gtpt(
     return out
 
 
-def is_official_gtpt(state_dict: dict[str, Tensor]) -> bool:
-    """Return whether a state dict has official names."""
-    return 'features.human_token' in map(_strip, state_dict)
-
-
-def is_native_gtpt(state_dict: dict[str, Tensor]) -> bool:
-    """Return whether a state dict has native names."""
-    return 'backbone.human_token' in state_dict
-
-
 def _strip(key: str) -> str:
     return key.removeprefix('module.').removeprefix('ema_')
 

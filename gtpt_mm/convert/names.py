@@ -41,8 +41,6 @@ class NameTable:
         """Return the foreign name of a native tensor, None if unknown."""
         return _rename(name, self._to_foreign)
 
-    ours, theirs = native, foreign  # interim, for vitpose/
-
 
 def rename_tensors(
     state_dict: dict[str, Tensor],

@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .group_pose import is_native_group_pose, is_official_group_pose
-from .gtpt import is_native_gtpt, is_official_gtpt
 from .vitpose import find_mae_layout, find_vitpose_layout, is_native_vitpose
 
 
@@ -26,6 +24,16 @@ class Source(NamedTuple):
         return f'{self.model}, {self.project} names'
 
 
+#: Names that only one kind of checkpoint contains.
+MARKS = {
+    'backbone.human_token': Source('GTPT', 'native'),
+    'features.human_token': Source('GTPT', 'official'),
+    'ema_features.human_token': Source('GTPT', 'official'),
+    'head.selector.fc_cls.weight': Source('Group Pose', 'native'),
+    'transformer.instance_embedding.weight': Source('Group Pose', 'official'),
+}
+
+
 def find_source(state_dict: dict[str, Tensor]) -> Source | None:
     """Return the source of a checkpoint by its names, None if unknown."""
     if is_native_vitpose(state_dict):
@@ -34,12 +42,5 @@ def find_source(state_dict: dict[str, Tensor]) -> Source | None:
         return Source('ViTPose', layout)
     if layout := find_mae_layout(state_dict):
         return Source('MAE encoder', layout)
-    for model, is_native, is_official in (
-        ('GTPT', is_native_gtpt, is_official_gtpt),
-        ('Group Pose', is_native_group_pose, is_official_group_pose),
-    ):
-        if is_native(state_dict):
-            return Source(model, 'native')
-        if is_official(state_dict):
-            return Source(model, 'official')
-    return None
+    names = {key.removeprefix('module.') for key in state_dict}
+    return next((s for mark, s in MARKS.items() if mark in names), None)

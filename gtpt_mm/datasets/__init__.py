@@ -1,7 +1,7 @@
 """Datasets and their transforms."""
 
-from .annotated_people import CocoPeopleDataset, CrowdPosePeopleDataset
 from .apt36k import APT36KDataset
+from .end_to_end import CocoPeopleDataset, CrowdPosePeopleDataset
 from .multi_dataset import MultiDataset
 from .repeated_fraction import RepeatedFraction
 from .transforms import (
@@ -10,6 +10,7 @@ from .transforms import (
     CropBBox,
     CrowdHeatmapMask,
     GroupPoseCrop,
+    GroupPoseFlip,
     GroupPoseResize,
     RandomHalfBodyByIds,
     SplitRequired,
@@ -24,6 +25,7 @@ __all__ = [
     'CrowdHeatmapMask',
     'CrowdPosePeopleDataset',
     'GroupPoseCrop',
+    'GroupPoseFlip',
     'GroupPoseResize',
     'MultiDataset',
     'RandomHalfBodyByIds',

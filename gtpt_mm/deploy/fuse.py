@@ -47,7 +47,7 @@ def fuse(
         module = getattr(model, name, None)
         if module is not None:
             setattr(model, name, fuse_module(module, chunk_size))
-    return model
+    return model.requires_grad_(False)  # fused parameters are new ones
 
 
 @singledispatch
@@ -60,9 +60,6 @@ def fuse_module(module: nn.Module, chunk_size: int | None) -> nn.Module:
         module: In eval mode, without gradients.
         chunk_size: Images at once on a CPU, see :func:`fuse`.
     """
-    if hasattr(module, 'fold_for_inference'):  # interim: becomes register()
-        module.fold_for_inference(chunk_size)
-        return module
     return fuse_norms(module)
 
 

@@ -33,8 +33,7 @@ def fuse_sandwich(module: nn.Module) -> nn.Module:
     module = fuse_norms(module)
     fuse_pairs(module, ResidualDWConv, ResidualFFN, FusedConvFFN)
     _make_pointwise(module)
-    module = module.to(memory_format=torch.channels_last)
-    return module.requires_grad_(False)
+    return module.to(memory_format=torch.channels_last)
 
 
 def _make_pointwise(module: nn.Module) -> None:
@@ -58,16 +57,10 @@ class Pointwise(nn.Linear):
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__(
-            conv.in_channels,
-            conv.out_channels,
-            conv.bias is not None,
-            conv.weight.device,
-            conv.weight.dtype,
-        )
-        self.weight.data = conv.weight.data.flatten(1)
-        if conv.bias is not None:
-            self.bias.data = conv.bias.data
+        super().__init__(conv.in_channels, conv.out_channels, device='meta')
+        self.weight = nn.Parameter(conv.weight.data.flatten(1))
+        bias = None if conv.bias is None else nn.Parameter(conv.bias.data)
+        self.register_parameter('bias', bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C_in, h, w) to (B, C_out, h, w)."""

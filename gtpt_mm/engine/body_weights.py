@@ -6,7 +6,12 @@ from typing import NamedTuple
 
 from torch import nn
 
-from gtpt_mm.convert import convert_gtpt, is_official_gtpt, read_state_dicts
+from gtpt_mm.convert import (
+    Source,
+    convert_gtpt,
+    find_source,
+    read_state_dicts,
+)
 
 
 class LoadedWeights(NamedTuple):
@@ -80,7 +85,7 @@ def load_body_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
         ValueError: If nothing fits, or a tensor has another shape.
     """
     weights, _ = read_state_dicts(str(path))
-    if is_official_gtpt(weights):
+    if find_source(weights) == Source('GTPT', 'official'):
         try:
             weights = convert_gtpt(weights)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Copies to a device that nothing waits for."""
+"""Asynchronous host-to-device copies."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
 
     Args:
         tensor: Numbers, mostly made on the CPU.
-        device: Where they go.
+        device: Target device.
 
     Example:
         >>> send(torch.arange(3), torch.device('cpu'))

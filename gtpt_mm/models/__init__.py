@@ -10,6 +10,7 @@ from .backbones import (
 from .distillers import KnowledgeTokenDistiller, ViTPoseDistiller
 from .heads import (
     FrozenPredictorHead,
+    GroupPoseDecoder,
     GroupPoseHead,
     GTPTHead,
     MultiDatasetHead,
@@ -31,6 +32,7 @@ __all__ = [
     'GTPTHead',
     'Global2LocalLoss',
     'GlobalPerceivedLoss',
+    'GroupPoseDecoder',
     'GroupPoseHead',
     'HEViTPose',
     'KeypointL1Cost',

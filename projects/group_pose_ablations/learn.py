@@ -2,7 +2,7 @@
 
     gtpt-mm sample-data data/group_pose --layout coco --num-train 1500 \\
         --num-val 150 --difficulty easy --max-people 3 --image-size 192 160
-    python projects/group_pose_ablations/learn.py
+    PYTHONPATH=. python projects/group_pose_ablations/learn.py
 
 One run after the other, each through ``mim train mmpose``; a run that is
 finished is not repeated. The table is printed at the end, and with

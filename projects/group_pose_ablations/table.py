@@ -1,6 +1,6 @@
 """Count parameters and MACs of every ablation of Group Pose.
 
-    python projects/group_pose_ablations/table.py
+    PYTHONPATH=. python projects/group_pose_ablations/table.py
 
 MACs are of all convolutions and matrix products of one image that is not
 padded. AP is the paper's, on COCO val2017; the paper prints no counts.

@@ -133,7 +133,7 @@ def shrink_steps(steps: list[dict]) -> list[dict]:
 def shrink(model: dict) -> dict:
     """Return the config of a model with narrow, few layers."""
     model = copy.deepcopy(model)
-    if model.head.type == 'GroupPoseHead':
+    if model.head.type.endswith('GroupPoseHead'):
         _shrink_end_to_end(model)
     for part in (model, model.get('teacher')):
         if part:

@@ -8,6 +8,7 @@ from mmengine.structures import InstanceData
 from mmpose.models.necks import ChannelMapper
 from mmpose.structures import PoseDataSample
 from torch import nn
+from torchvision.ops import box_convert
 
 from gtpt_mm.convert import convert_group_pose
 from gtpt_mm.models import GroupPoseHead
@@ -80,14 +81,13 @@ class Case:
                     batch_input_shape=tuple(self.arrays['in/batch_shape']),
                 )
             )
-            flat = self.arrays[f'tgt/{i}/keypoints']
-            sample.gt_instances = InstanceData(
-                keypoints=flat[:, : 2 * num].reshape(len(flat), num, 2)
-                * (w, h),
-                keypoints_visible=flat[:, 2 * num :],
-            )
+            flat = self[f'tgt/{i}/keypoints']
             sample.gt_instance_labels = InstanceData(
-                areas=self[f'tgt/{i}/area'] * (w * h)
+                keypoints=flat[:, : 2 * num].unflatten(1, (num, 2)),
+                keypoints_visible=flat[:, 2 * num :],
+                areas=self[f'tgt/{i}/area'],
+                bboxes=box_convert(self[f'tgt/{i}/boxes'], 'cxcywh', 'xyxy'),
+                labels=self[f'tgt/{i}/labels'],
             )
             samples.append(sample)
         return samples
@@ -105,5 +105,5 @@ def run(model, case) -> tuple:
     return model.head(model.neck(tuple(case.feats)), case.make_samples())
 
 
-def record(module: nn.Module, seen: list) -> None:
-    module.register_forward_hook(lambda m, args, out: seen.append(out))
+def record(module: nn.Module, outputs: list) -> None:
+    module.register_forward_hook(lambda m, args, out: outputs.append(out))

@@ -1,4 +1,4 @@
-"""A small head and model of Group Pose, maps and people."""
+"""A small head and model of Group Pose, maps and instances."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from mmengine.structures import InstanceData
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 
-from gtpt_mm.models import GroupPoseHead
+from gtpt_mm.codecs import GroupPoseLabel
 
 SHAPES = [(12, 16), (6, 8), (3, 4), (2, 2)]
 
@@ -34,14 +34,18 @@ def build_head(
     **options,
 ):
     small = dict(num_layers=2, feedforward_dims=32)
-    head = GroupPoseHead(
-        make_metainfo(num_keypoints),
-        embed_dims=32,
-        num_queries=num_queries,
-        num_heads=4,
-        encoder=small | (encoder or {}),
-        decoder=small | (decoder or {}),
-        **options,
+    init_default_scope('mmpose')
+    head = MODELS.build(
+        dict(
+            type='GroupPoseHead',
+            metainfo=make_metainfo(num_keypoints),
+            embed_dims=32,
+            num_queries=num_queries,
+            num_heads=4,
+            encoder=small | (encoder or {}),
+            decoder=small | (decoder or {}),
+        )
+        | options
     )
     head.init_weights()
     for name, parameter in head.named_parameters():
@@ -58,11 +62,12 @@ def make_feats(batch: int = 2) -> tuple[torch.Tensor, ...]:
 
 
 def make_samples(
-    sizes=((96, 128), (90, 100)), num_people=(2, 1), num_keypoints=5
+    sizes=((96, 128), (90, 100)), num_instances=(2, 1), num_keypoints=5
 ):
+    """Data samples as the pipeline packs them."""
     rng = np.random.default_rng(4)
     samples = []
-    for (h, w), num in zip(sizes, num_people, strict=True):
+    for (h, w), num in zip(sizes, num_instances, strict=True):
         sample = PoseDataSample(
             metainfo=dict(
                 img_shape=(h, w),
@@ -71,13 +76,22 @@ def make_samples(
             )
         )
         points = rng.uniform(0, 1, (num, num_keypoints, 2)) * (w, h)
-        sample.gt_instances = InstanceData(
-            keypoints=points,
-            keypoints_visible=np.ones((num, num_keypoints)),
-            areas=rng.uniform(500, 2000, num),
-        )
+        area = rng.uniform(500, 2000, num)
+        corners = points.min(1), points.max(1)
+        bbox = np.concatenate(corners, axis=1)
+        sample.gt_instance_labels = encode(points, area, bbox, (h, w))
         samples.append(sample)
     return samples
+
+
+def encode(points, area, bbox, img_shape) -> InstanceData:
+    """Return targets as the pipeline packs them; all points are labelled."""
+    labels = GroupPoseLabel().encode(
+        points, area=area, bbox=bbox, img_shape=img_shape
+    )
+    table = GroupPoseLabel.label_mapping_table
+    targets = {table[key]: values for key, values in labels.items()}
+    return InstanceData(**targets).to_tensor()
 
 
 def build_small(**head) -> torch.nn.Module:

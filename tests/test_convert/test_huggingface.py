@@ -7,9 +7,9 @@ from mmpose.structures import PoseDataSample
 from gtpt_mm.convert import (
     DATASETS,
     convert_vitpose,
+    export_vitpose,
     find_datasets,
     find_vitpose_layout,
-    revert_vitpose,
     split_state_dict,
 )
 
@@ -28,7 +28,7 @@ def weights_of(golden: dict) -> dict[str, torch.Tensor]:
 def test_same_bytes_as_the_authors_files(name, read_vitpose_golden, sha256):
     golden = read_vitpose_golden(f'{name}.pt')
     ours = convert_vitpose(weights_of(golden)).state_dict
-    official = revert_vitpose(ours, 'official').state_dict
+    official = export_vitpose(ours, 'official').state_dict
     shapes = {key: tuple(value.shape) for key, value in official.items()}
     assert shapes == golden['official_shapes']
     hashes, expected = sha256(official), dict(golden['official_sha256'])
@@ -41,7 +41,7 @@ def test_same_bytes_as_the_authors_files(name, read_vitpose_golden, sha256):
 def test_there_and_back(name, read_vitpose_golden, assert_equal):
     source = weights_of(read_vitpose_golden(f'{name}.pt'))
     ours, left_out = convert_vitpose(source)
-    back, no_place = revert_vitpose(ours, 'huggingface')
+    back, no_place = export_vitpose(ours, 'huggingface')
     assert not left_out and not no_place
     assert find_vitpose_layout(back) == 'huggingface'
     assert_equal(convert_vitpose(back).state_dict, ours)
@@ -176,7 +176,7 @@ def test_their_library_and_ours_agree(simple, build_vitpose, heatmaps):
     with torch.no_grad():
         fresh.backbone.pos_embed.add_(1.0)
     other = build_theirs(1, simple)
-    state, no_place = revert_vitpose(fresh.state_dict(), 'huggingface')
+    state, no_place = export_vitpose(fresh.state_dict(), 'huggingface')
     assert not no_place
     other.load_state_dict(state, strict=True)
     with torch.no_grad():
@@ -210,7 +210,7 @@ def test_their_plus_and_ours_agree(build_vitpose, heatmaps, tmp_path):
 def test_their_plus_loads_ours(official_vitpose):
     """All experts arrive; of the heads only COCO's, the others are named."""
     ours = convert_vitpose(official_vitpose(plus=True)).state_dict
-    theirs, no_place = revert_vitpose(ours, 'huggingface')
+    theirs, no_place = export_vitpose(ours, 'huggingface')
     assert no_place == [
         f'head.heads.{name}.final_layer.{leaf}'
         for name in DATASETS[1:]
@@ -224,22 +224,22 @@ def test_what_transformers_cannot_hold_is_refused(official_vitpose):
     ours = convert_vitpose(official_vitpose()).state_dict
     minimal = ours | {'head.final_layer.weight': torch.zeros(3, 8, 1, 1)}
     with pytest.raises(ValueError, match=r'\(1, 1\) and no deconv'):
-        revert_vitpose(minimal, 'huggingface')
+        export_vitpose(minimal, 'huggingface')
     plus = convert_vitpose(official_vitpose(plus=True)).state_dict
     no_coco = {k: v for k, v in plus.items() if '.coco.' not in k}
     with pytest.raises(ValueError, match="'coco'.*'aic'"):
-        revert_vitpose(no_coco, 'huggingface')
+        export_vitpose(no_coco, 'huggingface')
     backbone = {k: v for k, v in ours.items() if k.startswith('backbone.')}
     with pytest.raises(ValueError, match='a backbone alone'):
-        revert_vitpose(backbone, 'huggingface')
+        export_vitpose(backbone, 'huggingface')
     other = ours | {'head.conv_layers.0.weight': torch.zeros(1)}
     with pytest.raises(ValueError, match='conv_layers'):
-        revert_vitpose(other, 'huggingface')
+        export_vitpose(other, 'huggingface')
 
 
 def test_missing_third_is_named(official_vitpose):
     ours = convert_vitpose(official_vitpose()).state_dict
-    theirs = revert_vitpose(ours, 'huggingface').state_dict
+    theirs = export_vitpose(ours, 'huggingface').state_dict
     del theirs['backbone.encoder.layer.1.attention.attention.key.bias']
     with pytest.raises(ValueError, match=r"layer\.1\..*\['key'\]"):
         convert_vitpose(theirs)

@@ -13,7 +13,7 @@ from gtpt_mm.cli import main
 from gtpt_mm.convert import (
     NameTable,
     convert_vitpose,
-    revert_vitpose,
+    export_vitpose,
     split_state_dict,
 )
 from gtpt_mm.convert.vitpose import mmpose as mmpose_names
@@ -90,7 +90,7 @@ def test_both_directions(simple, build_vitpose, heatmaps):
 
     ours = shake(build_vitpose(SIZE, simple=simple))
     stock = build_stock(SIZE, simple=simple)
-    state = revert_vitpose(ours.state_dict(), 'mmpose').state_dict
+    state = export_vitpose(ours.state_dict(), 'mmpose').state_dict
     stock.load_state_dict(state, strict=True)
     torch.testing.assert_close(
         heatmaps(stock, img), heatmaps(ours, img), atol=2e-5, rtol=1e-5
@@ -104,7 +104,7 @@ def test_split_plus_loads(read_vitpose_golden, heatmaps):
     ours = convert_vitpose(golden['state_dict']).state_dict
     model = build_stock(golden['config'], num_keypoints=16)
     dense = split_state_dict(ours, 'mpii')
-    state = revert_vitpose(dense, 'mmpose').state_dict
+    state = export_vitpose(dense, 'mmpose').state_dict
     model.load_state_dict(state, strict=True)
     torch.testing.assert_close(
         heatmaps(model, golden['img']),
@@ -120,7 +120,7 @@ def make_mae(names_of: str) -> dict[str, torch.Tensor]:
     model = shake(ViTPose(arch, (64, 48)))
     state = {f'backbone.{k}': v for k, v in model.state_dict().items()}
     table = official.BACKBONE if names_of == 'FAIR' else mmpose_names.BACKBONE
-    rename = NameTable(table).theirs
+    rename = NameTable(table).foreign
     state = {
         rename(key).removeprefix('backbone.'): value
         for key, value in state.items()
@@ -232,7 +232,7 @@ def test_configs_of_both_load_a_split_file(repo_root):
         (repo_root / own, dense),
         (
             Path(mmpose.__file__).parent / stock,
-            revert_vitpose(dense, 'mmpose').state_dict,
+            export_vitpose(dense, 'mmpose').state_dict,
         ),
     ):
         cfg = Config.fromfile(f'{path}_8xb64-210e_coco-256x192.py')

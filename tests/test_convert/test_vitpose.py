@@ -5,8 +5,8 @@ import torch
 
 from gtpt_mm.convert import (
     convert_vitpose,
+    export_vitpose,
     find_vitpose_layout,
-    revert_vitpose,
 )
 from gtpt_mm.convert.vitpose import LAYOUTS
 
@@ -24,14 +24,14 @@ def test_mmpose_layout_is_that_of_mmpose(name, read_vitpose_golden, sha256):
     [entry] = [v for k, v in recorded.items() if k.startswith(name)]
     source = read_vitpose_golden(f'{name}.pt')['state_dict']
     ours = convert_vitpose(source).state_dict
-    theirs = revert_vitpose(ours, 'mmpose').state_dict
+    theirs = export_vitpose(ours, 'mmpose').state_dict
     assert sha256(theirs) == entry['mmpose_format_sha256']
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)
 def test_there_and_back(layout, official_vitpose, assert_equal):
     ours = convert_vitpose(official_vitpose()).state_dict
-    back, no_place = revert_vitpose(ours, layout)
+    back, no_place = export_vitpose(ours, layout)
     assert not no_place
     assert find_vitpose_layout(back) == layout
     again, left_out = convert_vitpose(back)
@@ -46,7 +46,7 @@ def test_row_zero_is_folded_or_dropped_by_its_origin(official_vitpose):
     folded = table[:, 1:] + table[:, :1]
     torch.testing.assert_close(ours['backbone.pos_embed'], folded)
 
-    theirs = revert_vitpose(ours, 'mmpose').state_dict
+    theirs = export_vitpose(ours, 'mmpose').state_dict
     theirs['backbone.pos_embed'] = table  # as in mmpose's files of 2023
     ours, left_out = convert_vitpose(theirs)
     torch.testing.assert_close(ours['backbone.pos_embed'], table[:, 1:])
@@ -73,7 +73,7 @@ def test_rows_of_mmposes_tables(
     num_rows, with_cls_token, kept, official_vitpose
 ):
     ours = convert_vitpose(official_vitpose()).state_dict
-    theirs = revert_vitpose(ours, 'mmpose').state_dict
+    theirs = export_vitpose(ours, 'mmpose').state_dict
     theirs['backbone.pos_embed'] = torch.zeros(1, num_rows, 8)
     if with_cls_token:
         theirs['backbone.cls_token'] = torch.zeros(1, 1, 8)
@@ -114,11 +114,11 @@ def test_bad_checkpoints_are_named(official_vitpose):
     with pytest.raises(ValueError, match='stem.weight'):
         convert_vitpose({'stem.weight': torch.zeros(1)})
     with pytest.raises(ValueError, match='caffe'):
-        revert_vitpose({}, 'caffe')
+        export_vitpose({}, 'caffe')
     with pytest.raises(ValueError, match='stem.weight'):
-        revert_vitpose({'stem.weight': torch.zeros(1)})
+        export_vitpose({'stem.weight': torch.zeros(1)})
     ours = convert_vitpose(official_vitpose()).state_dict
     del ours['backbone.layers.1.norm2.bias']
     for layout in LAYOUTS:
         with pytest.raises(ValueError, match='layers.1.norm2.bias'):
-            revert_vitpose(ours, layout)
+            export_vitpose(ours, layout)

@@ -6,7 +6,7 @@ import torch
 from gtpt_mm.convert import (
     DATASETS,
     convert_vitpose,
-    revert_vitpose,
+    export_vitpose,
     split_state_dict,
 )
 
@@ -43,7 +43,7 @@ def test_names_and_shapes_of_ours(golden):
 
 def test_there_and_back(golden, assert_equal):
     ours = convert_vitpose(golden['state_dict']).state_dict
-    back = revert_vitpose(ours, 'official').state_dict
+    back = export_vitpose(ours, 'official').state_dict
     assert_equal(convert_vitpose(back).state_dict, ours)
     source = dict(golden['state_dict'])
     # Their position table has lost the part that its first row played.
@@ -63,7 +63,7 @@ def test_split_gives_the_bytes_of_the_authors_script(
 ):
     ours = convert_vitpose(golden['state_dict']).state_dict
     dense = split_state_dict(ours, dataset)
-    hashes = sha256(revert_vitpose(dense, 'official').state_dict)
+    hashes = sha256(export_vitpose(dense, 'official').state_dict)
     expected = dict(recorded_split[dataset]['sha256'])
     for own in (hashes, expected):
         del own['backbone.pos_embed']  # folded; the heat maps test it
@@ -96,7 +96,7 @@ def test_authors_leftovers_are_left_out(golden, assert_equal):
         for key, value in golden['state_dict'].items()
         if '.experts.' in key or key.startswith('associate_')
     }
-    split_file = revert_vitpose(dense, 'official').state_dict | extra
+    split_file = export_vitpose(dense, 'official').state_dict | extra
     again, left_out = convert_vitpose(split_file)
     assert_equal(again, dense)
     assert set(left_out) == set(extra)
@@ -144,7 +144,7 @@ def test_data_sets_of_our_own_trainings(official_vitpose):
         head = f'head.heads.{DATASETS[i]}.final_layer.bias'
         torch.testing.assert_close(dense['head.final_layer.bias'], ours[head])
     with pytest.raises(ValueError, match='in this order.*horses'):
-        revert_vitpose(own, 'official')
+        export_vitpose(own, 'official')
     two = rename_heads(ours, dict(coco='coco', aic='horses'))
     with pytest.raises(ValueError, match="'coco' is unknown"):
         split_state_dict(two, 'coco')
@@ -166,7 +166,7 @@ def test_order_of_the_keys_in_a_file_does_not_matter(
 def test_mmpose_gets_one_data_set_only(official_vitpose):
     ours = convert_vitpose(official_vitpose(plus=True)).state_dict
     with pytest.raises(ValueError, match='dataset'):
-        revert_vitpose(ours, 'mmpose')
+        export_vitpose(ours, 'mmpose')
 
 
 def test_bad_experts_are_named(official_vitpose):

@@ -1,4 +1,4 @@
-"""Sizes, pixels and people through the steps of Group Pose's pipeline."""
+"""Sizes, pixels and instances through the steps of Group Pose's pipeline."""
 
 import json
 
@@ -59,36 +59,28 @@ def resize(people: dict, short: int, long: int | None = None) -> dict:
     return TRANSFORMS.build({**step, 'max_long_side': long})(people)
 
 
-def normalise(people: dict) -> dict:
-    """Return the people in units of their image, as the loss takes them."""
-    h, w = people['img_shape']
-    low, high = people['bbox'][:, :2], people['bbox'][:, 2:]
-    box = np.concatenate(((low + high) / 2, high - low), axis=1)
-    return dict(
-        points=people['keypoints'] / (w, h),
-        visible=people['keypoints_visible'] > 0,
-        boxes=box / (w, h, w, h),
-        areas=people['area'] / (w * h),
-    )
+def flip(people: dict) -> dict:
+    return TRANSFORMS.build(dict(type='GroupPoseFlip', prob=1.0))(people)
 
 
-def assert_same_people(
-    people: dict, golden: dict, name: str, boxes: bool = True
-) -> None:
-    """Compare people with a golden's, in units of the image."""
-    ours = normalise(people)
-    n, k = ours['visible'].shape
+def assert_same_people(people: dict, golden: dict, name: str) -> None:
+    """Compare the targets of people with a golden's."""
+    step = dict(type='GenerateTarget', encoder=dict(type='GroupPoseLabel'))
+    ours = TRANSFORMS.build(step)(dict(people))
+    n, k = ours['visible_labels'].shape
     points = golden[f'{name}/keypoints']
     assert points.shape == (n, 3 * k)
     seen = points[:, 2 * k :] > 0
-    np.testing.assert_array_equal(ours['visible'], seen)
-    points = points[:, : 2 * k].reshape(n, k, 2)
+    np.testing.assert_array_equal(ours['visible_labels'], seen)
+    points = points[:, : 2 * k].reshape(n, k, 2)[seen]
+    low, high = np.split(ours['bbox_labels'], 2, axis=1)
+    boxes = np.concatenate(((low + high) / 2, high - low), axis=1)
     close = dict(atol=1e-6, rtol=1e-6)
-    np.testing.assert_allclose(ours['points'][seen], points[seen], **close)
-    np.testing.assert_allclose(ours['areas'], golden[f'{name}/area'], **close)
-    if boxes:
-        expected = golden[f'{name}/boxes']
-        np.testing.assert_allclose(ours['boxes'], expected, **close)
+    np.testing.assert_allclose(ours['keypoint_labels'][seen], points, **close)
+    areas = golden[f'{name}/area']
+    np.testing.assert_allclose(ours['area_labels'], areas, **close)
+    np.testing.assert_allclose(boxes, golden[f'{name}/boxes'], **close)
+    assert (ours['class_labels'] == 1).all()
 
 
 def test_size_rule_is_the_authors(golden):
@@ -137,14 +129,48 @@ def test_targets_after_resize(golden, read_people, case, name, short, long):
 
 
 @pytest.mark.parametrize('case', CASES)
-def test_targets_after_stock_flip(golden, read_people, case):
-    people = TRANSFORMS.build(dict(type='RandomFlip', prob=1.0))(
-        read_people(case)
+def test_targets_after_flip(golden, read_people, case):
+    """Pitfall: stock RandomFlip leaves boxes a pixel too far to the left."""
+    people = read_people(case)
+    assert_same_people(flip(people), golden, f'{case}/flip')
+    stock = TRANSFORMS.build(dict(type='RandomFlip', prob=1.0))(dict(people))
+    np.testing.assert_array_equal(
+        stock['bbox'] + (1, 0, 1, 0), flip(people)['bbox']
     )
-    assert_same_people(people, golden, f'{case}/flip', boxes=False)
-    # Stock boxes move with the pixels, w - 1 - x; the authors' are at w - x.
-    people['bbox'][:, ::2] += 1
-    assert_same_people(people, golden, f'{case}/flip')
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_flip_may_come_before_or_after_the_resize(read_people, case):
+    """Pitfall: stock RandomFlip takes input_size (w, h) for (h, w)."""
+    people = read_people(case)
+    first, last = resize(flip(people), 96), flip(resize(people, 96))
+    assert first['input_size'] == last['input_size']
+    np.testing.assert_allclose(first['bbox'], last['bbox'], atol=1e-3)
+    # Centers of pixels: a wider pixel has its center further inside.
+    shift = first['img_shape'][1] / people['img_shape'][1] - 1
+    np.testing.assert_allclose(
+        first['keypoints'] + (shift, 0), last['keypoints'], atol=1e-3
+    )
+    np.testing.assert_array_equal(
+        last['img'], resize(people, 96)['img'][:, ::-1]
+    )
+
+
+def test_flip_twice_is_the_identity():
+    people = draw_people(3)
+    people['flip_indices'] = list(range(17))
+    twice = flip(flip(people))
+    for key in ('img', 'bbox', 'keypoints'):
+        np.testing.assert_allclose(twice[key], people[key], atol=1e-4)
+    assert 'input_size' not in twice
+
+
+def test_flip_of_an_image_without_people():
+    image = np.arange(600, dtype=np.uint8).reshape(10, 20, 3)
+    sample = dict(img=image, img_shape=(10, 20))
+    np.testing.assert_array_equal(flip(sample)['img'], image[:, ::-1])
+    still = TRANSFORMS.build(dict(type='GroupPoseFlip', prob=0))
+    assert still(dict(sample, bbox=np.ones((0, 4))))['flip'] is False
 
 
 @pytest.mark.parametrize('case', CASES)
@@ -153,10 +179,7 @@ def test_targets_after_crop(golden, read_people, case):
     top, left, h, w = json.loads(str(golden['meta']))[
         f'{case}_crop_region_top_left_h_w'
     ]
-    people = TRANSFORMS.build(dict(type='RandomFlip', prob=1.0))(
-        read_people(case)
-    )
-    people['bbox'][:, ::2] += 1  # see the test of the flip
+    people = flip(read_people(case))
     crop = TRANSFORMS.build(
         dict(type='GroupPoseCrop', min_size=384, max_size=600)
     )
@@ -315,15 +338,18 @@ def test_draws_of_the_authors_are_possible_and_give_the_same(
 
     Of these images no pixels were recorded.
     """
-    flip, before, region, short = DRAWS[number]
+    mirrored, before, region, short = DRAWS[number]
     path = repo_root / 'configs/_base_/datasets/coco_group_pose.py'
     [plain], cropping = (
         [TRANSFORMS.build(step) for step in steps]
-        for steps in Config.fromfile(path).train_pipeline[2].transforms
+        for steps in next(
+            step.transforms
+            for step in Config.fromfile(path).train_pipeline
+            if step.type == 'RandomChoice'
+        )
     )
-    mirror = TRANSFORMS.build(dict(type='RandomFlip', prob=float(flip)))
-    people = mirror(read_people('coco'))
-    people['bbox'][:, ::2] += flip  # see the test of the flip
+    people = read_people('coco')
+    people = flip(people) if mirrored else people
     if region:
         resize, crop, plain = cropping
         assert before in resize.short_sides

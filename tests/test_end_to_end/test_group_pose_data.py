@@ -245,7 +245,7 @@ def test_recipe_of_the_paper(repo_root, drawn, name):
     for part in (train, val):
         part.data_root = f'{folder}/'
     names = [step.type for step in train.pipeline]
-    assert names.index('RandomFlip') < names.index('RandomChoice')
+    assert names.index('GroupPoseFlip') < names.index('RandomChoice')
     dataset = DATASETS.build(train)
     np.random.seed(0)
     items = [dataset[i % 6] for i in range(12)]

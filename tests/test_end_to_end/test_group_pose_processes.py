@@ -23,7 +23,7 @@ def cfg(group_pose_config):
     loader = cfg.train_dataloader
     loader.sampler.shuffle = False
     steps = loader.dataset.pipeline
-    loader.dataset.pipeline = [s for s in steps if s.type != 'RandomFlip']
+    loader.dataset.pipeline = [s for s in steps if s.type != 'GroupPoseFlip']
     for step in loader.dataset.pipeline:
         if step.type == 'GroupPoseResize':
             step.short_sides = [112]

@@ -11,9 +11,9 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmengine.structures import InstanceData
 from mmpose.registry import DATASETS, MODELS
 from mmpose.structures import PoseDataSample
+from support.group_pose_small import encode
 
 FOLDER = 'configs/body_2d_keypoint/group_pose'
 ACCUMULATING = 'coco/group-pose_res50_1xb2-accum8-60e_coco-800x1333.py'
@@ -59,11 +59,10 @@ def make_batch(counts: list[int], sizes: list[tuple[int, int]]) -> dict:
                 input_scale=np.array((w, h)),
             )
         )
-        sample.gt_instances = InstanceData(
-            keypoints=rng.uniform(0, (w, h), (num, 17, 2)),
-            keypoints_visible=np.ones((num, 17)),
-        )
-        sample.gt_instance_labels = InstanceData(areas=torch.full((num,), 9e2))
+        points = rng.uniform(0, (w, h), (num, 17, 2))
+        box = np.concatenate((points.min(1), points.max(1)), axis=1)
+        area = np.full(num, 9e2)
+        sample.gt_instance_labels = encode(points, area, box, (h, w))
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)
 
@@ -265,12 +264,10 @@ def test_samples_of_the_pipeline_are_what_the_head_reads(cfg, model):
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     batch = pseudo_collate([dataset[i] for i in range(3)])
     batch = model.data_preprocessor(batch, training=True)
-    people = model.head._read_people(
-        batch['data_samples'], torch.device('cpu')
-    )
-    counts = [len(own) for own in people]
+    targets = model.head.read_targets(batch['data_samples'])
+    counts = [len(own) for own in targets]
     assert sum(counts) >= 3
-    for own in people:
+    for own in targets:
         seen = own.keypoints[own.keypoints_visible > 0]
         assert len(seen) > 10
         assert (seen > 0).all() and (seen < 1).all()

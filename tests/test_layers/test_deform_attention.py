@@ -1,14 +1,14 @@
 """Deformable attention: the ways to sample agree with mmcv's module."""
 
+from dataclasses import replace
+
 import mmcv.ops
 import pytest
 import torch
 from torch.autograd import gradcheck
 
-from gtpt_mm.layers.deform_attention import (
-    DeformableAttention,
-    level_sizes,
-)
+from gtpt_mm.layers.deform_attention import DeformableAttention
+from gtpt_mm.layers.token_maps import TokenMaps
 from gtpt_mm.ops import DeformSampler
 
 SHAPES = [(5, 7), (3, 4), (1, 2)]
@@ -24,18 +24,15 @@ def build(impl: str = 'auto', **options) -> DeformableAttention:
 
 
 def make_inputs(num_numbers: int = 2):
+    """Queries, values, reference points and the layout of the values."""
     torch.manual_seed(1)
-    references = torch.rand(2, 6, 3, num_numbers) * 1.2 - 0.1
-    hidden = torch.rand(2, NUM_VALUES) < 0.2
-    return (
-        torch.randn(2, 6, 24),
-        torch.randn(2, NUM_VALUES, 24),
-        (
-            references,
-            SHAPES,
-            hidden,
-        ),
+    points = torch.rand(2, 6, 3, num_numbers) * 1.2 - 0.1
+    maps = replace(
+        TokenMaps.without_padding(SHAPES, points.device),
+        key_padding_mask=torch.rand(2, NUM_VALUES) < 0.2,
     )
+    queries, values = torch.randn(2, 6, 24), torch.randn(2, NUM_VALUES, 24)
+    return queries, values, points, maps
 
 
 def mmcv_twin(attention: DeformableAttention) -> torch.nn.Module:
@@ -51,21 +48,19 @@ def mmcv_twin(attention: DeformableAttention) -> torch.nn.Module:
 def test_agrees_with_mmcv_and_so_do_the_gradients(impl, num_numbers):
     attention = build(impl).double()
     twin = mmcv_twin(attention).double()
-    query, value, (references, shapes, hidden) = make_inputs(num_numbers)
+    *inputs, maps = make_inputs(num_numbers)
     grads = []
     for own in (True, False):
-        leaves = [
-            t.double().requires_grad_() for t in (query, value, references)
-        ]
+        leaves = [t.double().requires_grad_() for t in inputs]
         if own:
-            out = attention(leaves[0], leaves[1], leaves[2], shapes, hidden)
+            out = attention(*leaves, maps)
         else:
-            sizes = torch.tensor(shapes)
+            sizes = torch.tensor(SHAPES)
             out = twin(
                 leaves[0],
                 value=leaves[1],
                 identity=torch.zeros(()),
-                key_padding_mask=hidden,
+                key_padding_mask=maps.key_padding_mask,
                 reference_points=leaves[2],
                 spatial_shapes=sizes,
                 level_start_index=sizes.prod(1).cumsum(0) - sizes.prod(1),
@@ -75,8 +70,8 @@ def test_agrees_with_mmcv_and_so_do_the_gradients(impl, num_numbers):
         grads.append([out, *(p.grad for p in leaves + parameters)])
         for parameter in parameters:
             parameter.grad = None
-    for ours, theirs in zip(*grads, strict=True):
-        torch.testing.assert_close(ours, theirs)
+    for actual, expected in zip(*grads, strict=True):
+        torch.testing.assert_close(actual, expected)
 
 
 def test_starts_as_mmcv():
@@ -122,40 +117,32 @@ def test_autocast_keeps_the_places(impl):
     with torch.no_grad():
         attention.sampling_offsets.weight.zero_()
         attention.sampling_offsets.bias.fill_(0.125)
-    query, _, _ = make_inputs()
+    query, *_ = make_inputs()
     size = 200  # bfloat16 tells cells of such a map apart by whole numbers
     ramp = torch.linspace(0, 1, size)[None, :, None].expand(1, -1, 24)
-    references = torch.rand(1, 6, 3, 2)
+    points = torch.rand(1, 6, 3, 2)
     shapes = [(1, size), (1, size), (1, size)]
-    sizes = level_sizes(shapes, query.device)
-    seen = []
+    maps = TokenMaps.without_padding(shapes, query.device)
+    outputs = []
     handle = attention.output_proj.register_forward_hook(
-        lambda module, inputs, output: seen.append(inputs[0])
+        lambda module, inputs, output: outputs.append(inputs[0])
     )
     for enabled in (False, True):
         with torch.autocast('cpu', torch.bfloat16, enabled=enabled):
             sampler = DeformSampler(
                 ramp.repeat(1, 3, 1).unflatten(2, (3, -1)), shapes, impl
             )
-            attention.attend(query[:1], references, sizes, sampler)
+            attention.attend(query[:1], points, maps, sampler)
     handle.remove()
-    torch.testing.assert_close(seen[1], seen[0], atol=5e-3, rtol=2e-2)
+    torch.testing.assert_close(outputs[1], outputs[0], atol=5e-3, rtol=2e-2)
 
 
-def test_fused_gives_equal_numbers():
+def test_values_of_padding_do_not_matter():
     attention = build()
-    query, value, rest = make_inputs()
-    expected = attention(query, value, *rest)
-    attention.fuse()
-    torch.testing.assert_close(attention(query, value, *rest), expected)
-
-
-def test_hidden_values_do_not_matter():
-    attention = build()
-    query, value, (references, shapes, hidden) = make_inputs()
-    expected = attention(query, value, references, shapes, hidden)
-    value[hidden] = 100
-    actual = attention(query, value, references, shapes, hidden)
+    query, value, points, maps = make_inputs()
+    expected = attention(query, value, points, maps)
+    value[maps.key_padding_mask] = 100
+    actual = attention(query, value, points, maps)
     torch.testing.assert_close(actual, expected)
 
 
@@ -171,7 +158,6 @@ def test_bad_options_are_named(options, message):
         DeformableAttention(**options)
 
 
-def test_bad_references_are_named():
-    query, value, (references, shapes, hidden) = make_inputs(3)
+def test_bad_reference_points_are_named():
     with pytest.raises(ValueError, match='got 3 numbers'):
-        build()(query, value, references, shapes, hidden)
+        build()(*make_inputs(3))

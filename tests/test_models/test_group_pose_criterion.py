@@ -1,4 +1,4 @@
-"""Costs, matches, losses and gradients are those of the authors."""
+"""Costs, matches, losses and gradients are the official ones."""
 
 import numpy as np
 import pytest
@@ -26,21 +26,21 @@ def read_sigmas(num_keypoints: int) -> np.ndarray:
     return parse_pose_metainfo(dict(from_file=path))['sigmas']
 
 
-def read_people(golden: dict, prefix: str, num_images: int, num_keypoints):
-    people = []
+def read_instances(golden: dict, prefix: str, num_images: int, num_keypoints):
+    instances = []
     for i in range(num_images):
-        own = f'{prefix}tgt/{i}/'
-        flat = torch.from_numpy(golden[f'{own}keypoints'])
+        folder = f'{prefix}tgt/{i}/'
+        flat = torch.from_numpy(golden[f'{folder}keypoints'])
         points, visible = flat.split((2 * num_keypoints, num_keypoints), 1)
-        people.append(
+        instances.append(
             InstanceData(
                 keypoints=points.unflatten(1, (num_keypoints, 2)),
                 keypoints_visible=visible,
-                areas=torch.from_numpy(golden[f'{own}area']),
-                labels=torch.from_numpy(golden[f'{own}labels']),
+                areas=torch.from_numpy(golden[f'{folder}area']),
+                labels=torch.from_numpy(golden[f'{folder}labels']),
             )
         )
-    return people
+    return instances
 
 
 @pytest.fixture(params=(17, 14))
@@ -57,19 +57,19 @@ def test_criterion_matches_authors(case, criterion_golden):
     logits = torch.from_numpy(golden[f'{case}/logits']).requires_grad_()
     flat = torch.from_numpy(golden[f'{case}/keypoints']).requires_grad_()
     points = flat[..., : 2 * num_keypoints].unflatten(2, (num_keypoints, 2))
-    people = read_people(golden, f'{case}/', len(logits), num_keypoints)
-    for i, person in enumerate(people):
+    instances = read_instances(golden, f'{case}/', len(logits), num_keypoints)
+    for i, own in enumerate(instances):
         pred = InstanceData(scores=logits[i], keypoints=points[i])
-        cost = sum(c(pred, person) for c in criterion.assigner.match_costs)
+        cost = sum(c(pred, own) for c in criterion.assigner.match_costs)
         expected = golden[f'{case}/cost/{i}']
         np.testing.assert_allclose(
             cost.detach(), expected, atol=2e-5, rtol=2e-6
         )
-    matches = criterion.match(logits[None], points[None], people)
+    matches = criterion.match(logits[None], points[None], instances)
     for i, [(poses, rows)] in enumerate(matches):
         np.testing.assert_array_equal(poses, golden[f'{case}/match/{i}/query'])
         np.testing.assert_array_equal(rows, golden[f'{case}/match/{i}/target'])
-    losses = criterion(logits[None], points[None], people)
+    losses = criterion(logits[None], points[None], instances)
     for name, weight, official in (
         ('loss_cls', 2, 'loss_ce'),
         ('loss_keypoint', 10, 'loss_keypoints'),
@@ -86,11 +86,11 @@ def test_criterion_matches_authors(case, criterion_golden):
         assert error <= 2e-5 * expected.norm() + 1e-7
 
 
-def make_batch(num_heads: int = 3):
+def make_batch(num_stages: int = 3):
     torch.manual_seed(0)
-    logits = torch.randn(num_heads, 2, 8, 2)
-    keypoints = torch.rand(num_heads, 2, 8, 17, 2)
-    people = [
+    logits = torch.randn(num_stages, 2, 8, 2)
+    keypoints = torch.rand(num_stages, 2, 8, 17, 2)
+    instances = [
         InstanceData(
             keypoints=torch.rand(num, 17, 2),
             keypoints_visible=(torch.rand(num, 17) < 0.7).float(),
@@ -99,15 +99,15 @@ def make_batch(num_heads: int = 3):
         )
         for num in (3, 2)
     ]
-    return logits, keypoints, people
+    return logits, keypoints, instances
 
 
-def test_heads_at_once_are_heads_one_by_one():
+def test_stages_at_once_are_stages_one_by_one():
     criterion = GroupPoseCriterion(read_sigmas(17))
-    logits, keypoints, people = make_batch()
-    together = criterion(logits, keypoints, people)
+    logits, keypoints, instances = make_batch()
+    together = criterion(logits, keypoints, instances)
     for i in range(3):
-        alone = criterion(logits[i : i + 1], keypoints[i : i + 1], people)
+        alone = criterion(logits[i : i + 1], keypoints[i : i + 1], instances)
         for name, loss in alone.items():
             torch.testing.assert_close(together[name][i], loss[0])
 
@@ -130,12 +130,12 @@ def test_device_is_waited_for_once(monkeypatch):
 
 def test_predictions_that_are_not_finite_give_a_loss_that_is_not():
     """AMP skips such a step; the authors' matcher raises."""
-    logits, keypoints, people = make_batch()
+    logits, keypoints, instances = make_batch()
     keypoints[1, 0, 2] = float('nan')
-    losses = GroupPoseCriterion(read_sigmas(17))(logits, keypoints, people)
+    losses = GroupPoseCriterion(read_sigmas(17))(logits, keypoints, instances)
     assert losses['loss_cls'].isfinite().all()
     keypoints[1, 0] = float('nan')
-    losses = GroupPoseCriterion(read_sigmas(17))(logits, keypoints, people)
+    losses = GroupPoseCriterion(read_sigmas(17))(logits, keypoints, instances)
     assert losses['loss_keypoint'][1].isnan()
     assert losses['loss_keypoint'][[0, 2]].isfinite().all()
 

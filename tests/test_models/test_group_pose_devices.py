@@ -1,6 +1,8 @@
 """Group Pose on devices: copies that wait, weights in half precision."""
 
+import importlib
 from contextlib import nullcontext
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -18,6 +20,22 @@ from torch.utils._pytree import tree_leaves
 
 from gtpt_mm.layers.deform_attention import DeformableAttention
 from gtpt_mm.models.task_modules import OKSCost
+
+VARIANTS = dict(
+    poses={},
+    humans=dict(
+        type='HumanGroupPoseHead',
+        human_decoder=dict(num_humans=12, feedforward_dims=32),
+    ),
+)
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _ablations():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).resolve().parents[2])
+        importlib.import_module('projects.group_pose_ablations.models')
+        yield
 
 
 class Transfers(TorchDispatchMode):
@@ -42,20 +60,15 @@ class Transfers(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize('variant', ['poses', 'humans'])
+@pytest.mark.parametrize('variant', VARIANTS)
 @pytest.mark.parametrize('padded', [False, True])
 def test_few_copies_to_the_device_and_none_back(variant, padded, monkeypatch):
     """But the one of the matching, which has a test of its own."""
-    humans = dict(num_humans=12, feedforward_dims=32)
-    options = dict(human_decoder=humans) if variant == 'humans' else {}
-    head = build_head(**options).to('meta')
+    head = build_head(**VARIANTS[variant]).to('meta')
     feats = tuple(feat.to('meta') for feat in make_feats())
     samples = make_samples(((96, 128), (90, 100) if padded else (96, 128)))
-    for sample in samples:
-        areas = torch.from_numpy(sample.gt_instances.pop('areas'))
-        sample.gt_instances.bboxes = np.ones((len(areas), 4))
-        # Where the data preprocessor puts it.
-        labels = InstanceData(areas=areas.to('meta'))
+    for sample in samples:  # as the data preprocessor
+        labels = sample.gt_instance_labels.to('meta')
         sample.gt_instance_labels = labels
     # Neither autocast nor mmengine knows the device meta.
     monkeypatch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())
@@ -80,15 +93,15 @@ def test_few_copies_to_the_device_and_none_back(variant, padded, monkeypatch):
     with Transfers() as loss:
         losses = head.loss(feats, samples)
         sum(losses.values()).backward()
-    # People, and the matches of poses and boxes.
+    # The matches of poses and boxes.
     num_criteria = 1 + (variant == 'humans')
-    assert len(loss.names) == len(forward.names) + 1 + num_criteria
+    assert len(loss.names) == len(forward.names) + num_criteria
     assert set(loss.names) == {'aten::_to_copy'}
 
 
 def test_sigmas_of_the_costs_are_copied_once():
     cost = OKSCost([0.05] * 5)
-    people = InstanceData(
+    instances = InstanceData(
         keypoints=torch.rand(3, 5, 2, device='meta'),
         keypoints_visible=torch.ones(3, 5, device='meta'),
         areas=torch.ones(3, device='meta'),
@@ -96,44 +109,39 @@ def test_sigmas_of_the_costs_are_copied_once():
     pred = InstanceData(keypoints=torch.rand(8, 5, 2, device='meta'))
     for expected in (1, 0):
         with Transfers() as transfers:
-            cost(pred, people)
+            cost(pred, instances)
         assert len(transfers.names) == expected
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize('padded', [False, True])
-@pytest.mark.parametrize('variant', ['poses', 'humans'])
+@pytest.mark.parametrize('variant', VARIANTS)
 def test_weights_in_half_precision_predict_nearly_the_same(
-    dtype, padded, variant, monkeypatch
+    dtype, padded, variant
 ):
-    """model.to(torch.bfloat16) works; places stay in 32 bits.
+    """model.to(torch.bfloat16) works; reference points stay in 32 bits.
 
     Every token is a query: a choice among scores that are rounded would be
     another choice.
     """
     tokens = sum(h * w for h, w in SHAPES)
-    humans = dict(num_humans=tokens, feedforward_dims=32)
-    options = dict(human_decoder=humans) if variant == 'humans' else {}
-    head = build_head(num_queries=tokens, **options).eval()
+    options = dict(VARIANTS[variant], num_queries=tokens)
+    if variant == 'humans':
+        options['human_decoder'] = dict(num_humans=tokens, feedforward_dims=32)
+    head = build_head(**options).eval()
     samples = make_samples(((96, 128), (90, 100) if padded else (96, 128)))
-    attend, dtypes = DeformableAttention.attend, set()
-    monkeypatch.setattr(
-        DeformableAttention,
-        'attend',
-        lambda self, query, references, *rest: (
-            dtypes.add(references.dtype)
-            or attend(self, query, references, *rest)
-        ),
-    )
-    orders, results = [], []
+    orders, results, dtypes = [], [], set()
+    for module in head.modules():
+        if isinstance(module, DeformableAttention):
+            module.register_forward_hook(
+                lambda module, args, out: dtypes.add(args[2].dtype)
+            )
     head.selector.register_forward_hook(
         lambda module, inputs, output: orders.append(output.indices)
     )
-    if head.human_decoder is not None:
+    if variant == 'humans':
         head.human_decoder.register_forward_hook(
-            lambda module, inputs, output: orders.append(
-                output.proposals.indices
-            )
+            lambda module, inputs, output: orders.append(output.indices)
         )
     for dt in (torch.float32, dtype):
         head.to(dt)
@@ -144,8 +152,8 @@ def test_weights_in_half_precision_predict_nearly_the_same(
         poses = torch.cat(
             (logits[..., 1:].float().sigmoid(), keypoints.flatten(2)), dim=-1
         )
-        place = orders[-1].argsort(dim=1)[..., None]
-        results.append(poses.gather(1, place.expand_as(poses)))
+        order = orders[-1].argsort(dim=1)[..., None]
+        results.append(poses.gather(1, order.expand_as(poses)))
     assert dtypes == {torch.float32}
-    apart = (results[1] - results[0]).abs()
-    assert apart.mean() < 2e-3 and apart.max() < 0.05
+    error = (results[1] - results[0]).abs()
+    assert error.mean() < 2e-3 and error.max() < 0.05

@@ -1,30 +1,10 @@
 """What Group Pose refuses, by name."""
 
-import numpy as np
 import pytest
-import torch
-from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 from support.group_pose_small import build_head, make_feats, make_samples
 
 from gtpt_mm.models import GroupPoseHead
-
-
-@pytest.mark.parametrize(
-    ('options', 'message'),
-    [
-        (dict(self_attn='grouped'), "self_attn must .* got 'grouped'"),
-        (dict(self_attn='masked', shared=True), 'got self_attn=.masked.'),
-        (dict(query_types=()), 'query_types must'),
-        (dict(across=('joint',)), 'across must be some'),
-        (dict(query_types=('keypoint',)), "score_from must .* 'instance'"),
-        (dict(pos_in_value=False), 'set aux_alias=False'),
-        (dict(across=(), shared=True), 'shared=True needs both'),
-    ],
-)
-def test_bad_options_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
-        build_head(decoder=options)
 
 
 def test_bad_inputs_are_named():
@@ -36,18 +16,6 @@ def test_bad_inputs_are_named():
     small = tuple(feat[:, :, :1, :1] for feat in make_feats())
     with pytest.raises(ValueError, match='4 tokens cannot fill 6 queries'):
         head(small)
-    humans = build_head(human_decoder=dict(num_humans=12))
-    with pytest.raises(ValueError, match='fill 12 .* its num_humans'):
-        humans(small)
-    samples = make_samples()
-    del samples[0].gt_instances.areas
-    with pytest.raises(ValueError, match='no areas .*GroupPoseLabel'):
-        head.loss(make_feats(), samples)
-    samples = make_samples()
-    areas = InstanceData(areas=torch.ones(3))
-    samples[0].gt_instance_labels = areas
-    with pytest.raises(ValueError, match='2 people of an image have 3 areas'):
-        head.loss(make_feats(), samples)
     samples = make_samples(num_keypoints=4)
     with pytest.raises(ValueError, match=r'\(G, 5, 2\)'):
         head.loss(make_feats(), samples)
@@ -57,6 +25,8 @@ def test_bad_inputs_are_named():
         head.predict(make_feats(), samples)
     with pytest.raises(TypeError, match='num_layer'):
         build_head(decoder=dict(num_layer=3))
+    with pytest.raises(KeyError, match='GroupedDecoder'):
+        build_head(decoder=dict(type='GroupedDecoder'))
 
 
 @pytest.mark.parametrize(
@@ -76,17 +46,17 @@ def test_sizes_that_a_sample_lacks_are_named(name, giver):
         build_head().eval().predict(feats, [lacking])
 
 
-@pytest.mark.parametrize('field', ['keypoints', 'keypoints_visible', 'bboxes'])
-def test_people_that_a_sample_lacks_are_named(field):
-    humans = dict(num_humans=12, feedforward_dims=32)
-    head = build_head(human_decoder=humans)
+@pytest.mark.parametrize('field', ['keypoints', 'areas', 'labels'])
+def test_targets_that_a_sample_lacks_are_named(field):
     samples = make_samples()
     for sample in samples:
-        people = sample.gt_instances
-        people.bboxes = np.ones((len(people), 4))
-        people.pop(field)
-    with pytest.raises(ValueError, match=f'no {field} in gt_instances'):
-        head.loss(make_feats(), samples)
+        sample.gt_instance_labels.pop(field)
+    message = rf"no \['{field}'\] in gt_instance_labels.*'GroupPoseLabel'"
+    with pytest.raises(ValueError, match=message):
+        build_head().loss(make_feats(), samples)
+    del samples[0].gt_instance_labels
+    with pytest.raises(ValueError, match="'bboxes'.* in gt_instance_labels"):
+        build_head().loss(make_feats(), samples)
 
 
 def test_metainfo_of_a_file_that_is_not_there():

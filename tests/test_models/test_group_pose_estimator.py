@@ -1,4 +1,4 @@
-"""The whole Group Pose: as estimator, prepared, in ONNX."""
+"""The whole Group Pose: as estimator, fused, in ONNX."""
 
 import numpy as np
 import pytest
@@ -31,11 +31,11 @@ def test_estimator_maps_poses_to_the_image():
     assert tensors[0].shape == (1, 6, 2)
 
 
-@pytest.mark.parametrize('prepared', [False, True])
-def test_estimator_in_half_precision_predicts(prepared):
+@pytest.mark.parametrize('fused', [False, True])
+def test_estimator_in_half_precision_predicts(fused):
     """All modules are cast, also of an image that is padded."""
     model = build_small()
-    if prepared:
+    if fused:
         model = fuse(model)
     model = model.to(torch.bfloat16)
     samples = make_samples(num_keypoints=17)
@@ -51,7 +51,7 @@ def test_estimator_in_half_precision_predicts(prepared):
         assert np.isfinite(poses.keypoints).all()
 
 
-def test_prepared_model_predicts_the_same():
+def test_fused_model_predicts_the_same():
     model = build_small()
     images = torch.randn(1, 3, 96, 128)
     fast = fuse(model)

@@ -1,4 +1,4 @@
-"""Group Pose of full size computes what the authors' code computes."""
+"""Group Pose of full size computes what the official code computes."""
 
 import json
 import zlib

@@ -1,5 +1,6 @@
-"""Encoder, positions and attentions of Group Pose, most against mmpose's."""
+"""Encoder and positions of Group Pose are those of mmpose."""
 
+import pytest
 import torch
 from mmpose.models.heads.transformer_heads.transformers import (
     DeformableDetrTransformerEncoder,
@@ -7,12 +8,13 @@ from mmpose.models.heads.transformer_heads.transformers import (
 )
 from support.group_pose_small import SHAPES
 
-from gtpt_mm.layers.deform_encoder import DeformableEncoder, TokenMaps
+from gtpt_mm.layers.deform_encoder import DeformableEncoder
 from gtpt_mm.layers.pos_embed import sine_point_embed, sine_pos_embed
+from gtpt_mm.layers.token_maps import TokenMaps
 
 
 def test_encoder_is_mmposes():
-    encoder = DeformableEncoder(32, 2, 64, num_heads=4)
+    encoder = DeformableEncoder(32, 2, 64, dict(num_heads=4))
     attn = dict(embed_dims=32, num_heads=4, dropout=0.0)
     ffn = dict(embed_dims=32, feedforward_channels=64)
     twin = DeformableDetrTransformerEncoder(
@@ -45,23 +47,30 @@ def test_encoder_is_mmposes():
     expected = twin(
         query=x,
         query_pos=pos,
-        key_padding_mask=maps.hidden,
+        key_padding_mask=maps.key_padding_mask,
         spatial_shapes=sizes,
         level_start_index=sizes.prod(1).cumsum(0) - sizes.prod(1),
         valid_ratios=maps.valid_ratios,
     )
     actual = encoder(x, pos, maps)
     torch.testing.assert_close(actual, expected, atol=2e-5, rtol=1e-5)
-    with torch.no_grad():  # in chunks
-        torch.testing.assert_close(encoder(x, pos, maps), actual)
 
 
-def test_positions_without_padding_are_mmposes():
-    table = sine_pos_embed((5, 7), 32, temperature=20)
+@pytest.mark.parametrize('padded', [False, True])
+def test_positions_of_maps_are_mmposes(padded):
+    """Also in the padding."""
+    mask = torch.zeros(2, 5, 7, dtype=torch.bool)
+    maps = TokenMaps.without_padding([(5, 7)], mask.device)
+    if padded:
+        mask[1, 3:] = mask[1, :, 4:] = True
+        maps = TokenMaps.with_padding([mask])
     stock = PositionEmbeddingSineHW(16, 20, 20, normalize=True)
-    expected = stock(torch.zeros(1, 5, 7, dtype=torch.bool))
-    expected = expected[0].flatten(1).T
-    torch.testing.assert_close(table, expected, atol=1e-5, rtol=0)
+    expected = stock(mask).flatten(2).transpose(1, 2)
+    level = torch.rand(1, 32)
+    pos = maps.embed_positions(level, temperature=20) - level
+    torch.testing.assert_close(
+        pos.expand_as(expected), expected, atol=2e-6, rtol=0
+    )
 
 
 def test_positions_of_points_are_those_of_cells():
@@ -69,17 +78,3 @@ def test_positions_of_points_are_those_of_cells():
     corner = sine_point_embed(torch.ones(2), 32, temperature=20)
     table = sine_pos_embed((5, 7), 32, temperature=20)
     torch.testing.assert_close(corner, table[-1], atol=1e-5, rtol=0)
-
-
-def test_masked_attention_reads_the_pairs_of_the_groups():
-    """Changing an instance's slot changes that slot of others, no other."""
-    from gtpt_mm.layers.instance_attention import FlatSelfAttention
-
-    attention = FlatSelfAttention(16, 2, masked=True)
-    x = torch.randn(1, 3, 4, 16)
-    changed = x.clone()
-    changed[0, 0, 2] += 1
-    moved = (attention(changed) - attention(x)).abs().amax(-1)[0] > 1e-6
-    expected = torch.zeros(3, 4, dtype=torch.bool)
-    expected[0], expected[:, 2] = True, True
-    assert torch.equal(moved, expected)

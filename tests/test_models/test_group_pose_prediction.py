@@ -81,13 +81,13 @@ def test_prediction_is_sorted_selected_and_suppressed():
         [few, _] = head.predict(make_feats(), samples, dict(num_select=2))
         thr = float(every.bbox_scores[2])
         [good, _] = head.predict(make_feats(), samples, dict(score_thr=thr))
-        [apart, _] = head.predict(make_feats(), samples, dict(nms_thr=0.0))
+        [kept, _] = head.predict(make_feats(), samples, dict(nms_thr=0.0))
     assert (np.diff(every.bbox_scores) <= 0).all()
     assert len(every) == 6 and len(few) == 2 and len(good) == 2
     assert every.bboxes.shape == (6, 4)
     assert every.keypoint_scores.shape == (6, 5)
-    for i, box in enumerate(apart.bboxes):
-        others = np.delete(apart.bboxes, i, axis=0)
+    for i, box in enumerate(kept.bboxes):
+        others = np.delete(kept.bboxes, i, axis=0)
         overlap = np.minimum(box[2:], others[:, 2:]) - np.maximum(
             box[:2], others[:, :2]
         )
@@ -99,8 +99,8 @@ def test_equal_scores_keep_the_order_of_the_queries(monkeypatch):
     head = build_head()
     logits = torch.zeros(1, 40, 2)
     logits[0, 30, 1] = 1
-    places = torch.arange(40) / 40
-    keypoints = places[None, :, None, None].expand(1, 40, 5, 2)
+    x = torch.arange(40) / 40
+    keypoints = x[None, :, None, None].expand(1, 40, 5, 2)
     monkeypatch.setattr(head, 'forward', lambda *_: (logits, keypoints))
     [sample] = make_samples([(40, 40)], [1])
     for num_select, expected in (
@@ -108,8 +108,8 @@ def test_equal_scores_keep_the_order_of_the_queries(monkeypatch):
         (5, [30, 0, 1, 2, 3]),
     ):
         [pred] = head.predict(None, [sample], dict(num_select=num_select))
-        places = pred.keypoints[:, 0, 0].round().astype(int)
-        assert places.tolist() == expected
+        order = pred.keypoints[:, 0, 0].round().astype(int)
+        assert order.tolist() == expected
 
 
 def test_prediction_runs_only_the_heads_that_it_needs():

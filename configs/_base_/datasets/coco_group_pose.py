@@ -11,8 +11,7 @@ train_resize = dict(
     max_long_side=1333)
 train_pipeline = [
     dict(type='LoadImage'),
-    # First: RandomFlip would read the input_size of a resized image as (h, w).
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='GroupPoseFlip'),
     dict(
         type='RandomChoice',
         prob=[0.5, 0.5],

@@ -4,7 +4,7 @@ _base_ = './coco_group_pose.py'
 # No crops: in so short a run strong augmentation costs more than it brings.
 train_pipeline = [
     dict(type='LoadImage'),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='GroupPoseFlip'),
     dict(
         type='GroupPoseResize',
         short_sides=[88, 96, 104],

@@ -16,8 +16,8 @@ from .native import (
 from .sources import (
     LAYOUTS,
     convert_vitpose,
+    export_vitpose,
     find_vitpose_layout,
-    revert_vitpose,
 )
 
 __all__ = [
@@ -33,5 +33,5 @@ __all__ = [
     'find_patch_grid',
     'find_vitpose_layout',
     'is_native_vitpose',
-    'revert_vitpose',
+    'export_vitpose',
 ]

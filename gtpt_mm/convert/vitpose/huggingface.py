@@ -69,7 +69,7 @@ def convert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     return result
 
 
-def revert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
+def export(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     """Return a native ViTPose or ViTPose++ under the names of transformers.
 
     Returns:
@@ -95,7 +95,7 @@ def revert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
             if key.startswith(native.HEADS) and not key.startswith(coco)
         ]
     kept = {k: v for k, v in state_dict.items() if k not in set(left_out)}
-    out = native.revert_all(kept, table)
+    out = native.export_all(kept, table)
     positions = BACKBONE[0][1]
     out[positions] = native.add_zero_row(out[positions])
     _check_head(out)

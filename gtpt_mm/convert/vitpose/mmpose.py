@@ -49,7 +49,7 @@ def convert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     return native.ConvertedViTPose(converted, left_out)
 
 
-def revert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
+def export(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     """Return a native ViTPose under the names that mmpose's configs load.
 
     Raises:
@@ -60,7 +60,7 @@ def revert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
         raise ValueError(
             'mmpose has no ViTPose++; choose one dataset and its plain ViTPose'
         )
-    return native.ConvertedViTPose(native.revert_all(state_dict, TABLE), [])
+    return native.ConvertedViTPose(native.export_all(state_dict, TABLE), [])
 
 
 def _has_dead_row(num_rows: int) -> bool:

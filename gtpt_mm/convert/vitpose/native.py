@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..names import NameTable
+from ..names import NameTable, rename_tensors
 
 #: Datasets of the released ViTPose++, in the order of their experts and
 #: heads; the native head of a dataset is ``head.heads.<name>``.
@@ -80,24 +80,14 @@ def rename_all(
     Raises:
         ValueError: If a name is neither, or a tensor is missing.
     """
-    converted: dict[str, Tensor] = {}
-    left_out, unknown = [], []
-    for key, value in state_dict.items():
-        if re.fullmatch(leftovers, key):
-            left_out.append(key)
-        elif (name := table.ours(key)) is None:
-            unknown.append(key)
-        else:
-            converted[name] = value
-    if unknown:
-        raise ValueError(
-            f'{len(unknown)} keys are not of a ViTPose: {", ".join(unknown)}'
-        )
+    left_out = [key for key in state_dict if re.fullmatch(leftovers, key)]
+    kept = {k: v for k, v in state_dict.items() if k not in set(left_out)}
+    converted = rename_tensors(kept, table.native, 'a ViTPose')
     check_complete(converted, with_head)
     return ConvertedViTPose(converted, left_out)
 
 
-def revert_all(
+def export_all(
     state_dict: dict[str, Tensor], table: NameTable
 ) -> dict[str, Tensor]:
     """Return native tensors under foreign names.
@@ -109,15 +99,9 @@ def revert_all(
     Raises:
         ValueError: If a tensor has no foreign name, or one is missing.
     """
-    out = {}
-    for key, value in state_dict.items():
-        name = table.theirs(key)
-        if name is None:
-            raise ValueError(
-                f'{key!r} has no foreign name: it belongs to no ViTPose, or '
-                'to a part that only the native model has'
-            )
-        out[name] = value
+    out = rename_tensors(
+        state_dict, table.foreign, 'a ViTPose of the other format'
+    )
     with_head = any(key.startswith('head.') for key in state_dict)
     check_complete(state_dict, with_head)
     return out

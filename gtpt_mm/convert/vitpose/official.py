@@ -62,7 +62,7 @@ def convert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     return result
 
 
-def revert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
+def export(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     """Return a native ViTPose or ViTPose++ under official names.
 
     Raises:
@@ -75,7 +75,7 @@ def revert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
             'official files have heads and experts of '
             f'{list(native.DATASETS)}, in this order; here they are of {heads}'
         )
-    out = native.revert_all(
+    out = native.export_all(
         state_dict, PLUS if native.count_experts(state_dict) else PLAIN
     )
     out['backbone.pos_embed'] = native.add_zero_row(out['backbone.pos_embed'])

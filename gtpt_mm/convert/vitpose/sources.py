@@ -7,7 +7,7 @@ from .mae import find_mae_layout
 from .native import ConvertedViTPose, strip_module
 
 #: Modules with ``MARKS`` (names to detect a format by), ``convert`` (to
-#: native names) and ``revert``.
+#: native names) and ``export``.
 LAYOUTS = {
     'official': official,
     'mmpose': mmpose,
@@ -48,7 +48,7 @@ def convert_vitpose(state_dict: dict[str, Tensor]) -> ConvertedViTPose:
     return LAYOUTS[name].convert(state_dict)
 
 
-def revert_vitpose(
+def export_vitpose(
     state_dict: dict[str, Tensor], layout: str = 'official'
 ) -> ConvertedViTPose:
     """Return a native ViTPose or ViTPose++ under names of another project.
@@ -68,4 +68,4 @@ def revert_vitpose(
         raise ValueError(
             f'layout must be one of {sorted(LAYOUTS)}, got {layout!r}'
         )
-    return LAYOUTS[layout].revert(state_dict)
+    return LAYOUTS[layout].export(state_dict)

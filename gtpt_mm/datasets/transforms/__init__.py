@@ -5,6 +5,7 @@ from .clipped_bbox_transform import ClippedRandomBBoxTransform
 from .crop_bbox import CropBBox
 from .crowd_heatmap_mask import CrowdHeatmapMask
 from .group_pose_crop import GroupPoseCrop
+from .group_pose_flip import GroupPoseFlip
 from .group_pose_resize import GroupPoseResize
 from .half_body_by_ids import RandomHalfBodyByIds
 from .split_required import SplitRequired
@@ -15,6 +16,7 @@ __all__ = [
     'CropBBox',
     'CrowdHeatmapMask',
     'GroupPoseCrop',
+    'GroupPoseFlip',
     'GroupPoseResize',
     'RandomHalfBodyByIds',
     'SplitRequired',

@@ -1,14 +1,12 @@
-"""Cut a rectangle out of an image with all its people."""
-
-# N people, K keypoints
+"""Cut a rectangle out of an image with all its instances."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmpose.registry import TRANSFORMS
 
-#: What a sample holds once per person, as an array or a list.
-PER_PERSON = (
+#: Keys of a sample that hold one value per instance, as an array or a list.
+PER_INSTANCE = (
     'bbox',
     'bbox_score',
     'keypoints',
@@ -24,31 +22,30 @@ PER_PERSON = (
 
 @TRANSFORMS.register_module()
 class GroupPoseCrop(BaseTransform):
-    """Cut out a rectangle of random size at a random place.
+    """Cut out a rectangle of random size at a random position.
 
-    Width and height are drawn apart, uniformly from [min_size, max_size]
-    cut down to the image's own side. As in the authors' code,
+    Width and height are drawn independently, uniformly from [min_size,
+    max_size] limited by the side of the image. As in the official code,
 
-    - boxes are clipped, and people whose box is then empty are removed; an
-      image may be left with nobody;
-    - the area becomes that of the clipped box, also for people who are not
-      cut;
+    - boxes are clipped, and instances with an empty box are removed; an
+      image may be left without instances;
+    - the area becomes that of the clipped box, also of instances that are
+      not cut;
     - keypoints outside move to the border **and stay visible**.
 
     Required keys: ``img``, ``keypoints``, ``bbox``. Modified keys: ``img``,
-    ``img_shape``, everything that a sample holds once per person, and
-    ``input_size``, ``input_center``, ``input_scale`` if present. The
-    ``segmentation`` of the people is dropped.
+    ``img_shape``, every value per instance, and ``input_size``,
+    ``input_center``, ``input_scale`` if present. ``segmentation`` is dropped.
 
-    Source: transforms of the authors' code of Group Pose (384 to 600).
+    Source: transforms of the official code of Group Pose (384 to 600).
 
     Args:
         min_size: Least width and height in pixels.
         max_size: Most width and height in pixels.
 
     Raises:
-        ValueError: If not 1 <= min_size <= max_size; if the sample has people
-            without boxes.
+        ValueError: If not 1 <= min_size <= max_size; if the sample has no
+            boxes or keypoints.
     """
 
     def __init__(self, min_size: int, max_size: int) -> None:
@@ -75,7 +72,7 @@ class GroupPoseCrop(BaseTransform):
         return left, top, width, height
 
     def transform(self, results: dict) -> dict:
-        """Return the sample with its image and people cropped."""
+        """Return the sample with its image and instances cropped."""
         if 'bbox' not in results or 'keypoints' not in results:
             raise ValueError(
                 'GroupPoseCrop is for training: the sample has no bbox or no '
@@ -92,20 +89,20 @@ class GroupPoseCrop(BaseTransform):
         size = np.array((width, height), np.float32)
         box = (results['bbox'] - np.tile(corner, 2)).clip(0, np.tile(size, 2))
         sides = box[:, 2:] - box[:, :2]
-        moved = {
+        cropped = {
             'bbox': box,
             'area': sides.prod(axis=1),
             'keypoints': (results['keypoints'] - corner).clip(0, size),
         }
         keep = (sides > 0).all(axis=1)
         img = results['img'][top : top + height, left : left + width]
-        out = {**results, **moved, 'img': img, 'img_shape': (height, width)}
+        out = {**results, **cropped, 'img': img, 'img_shape': (height, width)}
         out.pop('segmentation', None)
-        for key in PER_PERSON:
+        for key in PER_INSTANCE:
             if key in out:
                 out[key] = _select(out[key], keep)
         if 'input_size' in results:
-            out.update(_shown(results, corner, size))
+            out.update(_crop_geometry(results, corner, size))
         return out
 
     def __repr__(self) -> str:
@@ -121,8 +118,10 @@ def _select(values: np.ndarray | list, keep: np.ndarray) -> np.ndarray | list:
     return [value for value, kept in zip(values, keep, strict=True) if kept]
 
 
-def _shown(results: dict, corner: np.ndarray, size: np.ndarray) -> dict:
-    """Say which part of the first image a crop shows."""
+def _crop_geometry(
+    results: dict, corner: np.ndarray, size: np.ndarray
+) -> dict:
+    """Return which part of the first image a crop shows."""
     zoom = results['input_scale'] / np.array(results['input_size'])
     start = results['input_center'] - results['input_scale'] / 2
     center = start + (corner + size / 2) * zoom

@@ -1,6 +1,4 @@
-"""Resize an image with all its people by its short side."""
-
-# N people, K keypoints
+"""Resize an image with all its instances by its short side."""
 
 from collections.abc import Sequence
 
@@ -19,7 +17,7 @@ def resized(
     The short side gets ``short_side`` pixels or, if the long one had more
     than its limit, the most that keep it below, rounded. The long side is
     rounded down; after the rounding of the short one it may pass its limit by
-    a pixel or two (1335 of 1333 has been seen).
+    a pixel or two (1335 instead of 1333 occurs).
 
     Example:
         >>> resized((640, 480), 800, 1333), resized((100, 640), 800, 1333)
@@ -41,17 +39,15 @@ class GroupPoseResize(BaseTransform):
     Pixels are those of Pillow's bilinear filter, which averages when it
     shrinks. Keypoints, boxes and areas are scaled with the image.
 
-    ``RandomFlip`` must come before it: stock ``RandomFlip`` reads
-    ``input_size``, which is (w, h), as (h, w). ``GroupPoseLabel`` refuses
-    images that were mirrored later.
+    Mirror images by ``GroupPoseFlip``: stock ``RandomFlip`` takes
+    ``input_size``, which is (w, h), for (h, w).
 
     Required key: ``img``. Modified keys: ``img``, ``img_shape`` and, where
     present, ``keypoints``, ``bbox`` and ``area``. Added keys: ``input_size``
     (w, h) of the result; ``input_center`` and ``input_scale``, middle (x, y)
-    and size (w, h) of what it shows, in pixels of the first image;
-    ``flip_when_resized``, whether it is mirrored already.
+    and size (w, h) of the part it shows, in pixels of the first image.
 
-    Source: transforms of the authors' code of Group Pose; sizes and pixels
+    Source: transforms of the official code of Group Pose; sizes and pixels
     are equal.
 
     Args:
@@ -80,13 +76,12 @@ class GroupPoseResize(BaseTransform):
         return self.short_sides[np.random.randint(len(self.short_sides))]
 
     def transform(self, results: dict) -> dict:
-        """Return the sample with its image and people resized."""
+        """Return the sample with its image and instances resized."""
         h, w = results['img'].shape[:2]
         size = resized((w, h), self._choose_short_side(), self.max_long_side)
         out = {
             'input_center': np.array((w / 2, h / 2), np.float32),
             'input_scale': np.array((w, h), np.float32),
-            'flip_when_resized': bool(results.get('flip')),
             **results,  # an earlier step knows the first image
             'img': mmcv.imresize(results['img'], size, backend='pillow'),
             'img_shape': size[::-1],

@@ -8,7 +8,7 @@ from mmpose.registry import MODELS
 from gtpt_mm.layers.arch import check_lengths, read_arch
 from gtpt_mm.layers.cascaded_window_attention import CascadedWindowAttention
 
-from .sandwich_pyramid import SandwichPyramid
+from .sandwich_pyramid import SandwichPyramid, Stage
 
 
 @MODELS.register_module()
@@ -64,28 +64,22 @@ class EfficientViT(SandwichPyramid):
         init_cfg: dict | list | None = None,
     ) -> None:
         settings = read_arch(arch, self.arch_settings)
-        sizes = {key: settings[key] for key in ('embed_dims', 'num_heads')}
+        names = ('embed_dims', 'depths', 'num_heads')
+        sizes = {name: settings[name] for name in names}
         check_lengths(**sizes)
-        make_mixers = [
-            partial(
+        stages = []
+        for width, depth, heads in zip(*sizes.values(), strict=True):
+            make_mixer = partial(
                 CascadedWindowAttention,
-                embed_dims=embed_dims,
-                num_heads=num_heads,
+                embed_dims=width,
+                num_heads=heads,
                 key_dims=key_dims,
                 window_size=window_size,
-                query_kernels=settings['query_kernels'][:num_heads],
+                query_kernels=settings['query_kernels'][:heads],
             )
-            for embed_dims, num_heads in zip(*sizes.values(), strict=True)
-        ]
+            stages.append(Stage(width, depth, make_mixer))
         if patch_embed is None:
             patch_embed = dict(overlap_width=1, strides=(2, 2))
         super().__init__(
-            in_channels,
-            settings['embed_dims'],
-            settings['depths'],
-            make_mixers,
-            patch_embed,
-            mlp_ratio,
-            out_indices,
-            init_cfg,
+            in_channels, stages, patch_embed, mlp_ratio, out_indices, init_cfg
         )

@@ -9,7 +9,7 @@ from torch import nn
 from gtpt_mm.layers.arch import check_lengths, read_arch
 from gtpt_mm.layers.cascaded_attention import CGSRMHA
 
-from .sandwich_pyramid import SandwichPyramid
+from .sandwich_pyramid import SandwichPyramid, Stage
 
 
 @MODELS.register_module()
@@ -84,32 +84,28 @@ class HEViTPose(SandwichPyramid):
         init_cfg: dict | list | None = None,
     ) -> None:
         settings = read_arch(arch, self.arch_settings)
+        if num_groups is None:
+            num_groups = settings['num_groups']
         sizes = dict(
             embed_dims=settings['embed_dims'],
-            num_groups=num_groups or settings['num_groups'],
+            depths=settings['depths'],
+            num_groups=num_groups,
             sr_ratios=sr_ratios,
             num_heads=num_heads,
         )
         check_lengths(**sizes)
-        make_mixers = [
-            partial(
+        stages = []
+        for width, depth, groups, ratio, heads in zip(
+            *sizes.values(), strict=True
+        ):
+            make_mixer = partial(
                 self.mixer,
                 embed_dims=width,
                 num_groups=groups,
                 sr_ratio=ratio,
                 num_heads=heads,
             )
-            for width, groups, ratio, heads in zip(
-                *sizes.values(), strict=True
-            )
-        ]
+            stages.append(Stage(width, depth, make_mixer))
         super().__init__(
-            in_channels,
-            settings['embed_dims'],
-            settings['depths'],
-            make_mixers,
-            patch_embed,
-            mlp_ratio,
-            out_indices,
-            init_cfg,
+            in_channels, stages, patch_embed, mlp_ratio, out_indices, init_cfg
         )

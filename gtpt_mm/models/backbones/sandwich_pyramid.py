@@ -3,14 +3,22 @@
 # B batch, C channels, (H, W) image
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from gtpt_mm.layers.arch import check_lengths
 from gtpt_mm.layers.patch_embed import OverlapPatchEmbed
 from gtpt_mm.layers.sandwich import SandwichBlock, Subsample
+
+
+class Stage(NamedTuple):
+    """Channels, number of blocks, and a function that returns a new mixer."""
+
+    embed_dims: int
+    depth: int
+    make_mixer: Callable[[], nn.Module]
 
 
 class SandwichPyramid(BaseModule):
@@ -18,9 +26,7 @@ class SandwichPyramid(BaseModule):
 
     Args:
         in_channels: Channels of the image.
-        embed_dims: Channels of each stage.
-        depths: Blocks of each stage.
-        make_mixers: For each stage a function that returns a new token mixer.
+        stages: The stages, in their order.
         patch_embed: Arguments of ``OverlapPatchEmbed`` except the channels;
             None: its defaults.
         mlp_ratio: Channels within a feed-forward unit over those outside.
@@ -29,24 +35,21 @@ class SandwichPyramid(BaseModule):
         init_cfg: Initialisation, see mmengine.
 
     Raises:
-        ValueError: If the stages do not fit each other, or a stage in
-            ``out_indices`` does not exist.
+        ValueError: If ``out_indices`` is empty, or a stage in it does not
+            exist.
     """
 
     def __init__(
         self,
         in_channels: int,
-        embed_dims: Sequence[int],
-        depths: Sequence[int],
-        make_mixers: Sequence[Callable[[], nn.Module]],
+        stages: Sequence[Stage],
         patch_embed: dict | None,
         mlp_ratio: float,
         out_indices: Sequence[int],
         init_cfg: dict | list | None,
     ) -> None:
         super().__init__(init_cfg)
-        check_lengths(embed_dims=embed_dims, depths=depths)
-        num_stages = len(embed_dims)
+        num_stages = len(stages)
         if not out_indices or not all(
             -num_stages <= i < num_stages for i in out_indices
         ):
@@ -54,23 +57,21 @@ class SandwichPyramid(BaseModule):
                 f'out_indices must be stages from 0 to {num_stages - 1}, at '
                 f'least one, got {tuple(out_indices)}'
             )
-        self.embed_dims = tuple(embed_dims)
+        self.embed_dims = tuple(stage.embed_dims for stage in stages)
         self.out_indices = tuple(i % num_stages for i in out_indices)
         self.patch_embed = OverlapPatchEmbed(
-            in_channels, embed_dims[0], **(patch_embed or {})
+            in_channels, self.embed_dims[0], **(patch_embed or {})
         )
         self.stages = nn.ModuleList()
-        for i, depth in enumerate(depths):
-            stage = nn.Sequential()
-            if i > 0:
-                stage.append(
-                    Subsample(embed_dims[i - 1], embed_dims[i], mlp_ratio)
-                )
+        previous = None
+        for width, depth, make_mixer in stages:
+            blocks = nn.Sequential()
+            if previous is not None:
+                blocks.append(Subsample(previous, width, mlp_ratio))
             for _ in range(depth):
-                stage.append(
-                    SandwichBlock(embed_dims[i], make_mixers[i], mlp_ratio)
-                )
-            self.stages.append(stage)
+                blocks.append(SandwichBlock(width, make_mixer, mlp_ratio))
+            self.stages.append(blocks)
+            previous = width
 
     def forward(self, img: Tensor) -> tuple[Tensor, ...]:
         """Return the maps of the chosen stages.

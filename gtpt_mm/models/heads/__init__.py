@@ -1,5 +1,6 @@
 """Heads: tokens or features to keypoints."""
 
+from .group_pose_decoder import GroupPoseDecoder
 from .group_pose_head import GroupPoseHead
 from .gtpt_head import GTPTHead
 from .heatmap_variants import FrozenPredictorHead, PixelShuffleHead
@@ -8,6 +9,7 @@ from .multi_dataset_head import MultiDatasetHead
 __all__ = [
     'FrozenPredictorHead',
     'GTPTHead',
+    'GroupPoseDecoder',
     'GroupPoseHead',
     'MultiDatasetHead',
     'PixelShuffleHead',

@@ -1,36 +1,41 @@
 """Decoder of Group Pose: keypoint and instance queries become poses."""
 
-# H heads of the loss (decoder layers), B batch, N instances, K keypoints,
-# S slots of an instance (instance query, keypoint queries), V tokens,
+# S stages of the loss (decoder layers), B batch, N instances, K keypoints,
+# Q queries of an instance (instance query, keypoint queries), V tokens,
 # C channels, L levels
 
 import torch
+import torch.nn.functional as F
 from mmpose.models.heads.transformer_heads.transformers import FFN
 from mmpose.models.utils import inverse_sigmoid
+from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from gtpt_mm.layers.deform_attention import DeformableAttention, Sampler
-from gtpt_mm.layers.deform_encoder import PostNormFeedForward, TokenMaps
-from gtpt_mm.layers.instance_attention import (
-    FlatSelfAttention,
-    GroupSelfAttention,
-)
+from gtpt_mm.codecs.group_pose_label import NUM_CLASSES
+from gtpt_mm.layers.deform_attention import DeformableAttention
+from gtpt_mm.layers.deform_encoder import PostNormFeedForward
+from gtpt_mm.layers.instance_attention import GroupSelfAttention
 from gtpt_mm.layers.pos_embed import sine_point_embed
+from gtpt_mm.layers.token_maps import TokenMaps
 
-from .group_pose_queries import CLASS_BIAS, NUM_CLASSES, QueryBuilder
-
-INSTANCE, KEYPOINT = 'instance', 'keypoint'
+from .group_pose_queries import CLASS_BIAS, QueryBuilder
 
 
 class GroupPoseDecoderLayer(nn.Module):
     """Self-attention of queries, deformable cross-attention, feed-forward.
 
+    Positions are added to the queries before both attentions, and stay: they
+    are also in attention values and residuals. A textbook layer adds them to
+    queries and keys only; official weights do not fit it.
+
+    Source: the code of Group Pose (Liu et al., ICCV 2023), which adds them in
+    place.
+
     Args:
         self_attn: Self-attention with its residual and norm.
         cross_attn: Attention to the image.
         feedforward_dims: Channels inside the feed-forward network.
-        pos_in_value: See ``GroupPoseDecoder``.
     """
 
     def __init__(
@@ -38,88 +43,65 @@ class GroupPoseDecoderLayer(nn.Module):
         self_attn: nn.Module,
         cross_attn: DeformableAttention,
         feedforward_dims: int,
-        pos_in_value: bool,
     ) -> None:
         super().__init__()
         self.self_attn = self_attn
         self.cross_attn = cross_attn
         self.norm = nn.LayerNorm(cross_attn.embed_dims)
         self.ffn = PostNormFeedForward(cross_attn.embed_dims, feedforward_dims)
-        self.pos_in_value = pos_in_value
 
     def forward(
         self,
         x: Tensor,
         pos: Tensor,
-        references: Tensor,
+        reference_points: Tensor,
+        memory: Tensor,
         maps: TokenMaps,
-        sampler: Sampler,
     ) -> Tensor:
-        """Return new queries, (B, N, S, C).
+        """Return new queries, (B, N, Q, C).
 
         Args:
-            x: Queries, (B, N, S, C); with ``pos_in_value`` the positions are
-                already added.
-            pos: Positions, (B, N, S, C).
-            references: Where the queries look, (B, N * S, L, 2).
-            maps: The layout of the tokens.
-            sampler: Of ``cross_attn`` for the memory.
+            x: Queries, (B, N, Q, C).
+            pos: Positions, (B, N, Q, C).
+            reference_points: Where the queries look, (B, N * Q, L, 2).
+            memory: Tokens of the image, (B, V, C).
+            maps: Their layout.
         """
-        if self.pos_in_value:
-            x = self.self_attn(x)
-            x = query = x + pos
-        else:
-            x = self.self_attn(x, pos)
-            query = x + pos
-        seen = self.cross_attn.attend(
-            query.flatten(1, 2), references, maps.sizes, sampler
+        x = self.self_attn(x + pos) + pos
+        attended = self.cross_attn(
+            x.flatten(1, 2), memory, reference_points, maps
         )
-        return self.ffn(self.norm(x + seen.view_as(x)))
+        return self.ffn(self.norm(x + attended.view_as(x)))
 
 
+@MODELS.register_module()
 class GroupPoseDecoder(nn.Module):
     """Refine N poses layer by layer, and score them.
 
     Every instance has a query for each keypoint and one for the score. A
-    layer moves each keypoint by what its query learned; the next layer looks
-    there. The instance query looks at the mean of the keypoints.
+    layer moves each keypoint by an offset from its query; the next layer
+    looks there. The instance query looks at the mean of the keypoints.
 
-    Source: Liu et al., "Group Pose", ICCV 2023, Sec. 3. Two properties of the
-    authors' code are options, since their weights depend on the first and
-    their training on the second: see ``pos_in_value`` and ``aux_alias``.
+    Source: Liu et al., "Group Pose", ICCV 2023, Sec. 3. The order of
+    additions is that of the code: see ``GroupPoseDecoderLayer`` and
+    :meth:`alias_states`.
 
     Args:
         embed_dims: Channels C.
         num_keypoints: K.
         num_layers: Number of layers.
         feedforward_dims: Channels inside the feed-forward networks.
-        num_heads: Attention heads.
-        num_levels: Levels L.
-        num_points: Points per head and level.
-        impl: See ``DeformableAttention``.
-        query_types: ``'instance'``, ``'keypoint'`` or both (Table 4a).
-        score_from: ``'instance'`` scores the instance query, ``'keypoint'``
-            the mean of the keypoint queries (Table 4b).
-        self_attn: ``'group'`` (within, then across instances), or over all
-            queries at once, ``'standard'`` or ``'masked'`` (Table 4d).
-        with_within: Of ``'group'``: whether it has the first (Table 4e).
-        across: Of ``'group'``: query types that attend across instances; may
-            be empty (Table 4e, A.2).
-        shared: Of ``'group'``: whether both use the same projections (A.3).
-        pos_in_value: Whether positions are added to the queries for good,
-            hence also to attention values and residuals. The authors' code
-            adds them in place. False is the textbook layer: positions steer
-            queries and keys only; official weights do not fit it.
-        aux_alias: Whether the loss of a layer but the last reads its keypoint
-            queries after the next layer added its positions, as happens in
-            the authors' code by that addition in place. No effect on
-            predictions. False reads what the refinement reads.
+        attention: More arguments of ``DeformableAttention``; all attentions
+            have the same number of heads.
         with_cp: Whether training computes the layers again instead of
-            keeping what is in them, which saves memory and costs time.
-
-    Raises:
-        ValueError: If an option is unknown, or two contradict each other.
+            keeping their inner activations, which saves memory and costs
+            time.
     """
+
+    #: Class of the layers, for subclasses.
+    layer_type: type[GroupPoseDecoderLayer] = GroupPoseDecoderLayer
+    #: Index of the first keypoint query among the queries of an instance.
+    first_keypoint = 1
 
     def __init__(
         self,
@@ -127,107 +109,43 @@ class GroupPoseDecoder(nn.Module):
         num_keypoints: int,
         num_layers: int = 6,
         feedforward_dims: int = 2048,
-        num_heads: int = 8,
-        num_levels: int = 4,
-        num_points: int = 4,
-        impl: str = 'auto',
-        query_types: tuple[str, ...] = (INSTANCE, KEYPOINT),
-        score_from: str = INSTANCE,
-        self_attn: str = 'group',
-        with_within: bool = True,
-        across: tuple[str, ...] = (INSTANCE, KEYPOINT),
-        shared: bool = False,
-        pos_in_value: bool = True,
-        aux_alias: bool = True,
+        attention: dict | None = None,
         with_cp: bool = False,
     ) -> None:
         super().__init__()
-        _check_types('query_types', query_types)
-        _check_types('across', across, may_be_empty=True)
-        if score_from not in query_types:
-            raise ValueError(
-                f'score_from must be one of query_types={query_types}, got '
-                f'{score_from!r}'
-            )
-        if self_attn != 'group' and (
-            shared or not with_within or len(across) < 2
-        ):
-            raise ValueError(
-                'with_within, across and shared are of self_attn="group", '
-                f'got self_attn={self_attn!r}'
-            )
-        if aux_alias and not pos_in_value:
-            raise ValueError(
-                'aux_alias=True is a consequence of pos_in_value=True; with '
-                'pos_in_value=False set aux_alias=False'
-            )
         self.embed_dims = embed_dims
         self.num_keypoints = num_keypoints
-        self.with_instance = INSTANCE in query_types
-        self.with_keypoints = KEYPOINT in query_types
-        self.score_from = score_from
-        self.pos_in_value = pos_in_value
-        self.aux_alias = aux_alias
         self.with_cp = with_cp
-        self.queries = QueryBuilder(
-            embed_dims, num_keypoints, self.with_instance, self.with_keypoints
-        )
-        self.layers = nn.ModuleList(
-            GroupPoseDecoderLayer(
-                self._build_self_attn(
-                    self_attn, num_heads, with_within, across, shared
-                ),
-                DeformableAttention(
-                    embed_dims, num_heads, num_levels, num_points, impl
-                ),
-                feedforward_dims,
-                pos_in_value,
+        self.queries = self.build_queries()
+        self.layers = nn.ModuleList()
+        for _ in range(num_layers):
+            cross_attn = DeformableAttention(embed_dims, **(attention or {}))
+            self_attn = self.build_self_attn(cross_attn.num_heads)
+            self.layers.append(
+                self.layer_type(self_attn, cross_attn, feedforward_dims)
             )
-            for _ in range(num_layers)
-        )
         self.pos_mlp = FFN(embed_dims, embed_dims, embed_dims, 2)
-        num_moved = 1 if self.with_keypoints else num_keypoints
         self.pose_mlps = nn.ModuleList(
-            FFN(embed_dims, embed_dims, 2 * num_moved, 3)
-            for _ in range(num_layers)
+            self.build_pose_mlp() for _ in range(num_layers)
         )
         self.fc_cls = nn.ModuleList(
             nn.Linear(embed_dims, NUM_CLASSES) for _ in range(num_layers)
         )
 
-    def _build_self_attn(
-        self,
-        kind: str,
-        num_heads: int,
-        with_within: bool,
-        across: tuple[str, ...],
-        shared: bool,
-    ) -> nn.Module:
-        if kind in ('standard', 'masked'):
-            return FlatSelfAttention(
-                self.embed_dims, num_heads, kind == 'masked'
-            )
-        if kind != 'group':
-            raise ValueError(
-                "self_attn must be 'group', 'standard' or 'masked', got "
-                f'{kind!r}'
-            )
-        first_keypoint = int(self.with_instance)
-        end = first_keypoint + self.num_keypoints * self.with_keypoints
-        slots = (
-            0 if INSTANCE in across else first_keypoint,
-            end if KEYPOINT in across else first_keypoint,
-        )
-        return GroupSelfAttention(
-            self.embed_dims,
-            num_heads,
-            with_within,
-            slots if slots[0] < slots[1] else None,
-            shared,
-        )
+    def build_queries(self) -> nn.Module:
+        """Return the module that makes queries of features."""
+        return QueryBuilder(self.embed_dims, self.num_keypoints)
+
+    def build_self_attn(self, num_heads: int) -> nn.Module:
+        """Return the self-attention of a layer, with residuals and norms."""
+        return GroupSelfAttention(self.embed_dims, num_heads)
+
+    def build_pose_mlp(self) -> nn.Module:
+        """Return the network from a query to the offset of its keypoint."""
+        return FFN(self.embed_dims, self.embed_dims, 2, 3)
 
     def init_weights(self) -> None:
-        """Move nothing, and hardly believe in anything."""
+        """Zero-initialise offsets; set the class bias to a prior of 0.01."""
         for mlp in self.pose_mlps:
             nn.init.zeros_(mlp.layers[-1].weight)
             nn.init.zeros_(mlp.layers[-1].bias)
@@ -249,109 +167,89 @@ class GroupPoseDecoder(nn.Module):
             keypoints: First poses, (B, N, K, 2), in units of the image.
             memory: Tokens of the image, (B, V, C).
             maps: Their layout.
-            all_layers: Whether the results of all layers are wanted, for the
+            all_layers: Whether to return the results of all layers, for the
                 loss, or those of the last.
 
         Returns:
-            Class scores before the sigmoid, (H, B, N, 2), and keypoints in
-            units of the image, (H, B, N, K, 2); H is 1 or the number of
+            Class scores before the sigmoid, (S, B, N, 2), and keypoints in
+            units of the image, (S, B, N, K, 2); S is 1 or the number of
             layers.
         """
         x = self.queries(features)
         points = keypoints.detach()
-        starts, states, moves = [points], [], []
+        # Of every layer: input pose, output, position, offsets.
+        poses, states, positions, offsets = [points], [], [], []
         for i, layer in enumerate(self.layers):
-            references, pos = self._look(points, maps)
-            if self.pos_in_value:
-                x = x + pos
-                if i and self.aux_alias:
-                    states[-1] = x
-            x = self._run(layer, x, pos, references, memory, maps)
+            reference_points, pos = self.locate(points, maps)
+            args = x, pos, reference_points, memory, maps
+            if self.with_cp and torch.is_grad_enabled():
+                x = checkpoint(layer, *args, use_reentrant=False)
+            else:
+                x = layer(*args)
             states.append(x)
-            moves.append(self._move(i, x))
-            # The head of a layer also trains the layer before it.
-            starts.append(_moved(points, moves[-1]))
-            points = starts[-1].detach()
+            positions.append(pos)
+            offsets.append(self.predict_offsets(i, x))
+            poses.append(_move(points, offsets[-1]))
+            points = poses[-1].detach()
         if not all_layers:
-            return self._score(-1, x)[None], starts[-1][None]
-        logits = [self._score(i, state) for i, state in enumerate(states)]
-        if self.aux_alias:
-            moves[:-1] = [self._move(i, s) for i, s in enumerate(states[:-1])]
-        poses = [
-            _moved(start, move)
-            for start, move in zip(starts[:-1], moves, strict=True)
-        ]
-        return torch.stack(logits), torch.stack(poses)
-
-    def _look(self, points: Tensor, maps: TokenMaps) -> tuple[Tensor, Tensor]:
-        """Return references, (B, N * S, L, 2), and positions, (B, N, S, C).
-
-        The instance query has no position beside keypoint queries. References
-        keep the 32 bits of the points; positions are of the weights' type.
-        """
-        places = points
-        if self.with_instance:
-            mean = points.mean(2, keepdim=True)
-            places = (
-                torch.cat((mean, points), dim=2)
-                if self.with_keypoints
-                else mean
-            )
-        references = maps.references(places.flatten(1, 2))  # (B, N*S, L, 2)
-        on_first = references[:, :, 0].unflatten(1, places.shape[1:3])
-        if self.with_instance and self.with_keypoints:
-            on_first = on_first[:, :, 1:]
-        pos = sine_point_embed(on_first, self.embed_dims)
-        pos = self.pos_mlp(pos.to(self.pos_mlp.layers[-1].weight))
-        if self.with_instance and self.with_keypoints:
-            pos = nn.functional.pad(pos, (0, 0, 1, 0))
-        return references, pos
-
-    def _run(
-        self,
-        layer: GroupPoseDecoderLayer,
-        x: Tensor,
-        pos: Tensor,
-        references: Tensor,
-        memory: Tensor,
-        maps: TokenMaps,
-    ) -> Tensor:
-        def step(x: Tensor, pos: Tensor, memory: Tensor) -> Tensor:
-            sampler = layer.cross_attn.sampler(
-                memory, maps.shapes, maps.hidden
-            )
-            return layer(x, pos, references, maps, sampler)
-
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(step, x, pos, memory, use_reentrant=False)
-        return step(x, pos, memory)
-
-    def _move(self, i: int, x: Tensor) -> Tensor:
-        """Return how far layer i moves the keypoints, (B, N, K, 2).
-
-        Before the sigmoid; in 32 bits, so that small moves add up.
-        """
-        first = int(self.with_instance and self.with_keypoints)
-        moves = self.pose_mlps[i](x[:, :, first:].contiguous())
-        moves = moves.to(torch.promote_types(moves.dtype, torch.float32))
-        return moves.view(*x.shape[:2], self.num_keypoints, 2)
-
-    def _score(self, i: int, x: Tensor) -> Tensor:
-        """Return class scores before the sigmoid, (B, N, 2)."""
-        if self.score_from == INSTANCE:
-            return self.fc_cls[i](x[:, :, 0])
-        return self.fc_cls[i](x[:, :, int(self.with_instance) :].mean(2))
-
-
-def _moved(points: Tensor, moves: Tensor) -> Tensor:
-    return (inverse_sigmoid(points) + moves).sigmoid()
-
-
-def _check_types(
-    name: str, types: tuple[str, ...], may_be_empty: bool = False
-) -> None:
-    known = {INSTANCE, KEYPOINT}
-    if set(types) - known or not (types or may_be_empty):
-        raise ValueError(
-            f'{name} must be some of {sorted(known)}, got {tuple(types)}'
+            return self.score(-1, x)[None], poses[-1][None]
+        states = self.alias_states(states, positions)
+        for i, state in enumerate(states[:-1]):
+            offsets[i] = self.predict_offsets(i, state)
+        # From poses that are not detached: the loss of a layer also trains
+        # the layer before it.
+        return (
+            torch.stack([self.score(i, s) for i, s in enumerate(states)]),
+            torch.stack(list(map(_move, poses, offsets))),
         )
+
+    @staticmethod
+    def alias_states(
+        states: list[Tensor], positions: list[Tensor]
+    ) -> list[Tensor]:
+        """Return the queries that the losses of the layers read.
+
+        In the official code the next layer adds its positions in place to the
+        queries that the losses read afterwards. Predictions do not depend on
+        it, trainings do.
+        """
+        aliased = map(torch.add, states[:-1], positions[1:])
+        return [*aliased, states[-1]]
+
+    def locate(
+        self, keypoints: Tensor, maps: TokenMaps
+    ) -> tuple[Tensor, Tensor]:
+        """Return reference points, (B, N * Q, L, 2), and positions.
+
+        Positions, (B, N, Q, C), are 0 for the instance query. Reference
+        points keep the 32 bits of the keypoints, (B, N, K, 2).
+        """
+        mean = keypoints.mean(2, keepdim=True)
+        points = torch.cat((mean, keypoints), dim=2).flatten(1, 2)
+        pos = F.pad(self.embed_points(keypoints, maps), (0, 0, 1, 0))
+        return maps.reference_points(points), pos
+
+    def embed_points(self, points: Tensor, maps: TokenMaps) -> Tensor:
+        """Embed points, (B, N, Q, 2), by their position on the first map."""
+        on_first = points * maps.valid_ratios[:, None, None, 0]
+        pos = sine_point_embed(on_first, self.embed_dims)
+        return self.pos_mlp(pos.to(self.pos_mlp.layers[-1].weight))
+
+    def predict_offsets(self, i: int, x: Tensor) -> Tensor:
+        """Return the offsets of the keypoints by layer i, (B, N, K, 2).
+
+        Before the sigmoid; in 32 bits, so that small ones add up.
+        """
+        offsets = self.pose_mlps[i](
+            x[:, :, self.first_keypoint :].contiguous()
+        )
+        offsets = offsets.to(torch.promote_types(offsets.dtype, torch.float32))
+        return offsets.view(*x.shape[:2], self.num_keypoints, 2)
+
+    def score(self, i: int, x: Tensor) -> Tensor:
+        """Return class scores before the sigmoid, (B, N, 2)."""
+        return self.fc_cls[i](x[:, :, 0])
+
+
+def _move(points: Tensor, offsets: Tensor) -> Tensor:
+    return (inverse_sigmoid(points) + offsets).sigmoid()

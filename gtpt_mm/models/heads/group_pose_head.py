@@ -1,105 +1,98 @@
 """Head of Group Pose: feature maps to scored poses, without boxes."""
 
-# H heads of the loss (decoder layers, encoder), B batch, N instances,
-# K keypoints, G people of an image, V tokens of all levels, C channels,
+# S stages of the loss (decoder layers, encoder), B batch, N instances,
+# K keypoints, G instances of an image, V tokens of all levels, C channels,
 # (h, w) map of a level
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.structures import InstanceData
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.functional import nms_torch
 from mmpose.models.heads.base_head import BaseHead
-from mmpose.models.heads.transformer_heads.transformers import (
-    PositionEmbeddingSineHW,
-)
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 from mmpose.utils.tensor_utils import to_numpy
 from mmpose.utils.typing import InstanceList, OptSampleList, SampleList
 from torch import Tensor, nn
 
+from gtpt_mm.codecs.group_pose_label import PERSON, GroupPoseLabel
 from gtpt_mm.layers.deform_attention import DeformableAttention
-from gtpt_mm.layers.deform_encoder import DeformableEncoder, TokenMaps
+from gtpt_mm.layers.deform_encoder import DeformableEncoder
 from gtpt_mm.layers.instance_attention import QueryAttention
-from gtpt_mm.layers.pos_embed import sine_pos_embed
+from gtpt_mm.layers.token_maps import TokenMaps
 from gtpt_mm.layers.transfer import send
-from gtpt_mm.models.losses.group_pose_criterion import (
-    GroupPoseCriterion,
-    HumanCriterion,
-)
-from gtpt_mm.models.losses.set_criterion import PERSON
+from gtpt_mm.models.losses.group_pose_criterion import GroupPoseCriterion
 
-from .group_pose_decoder import GroupPoseDecoder
-from .group_pose_queries import CLASS_BIAS, PoseProposer, ProposalSelector
-from .group_pose_samples import (
-    find_areas,
-    parse_metainfo,
-    read_instances,
-    read_size,
+from .group_pose_queries import (
+    CLASS_BIAS,
+    PoseProposer,
+    Proposals,
+    ProposalSelector,
 )
-from .human_decoder import HumanDecoder, Humans
 
-#: Of the position embedding of the maps.
+#: Temperature of the position embedding of the maps.
 TEMPERATURE = 20
+#: Sizes in a data sample, and who sets them.
+SIZES = dict(
+    batch_input_shape="the data preprocessor, type='PoseDataPreprocessor'",
+    img_shape='PackPoseInputs by its meta_keys',
+    input_size='GroupPoseResize, and PackPoseInputs by its meta_keys',
+)
+#: Folder of mmpose's skeletons, whatever the current folder.
+STOCK_METAINFO = Path('configs/_base_/datasets')
 
 
 @MODELS.register_module()
 class GroupPoseHead(BaseHead):
-    """Detect people and their keypoints as one set of queries.
+    """Detect instances and their keypoints as one set of queries.
 
     A deformable encoder mixes the levels; each token is scored and the best N
     predict a first pose; a decoder with group self-attentions refines the
     poses and scores them. No boxes, no heatmaps, no grouping, no NMS.
 
-    Use it in a ``BottomupPoseEstimator`` behind a ``ChannelMapper``.
-
-    What it reads of the data samples, in pixels of the network's input:
+    Use it in a ``BottomupPoseEstimator`` behind a ``ChannelMapper``. It reads
+    from the data samples
 
     - ``metainfo``: ``img_shape``, size (h, w) of the image without padding;
       ``batch_input_shape``, (h, w) with padding, which mmpose's data
       preprocessor sets; to predict also ``input_size``, which must be
       ``img_shape`` as (w, h). Images lie at the top left.
-    - For the loss, ``gt_instances``: ``keypoints``, (G, K, 2), and
-      ``keypoints_visible``, (G, K), labelled where above 0, both of the
-      network's input and not of the file. People without a labelled keypoint
-      only teach the score.
-    - For the loss, ``areas``, (G,), in ``gt_instance_labels`` or
-      ``gt_instances``: area of each person in square pixels, for OKS.
-    - For the loss with a ``human_decoder``: ``gt_instances.bboxes``, (G, 4),
-      corners (x1, y1, x2, y2).
+    - for the loss, ``gt_instance_labels`` as ``GroupPoseLabel`` encodes them.
+      Instances without a labelled keypoint only train the score.
 
     Source: Liu et al., "Group Pose: A Simple Baseline for End-to-End
     Multi-person Pose Estimation", ICCV 2023.
 
     Args:
-        metainfo: Dataset that the keypoints are of, as a file or as a dict
-            that ``parse_pose_metainfo`` takes; K and the sigmas are read.
-            mmpose's own are ``configs/_base_/datasets/NAME.py`` in any folder.
+        metainfo: Dataset that defines the keypoints, as a file or as a dict
+            for ``parse_pose_metainfo``; K and the sigmas are read. Those of
+            mmpose are ``configs/_base_/datasets/NAME.py`` in any folder.
         embed_dims: Channels C of the maps and of everything else.
         num_levels: Number of maps.
-        num_queries: N, the most people that an image may show.
+        num_queries: N, the most instances that an image may show.
         num_heads: Heads of all attentions.
         num_points: Points of the deformable attentions per head and level.
         impl: See ``DeformableAttention``.
         encoder: More arguments of ``DeformableEncoder``.
-        decoder: More arguments of ``GroupPoseDecoder``.
-        human_decoder: More arguments of ``HumanDecoder`` for the variant that
-            detects boxes before poses (Table 5), else None.
+        decoder: More arguments of ``GroupPoseDecoder``, or the ``type`` and
+            the arguments of a subclass.
         loss_weights: Arguments of ``GroupPoseCriterion``: weights of the
             losses, and of the same costs in the matching.
         misaligned_enc_loss: Whether the loss of the encoder compares the mean
             of the keypoints with keypoint 0, keypoint 0 with keypoint 1 and
-            so on. The authors' code did until September 2023, hence also when
+            so on. The official code did until September 2023, hence also when
             the released weights were trained; no effect on predictions.
         init_cfg: Initialisation, see mmengine.
 
     Raises:
         ValueError: If the file of ``metainfo`` does not exist, maps have not
-            C channels or are not ``num_levels``, or a data sample lacks what
-            is read of it.
+            C channels or are not ``num_levels``, or a data sample lacks a
+            field.
     """
 
     def __init__(
@@ -113,7 +106,6 @@ class GroupPoseHead(BaseHead):
         impl: str = 'auto',
         encoder: dict | None = None,
         decoder: dict | None = None,
-        human_decoder: dict | None = None,
         loss_weights: dict | None = None,
         misaligned_enc_loss: bool = False,
         init_cfg: dict | list | None = None,
@@ -124,6 +116,7 @@ class GroupPoseHead(BaseHead):
         self.embed_dims = embed_dims
         self.num_levels = num_levels
         self.misaligned_enc_loss = misaligned_enc_loss
+        self.codec = GroupPoseLabel()  # it has no settings
         self.criterion = GroupPoseCriterion(
             metainfo['sigmas'], **(loss_weights or {})
         )
@@ -133,62 +126,41 @@ class GroupPoseHead(BaseHead):
             num_points=num_points,
             impl=impl,
         )
-        self.position = PositionEmbeddingSineHW(
-            embed_dims // 2, TEMPERATURE, TEMPERATURE, normalize=True
-        )
         self.level_embed = nn.Parameter(torch.zeros(num_levels, embed_dims))
         self.encoder = DeformableEncoder(
-            embed_dims, **attention, **(encoder or {})
+            embed_dims, attention=attention, **(encoder or {})
         )
-        self.human_decoder, num_selected = None, num_queries
-        if human_decoder is not None:
-            self.human_decoder = HumanDecoder(
-                embed_dims, num_queries, **attention, **human_decoder
-            )
-            self.human_criterion = HumanCriterion()
-            num_selected = self.human_decoder.num_humans
-        self.selector = ProposalSelector(embed_dims, num_selected)
+        self.selector = ProposalSelector(embed_dims, num_queries)
         self.proposer = PoseProposer(embed_dims, self.num_keypoints)
-        self.decoder = GroupPoseDecoder(
-            embed_dims, self.num_keypoints, **attention, **(decoder or {})
+        self.decoder = MODELS.build(
+            dict(
+                type='GroupPoseDecoder',
+                embed_dims=embed_dims,
+                num_keypoints=self.num_keypoints,
+                attention=attention,
+            )
+            | (decoder or {})
         )
 
     def init_weights(self) -> None:
-        """Initialise as the authors.
+        """Initialise as the official code.
 
-        Xavier for all matrices but those that score and move, which keep
+        Xavier for all matrices but those of scores and offsets, which keep
         PyTorch's; the first poses have all keypoints at the proposal.
         """
         super().init_weights()
         nn.init.normal_(self.level_embed)
-        modules = [self.encoder, self.selector.fc, self.decoder.queries]
-        for decoder in filter(None, (self.decoder, self.human_decoder)):
-            modules += [decoder.layers, decoder.pos_mlp]
-        for module in modules:
-            for parameter in module.parameters():
-                if parameter.dim() > 1:
-                    nn.init.xavier_uniform_(parameter)
-        for module in self.modules():
-            if isinstance(module, DeformableAttention):
-                module.init_weights()
-            elif isinstance(module, QueryAttention):
-                nn.init.zeros_(module.qkv.bias)
-                nn.init.zeros_(module.proj.bias)
-        for decoder in filter(None, (self.decoder, self.human_decoder)):
-            decoder.init_weights()
+        init_transformer(
+            self.encoder,
+            self.selector.fc,
+            self.decoder.queries,
+            self.decoder.layers,
+            self.decoder.pos_mlp,
+        )
+        self.decoder.init_weights()
         nn.init.constant_(self.selector.fc_cls.bias, CLASS_BIAS)
         nn.init.zeros_(self.proposer.mlp.layers[-1].weight)
         nn.init.zeros_(self.proposer.mlp.layers[-1].bias)
-
-    def fold_for_inference(self, chunk_size: int | None = None) -> None:
-        """Fuse linear layers of one input, in place; then it cannot train.
-
-        Args:
-            chunk_size: Ignored; tokens pass in chunks of a fixed number.
-        """
-        for module in self.modules():
-            if isinstance(module, DeformableAttention):
-                module.fuse()
 
     def forward(
         self,
@@ -207,44 +179,40 @@ class GroupPoseHead(BaseHead):
             person; and keypoints, (B, N, K, 2), in units of the image
             without padding.
         """
-        logits, keypoints, *_ = self._run(feats, batch_data_samples)
+        logits, keypoints, *_ = self.forward_stages(feats, batch_data_samples)
         return logits[-1], keypoints[-1]
 
-    def _run(
+    def forward_stages(
         self,
         feats: Sequence[Tensor],
         samples: OptSampleList,
         all_layers: bool = False,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Humans | None]:
-        """Return scores and keypoints of the decoder, then of the encoder.
+    ) -> tuple[Tensor, Tensor, Proposals, Tensor]:
+        """Return the results of the decoder, then of the encoder.
 
-        (H, B, N, 2), (H, B, N, K, 2), (B, N, 2) and (B, N, K, 2); and the
-        boxes of the variant.
+        Scores, (S, B, N, 2), and keypoints, (S, B, N, K, 2), of the last
+        layer or of all; proposals with their scores; keypoints of the
+        proposals, (B, N, K, 2).
         """
-        self._check_maps(feats)
-        masks = self._find_padding(feats, samples)
-        if masks is None:
-            # Whole numbers in a trace for export, too.
-            shapes = [tuple(map(int, feat.shape[2:])) for feat in feats]
-            maps = TokenMaps.without_padding(shapes, feats[0].device)
-        else:
-            maps = TokenMaps.with_padding(masks)
+        maps = self.lay_out(feats, samples)
         x = torch.cat([f.flatten(2).transpose(1, 2) for f in feats], dim=1)
-        pos = self._embed_positions(maps, masks)
+        pos = maps.embed_positions(self.level_embed, TEMPERATURE)
         memory = self.encoder(x, pos, maps)  # (B, V, C)
-        proposals = self.selector(memory, maps)
-        humans, features = None, proposals.features.detach()
-        if self.human_decoder is not None:
-            humans = self.human_decoder(proposals, memory, maps)
-            proposals = humans.proposals
-            features = proposals.features
-        points = self.proposer(proposals.features, proposals.centers)
+        proposals = self.propose(memory, maps)
+        points = self.proposer(proposals)
         logits, keypoints = self.decoder(
-            features, points, memory, maps, all_layers
+            proposals.content, points, memory, maps, all_layers
         )
-        return logits, keypoints, proposals.logits, points, humans
+        return logits, keypoints, proposals, points
 
-    def _check_maps(self, feats: Sequence[Tensor]) -> None:
+    def propose(self, memory: Tensor, maps: TokenMaps) -> Proposals:
+        """Return the proposals that get a pose."""
+        return self.selector(memory, maps)
+
+    def lay_out(
+        self, feats: Sequence[Tensor], samples: OptSampleList
+    ) -> TokenMaps:
+        """Return the layout of the tokens of all maps."""
         channels = [feat.shape[1] for feat in feats]
         if channels != [self.embed_dims] * self.num_levels:
             raise ValueError(
@@ -252,53 +220,16 @@ class GroupPoseHead(BaseHead):
                 f'{self.embed_dims}) got maps of {channels} channels; set '
                 'num_outs and out_channels of the neck to them'
             )
-
-    def _find_padding(
-        self, feats: Sequence[Tensor], samples: OptSampleList
-    ) -> list[Tensor] | None:
-        """Return masks, (B, h, w) each, True at padding; None without any."""
-        if samples is None:
-            return None
-        whole = read_size(samples[0], 'batch_input_shape')
-        sizes = [read_size(sample, 'img_shape') for sample in samples]
-        if all(size == whole for size in sizes):
-            return None
+        # Integers also in a trace for export.
+        shapes = [(int(f.shape[2]), int(f.shape[3])) for f in feats]
         device = feats[0].device
-        sizes = send(torch.tensor(sizes), device)
-        y = torch.arange(whole[0], device=device) >= sizes[:, :1]
-        x = torch.arange(whole[1], device=device) >= sizes[:, 1:]
-        mask = (y[:, :, None] | x[:, None]).float()[:, None]  # (B, 1, ...)
-        return [
-            F.interpolate(mask, size=feat.shape[2:])[:, 0].bool()
-            for feat in feats
-        ]
-
-    def _embed_positions(
-        self, maps: TokenMaps, masks: list[Tensor] | None
-    ) -> Tensor:
-        """Return positions with the level's embedding, (B or 1, V, C).
-
-        In the type of the weights, as the tokens that they are added to.
-        """
-        if masks is None:
-            tables = [
-                sine_pos_embed(
-                    shape, self.embed_dims, TEMPERATURE, maps.centers.device
-                )[None]
-                for shape in maps.shapes
-            ]
-        else:
-            tables = [
-                self.position(mask).flatten(2).transpose(1, 2)
-                for mask in masks
-            ]
-        return torch.cat(
-            [
-                table.to(level) + level
-                for table, level in zip(tables, self.level_embed, strict=True)
-            ],
-            dim=1,
-        )
+        if samples is not None:
+            padded_size = _read_size(samples[0], 'batch_input_shape')
+            sizes = [_read_size(sample, 'img_shape') for sample in samples]
+            if any(size != padded_size for size in sizes):
+                masks = _mask_padding(sizes, padded_size, shapes, device)
+                return TokenMaps.with_padding(masks)
+        return TokenMaps.without_padding(shapes, device)
 
     def loss(
         self,
@@ -309,73 +240,58 @@ class GroupPoseHead(BaseHead):
         """Return the losses of all decoder layers and of the encoder.
 
         ``loss_*`` of the last layer, ``d0.loss_*`` and so on of the others,
-        ``enc_loss_*`` of the encoder; of boxes with ``human_`` before.
+        ``enc_loss_*`` of the encoder.
         """
-        logits, keypoints, enc_logits, enc_points, humans = self._run(
+        targets = self.read_targets(batch_data_samples)
+        stages = self.forward_stages(
             feats, batch_data_samples, all_layers=True
         )
+        return self.compute_losses(targets, *stages)
+
+    def compute_losses(
+        self,
+        targets: Sequence[InstanceData],
+        logits: Tensor,
+        keypoints: Tensor,
+        proposals: Proposals,
+        points: Tensor,
+    ) -> dict[str, Tensor]:
+        """Return the named losses of the results of :meth:`forward_stages`."""
         if self.misaligned_enc_loss:
-            mean = enc_points.mean(2, keepdim=True)
-            enc_points = torch.cat((mean, enc_points[:, :, :-1]), dim=2)
-        people = self._read_people(batch_data_samples, logits.device)
+            mean = points.mean(2, keepdim=True)
+            points = torch.cat((mean, points[:, :, :-1]), dim=2)
         losses = self.criterion(
-            torch.cat((logits, enc_logits[None].to(logits))),
-            torch.cat((keypoints, enc_points[None].to(keypoints))),
-            people,
+            torch.cat((logits, proposals.logits[None].to(logits))),
+            torch.cat((keypoints, points[None].to(keypoints))),
+            targets,
         )
-        named = _name_heads(losses)
-        if humans is not None:
-            losses = self.human_criterion(humans.logits, humans.boxes, people)
-            for name, loss in _name_heads(losses).items():
-                named[f'human_{name}'] = loss
-        return named
+        return name_stages(losses)
 
-    def _read_people(
-        self, samples: SampleList, device: torch.device
-    ) -> list[InstanceData]:
-        """Return the people of each image, in units of its size and area."""
-        numbers = [self._pack_people(sample) for sample in samples]
-        counts = [len(own) for own in numbers]
-        packed = send(torch.from_numpy(np.concatenate(numbers)), device)
-        num = self.num_keypoints
-        people = []
-        for own, sample in zip(packed.split(counts), samples, strict=True):
-            points, visible, boxes = own.split((2 * num, num, 4), dim=1)
-            height, width = read_size(sample, 'img_shape')
-            # The data preprocessor already put them on the device.
-            areas = send(torch.as_tensor(find_areas(sample)), device)
-            if len(areas) != len(own):
+    def read_targets(self, samples: SampleList) -> list[InstanceData]:
+        """Return the targets of each image.
+
+        Raises:
+            ValueError: If they are not there, or have other keypoints.
+        """
+        targets = []
+        for sample in samples:
+            labels = sample.get('gt_instance_labels', InstanceData())
+            missing = set(GroupPoseLabel.label_mapping_table.values())
+            missing -= set(labels.keys())
+            if missing:
                 raise ValueError(
-                    f'{len(own)} people of an image have {len(areas)} areas'
+                    f'a data sample has no {sorted(missing)} in '
+                    'gt_instance_labels; train with a pipeline that has '
+                    "dict(type='GenerateTarget', encoder=dict("
+                    "type='GroupPoseLabel'))"
                 )
-            people.append(
-                InstanceData(
-                    keypoints=points.unflatten(1, (num, 2)),
-                    keypoints_visible=visible,
-                    bboxes=boxes,
-                    areas=areas.to(own) / (width * height),
-                    labels=own.new_full((len(own),), PERSON, dtype=torch.long),
+            if labels.keypoints.shape[1:] != (self.num_keypoints, 2):
+                raise ValueError(
+                    f'keypoints must be (G, {self.num_keypoints}, 2) as in '
+                    f'metainfo, got {tuple(labels.keypoints.shape)}'
                 )
-            )
-        return people
-
-    def _pack_people(self, sample: PoseDataSample) -> np.ndarray:
-        """Return one row for each person, float32, for one copy of all."""
-        height, width = read_size(sample, 'img_shape')
-        points = read_instances(sample, 'keypoints') / (width, height)
-        if points.shape[1:] != (self.num_keypoints, 2):
-            raise ValueError(
-                f'gt_instances.keypoints must be (G, {self.num_keypoints}, 2)'
-                f' as metainfo tells, got {points.shape}'
-            )
-        visible = read_instances(sample, 'keypoints_visible') > 0
-        flat = points.reshape(len(points), 2 * self.num_keypoints)
-        boxes = np.zeros((len(points), 4))
-        if self.human_decoder is not None:
-            size = (width, height, width, height)
-            boxes = read_instances(sample, 'bboxes') / size
-        row = (flat, visible, boxes)
-        return np.concatenate(row, axis=1).astype(np.float32)
+            targets.append(labels)
+        return targets
 
     def predict(
         self,
@@ -385,9 +301,9 @@ class GroupPoseHead(BaseHead):
     ) -> InstanceList:
         """Return poses in pixels of the network's input, best first.
 
-        The authors take the best 50 of all 2 N class scores and drop those
-        of the class that nobody is of; we take the best 50 people. The
-        difference is in poses that they drop.
+        The official code takes the best 50 of all 2 N class scores and drops
+        those of the unused background class; we take the best 50 instances.
+        The poses differ by the dropped ones.
 
         Args:
             feats: As in :meth:`forward`.
@@ -416,17 +332,17 @@ class GroupPoseHead(BaseHead):
         logits, keypoints = self.forward(feats, batch_data_samples)
         scores = logits[..., PERSON].float().sigmoid()  # (B, N)
         # Stable, unlike topk: equal scores keep the order of the queries.
-        scores, best = scores.sort(dim=1, descending=True, stable=True)
+        scores, indices = scores.sort(dim=1, descending=True, stable=True)
         num = test_cfg.get('num_select', 50)
-        scores, best = scores[:, :num], best[:, :num]
-        best = best[:, :, None, None].expand(-1, -1, *keypoints.shape[2:])
-        keypoints = keypoints.float().gather(1, best)
+        scores, indices = scores[:, :num], indices[:, :num, None, None]
+        indices = indices.expand(-1, -1, *keypoints.shape[2:])
+        keypoints = keypoints.float().gather(1, indices)
         arrays = to_numpy(
             torch.cat((keypoints.flatten(2), scores[..., None]), -1)
         )
         return [
-            self._pack_poses(own[:, :-1], own[:, -1], sample, test_cfg)
-            for own, sample in zip(arrays, batch_data_samples, strict=True)
+            self._pack_poses(row[:, :-1], row[:, -1], sample, test_cfg)
+            for row, sample in zip(arrays, batch_data_samples, strict=True)
         ]
 
     def _pack_poses(
@@ -436,42 +352,94 @@ class GroupPoseHead(BaseHead):
         sample: PoseDataSample,
         test_cfg: dict,
     ) -> InstanceData:
-        height, width = read_size(sample, 'img_shape')
-        input_size = read_size(sample, 'input_size')
-        if input_size != (width, height):
+        img_shape = _read_size(sample, 'img_shape')
+        input_size = _read_size(sample, 'input_size')
+        if input_size != img_shape[::-1]:
             raise ValueError(
                 f'input_size={input_size} (w, h) contradicts img_shape='
-                f'{(height, width)} (h, w); the transform that resizes the '
-                'image must set both'
+                f'{img_shape} (h, w); the transform that resizes the image '
+                'must set both'
             )
-        keep = scores > test_cfg.get('score_thr', 0.0)
-        points = points[keep].reshape(-1, self.num_keypoints, 2)
-        points = points * np.array([width, height], np.float32)
-        boxes = np.concatenate((points.min(1), points.max(1)), axis=1)
-        scores = scores[keep]
-        # nms_torch fails if there is nobody.
-        if test_cfg.get('nms_thr') is not None and len(scores):
-            kept = nms_torch(
-                torch.from_numpy(boxes),
-                torch.from_numpy(scores),
-                test_cfg['nms_thr'],
-            )
-            kept = kept.numpy()
-            points, boxes, scores = points[kept], boxes[kept], scores[kept]
-        return InstanceData(
+        points = points.reshape(-1, self.num_keypoints, 2)
+        points, keypoint_scores = self.codec.decode(points, scores, img_shape)
+        poses = InstanceData(
             keypoints=points,
-            keypoint_scores=scores[:, None].repeat(self.num_keypoints, axis=1),
-            bboxes=boxes,
+            keypoint_scores=keypoint_scores,
+            bboxes=np.concatenate((points.min(1), points.max(1)), axis=1),
             bbox_scores=scores,
         )
+        poses = poses[scores > test_cfg.get('score_thr', 0.0)]
+        # nms_torch fails without boxes.
+        if test_cfg.get('nms_thr') is not None and len(poses):
+            boxes, scores = map(
+                torch.from_numpy, (poses.bboxes, poses.bbox_scores)
+            )
+            poses = poses[nms_torch(boxes, scores, test_cfg['nms_thr'])]
+        return poses
 
 
-def _name_heads(losses: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Name the losses of layers and encoder, (H,) each, as mmdet."""
-    num_heads = len(losses['loss_cls'])
-    prefixes = [f'd{i}.' for i in range(num_heads - 2)] + ['', 'enc_']
+def init_transformer(*modules: nn.Module) -> None:
+    """Xavier for all matrices; attentions as they initialise themselves."""
+    for module in modules:
+        for parameter in module.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+        for part in module.modules():
+            if isinstance(part, DeformableAttention | QueryAttention):
+                part.init_weights()
+
+
+def name_stages(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Name the losses of layers and encoder, (S,) each, as mmdet."""
+    num_stages = len(losses['loss_cls'])
+    prefixes = [f'd{i}.' for i in range(num_stages - 2)] + ['', 'enc_']
     return {
         f'{prefix}{name}': loss
-        for name, of_heads in losses.items()
-        for prefix, loss in zip(prefixes, of_heads, strict=True)
+        for name, stages in losses.items()
+        for prefix, loss in zip(prefixes, stages, strict=True)
     }
+
+
+def parse_metainfo(metainfo: str | dict) -> dict:
+    """Parse a skeleton; a missing file is an error.
+
+    Args:
+        metainfo: A file, or a dict for ``parse_pose_metainfo``.
+
+    Raises:
+        ValueError: If there is no such file. mmpose would take its file of
+            that name instead.
+    """
+    if isinstance(metainfo, str):
+        metainfo = dict(from_file=metainfo)
+    file = metainfo.get('from_file')
+    is_stock = file and Path(file).parent == STOCK_METAINFO
+    if file and not is_stock and not Path(file).is_file():
+        raise ValueError(
+            f'the file of metainfo, {file!r}, does not exist; for a skeleton '
+            f'of mmpose write {STOCK_METAINFO}/NAME.py'
+        )
+    return parse_pose_metainfo(metainfo)
+
+
+def _read_size(sample: PoseDataSample, name: str) -> tuple[int, int]:
+    if name not in sample.metainfo:
+        raise ValueError(
+            f'a data sample has no {name}, which is set by {SIZES[name]}'
+        )
+    first, second = sample.metainfo[name][:2]
+    return first, second
+
+
+def _mask_padding(
+    sizes: Sequence[tuple[int, int]],
+    padded_size: tuple[int, int],
+    shapes: Sequence[tuple[int, int]],
+    device: torch.device,
+) -> list[Tensor]:
+    """Return masks, (B, h, w) each, True at padding, of images (h, w)."""
+    ends = send(torch.tensor(sizes), device)
+    y = torch.arange(padded_size[0], device=device) >= ends[:, :1]
+    x = torch.arange(padded_size[1], device=device) >= ends[:, 1:]
+    mask = (y[:, :, None] | x[:, None]).float()[:, None]  # (B, 1, ...)
+    return [F.interpolate(mask, size=shape)[:, 0].bool() for shape in shapes]

@@ -1,6 +1,6 @@
-"""Losses of Group Pose on matched poses, and on boxes of its variant."""
+"""Losses of Group Pose on matched poses."""
 
-# M matches, K keypoints
+# M matches, G instances of an image, K keypoints
 
 from collections.abc import Sequence
 
@@ -8,7 +8,6 @@ import torch
 from mmengine.structures import InstanceData
 from mmpose.registry import MODELS
 from torch import Tensor
-from torchvision.ops import box_convert
 
 from .set_criterion import SetCriterion
 
@@ -63,69 +62,12 @@ class GroupPoseCriterion(SetCriterion):
         )
 
     def compare(
-        self, values: Tensor, people: InstanceData
+        self, values: Tensor, instances: InstanceData
     ) -> dict[str, Tensor]:
         """Compare keypoints, (M, K, 2)."""
-        wanted, visible = people.keypoints, people.keypoints_visible
-        apart = ((values - wanted).abs().sum(-1) * visible).sum(-1)
+        target, visible = instances.keypoints, instances.keypoints_visible
+        distance = ((values - target).abs().sum(-1) * visible).sum(-1)
         return dict(
-            loss_keypoint=apart * self.keypoint_weight,
-            loss_oks=self.loss_oks(values, wanted, visible, people.areas),
-        )
-
-
-class HumanCriterion(SetCriterion):
-    """Score, L1 and GIoU loss of boxes, as of DETR.
-
-    Reads ``bboxes``, (G, 4): corners (x1, y1, x2, y2) in units of the image.
-
-    Source: the weights of ED-Pose (Yang et al., ICLR 2023), which Group Pose
-    follows for its variant with boxes. mmdet's costs and loss of boxes copy a
-    few constants to the device and wait for it.
-
-    Args:
-        cls_weight: Weight of the focal loss.
-        box_weight: Weight of the L1 loss of (cx, cy, w, h).
-        giou_weight: Weight of 1 - GIoU.
-    """
-
-    field = 'bboxes'
-
-    def __init__(
-        self,
-        cls_weight: float = 2.0,
-        box_weight: float = 5.0,
-        giou_weight: float = 2.0,
-    ) -> None:
-        super().__init__(
-            cls_weight,
-            [
-                dict(
-                    type='mmdet.BBoxL1Cost',
-                    box_format='xywh',
-                    weight=box_weight,
-                ),
-                dict(type='mmdet.IoUCost', weight=giou_weight),
-            ],
-        )
-        self.box_weight = box_weight
-        self.loss_giou = MODELS.build(
-            dict(
-                type='mmdet.GIoULoss',
-                reduction='none',
-                loss_weight=giou_weight,
-            )
-        )
-
-    def compare(
-        self, values: Tensor, people: InstanceData
-    ) -> dict[str, Tensor]:
-        """Compare corners of boxes, (M, 4)."""
-        wanted = people.bboxes
-        pred, true = (
-            box_convert(boxes, 'xyxy', 'cxcywh') for boxes in (values, wanted)
-        )
-        return dict(
-            loss_bbox=(pred - true).abs().sum(-1) * self.box_weight,
-            loss_giou=self.loss_giou(values, wanted),
+            loss_keypoint=distance * self.keypoint_weight,
+            loss_oks=self.loss_oks(values, target, visible, instances.areas),
         )

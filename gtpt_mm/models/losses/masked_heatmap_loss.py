@@ -1,6 +1,6 @@
-"""Loss of the heat maps of whole images."""
+"""Loss of the heatmaps of whole images."""
 
-# B batch, N instances, K keypoints, (H, W) heat map
+# B batch, N instances, K keypoints, (H, W) heatmap
 
 from mmpose.models.losses import KeypointMSELoss
 from mmpose.registry import MODELS
@@ -9,15 +9,14 @@ from torch import Tensor
 
 @MODELS.register_module()
 class MaskedHeatmapLoss(KeypointMSELoss):
-    """Mean square of heat maps with many people, without masked regions.
+    """Mean square of heatmaps of many instances, without masked regions.
 
-    ``AssociativeEmbeddingHead`` passes the weights of the keypoints of every
-    person, (sum of N, K), where ``KeypointMSELoss`` wants one for each map,
-    (B, K), and fails. A map of several people has no one weight; what must
-    not count, a person without keypoints or a crowd, is in the mask. So the
-    weights are not looked at.
+    ``AssociativeEmbeddingHead`` passes the keypoint weights of every instance,
+    (sum of N, K), where ``KeypointMSELoss`` needs one for each map, (B, K),
+    and fails. A map of several instances has no single weight; instances
+    without keypoints and crowds are in the mask. So the weights are ignored.
 
-    Source: HigherHRNet (Cheng et al., CVPR 2020), its heat map loss.
+    Source: HigherHRNet (Cheng et al., CVPR 2020), its heatmap loss.
 
     Args:
         loss_weight: Weight of the loss.
@@ -36,9 +35,9 @@ class MaskedHeatmapLoss(KeypointMSELoss):
         """Return the mean over all pixels, masked ones counting as 0.
 
         Args:
-            output: Predicted heat maps, (B, K, H, W).
-            target: Heat maps wanted, (B, K, H, W).
-            target_weights: Not looked at, see above.
+            output: Predicted heatmaps, (B, K, H, W).
+            target: Target heatmaps, (B, K, H, W).
+            target_weights: Ignored, see above.
             mask: True where a pixel counts, (B, 1, H, W); None: everywhere.
         """
         return super().forward(output, target, None, mask)

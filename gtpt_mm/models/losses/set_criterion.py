@@ -1,7 +1,7 @@
-"""Loss of a set of predictions that are matched with people first."""
+"""Loss of a set of predictions that are first matched with instances."""
 
-# H heads, B batch, N predictions of a head, G people of an image,
-# M matches of all heads and images
+# S stages (decoder layers, encoder), B batch, N predictions of a stage,
+# G instances of an image, M matches of all stages and images
 
 from collections.abc import Sequence
 
@@ -13,20 +13,18 @@ from mmpose.registry import MODELS, TASK_UTILS
 from torch import Tensor, nn
 
 from gtpt_mm.layers.transfer import send
-
-#: Two classes, as the authors: 1 is a person, 0 never happens.
-NUM_CLASSES, PERSON = 2, 1
+from gtpt_mm.models.task_modules.batch_hungarian_assigner import Match
 
 
 class SetCriterion(nn.Module):
-    """Match predictions with people; score all, compare those with a match.
+    """Match predictions with instances; score all, compare matched ones.
 
-    Each head (decoder layers, encoder) is matched by itself. Losses are sums
-    over the batch divided by its number of people (the mean over processes,
-    at least 1). The costs of all are the only copy from the device.
+    Each stage is matched by itself. Losses are sums over the batch divided by
+    its number of instances (the mean over processes, at least 1). The costs
+    of all stages are the only copy from the device.
 
     Attributes:
-        field: What is compared, a field of the people.
+        field: Name of the compared values in predictions and instances.
 
     Args:
         cls_weight: Weight of the focal loss and of the same cost.
@@ -49,13 +47,13 @@ class SetCriterion(nn.Module):
         )
 
     def compare(
-        self, values: Tensor, people: InstanceData
+        self, values: Tensor, instances: InstanceData
     ) -> dict[str, Tensor]:
         """Return the weighted losses of matched pairs, (M,) each.
 
         Args:
             values: Predicted values of ``field``, M of them.
-            people: The people that they are matched with, M.
+            instances: The matched instances, M.
         """
         raise NotImplementedError
 
@@ -63,32 +61,32 @@ class SetCriterion(nn.Module):
         self,
         logits: Tensor,
         values: Tensor,
-        people: Sequence[InstanceData],
+        instances: Sequence[InstanceData],
     ) -> dict[str, Tensor]:
-        """Return the weighted losses of each head.
+        """Return the weighted losses of each stage.
 
         Args:
-            logits: Scores of the classes before the sigmoid, (H, B, N, 2).
-            values: Predicted values of ``field``, (H, B, N, ...).
-            people: Of each image what the class reads, and ``labels``, (G,):
-                class.
+            logits: Scores of the classes before the sigmoid, (S, B, N, 2).
+            values: Predicted values of ``field``, (S, B, N, ...).
+            instances: For each image the fields that the class reads, and
+                ``labels``, (G,): class.
 
         Returns:
-            ``loss_cls`` and the losses of :meth:`compare`, (H,) each.
+            ``loss_cls`` and the losses of :meth:`compare`, (S,) each.
         """
         with torch.autocast(logits.device.type, enabled=False):
             wide = torch.promote_types(logits.dtype, torch.float32)
             logits, values = logits.to(wide), values.to(wide)
-            matches = self.match(logits, values, people)
-            return self._losses(logits, values, people, matches)
+            matches = self.match(logits, values, instances)
+            return self._compute_losses(logits, values, instances, matches)
 
     def match(
         self,
         logits: Tensor,
         values: Tensor,
-        people: Sequence[InstanceData],
-    ) -> list[list[tuple[np.ndarray, np.ndarray]]]:
-        """Return the matches of each image and head; see ``assign_batch``.
+        instances: Sequence[InstanceData],
+    ) -> list[list[Match]]:
+        """Return the matches of each image and stage; see ``assign_batch``.
 
         Arguments as in :meth:`forward`.
         """
@@ -98,55 +96,55 @@ class SetCriterion(nn.Module):
             pred.set_field(values[:, i].flatten(0, 1), self.field)
             preds.append(pred)
         # mmdet's cost of boxes divides by the size of the image.
-        whole = dict(img_shape=(1, 1))
-        return self.assigner.assign_batch(preds, people, len(logits), whole)
+        unit = dict(img_shape=(1, 1))
+        return self.assigner.assign_batch(preds, instances, len(logits), unit)
 
-    def _losses(
+    def _compute_losses(
         self,
         logits: Tensor,
         values: Tensor,
-        people: Sequence[InstanceData],
-        matches: list[list[tuple[np.ndarray, np.ndarray]]],
+        instances: Sequence[InstanceData],
+        matches: list[list[Match]],
     ) -> dict[str, Tensor]:
-        everyone = InstanceData.cat(list(people))
-        head, image, place, person = _flatten(matches, people, logits.device)
-        num_people = count_people(len(everyone), logits)
+        targets = InstanceData.cat(list(instances))
+        stage, image, query, row = _flatten(matches, instances, logits.device)
 
-        target = torch.zeros_like(logits)
-        target[head, image, place, everyone.labels[person]] = 1
+        one_hot = torch.zeros_like(logits)
+        one_hot[stage, image, query, targets.labels[row]] = 1
         focal = self.loss_cls(
             logits.flatten(0, 2),
-            target.flatten(0, 2),
+            one_hot.flatten(0, 2),
             reduction_override='none',
-        )  # (H * B * N, 2)
+        )  # (S * B * N, 2)
         losses = dict(loss_cls=focal.view(len(logits), -1).sum(-1))
 
-        pairs = self.compare(values[head, image, place], everyone[person])
+        pairs = self.compare(values[stage, image, query], targets[row])
         for name, loss in pairs.items():
             zeros = loss.new_zeros(len(logits))
-            losses[name] = zeros.index_add(0, head, loss)
-        return {name: loss / num_people for name, loss in losses.items()}
+            losses[name] = zeros.index_add(0, stage, loss)
+        num = mean_over_processes(len(targets), logits)
+        return {name: loss / num for name, loss in losses.items()}
 
 
-def count_people(num_people: int, like: Tensor) -> Tensor:
-    """Return the mean number of people over processes, at least 1."""
-    num = like.new_full((), float(num_people))
+def mean_over_processes(num_instances: int, like: Tensor) -> Tensor:
+    """Return the mean number of instances over processes, at least 1."""
+    num = like.new_full((), float(num_instances))
     if is_distributed():
         all_reduce(num, 'mean')
     return num.clamp(min=1)
 
 
 def _flatten(
-    matches: list[list[tuple[np.ndarray, np.ndarray]]],
-    people: Sequence[InstanceData],
+    matches: list[list[Match]],
+    instances: Sequence[InstanceData],
     device: torch.device,
 ) -> Tensor:
-    """Return head, image, place and row among all people, (4, M)."""
+    """Return stage, image, query and row among all instances, (4, M)."""
     rows = [np.zeros((4, 0), np.int64)]
     first = 0
-    for image, (heads, own) in enumerate(zip(matches, people, strict=True)):
-        for head, (place, person) in enumerate(heads):
-            where = np.full_like(place, head), np.full_like(place, image)
-            rows.append(np.stack((*where, place, person + first)))
-        first += len(own)
+    for image, stages in enumerate(matches):
+        for stage, (query, row) in enumerate(stages):
+            where = np.full_like(query, stage), np.full_like(query, image)
+            rows.append(np.stack((*where, query, row + first)))
+        first += len(instances[image])
     return send(torch.from_numpy(np.concatenate(rows, axis=1)), device)

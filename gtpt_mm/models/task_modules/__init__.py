@@ -1,4 +1,4 @@
-"""Matching of predictions with people, for the end-to-end models."""
+"""Matching of predictions with instances, for the end-to-end models."""
 
 from .batch_hungarian_assigner import BatchHungarianAssigner
 from .keypoint_costs import KeypointL1Cost, OKSCost

@@ -1,6 +1,6 @@
-"""Match the predictions of many heads and images at once."""
+"""Match the predictions of many stages and images at once."""
 
-# H heads, B images, P predictions of a head, G people of an image
+# S stages, P predictions of a stage, G instances of an image
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from mmengine.structures import InstanceData
 from mmpose.registry import TASK_UTILS
 from scipy.optimize import linear_sum_assignment
 
-#: Stands for costs that are not finite: AMP must be able to skip a step with
-#: an overflow, which raising would end.
+#: In place of costs that are not finite: AMP skips a step with an overflow,
+#: an error would end the training.
 WORST = 1e8
 
 Match = tuple[np.ndarray, np.ndarray]
@@ -21,9 +21,9 @@ Match = tuple[np.ndarray, np.ndarray]
 class BatchHungarianAssigner:
     """Like mmdet's ``HungarianAssigner``, but waits for the device once.
 
-    There, every head of every image costs a copy from the device, which
+    There, every stage of every image costs a copy from the device, which
     waits for all work on it. Here the costs of an image are computed for all
-    heads at once, and all images are copied together. It takes the same
+    stages at once, and all images are copied together. It takes the same
     costs, and is no subclass, because importing mmdet's models takes seconds.
 
     Args:
@@ -44,22 +44,21 @@ class BatchHungarianAssigner:
         self,
         pred_instances: Sequence[InstanceData],
         gt_instances: Sequence[InstanceData],
-        num_heads: int = 1,
+        num_stages: int = 1,
         img_meta: dict | None = None,
     ) -> list[list[Match]]:
-        """Match every head of every image by itself.
+        """Match every stage of every image by itself.
 
         Args:
-            pred_instances: Of each image, the predictions of all heads one
-                after another, H * P rows of what the costs read.
-            gt_instances: People of each image, G rows, maybe none.
-            num_heads: H.
-            img_meta: Handed to the costs.
+            pred_instances: For each image, the predictions of all stages one
+                after another, S * P rows of the fields that the costs read.
+            gt_instances: Instances of each image, G rows, maybe none.
+            num_stages: S.
+            img_meta: Passed to the costs.
 
         Returns:
-            For each image and head: indices of predictions, 0 to P - 1, and
-            of the people that they are matched with; min(P, G) of each,
-            predictions ascending.
+            For each image and stage: indices of predictions, 0 to P - 1, and
+            of their instances; min(P, G) of each, predictions ascending.
         """
         costs = [
             sum(
@@ -67,16 +66,16 @@ class BatchHungarianAssigner:
                 for cost in self.match_costs
             )
             for pred, gt in zip(pred_instances, gt_instances, strict=True)
-        ]  # (H * P, G) each
-        flat = torch.cat([cost.flatten() for cost in costs]).float()
-        flat = flat.cpu().numpy()  # the only copy
+        ]  # (S * P, G) each
+        joined = torch.cat([cost.flatten() for cost in costs]).float()
+        flat = joined.cpu().numpy()  # the only copy
         flat = np.nan_to_num(flat, nan=WORST, posinf=WORST, neginf=-WORST)
         ends = np.cumsum([cost.numel() for cost in costs])[:-1]
         return [
             [
                 linear_sum_assignment(matrix)
                 for matrix in part.reshape(
-                    num_heads, len(cost) // num_heads, cost.shape[1]
+                    num_stages, len(cost) // num_stages, cost.shape[1]
                 )
             ]
             for part, cost in zip(np.split(flat, ends), costs, strict=True)

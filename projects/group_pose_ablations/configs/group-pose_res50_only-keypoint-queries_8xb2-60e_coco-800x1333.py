@@ -1,9 +1,5 @@
 # Table 4a, 4b: no instance queries; the mean of the keypoint queries is
 # scored.
-_base_ = (
-    '../../../configs/body_2d_keypoint/group_pose/coco/'
-    'group-pose_res50_8xb2-60e_coco-800x1333.py')
+_base_ = './_base_/group-pose_res50.py'
 
-model = dict(
-    head=dict(
-        decoder=dict(query_types=('keypoint', ), score_from='keypoint')))
+model = dict(head=dict(decoder=dict(type='OnlyKeypointQueriesDecoder')))

@@ -1,6 +1,4 @@
 # Appendix A.3: both self-attentions use the same projections.
-_base_ = (
-    '../../../configs/body_2d_keypoint/group_pose/coco/'
-    'group-pose_res50_8xb2-60e_coco-800x1333.py')
+_base_ = './_base_/group-pose_res50.py'
 
-model = dict(head=dict(decoder=dict(shared=True)))
+model = dict(head=dict(decoder=dict(type='SharedAttentionDecoder')))

@@ -3,4 +3,7 @@ _base_ = (
     '../../../../configs/body_2d_keypoint/group_pose/sample/'
     'group-pose_res18_1xb8-20e_sample-coco-96x144.py')
 
-model = dict(head=dict(decoder=dict(self_attn='standard')))
+custom_imports = dict(
+    imports=['gtpt_mm', 'projects.group_pose_ablations.models'])
+
+model = dict(head=dict(decoder=dict(type='StandardAttentionDecoder')))

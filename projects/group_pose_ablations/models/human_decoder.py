@@ -1,7 +1,7 @@
 """Human detection decoder before the pose decoder, a variant of Group Pose."""
 
-# H heads of the loss (layers, encoder), B batch, M humans that may be there,
-# N of them that get a pose, V tokens, C channels
+# S stages of the loss (layers, encoder), B batch, M human candidates, N of
+# them that get a pose, V tokens, C channels
 
 from dataclasses import dataclass
 
@@ -11,79 +11,70 @@ from mmpose.models.utils import inverse_sigmoid
 from torch import Tensor, nn
 from torchvision.ops import box_convert
 
+from gtpt_mm.codecs.group_pose_label import NUM_CLASSES
 from gtpt_mm.layers.deform_attention import DeformableAttention
-from gtpt_mm.layers.deform_encoder import PostNormFeedForward, TokenMaps
+from gtpt_mm.layers.deform_encoder import PostNormFeedForward
 from gtpt_mm.layers.instance_attention import QueryAttention
 from gtpt_mm.layers.pos_embed import sine_point_embed
-
-from .group_pose_queries import (
+from gtpt_mm.layers.token_maps import TokenMaps
+from gtpt_mm.models.heads.group_pose_queries import (
     CLASS_BIAS,
-    NUM_CLASSES,
     Proposals,
-    pick,
-    proposal_sizes,
+    gather_rows,
 )
 
 
 @dataclass(frozen=True)
-class Humans:
-    """What the human detection decoder finds.
+class HumanProposals(Proposals):
+    """The N best humans, in place of the encoder's proposals.
 
     Args:
-        proposals: The N best, in the place of the encoder's.
-        logits: Class scores before the sigmoid, (H, B, M, 2): of the layers,
-            then of the encoder.
-        boxes: Corners (x1, y1, x2, y2) in units of the image, (H, B, M, 4).
+        stage_logits: Class scores before the sigmoid, (S, B, M, 2): of the
+            layers, then of the encoder.
+        stage_boxes: Corners (x1, y1, x2, y2) in units of the image, (S, B, M,
+            4).
     """
 
-    proposals: Proposals
-    logits: Tensor
-    boxes: Tensor
+    stage_logits: Tensor
+    stage_boxes: Tensor
+
+    @property
+    def content(self) -> Tensor:
+        """Features for the queries; they train the human decoder."""
+        return self.features
 
 
 class HumanDecoderLayer(nn.Module):
     """Decoder layer of Deformable DETR, post-norm.
 
     Args:
-        embed_dims: Channels C.
+        cross_attn: Attention to the image.
         feedforward_dims: Channels inside the feed-forward network.
-        num_heads: Attention heads.
-        num_levels: Levels of the maps.
-        num_points: Points of the deformable attention per head and level.
-        impl: See ``DeformableAttention``.
     """
 
     def __init__(
-        self,
-        embed_dims: int,
-        feedforward_dims: int,
-        num_heads: int,
-        num_levels: int,
-        num_points: int,
-        impl: str,
+        self, cross_attn: DeformableAttention, feedforward_dims: int
     ) -> None:
         super().__init__()
-        self.self_attn = QueryAttention(embed_dims, num_heads)
-        self.self_norm = nn.LayerNorm(embed_dims)
-        self.cross_attn = DeformableAttention(
-            embed_dims, num_heads, num_levels, num_points, impl
-        )
-        self.norm = nn.LayerNorm(embed_dims)
-        self.ffn = PostNormFeedForward(embed_dims, feedforward_dims)
+        dims = cross_attn.embed_dims
+        self.self_attn = QueryAttention(dims, cross_attn.num_heads)
+        self.self_norm = nn.LayerNorm(dims)
+        self.cross_attn = cross_attn
+        self.norm = nn.LayerNorm(dims)
+        self.ffn = PostNormFeedForward(dims, feedforward_dims)
 
     def forward(
         self,
         x: Tensor,
         pos: Tensor,
-        references: Tensor,
+        reference_points: Tensor,
         memory: Tensor,
         maps: TokenMaps,
     ) -> Tensor:
         """Return new queries, (B, M, C)."""
         x = self.self_norm(x + self.self_attn(x, pos))
-        sampler = self.cross_attn.sampler(memory, maps.shapes, maps.hidden)
-        seen = self.cross_attn.attend(x + pos, references, maps.sizes, sampler)
-        return self.ffn(self.norm(x + seen))
+        attended = self.cross_attn(x + pos, memory, reference_points, maps)
+        return self.ffn(self.norm(x + attended))
 
 
 class HumanDecoder(nn.Module):
@@ -97,10 +88,7 @@ class HumanDecoder(nn.Module):
     Args:
         embed_dims: Channels C.
         num_queries: N, of the pose decoder.
-        num_heads: Attention heads.
-        num_levels: Levels of the maps.
-        num_points: Points of the deformable attention per head and level.
-        impl: See ``DeformableAttention``.
+        attention: More arguments of ``DeformableAttention``.
         num_layers: Number of layers.
         num_humans: M, candidates of the layers.
         feedforward_dims: Channels inside the feed-forward networks.
@@ -113,10 +101,7 @@ class HumanDecoder(nn.Module):
         self,
         embed_dims: int,
         num_queries: int,
-        num_heads: int,
-        num_levels: int,
-        num_points: int,
-        impl: str,
+        attention: dict,
         num_layers: int = 2,
         num_humans: int = 900,
         feedforward_dims: int = 2048,
@@ -134,12 +119,8 @@ class HumanDecoder(nn.Module):
         self.enc_box_mlp = FFN(embed_dims, embed_dims, 4, 3)
         self.layers = nn.ModuleList(
             HumanDecoderLayer(
-                embed_dims,
+                DeformableAttention(embed_dims, **attention),
                 feedforward_dims,
-                num_heads,
-                num_levels,
-                num_points,
-                impl,
             )
             for _ in range(num_layers)
         )
@@ -152,7 +133,7 @@ class HumanDecoder(nn.Module):
         )
 
     def init_weights(self) -> None:
-        """Move nothing, and hardly believe in anything."""
+        """Zero-initialise offsets; set the class bias to a prior of 0.01."""
         for mlp in (self.enc_box_mlp, *self.box_mlps):
             nn.init.zeros_(mlp.layers[-1].weight)
             nn.init.zeros_(mlp.layers[-1].bias)
@@ -161,7 +142,7 @@ class HumanDecoder(nn.Module):
 
     def forward(
         self, proposals: Proposals, memory: Tensor, maps: TokenMaps
-    ) -> Humans:
+    ) -> HumanProposals:
         """Refine M proposals of the encoder.
 
         Args:
@@ -169,30 +150,29 @@ class HumanDecoder(nn.Module):
             memory: Tokens of the image, (B, V, C).
             maps: Their layout.
         """
-        sizes = proposal_sizes(maps).logit()
-        sizes = sizes[proposals.indices][..., None].expand(-1, -1, 2)
-        first = torch.cat((proposals.centers, sizes), dim=-1)
-        first = (self.enc_box_mlp(proposals.features) + first).sigmoid()
+        offsets = self.enc_box_mlp(proposals.features)
+        first = (offsets + proposals.anchors).sigmoid()
         x, boxes = proposals.features.detach(), first.detach()
         start, found, logits = boxes, [], []
         for layer, box_mlp, fc_cls in zip(
             self.layers, self.box_mlps, self.fc_cls, strict=True
         ):
-            references = maps.references(boxes)
-            pos = sine_point_embed(references[:, :, 0], self.embed_dims)
+            reference_points = maps.reference_points(boxes)
+            pos = sine_point_embed(reference_points[:, :, 0], self.embed_dims)
             pos = self.pos_mlp(pos.to(self.pos_mlp.layers[-1].weight))
-            x = layer(x, pos, references, memory, maps)
-            moves = box_mlp(x).to(boxes.dtype)
+            x = layer(x, pos, reference_points, memory, maps)
+            offsets = box_mlp(x).to(boxes.dtype)
             # As poses: the loss of a layer also trains the layer before it.
-            found.append((inverse_sigmoid(start) + moves).sigmoid())
-            start = (inverse_sigmoid(boxes) + moves).sigmoid()
+            found.append((inverse_sigmoid(start) + offsets).sigmoid())
+            start = (inverse_sigmoid(boxes) + offsets).sigmoid()
             boxes = start.detach()
             logits.append(fc_cls(x))
         best = logits[-1].amax(-1).topk(self.num_queries, dim=1).indices
-        centers = inverse_sigmoid(boxes[..., :2])
-        kept = (pick(t, best) for t in (x, logits[-1], centers))
-        return Humans(
-            Proposals(*kept, proposals.indices.gather(1, best)),
+        anchors = inverse_sigmoid(boxes)
+        kept = (gather_rows(t, best) for t in (x, logits[-1], anchors))
+        return HumanProposals(
+            *kept,
+            proposals.indices.gather(1, best),
             torch.stack([*logits, proposals.logits.to(logits[0])]),
             box_convert(torch.stack([*found, first]), 'cxcywh', 'xyxy'),
         )

@@ -1,0 +1,1 @@
+"""Ablations of Group Pose."""

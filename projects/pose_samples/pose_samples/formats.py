@@ -58,53 +58,30 @@ INFO = {
 
 @dataclass
 class Instance:
-    """One figure of an image.
+    """One figure of an image."""
 
-    Args:
-        keypoints: (x, y, v) in the order of the label, (N, 3); all 0 where
-            v is 0.
-        box: Around what is visible, (x, y, w, h).
-        area: Number of visible pixels.
-        segmentation: Polygons around them, x and y in turn.
-        head_box: Corners of the box around the head, (2, 2).
-        stature: Height when standing upright, in pixels.
-        category: Category id in the annotations.
-        track: Number of the figure, the same in all frames of a clip.
-    """
-
-    keypoints: np.ndarray
-    box: list[float]
-    area: float
-    segmentation: list[list[float]]
-    head_box: np.ndarray
-    stature: float
-    category: int
-    track: int
+    keypoints: np.ndarray  # (x, y, v) as in the label; all 0 where v is 0
+    box: list[float]  # around what is visible, (x, y, w, h)
+    area: float  # number of visible pixels
+    segmentation: list[list[float]]  # polygons around them, x and y in turn
+    head_box: np.ndarray  # corners, (2, 2)
+    stature: float  # height when standing upright, in pixels
+    category: int  # id in the annotations
+    track: int  # number of the figure, the same in all frames of a clip
 
 
 @dataclass
 class ImageRecord:
-    """One image.
+    """One image."""
 
-    Args:
-        id: Number in the annotations.
-        split: ``train`` or ``val``.
-        file_name: Below the folder of the split's images.
-        width: In pixels.
-        height: In pixels.
-        clip: Number of the clip in the annotations.
-        frame: Number in the clip.
-        instances: All labelled figures.
-    """
-
-    id: int
+    id: int  # in the annotations
     split: str
-    file_name: str
+    file_name: str  # below the folder of the split's images
     width: int
     height: int
-    clip: int
-    frame: int
-    instances: list[Instance] = field(default_factory=list)
+    clip: int  # id of the clip
+    frame: int  # number in the clip
+    instances: list[Instance]
 
 
 def describe(label: Label) -> Instance | None:
@@ -112,12 +89,8 @@ def describe(label: Label) -> Instance | None:
     keypoints = np.round(label.keypoints, 2)
     keypoints[keypoints[:, 2] == 0] = 0
     x, y, w, h = label.mask_box
-    contours, _ = cv2.findContours(
-        label.mask,
-        cv2.RETR_EXTERNAL,
-        cv2.CHAIN_APPROX_TC89_L1,
-        offset=(x, y),
-    )
+    modes = cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1
+    contours, _ = cv2.findContours(label.mask, *modes, offset=(x, y))
     polygons = [
         contour.reshape(-1).astype(float).tolist()
         for contour in contours
@@ -164,31 +137,20 @@ def write_json(path: Path, content: object) -> None:
 
 ImageFields = dict[str, Callable[[ImageRecord], object]]
 InstanceFields = dict[str, Callable[[ImageRecord, Instance], object]]
+_IMAGE_KEYS = ('id', 'file_name', 'width', 'height')
 
 
 @dataclass(frozen=True)
 class CocoJson:
-    """A json file with the structure of COCO's.
+    """A json file with the structure of COCO's."""
 
-    Args:
-        keypoints: Names of the keypoints, in the file's order.
-        skeleton: Pairs of keypoints, counted from one.
-        image: Fields of an image beside id, file_name and size.
-        instance: Fields of an instance beside ids, bbox and keypoints.
-        names: Names of the keypoints in the file, if they differ.
-        index: Row of each keypoint in a record.
-        num_counted: How many keypoints ``num_keypoints`` counts.
-        with_info: Whether there are info and licenses.
-        categories: Id, name and family of the categories.
-    """
-
-    keypoints: tuple[str, ...]
-    skeleton: list[list[int]]
-    image: ImageFields
-    instance: InstanceFields
-    names: tuple[str, ...] | None = None
-    index: dict[str, int] = field(default_factory=lambda: KEYPOINT_INDEX)
-    num_counted: int | None = None
+    keypoints: tuple[str, ...]  # names in the record, in the file's order
+    skeleton: list[list[int]]  # pairs of keypoints, counted from one
+    image: ImageFields  # fields of an image beside id, file_name and size
+    instance: InstanceFields  # beside ids, bbox and keypoints
+    names: tuple[str, ...] | None = None  # of keypoints, where they differ
+    rows: dict[str, int] = field(default_factory=lambda: KEYPOINT_INDEX)
+    num_counted: int | None = None  # keypoints that num_keypoints counts
     with_info: bool = True
     categories: tuple[tuple[int, str, str], ...] = ((1, 'person', 'person'),)
 
@@ -210,36 +172,29 @@ class CocoJson:
             for number, name, family in self.categories
         ]
         info = {'info': INFO, 'licenses': [LICENSE]} if self.with_info else {}
-        content = dict(
-            info, images=[self._image(image) for image in images],
-            annotations=annotations, categories=categories,
-        )  # fmt: skip
-        write_json(path, content)
-
-    def _image(self, image: ImageRecord) -> dict:
-        return {
-            'id': image.id,
-            'file_name': image.file_name,
-            'width': image.width,
-            'height': image.height,
-            **{key: value(image) for key, value in self.image.items()},
-        }
+        entries = [
+            {key: getattr(image, key) for key in _IMAGE_KEYS}
+            | {key: value(image) for key, value in self.image.items()}
+            for image in images
+        ]
+        content = dict(info, images=entries, annotations=annotations)
+        write_json(path, content | {'categories': categories})
 
     def _annotation(
         self, image: ImageRecord, instance: Instance, number: int
     ) -> dict:
-        rows = [self.index[name] for name in self.keypoints]
-        points = instance.keypoints[rows]
-        extra = self.instance.items()
-        return {
+        points = instance.keypoints[[self.rows[n] for n in self.keypoints]]
+        values = {
             'id': number,
             'image_id': image.id,
             'category_id': instance.category,
             'bbox': instance.box,
             'num_keypoints': _count(points[: self.num_counted]),
             'keypoints': _flat(points),
-            **{key: value(image, instance) for key, value in extra},
         }
+        for key, value in self.instance.items():
+            values[key] = value(image, instance)
+        return values
 
 
 _WHOLEBODY_REGIONS = {
@@ -389,7 +344,7 @@ AP10K = CocoJson(
         'background': lambda image: 0,  # the kinds' numbers are AP-10K's own
     },
     _AP10K_INSTANCE,
-    index=animals.KEYPOINT_INDEX,
+    rows=animals.KEYPOINT_INDEX,
     categories=tuple(
         (species.number, name, species.family)
         for name, species in animals.SPECIES.items()

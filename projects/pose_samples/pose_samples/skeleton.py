@@ -58,7 +58,8 @@ class Skeleton:
 
     def clip(self, name: str, degrees: float) -> float:
         """Return an angle within its limits, in radians."""
-        low, high = self.limits[name.removeprefix('left_')]
+        name = name.removeprefix('left_').removeprefix('right_')
+        low, high = self.limits[name]
         return math.radians(min(max(degrees, low), high))
 
     @cached_property

@@ -226,14 +226,7 @@ def sample_pose(
     name: str | None = None,
     simple: bool = False,
 ) -> Pose:
-    """Draw what an animal does.
-
-    Args:
-        rng: Source of randomness.
-        build: Of the animal.
-        name: One of ``POSTURES``; drawn when missing.
-        simple: Whether it stands or walks and looks ahead.
-    """
+    """Draw what an animal does; if simple, it stands or walks."""
     if name is None:
         names = POSTURES[:2] if simple else (*POSTURES[:2], *POSTURES)
         name = names[rng.integers(len(names))]
@@ -324,40 +317,27 @@ class Coat:
     contrast: float
 
 
+@dataclass(eq=False)
 class Animal(Figure):
-    """A four-legged animal with a build, a pose, a coat and a place.
+    """A four-legged animal with a build, a pose, a coat and a place."""
 
-    Args:
-        species: One of the keys of ``SPECIES``.
-        build: Its proportions.
-        pose: What it does.
-        coat: Colours and light.
-        yaw: 0 faces the camera, 90 degrees the right of the image; radians.
-        tilt: How far the camera looks down, radians.
-        distance: From the camera to the hips; above 3.
-    """
-
+    species: str  # one of the keys of SPECIES
+    build: Build
+    pose: Pose
     look: Coat
+    yaw: float  # 0 faces the camera, pi / 2 the right of the image
+    tilt: float  # how far the camera looks down, radians
+    distance: float  # from the camera to the hips; above 3
+
     hosts = HOSTS
     # Annotators of AP-10K leave out an eye on the far side of the head,
     # whereas they guess where other hidden keypoints are.
     unguessed = np.arange(len(KEYPOINTS)) < 2
 
-    def __init__(
-        self,
-        species: str,
-        build: Build,
-        pose: Pose,
-        coat: Coat,
-        yaw: float,
-        tilt: float,
-        distance: float,
-    ) -> None:
-        super().__init__(coat, distance)
-        self.species, self.build, self.pose = species, build, pose
-        self.category = SPECIES[species].number
-        self.size = min(build.size, 2.0) ** 0.7
-        self.root = rot_x(tilt) @ rot_y(yaw)
+    def __post_init__(self) -> None:
+        self.category = SPECIES[self.species].number
+        self.size = min(self.build.size, 2.0) ** 0.7
+        self.root = rot_x(self.tilt) @ rot_y(self.yaw)
         self.advance(0.0)
 
     def advance(self, time: float) -> None:
@@ -415,35 +395,28 @@ class Animal(Figure):
 
     def layers(self) -> list[Layer]:
         """Return (depth, part, function that paints) of all parts."""
-        ahead, left, gap = self.root[2, 2], self.root[2, 0], 1e-3
-        names = ('waist', 'chest', 'neck', 'skull')
-        waist, chest, neck, head = (float(self.joints[n][2]) for n in names)
-        trunk, base = 0.5 * (waist + chest), self.look.base
-        away = ahead < -0.12
-        neck = min(neck, trunk - gap) if away else max(neck, trunk + gap)
-        # A head turned back lies before the neck, one turned away behind it.
-        turned = self.frames['head'][2, 2] < -0.55
-        head = neck - gap if turned else max(head, neck + gap)
-        depths = {'trunk': trunk, 'neck': neck,
-                  'tail': trunk + (gap if ahead < 0.35 else -0.3)}  # fmt: skip
-        items: list[tuple] = [(head, 'head', self._draw_head)]
-        items += [(z, n, self._painter(n, base)) for n, z in depths.items()]
-        for side, sign in SIDES.items():
-            for end, along, parts in (
-                # Lower parts first: the upper leg's mass lies over them.
-                ('fore_paw', 0.14, ('fore_paw', 'forearm', 'upper_arm')),
-                ('hind_paw', -0.14, ('hind_paw', 'shin', 'thigh')),
-            ):
-                # On which side of the trunk's surface it hangs.
-                is_near = sign * self.build.width * left + along * ahead >= 0
-                z = float(self.joints[f'{side}_{end}'][2])
-                z = max(z, trunk + gap) if is_near else min(z, trunk - gap)
-                is_far = not is_near or sign * left < -0.35
+        z = {name: float(point[2]) for name, point in self.joints.items()}
+        trunk, base = 0.5 * (z['waist'] + z['chest']), self.look.base
+        turned = self.frames['head'][2, 2] < -0.55  # behind the neck
+        head = z['neck'] if turned else max(z['skull'], z['neck'] + 0.02)
+        items: list[tuple] = [
+            (head, 'head', self._draw_head),
+            (trunk, 'trunk', self._painter('trunk', base)),
+            (z['neck'] + 0.01, 'neck', self._painter('neck', base)),
+            (z['tail_root'] + 0.01, 'tail', self._painter('tail', base)),
+        ]
+        # Lower parts first: the upper leg's mass lies over them.
+        legs = {'shoulder': ('fore_paw', 'forearm', 'upper_arm'),
+                'hip': ('hind_paw', 'shin', 'thigh')}  # fmt: skip
+        for side in SIDES:
+            for joint, parts in legs.items():
+                depth = z[f'{side}_{joint}']
+                tone = 1.0 if depth > trunk - 0.02 else _FAR_TONE
                 for part in parts:
                     color = base if part == parts[-1] else self.look.legs
-                    color = color * (_FAR_TONE if is_far else 1.0)
                     name = f'{side}_{part}'
-                    items.append((z, name, self._painter(name, color)))
+                    paint = self._painter(name, tone * color)
+                    items.append((depth, name, paint))
         return [(z, PARTS[name], paint) for z, name, paint in items]
 
     def _painter(self, part: str, color: np.ndarray) -> partial:
@@ -488,14 +461,7 @@ def sample_animal(
     simple: bool = False,
     like: Figure | None = None,
 ) -> Animal:
-    """Draw an animal; still to be placed.
-
-    Args:
-        rng: Source of randomness.
-        light: Direction to the light, image (x, y), length at most 1.
-        simple: Whether it stands or walks and is seen from the side.
-        like: An animal of the same picture; most often of the same species.
-    """
+    """Draw an animal, still to be placed; see ``scene.Setting.sample``."""
     name = tuple(SPECIES)[rng.integers(len(SPECIES))]
     if isinstance(like, Animal) and rng.random() < 0.85:
         name = like.species

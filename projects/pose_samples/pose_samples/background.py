@@ -21,13 +21,7 @@ def _corners(rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
 def draw_background(
     rng: np.random.Generator, canvas: Canvas, clutter: float
 ) -> None:
-    """Paint sky or wall, ground, textures and things; parts stay 0.
-
-    Args:
-        rng: Source of randomness.
-        canvas: To be painted on.
-        clutter: About how many things, relative to the default.
-    """
+    """Paint sky or wall, ground, textures and things; parts stay 0."""
     h, w = canvas.pixels.shape[:2]
     canvas.pixels[..., :3] = enlarge(_corners(rng, (2, 2)), (w, h))
     row = h
@@ -170,11 +164,7 @@ def _box(
 
 
 def finish(rng: np.random.Generator, canvas: Canvas) -> np.ndarray:
-    """Halve a canvas and let a camera look at it.
-
-    Args:
-        rng: Source of randomness: light, colour cast, blur and noise.
-        canvas: Painted.
+    """Halve a canvas and add light, colour cast, blur and noise.
 
     Returns:
         The image, blue, green, red, (h, w, 3), uint8.

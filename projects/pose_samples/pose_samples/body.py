@@ -135,16 +135,10 @@ def sample_body(rng: np.random.Generator) -> Body:
 def sample_root(
     rng: np.random.Generator, pose: str, frontal: bool = False
 ) -> np.ndarray:
-    """Draw how the pelvis is turned to the camera.
+    """Draw the rotation from the pelvis frame to the camera frame, (3, 3).
 
-    Args:
-        rng: Source of randomness.
-        pose: Name of the pose; lying people are seen from elsewhere.
-        frontal: Whether the person faces the viewer; else all views occur,
-            the front most often, then the sides and the back.
-
-    Returns:
-        Rotation from the pelvis frame to the camera frame, (3, 3).
+    All views occur, the front most often, then the sides and the back; only
+    the front if ``frontal``. Lying people are seen from elsewhere.
     """
     view = 0.0 if frontal else rng.random()
     if view < 0.48:

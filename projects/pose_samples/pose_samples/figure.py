@@ -64,28 +64,23 @@ class Tube:
 class Figure:
     """A figure that is measured at the origin, placed and then painted.
 
-    Subclasses define ``layers``, ``outline`` and ``head_outline``.
-
-    Args:
-        look: Colours and light.
-        distance: From the camera to the origin; above 1.5.
+    Subclasses set what is annotated here and define ``layers``, ``outline``
+    and ``head_outline``.
     """
 
+    look: Look
+    distance: float  # from the camera to the origin; above 1.5
     hosts: np.ndarray  # parts that show each keypoint on top, (N, 64)
     # Keypoints that annotators leave out (v = 0) where they face away, (N,).
     unguessed: np.ndarray
     category: int  # id in the annotations
     size: float  # relative to other figures of the same kind
     points: np.ndarray  # keypoints in the camera's frame, (N, 3)
-    facing: np.ndarray  # keypoints that their own part shows, (N,)
+    facing: np.ndarray  # keypoints that their part shows, (N,)
     # Corners of the box around the unplaced figure.
     extent: tuple[np.ndarray, np.ndarray]
-    scale: float  # pixels per unit of length
-    shift: np.ndarray  # position of the origin in the image
-
-    def __init__(self, look: Look, distance: float) -> None:
-        self.look, self.distance = look, distance
-        self.scale, self.shift = 1.0, np.zeros(2)
+    scale = 1.0  # pixels per unit of length
+    shift = np.zeros(2)  # position of the origin in the image
 
     def layers(self) -> list[Layer]:
         """Return (depth, part, function that paints) of all parts."""

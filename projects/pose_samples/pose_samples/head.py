@@ -7,6 +7,7 @@ chin to crown, so that the chin is at y = -0.5.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -188,29 +189,20 @@ _HANGING = {
 }  # fmt: skip
 
 
+@dataclass(eq=False)
 class Head:
-    """A head that is turned and placed; draws itself.
+    """A head that is turned and placed; draws itself."""
 
-    Args:
-        face: The 68 landmarks in the head's frame, (68, 3).
-        frame: Axes of the head in the camera's frame, columns, (3, 3).
-        project: Maps points of the head's frame (N, 3) to the image (N, 2).
-        size: Height of the head in pixels of the image.
-        style: Colours and haircut.
-    """
+    face: np.ndarray  # the 68 landmarks in the head's frame, (68, 3)
+    frame: np.ndarray  # axes of the head in the camera's frame, (3, 3)
+    # Maps points of the head's frame (N, 3) to the image (N, 2).
+    project: Callable[[np.ndarray], np.ndarray]
+    size: float  # height of the head in pixels of the image
+    style: Style
 
-    def __init__(
-        self,
-        face: np.ndarray,
-        frame: np.ndarray,
-        project: Callable[[np.ndarray], np.ndarray],
-        size: float,
-        style: Style,
-    ) -> None:
-        self.face, self.project = face, project
-        self.size, self.style = size, style
-        self.view = frame[2]  # towards the camera, seen from the head
-        self.points = project(face)
+    def __post_init__(self) -> None:
+        self.view = self.frame[2]  # towards the camera, seen from the head
+        self.points = self.project(self.face)
 
     def facing(self, x: float, y: float, z: float) -> float:
         """Return the cosine between a direction of the head and the view."""

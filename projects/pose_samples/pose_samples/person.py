@@ -1,6 +1,7 @@
 """People: keypoints in space, and arms and legs with their clothes."""
 
 import math
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -61,36 +62,25 @@ _LATERAL = {
 }
 
 
+@dataclass(eq=False)
 class Person(Figure):
-    """A person with a body, a pose, clothes and a place in the image.
+    """A person with a body, a pose, clothes and a place in the image."""
 
-    Args:
-        body: Build of the body.
-        pose: Angles of the joints.
-        root: Pelvis to camera, (3, 3).
-        style: Looks.
-        face: The 68 landmarks in the head's frame, (68, 3).
-        distance: From the camera to the pelvis in statures; > 1.5.
-    """
-
+    body: Body
+    pose: Pose
+    root: np.ndarray  # pelvis to camera, (3, 3)
     look: Style
+    face: np.ndarray  # the 68 landmarks in the head's frame, (68, 3)
+    distance: float  # from the camera to the pelvis in statures; > 1.5
+
     category = 1
     hosts = HOSTS
     unguessed = np.zeros(len(HOSTS), bool)
 
-    def __init__(
-        self,
-        body: Body,
-        pose: Pose,
-        root: np.ndarray,
-        style: Style,
-        face: np.ndarray,
-        distance: float,
-    ) -> None:
-        super().__init__(style, distance)
-        self.body, self.pose, self.face = body, pose, face
+    def __post_init__(self) -> None:
+        body, angles = self.body, self.pose.angles
         self.size = body.stature
-        self.joints, self.frames = body.solve(pose.angles, root)
+        self.joints, self.frames = body.solve(angles, self.root)
         shoulders = (self.joints[f'{side}_shoulder'] for side in SIDES)
         self.joints['thorax'] = sum(shoulders) / 2
         self.hands = {side: self._hand(side) for side in SIDES}
@@ -284,14 +274,7 @@ def sample_person(
     simple: bool = False,
     like: Figure | None = None,
 ) -> Person:
-    """Draw a person; still to be placed.
-
-    Args:
-        rng: Source of randomness.
-        light: Direction to the light, image (x, y), length at most 1.
-        simple: Whether the person stands or walks and faces the viewer.
-        like: The first figure of the picture; people are as they are.
-    """
+    """Draw a person, still to be placed; see ``scene.Setting.sample``."""
     body = sample_body(rng)
     pose = sample_pose(rng, SIMPLE_POSES[rng.integers(4)] if simple else None)
     root = sample_root(rng, pose.name, frontal=simple)

@@ -136,11 +136,7 @@ def _sample(
 
 
 def sample_pose(rng: np.random.Generator, name: str | None = None) -> Pose:
-    """Draw a pose within the limits of the joints.
-
-    Args:
-        rng: Source of randomness.
-        name: One of ``POSE_NAMES``; drawn when missing.
+    """Draw a pose, one of ``POSE_NAMES``, within the joints' limits.
 
     Example:
         >>> sample_pose(np.random.default_rng(0), 'sit').name

@@ -329,6 +329,7 @@ class Animal(Figure):
     tilt: float  # how far the camera looks down, radians
     distance: float  # from the camera to the hips; above 3
 
+    parts = PARTS
     hosts = HOSTS
     # Annotators of AP-10K leave out an eye on the far side of the head,
     # whereas they guess where other hidden keypoints are.
@@ -399,7 +400,7 @@ class Animal(Figure):
         trunk, base = 0.5 * (z['waist'] + z['chest']), self.look.base
         turned = self.frames['head'][2, 2] < -0.55  # behind the neck
         head = z['neck'] if turned else max(z['skull'], z['neck'] + 0.02)
-        items: list[tuple] = [
+        items = [
             (head, 'head', self._draw_head),
             (trunk, 'trunk', self._painter('trunk', base)),
             (z['neck'] + 0.01, 'neck', self._painter('neck', base)),
@@ -417,7 +418,7 @@ class Animal(Figure):
                     name = f'{side}_{part}'
                     paint = self._painter(name, tone * color)
                     items.append((depth, name, paint))
-        return [(z, PARTS[name], paint) for z, name, paint in items]
+        return items
 
     def _painter(self, part: str, color: np.ndarray) -> partial:
         """Return a function that paints a part on a canvas."""

@@ -28,7 +28,7 @@ def detect(images: list[ImageRecord], seed: tuple[int, ...]) -> list[dict]:
         limit = np.array((image.width, image.height), float)
         found = []
         for instance in image.instances:
-            box = np.array(instance.box)
+            box = np.array(instance.box())
             large = min(1.0, min(box[2:]) / 40)
             if rng.random() < 0.03 + 0.15 * (1 - large):
                 continue

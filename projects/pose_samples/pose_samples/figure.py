@@ -8,7 +8,7 @@ import numpy as np
 
 from .canvas import RING, Canvas, Look
 
-Layer = tuple[float, int, Callable[[Canvas], None]]
+Layer = tuple[float, str, Callable[[Canvas], None]]
 
 
 @dataclass
@@ -70,6 +70,7 @@ class Figure:
 
     look: Look
     distance: float  # from the camera to the origin; above 1.5
+    parts: dict[str, int]  # numbers of the parts, below 64
     hosts: np.ndarray  # parts that show each keypoint on top, (N, 64)
     # Keypoints that annotators leave out (v = 0) where they face away, (N,).
     unguessed: np.ndarray
@@ -160,5 +161,6 @@ class Figure:
             range(len(layers)), key=lambda i: (round(layers[i][0], 6), i)
         )
         for i in order:
-            _, canvas.part, paint = layers[i]
+            _, part, paint = layers[i]
+            canvas.part = self.parts[part]
             paint(canvas)

@@ -1,9 +1,8 @@
 """Annotation files of the datasets, as their authors and mmpose write them.
 
-Everything starts from records: a drawn figure as ``describe`` keeps it.
-Coordinates of a record are those of the image, pixel centers at whole
-numbers; MPII alone counts from one. All files but MPII's are COCO's json with
-a choice of keypoints and of fields; see ``CocoJson``.
+Everything starts from the labels of a scene. Coordinates are those of the
+image, pixel centers at whole numbers; MPII alone counts from one. All files
+but MPII's are COCO's json with a choice of keypoints and of fields.
 
 AP-10K: ``area`` is that of the box, images of all splits are in one folder,
 the kind of background is a number. Of APT-36K the paper (Yang et al., 2022,
@@ -17,13 +16,13 @@ COCO-style readers do not look at.
 """
 
 import json
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from . import animals
@@ -57,20 +56,6 @@ INFO = {
 
 
 @dataclass
-class Instance:
-    """One figure of an image."""
-
-    keypoints: np.ndarray  # (x, y, v) as in the label; all 0 where v is 0
-    box: list[float]  # around what is visible, (x, y, w, h)
-    area: float  # number of visible pixels
-    segmentation: list[list[float]]  # polygons around them, x and y in turn
-    head_box: np.ndarray  # corners, (2, 2)
-    stature: float  # height when standing upright, in pixels
-    category: int  # id in the annotations
-    track: int  # number of the figure, the same in all frames of a clip
-
-
-@dataclass
 class ImageRecord:
     """One image."""
 
@@ -81,32 +66,7 @@ class ImageRecord:
     height: int
     clip: int  # id of the clip
     frame: int  # number in the clip
-    instances: list[Instance]
-
-
-def describe(label: Label) -> Instance | None:
-    """Turn a label into a record; None where no outline is left."""
-    keypoints = np.round(label.keypoints, 2)
-    keypoints[keypoints[:, 2] == 0] = 0
-    x, y, w, h = label.mask_box
-    modes = cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1
-    contours, _ = cv2.findContours(label.mask, *modes, offset=(x, y))
-    polygons = [
-        contour.reshape(-1).astype(float).tolist()
-        for contour in contours
-        if len(contour) >= 3
-    ]
-    if not polygons:
-        return None
-    # A visible keypoint at an edge may round to half a pixel beyond it.
-    visible = keypoints[keypoints[:, 2] == 2, :2]
-    corners = np.concatenate([[(x, y), (x + w, y + h)], visible])
-    low, high = corners.min(0), corners.max(0)
-    return Instance(
-        keypoints, np.round([*low, *(high - low)], 2).tolist(),
-        float(cv2.countNonZero(label.mask)), polygons, label.head_box,
-        label.stature, label.category, label.track,
-    )  # fmt: skip
+    instances: list[Label]
 
 
 def _select(names: tuple[str, ...]) -> list[int]:
@@ -136,7 +96,7 @@ def write_json(path: Path, content: object) -> None:
 # -------------------------------------------------------------- COCO's json
 
 ImageFields = dict[str, Callable[[ImageRecord], object]]
-InstanceFields = dict[str, Callable[[ImageRecord, Instance], object]]
+InstanceFields = dict[str, Callable[[ImageRecord, Label], object]]
 _IMAGE_KEYS = ('id', 'file_name', 'width', 'height')
 
 
@@ -181,14 +141,14 @@ class CocoJson:
         write_json(path, content | {'categories': categories})
 
     def _annotation(
-        self, image: ImageRecord, instance: Instance, number: int
+        self, image: ImageRecord, instance: Label, number: int
     ) -> dict:
-        points = instance.keypoints[[self.rows[n] for n in self.keypoints]]
+        points = instance.rounded()[[self.rows[n] for n in self.keypoints]]
         values = {
             'id': number,
             'image_id': image.id,
             'category_id': instance.category,
-            'bbox': instance.box,
+            'bbox': instance.box(),
             'num_keypoints': _count(points[: self.num_counted]),
             'keypoints': _flat(points),
         }
@@ -205,14 +165,14 @@ _WHOLEBODY_REGIONS = {
 }
 
 
-def _region(instance: Instance, name: str) -> tuple[list, list, bool]:
+def _region(instance: Label, name: str) -> tuple[list, list, bool]:
     """Return box, keypoints and validity of a face or hand.
 
     A region is labelled if enough of it is visible and it is larger than a
     few pixels; otherwise everything is 0, as in the official files.
     """
     names, min_visible, margin = _WHOLEBODY_REGIONS[name]
-    keypoints = instance.keypoints[_select(names)]
+    keypoints = instance.rounded()[_select(names)]
     labelled = keypoints[keypoints[:, 2] > 0]
     num_visible = np.count_nonzero(keypoints[:, 2] == 2)
     if len(labelled) and num_visible >= min_visible * len(keypoints):
@@ -235,10 +195,10 @@ def crowd_index(image: ImageRecord) -> float:
     """
     ratios = []
     for instance in image.instances:
-        x, y, w, h = instance.box
+        x, y, w, h = instance.box()
         counts = [0, 0]
         for other in image.instances:
-            joints = other.keypoints[_select(CROWDPOSE_KEYPOINTS)]
+            joints = other.rounded()[_select(CROWDPOSE_KEYPOINTS)]
             joints = joints[joints[:, 2] > 0, :2]
             inside = ((joints >= (x, y)) & (joints <= (x + w, y + h))).all(1)
             counts[other is instance] += int(inside.sum())
@@ -301,15 +261,13 @@ _WHOLEBODY_INSTANCE: InstanceFields = {
 }  # fmt: skip
 _FEET = _select(FOOT_KEYPOINTS)
 _WHOLEBODY_INSTANCE |= {
-    'foot_kpts': lambda image, instance: _flat(instance.keypoints[_FEET]),
+    'foot_kpts': lambda image, instance: _flat(instance.rounded()[_FEET]),
     'foot_valid': lambda image, instance: bool(
-        _count(instance.keypoints[_FEET])
+        _count(instance.rounded()[_FEET])
     ),
 }
 _AP10K_INSTANCE: InstanceFields = {
-    'area': lambda image, instance: float(
-        np.round(instance.box[2] * instance.box[3], 2)
-    ),
+    'area': lambda image, instance: round(math.prod(instance.box()[2:]), 2),
     'iscrowd': lambda image, instance: 0,
 }
 
@@ -378,7 +336,7 @@ class MpiiJson:
         annotations, head_boxes = [], []
         for image in images:
             for instance in image.instances:
-                joints = instance.keypoints[_select(MPII_KEYPOINTS)]
+                joints = instance.rounded()[_select(MPII_KEYPOINTS)]
                 labelled = joints[:, 2] > 0
                 if labelled.sum() < _MIN_MPII:
                     continue
@@ -399,11 +357,11 @@ class MpiiJson:
             )
 
 
-def _center(instance: Instance) -> np.ndarray:
-    trunk = instance.keypoints[_select(('pelvis', 'thorax'))]
+def _center(instance: Label) -> np.ndarray:
+    trunk = instance.rounded()[_select(('pelvis', 'thorax'))]
     if (trunk[:, 2] > 0).all():
         return trunk[:, :2].mean(0) + 1
-    x, y, w, h = instance.box
+    x, y, w, h = instance.box()
     return np.array((x + w / 2, y + 0.4 * h)) + 1
 
 

@@ -23,7 +23,6 @@ from .formats import (
     MAX_VAL,
     SPLITS,
     ImageRecord,
-    describe,
     write_json,
 )
 from .layouts import DIFFICULTIES, LAYOUTS, ImageSet, adapt
@@ -321,11 +320,10 @@ def _draw_image(
     quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     if not cv2.imwrite(str(place / name), image, quality):
         raise OSError(f'cannot write {place / name}')
-    instances = [record for label in labels if (record := describe(label))]
     h, w = image.shape[:2]
     first = FIRST_ID[split]
     return ImageRecord(
-        first + index, split, name, w, h, first + clip, frame, instances
+        first + index, split, name, w, h, first + clip, frame, labels
     )
 
 

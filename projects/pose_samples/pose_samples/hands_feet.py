@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .canvas import RING, ZOOM, Canvas
-from .parts import FINGERS, limb_part
+from .parts import FINGERS, PARTS
 
 if TYPE_CHECKING:
     from .person import Person
@@ -75,7 +75,7 @@ def draw_hand(canvas: Canvas, person: Person, side: str) -> None:
         items.append((depth, number + 1, name))
     points = person.project(hand)
     for _, number, name in sorted(items, key=lambda i: (round(i[0], 6), i[1])):
-        canvas.part = limb_part(side, name)
+        canvas.part = PARTS[f'{side}_{name}']
         if number == 0:
             wrist = person.pixels(person.radii('forearm')[-1], hand[0, 2])
             _draw_palm(canvas, person, points, 0.95 * wrist, size, tone)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .canvas import ZOOM, Canvas, shrink
-from .parts import Part
+from .parts import PARTS
 from .style import Style
 
 
@@ -244,12 +244,12 @@ class Head:
             steps.reverse()
         for step in steps:
             step(canvas)
-        canvas.part = Part.HEAD
+        canvas.part = PARTS['head']
         if style.with_glasses:
             self._draw_glasses(canvas)
 
     def _draw_ears(self, canvas: Canvas) -> None:
-        canvas.part, skin = Part.HEAD, self.style.skin
+        canvas.part, skin = PARTS['head'], self.style.skin
         for side in (1.0, -1.0):
             if self.facing(side, 0, 0.15) < -0.45:
                 continue
@@ -307,7 +307,7 @@ class Head:
             canvas.line(points[brow], 0.035 * size, hair, 0.9)
 
     def _draw_hair(self, canvas: Canvas) -> None:
-        style, canvas.part = self.style, Part.HAIR
+        style, canvas.part = self.style, PARTS['hair']
         if style.haircut == 'bald':
             return
         layers = [(style.hair, _HAIR.get(style.haircut, _SHORT))]

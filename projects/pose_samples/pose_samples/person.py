@@ -24,8 +24,7 @@ from .parts import (
     HOSTS,
     KEYPOINT_INDEX,
     KEYPOINTS,
-    Part,
-    limb_part,
+    PARTS,
 )
 from .poses import SIMPLE_POSES, Pose, sample_pose
 from .skeleton import SIDES
@@ -74,6 +73,7 @@ class Person(Figure):
     distance: float  # from the camera to the pelvis in statures; > 1.5
 
     category = 1
+    parts = PARTS
     hosts = HOSTS
     unguessed = np.zeros(len(HOSTS), bool)
 
@@ -183,21 +183,21 @@ class Person(Figure):
         style = self.look
         z = {name: float(point[2]) for name, point in self.joints.items()}
         items = [
-            (z['pelvis'], Part.PELVIS, draw_hips),
-            (0.5 * (z['ribs'] + z['waist']) + 0.001, Part.CHEST, draw_chest),
-            (0.5 * (z['neck'] + z['upper_neck']) + 0.01, Part.NECK, draw_neck),
-            (z['head'] + 0.05, Part.HEAD, _draw_head),
+            (z['pelvis'], 'pelvis', draw_hips),
+            (0.5 * (z['ribs'] + z['waist']) + 0.001, 'chest', draw_chest),
+            (0.5 * (z['neck'] + z['upper_neck']) + 0.01, 'neck', draw_neck),
+            (z['head'] + 0.05, 'head', _draw_head),
         ]
         if style.haircut in ('long', 'bob', 'tail'):
             depth = z['head'] + 0.055 - 0.12 * float(self.frames['head'][2, 2])
-            items.append((depth, Part.HAIR, draw_long_hair))
+            items.append((depth, 'hair', draw_long_hair))
         if style.with_skirt:
             # Over both thighs, whichever is nearer.
             depth = 0.025 + max(
                 0.5 * (z[f'{side}_hip'] + z[f'{side}_knee']) for side in SIDES
             )
             depth = max(depth, z['pelvis'] + 0.035)
-            items.append((depth, Part.SKIRT, draw_skirt))
+            items.append((depth, 'skirt', draw_skirt))
         for side in SIDES:
             limbs = {}
             for bone, ((start, end), _) in BONES.items():
@@ -210,7 +210,7 @@ class Person(Figure):
             limbs['palm'] = hand, draw_hand
             for name, (depth, draw) in limbs.items():
                 paint = partial(draw, side=side)
-                items.append((depth, limb_part(side, name), paint))
+                items.append((depth, f'{side}_{name}', paint))
         return [
             (z, part, partial(draw, person=self)) for z, part, draw in items
         ]

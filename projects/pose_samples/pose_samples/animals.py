@@ -21,64 +21,58 @@ from .figure import Figure, Layer
 from .parts import PARTS_PER_FIGURE
 from .skeleton import SIDES, Skeleton, rot_x, rot_y
 
-_DOWN = (0.0, -1.0, 0.0)
 _FOOT = 0.04  # height of the middle of a foot
 
 SKELETON = Skeleton(
-    frames={
-        'neck': ('root', ('y neck_turn 1', 'x neck -1')),
-        'head': ('root', ('y neck_turn 1', 'y head_turn 1', 'x head -1')),
-        'tail': ('root', ('y tail_turn 1', 'x tail 1')),
-        'left_upper_arm': ('root', ('x left_shoulder -1',)),
-        'left_forearm': ('left_upper_arm', ('x left_elbow -1',)),
-        'left_fore_paw': ('left_forearm', ('x left_carpus 1',)),
-        'left_thigh': ('root', ('x left_hip -1',)),
-        'left_shin': ('left_thigh', ('x left_stifle 1',)),
-        'left_hind_paw': ('left_shin', ('x left_hock -1',)),
-    },
-    joints={
-        'rump': ('root', 'root', {'rump': _DOWN}),
-        'waist': ('root', 'root', {'length': (0, 0, 0.4), 'waist': _DOWN}),
-        'withers': ('root', 'root', {'length': (0, 0, 1), 'rise': (0, 1, 0)}),
-        'chest': ('withers', 'root', {'chest': _DOWN}),
-        'neck_base': ('withers', 'root', {'neck_base': (0, -1.05, 0)}),
-        'neck': ('neck_base', 'neck', {'neck': (0, 0, 0.27)}),
-        'skull': ('neck_base', 'neck', {'neck': (0, 0, 1)}),
-        'nose': ('skull', 'head', {'head': (0, 0, 1), 'skull': (0, -0.3, 0)}),
-        'left_eye': ('skull', 'head', {'skull': (0.66, 0.30, 0.62)}),
-        'left_ear': ('skull', 'head', {'skull': (0.55, 0.70, -0.25)}),
-        'left_ear_tip': ('left_ear', 'head', {'skull': (0.3, 1.1, 0)}),
-        'tail_root': ('root', 'root', {'rump': (0, -0.35, -0.85)}),
-        'tail_tip': ('tail_root', 'tail', {'tail': (0, 0, -1)}),
-        'left_shoulder': ('withers', 'root', {'width': (0.7, 0, 0),
-                                              'chest': (0, -1.25, 0)}),
-        'left_elbow': ('left_shoulder', 'left_upper_arm',
-                       {'upper_arm': _DOWN}),
-        'left_carpus': ('left_elbow', 'left_forearm', {'forearm': _DOWN}),
-        'left_fore_paw': ('left_carpus', 'left_fore_paw',
-                          {'fore_cannon': _DOWN}),
-        'left_hip': ('root', 'root', {'width': (0.62, 0, 0),
-                                      'rump': (0, -0.55, 0)}),
-        'left_stifle': ('left_hip', 'left_thigh', {'thigh': _DOWN}),
-        'left_hock': ('left_stifle', 'left_shin', {'shin': _DOWN}),
-        'left_hind_paw': ('left_hock', 'left_hind_paw',
-                          {'hind_cannon': _DOWN}),
-    },
-    limits={
-        'neck': (-70, 75),  # elevation
-        'neck_turn': (-30, 30),
-        'head': (-80, 25),  # elevation of the muzzle
-        'head_turn': (-45, 45),
-        'tail': (-85, 20),  # elevation
-        'tail_turn': (-40, 40),
-        'shoulder': (-65, 15),  # upper arm forward
-        'elbow': (0, 75),
-        'carpus': (-5, 80),
-        'hip': (-15, 65),  # thigh forward
-        'stifle': (10, 110),
-        'hock': (0, 90),
-    },
-)  # fmt: skip
+    frames="""
+neck root: y neck_turn 1, x neck -1
+head root: y neck_turn 1, y head_turn 1, x head -1
+tail root: y tail_turn 1, x tail 1
+left_upper_arm root: x left_shoulder -1
+left_forearm left_upper_arm: x left_elbow -1
+left_fore_paw left_forearm: x left_carpus 1
+left_thigh root: x left_hip -1
+left_shin left_thigh: x left_stifle 1
+left_hind_paw left_shin: x left_hock -1
+""",
+    joints="""
+rump root root: rump 0 -1 0
+waist root root: length 0 0 0.4, waist 0 -1 0
+withers root root: length 0 0 1, rise 0 1 0
+chest withers root: chest 0 -1 0
+neck_base withers root: neck_base 0 -1.05 0
+neck neck_base neck: neck 0 0 0.27
+skull neck_base neck: neck 0 0 1
+nose skull head: head 0 0 1, skull 0 -0.3 0
+left_eye skull head: skull 0.66 0.30 0.62
+left_ear skull head: skull 0.55 0.70 -0.25
+left_ear_tip left_ear head: skull 0.3 1.1 0
+tail_root root root: rump 0 -0.35 -0.85
+tail_tip tail_root tail: tail 0 0 -1
+left_shoulder withers root: width 0.7 0 0, chest 0 -1.25 0
+left_elbow left_shoulder left_upper_arm: upper_arm 0 -1 0
+left_carpus left_elbow left_forearm: forearm 0 -1 0
+left_fore_paw left_carpus left_fore_paw: fore_cannon 0 -1 0
+left_hip root root: width 0.62 0 0, rump 0 -0.55 0
+left_stifle left_hip left_thigh: thigh 0 -1 0
+left_hock left_stifle left_shin: shin 0 -1 0
+left_hind_paw left_hock left_hind_paw: hind_cannon 0 -1 0
+""",
+    limits="""
+neck -70 75         # elevation
+neck_turn -30 30
+head -80 25         # elevation of the muzzle
+head_turn -45 45
+tail -85 20         # elevation
+tail_turn -40 40
+shoulder -65 15     # upper arm forward
+elbow 0 75
+carpus -5 80
+hip -15 65          # thigh forward
+stifle 10 110
+hock 0 90
+""",
+)
 # Leg angles of a standing animal, degrees; the paws stand upright.
 _UPPER_ARM, _THIGH, _SHIN = 32.0, 22.0, 32.0
 

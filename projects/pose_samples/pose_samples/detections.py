@@ -12,15 +12,7 @@ def detect(images: list[ImageRecord], seed: tuple[int, ...]) -> list[dict]:
 
     Most instances are found with a high score and a box that is a few
     percent off; some are missed, some are found twice, some boxes are of
-    nothing.
-
-    Args:
-        images: All images of a split.
-        seed: Start of the seed of each image's own random numbers.
-
-    Returns:
-        One dict with bbox (x, y, w, h), category_id, image_id and score for
-        each box, the best of an image first.
+    nothing. The best box of an image comes first.
     """
     results = []
     for image in images:
@@ -47,14 +39,13 @@ def detect(images: list[ImageRecord], seed: tuple[int, ...]) -> list[dict]:
             high = np.clip(box[:2] + box[2:], 0, limit)
             if (high - low).min() < min(_MIN_SIDE, limit.min() / 4):
                 continue
-            results.append(
-                {
-                    'bbox': np.round([*low, *(high - low)], 3).tolist(),
-                    'category_id': 1,
-                    'image_id': image.id,
-                    'score': round(float(score), 6),
-                }
-            )
+            result = {
+                'bbox': np.round([*low, *(high - low)], 3).tolist(),
+                'category_id': 1,
+                'image_id': image.id,
+                'score': round(float(score), 6),
+            }
+            results.append(result)
     return results
 
 

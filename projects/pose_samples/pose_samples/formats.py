@@ -60,12 +60,12 @@ class ImageRecord:
     """One image."""
 
     id: int  # in the annotations
+    clip: int  # id of the clip
+    frame: int  # number in the clip
     split: str
     file_name: str  # below the folder of the split's images
     width: int
     height: int
-    clip: int  # id of the clip
-    frame: int  # number in the clip
     instances: list[Label]
 
 

@@ -26,11 +26,11 @@ from .formats import (
     write_json,
 )
 from .layouts import DIFFICULTIES, LAYOUTS, ImageSet, adapt
-from .scene import Setting, draw_scene
+from .scene import draw_scene
 
 MANIFEST = 'pose_samples.json'
 _DRAWING = 2  # to be raised when equal parameters give other pictures
-_JPEG_QUALITY = 90
+_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
 
 
 @dataclass(frozen=True)
@@ -274,57 +274,43 @@ class _Folder:
         for path in sorted(self.obsolete):
             path.unlink(missing_ok=True)
         self._write_manifest(complete=False)
+        values = self.parameters
+        for split in SPLITS:
+            place = self.path / self.images.image_dirs[split]
+            place.mkdir(parents=True, exist_ok=True)
+            draw, count = partial(self._draw, split), values.count(split)
+            title = f'{self.path.name} {split}' if progress else None
+            with _mapper(workers, count) as mapper:
+                drawn = mapper(draw, range(count))
+                records = list(_report(drawn, count, title))
+            for name in self.names:
+                layout = LAYOUTS[name]
+                path = self.path / layout.files[split]
+                layout.format.write(path, split, records)
+                if layout.detections and split == 'val':
+                    boxes = detect(records, (values.seed, self.images.number))
+                    write_json(self.path / layout.detections, boxes)
+        self._write_manifest(complete=True)
+
+    def _draw(self, split: str, index: int) -> ImageRecord:
+        """Draw an image of a split and write it."""
         values, images = self.parameters, self.images
         setting = adapt(
             images.setting, values.difficulty, values.max_people,
             values.image_size,
         )  # fmt: skip
-        for split in SPLITS:
-            place = self.path / images.image_dirs[split]
-            place.mkdir(parents=True, exist_ok=True)
-            draw = partial(
-                _draw_image, images, setting, split, values.seed, place
-            )
-            count = values.count(split)
-            title = f'{self.path.name} {split}' if progress else None
-            with _mapper(workers, count) as mapper:
-                drawn = mapper(draw, range(count))
-                records = list(_report(drawn, count, title))
-            for layout in map(LAYOUTS.get, self.names):
-                layout.format.write(
-                    self.path / layout.files[split], split, records
-                )
-                if layout.detections and split == 'val':
-                    boxes = detect(records, (values.seed, images.number))
-                    write_json(self.path / layout.detections, boxes)
-        self._write_manifest(complete=True)
-
-
-def _draw_image(
-    images: ImageSet,
-    setting: Setting,
-    split: str,
-    seed: int,
-    place: Path,
-    index: int,
-) -> ImageRecord:
-    """Draw an image of a split and write it to a folder."""
-    # All frames of a clip are drawn from the same numbers.
-    clip, frame = divmod(index, images.clip)
-    rng = np.random.default_rng(
-        [seed, SPLITS.index(split), images.number, clip]
-    )
-    time = frame - (images.clip - 1) / 2
-    image, labels, _ = draw_scene(rng, setting, time)
-    name = images.file_name(index, split, seed)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    if not cv2.imwrite(str(place / name), image, quality):
-        raise OSError(f'cannot write {place / name}')
-    h, w = image.shape[:2]
-    first = FIRST_ID[split]
-    return ImageRecord(
-        first + index, split, name, w, h, first + clip, frame, labels
-    )
+        # All frames of a clip are drawn from the same numbers.
+        clip, frame = divmod(index, images.clip)
+        seed = [values.seed, SPLITS.index(split), images.number, clip]
+        rng, time = np.random.default_rng(seed), frame - (images.clip - 1) / 2
+        image, labels, _ = draw_scene(rng, setting, time)
+        name = images.file_name(index, split, values.seed)
+        path = self.path / images.image_dirs[split] / name
+        if not cv2.imwrite(str(path), image, _JPEG):
+            raise OSError(f'cannot write {path}')
+        (h, w), first = image.shape[:2], FIRST_ID[split]
+        ids = first + index, first + clip, frame
+        return ImageRecord(*ids, split, name, w, h, labels)
 
 
 @contextmanager

@@ -6,22 +6,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .body import SKELETON
-from .skeleton import SIDES
+from .skeleton import SIDES, read_rows
 
 Angles = dict[str, tuple[float, float]]  # name: (mean, deviation) in degrees
 
 
 def _table(text: str) -> dict[str, Angles]:
     """Read lines of ``name: angle mean deviation, angle ...``."""
-    table = {}
-    for line in text.strip().splitlines():
-        name, _, entries = line.partition(':')
-        words = [entry.split() for entry in entries.split(',')]
-        table[name.strip()] = {
-            angle: (float(mean), float(deviation))
-            for angle, mean, deviation in words
-        }
-    return table
+    return {
+        name: {angle: (float(mean), float(sd)) for angle, mean, sd in terms}
+        for (name,), terms in read_rows(text)
+    }
 
 
 ARMS = _table("""
@@ -59,8 +54,8 @@ kneel: flex 5 6, spread 6 3, knee 95 8
 _REST = _table("""
 trunk: bend 2 4, side 0 4, twist 0 8
 head: head_yaw 0 22, head_pitch 4 10, head_roll 0 6
-limbs: turn 12 15, pronate 20 25, wrist 5 14, hip_turn 5 6, ankle 2 5, \
-toe_out 8 6
+arm: turn 12 15, pronate 20 25, wrist 5 14
+leg: hip_turn 5 6, ankle 2 5, toe_out 8 6
 """)
 _REST_ANGLES = {k: v for row in _REST.values() for k, v in row.items()}
 
@@ -120,8 +115,7 @@ class Pose:
     spread: dict[str, float] = field(default_factory=dict)
 
 
-_NAMES = [name.removeprefix('left_') for name in SKELETON.limits]
-_TRUNK, _LIMB = _NAMES[:6], _NAMES[6:]
+_TRUNK, _LIMB = list(SKELETON.limits)[:6], list(SKELETON.limits)[6:]
 
 
 def _sample(

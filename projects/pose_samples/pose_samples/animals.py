@@ -19,7 +19,7 @@ import numpy as np
 from .canvas import Canvas, shrink
 from .figure import Figure, Layer
 from .parts import PARTS_PER_FIGURE
-from .skeleton import SIDES, Skeleton, rot_x, rot_y
+from .skeleton import SIDES, Skeleton, read_rows, rot_x, rot_y
 
 _FOOT = 0.04  # height of the middle of a foot
 
@@ -58,19 +58,14 @@ left_stifle left_hip left_thigh: thigh 0 -1 0
 left_hock left_stifle left_shin: shin 0 -1 0
 left_hind_paw left_hock left_hind_paw: hind_cannon 0 -1 0
 """,
+    # Elevations of neck, muzzle and tail; legs bend forwards, but for carpus
+    # and stifle.
     limits="""
-neck -70 75         # elevation
-neck_turn -30 30
-head -80 25         # elevation of the muzzle
-head_turn -45 45
-tail -85 20         # elevation
-tail_turn -40 40
-shoulder -65 15     # upper arm forward
-elbow 0 75
-carpus -5 80
-hip -15 65          # thigh forward
-stifle 10 110
-hock 0 90
+neck: neck -70 75, neck_turn -30 30
+head: head -80 25, head_turn -45 45
+tail: tail -85 20, tail_turn -40 40
+fore: shoulder -65 15, elbow 0 75, carpus -5 80
+hind: hip -15 65, stifle 10 110, hock 0 90
 """,
 )
 # Leg angles of a standing animal, degrees; the paws stand upright.
@@ -264,32 +259,32 @@ CHAINS |= {
 #: What a pixel of an animal shows; 0 is nothing.
 PARTS = {name: number for number, name in enumerate((*CHAINS, 'ear'), start=1)}
 
-# Keypoint: joint, and the parts that show it when they are on top.
-_KEYPOINTS = {
-    'left_eye': ('left_eye', 'head'),
-    'right_eye': ('right_eye', 'head'),
-    'nose': ('nose', 'head'),
-    # The mass of shoulders and thighs rises to the line of the back.
-    'neck': ('neck', 'neck trunk left_upper_arm right_upper_arm'),
-    'root_of_tail': ('tail_root', 'trunk tail left_thigh right_thigh'),
-}
-for _end in ('fore', 'hind'):
-    for _side in SIDES:
-        for _name, _joint, _parts in {
-            'fore': (('shoulder', 'elbow', 'upper_arm forearm'),
-                     ('elbow', 'carpus', 'forearm fore_paw'),
-                     ('front_paw', 'fore_paw', 'fore_paw')),
-            'hind': (('hip', 'stifle', 'thigh shin'),
-                     ('knee', 'hock', 'shin hind_paw'),
-                     ('back_paw', 'hind_paw', 'hind_paw')),
-        }[_end]:  # fmt: skip
-            _parts = ' '.join(f'{_side}_{part}' for part in _parts.split())
-            _KEYPOINTS[f'{_side}_{_name}'] = f'{_side}_{_joint}', _parts
-KEYPOINTS = tuple(_KEYPOINTS)
+# Keypoint, joint: parts that show it when they are on top. The mass of
+# shoulders and thighs rises to the line of the back.
+_KEYPOINTS = tuple(read_rows("""
+left_eye left_eye: head
+right_eye right_eye: head
+nose nose: head
+neck neck: neck, trunk, left_upper_arm, right_upper_arm
+root_of_tail tail_root: trunk, tail, left_thigh, right_thigh
+left_shoulder left_elbow: left_upper_arm, left_forearm
+left_elbow left_carpus: left_forearm, left_fore_paw
+left_front_paw left_fore_paw: left_fore_paw
+right_shoulder right_elbow: right_upper_arm, right_forearm
+right_elbow right_carpus: right_forearm, right_fore_paw
+right_front_paw right_fore_paw: right_fore_paw
+left_hip left_stifle: left_thigh, left_shin
+left_knee left_hock: left_shin, left_hind_paw
+left_back_paw left_hind_paw: left_hind_paw
+right_hip right_stifle: right_thigh, right_shin
+right_knee right_hock: right_shin, right_hind_paw
+right_back_paw right_hind_paw: right_hind_paw
+"""))  # fmt: skip
+KEYPOINTS = tuple(name for (name, _), _ in _KEYPOINTS)
 KEYPOINT_INDEX = {name: i for i, name in enumerate(KEYPOINTS)}
 HOSTS = np.zeros((len(KEYPOINTS), PARTS_PER_FIGURE), bool)
-for _row, (_, _parts) in enumerate(_KEYPOINTS.values()):
-    HOSTS[_row, [PARTS[name] for name in _parts.split()]] = True
+for _row, (_, _parts) in enumerate(_KEYPOINTS):
+    HOSTS[_row, [PARTS[name] for (name,) in _parts]] = True
 
 # ------------------------------------------------------------------- figure
 
@@ -344,7 +339,7 @@ class Animal(Figure):
         way = _STRIDE * strides if self.pose.name == 'walk' else 0.0
         travel = way * self.root[:, 2]
         self.joints = {name: p + travel for name, p in joints.items()}
-        points = [self.joints[joint] for joint, _ in _KEYPOINTS.values()]
+        points = [self.joints[joint] for (_, joint), _ in _KEYPOINTS]
         self.points = np.stack(points)
         self.facing = np.ones(len(KEYPOINTS), bool)
         self.facing[:3] = _OUTWARD @ self.frames['head'][2] > _MIN_FACING

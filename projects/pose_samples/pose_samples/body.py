@@ -42,26 +42,20 @@ left_wrist left_elbow left_forearm: forearm 0 -1 0
 left_hip pelvis pelvis: hip 1 0 0
 left_knee left_hip left_thigh: thigh 0 -1 0
 left_ankle left_knee left_shin: shin 0 -1 0
+left_ear head head: head 0.35 -0.02 -0.03
+left_big_toe left_ankle left_foot: foot -0.06 -0.22 0.69
+left_small_toe left_ankle left_foot: foot 0.17 -0.24 0.53
+left_heel left_ankle left_foot: foot 0 -0.18 -0.30
 """,
+    # Trunk and arm bend forwards, to the left and inwards; a hanging arm with
+    # pronate 0 has its thumb in front, plane 90 raises it sideways.
     limits="""
-bend -20 80         # trunk: forward
-side -25 25         # trunk: towards its left
-twist -35 35        # trunk: turn to its left
-head_yaw -65 65
-head_pitch -35 40
-head_roll -22 22
-raise 0 175         # upper arm: from hanging (0) to overhead
-plane -35 125       # 0 raises it forwards, 90 sideways
-turn -40 90         # upper arm about its axis, inwards
-elbow 3 148
-pronate -75 85      # 0: thumb forward with hanging arms
-wrist -45 55        # towards the palm
-flex -25 125        # thigh forward
-spread -8 50        # thigh outwards
-hip_turn -20 45     # knee outwards
-knee 2 145
-ankle -20 50        # toes down
-toe_out -8 25
+trunk: bend -20 80, side -25 25, twist -35 35
+head: head_yaw -65 65, head_pitch -35 40, head_roll -22 22
+arm: raise 0 175, plane -35 125, turn -40 90, elbow 3 148
+hand: pronate -75 85, wrist -45 55
+leg: flex -25 125, spread -8 50, hip_turn -20 45, knee 2 145
+foot: ankle -20 50, toe_out -8 25
 """,
 )
 

@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from .person import Person
 
 # From the ankle, (x outwards, y, z) in lengths of the foot.
-FOOT_POINTS = {
-    'big_toe': (-0.06, -0.22, 0.69),
-    'small_toe': (0.17, -0.24, 0.53),
-    'heel': (0.00, -0.18, -0.30),
-}
 # Balls of heel, inner and outer ball, inner and outer toe.
 _FOOT_CENTERS = np.array([
     (0.00, -0.17, -0.19), (-0.07, -0.21, 0.46), (0.12, -0.22, 0.36),

@@ -70,7 +70,6 @@ NOSE_TIP = 30
 # From the nose to the upper lip, and from the lips to the chin.
 _MUZZLE = ((27, 31, 35, 33, 48, 50, 51, 52, 54), (*range(48, 60), 6, 8, 10))
 
-EARS = {'left': (0.35, -0.02, -0.03), 'right': (-0.35, -0.02, -0.03)}
 _EAR_SHAPE = np.array([
     (0.0, 0.085 * math.sin(a) - 0.03, -0.035 + 0.055 * math.cos(a))
     for a in np.linspace(0, 2 * math.pi, 9)[:-1]

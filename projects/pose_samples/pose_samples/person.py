@@ -9,9 +9,8 @@ import numpy as np
 from .body import Body, hand_points, sample_body, sample_root
 from .canvas import NUM_RADII, Canvas
 from .figure import Figure, Layer
-from .hands_feet import FOOT_POINTS, draw_foot, draw_hand
+from .hands_feet import draw_foot, draw_hand
 from .head import (
-    EARS,
     LEFT_EYE,
     NORMALS,
     NOSE_TIP,
@@ -156,24 +155,16 @@ class Person(Figure):
         named = dict(self.joints)
         for side, eye in (('left', LEFT_EYE), ('right', RIGHT_EYE)):
             named[f'{side}_eye'] = face[eye].mean(0)
-            named[f'{side}_ear'] = self.head_to_camera(np.array(EARS[side]))
-            foot = self.foot_frame(side)
-            for name, place in FOOT_POINTS.items():
-                offset = self.body.foot * (foot @ place)
-                named[f'{side}_{name}'] = named[f'{side}_ankle'] + offset
             start = KEYPOINT_INDEX[HAND_KEYPOINTS[side][0]]
             points[start : start + 21] = self.hands[side]
             for name, (frame, direction, low) in _LATERAL.items():
-                if frame == 'foot':
-                    outward = foot @ direction
-                else:
-                    mirror = np.array((SIDES[side], 1, 1))
-                    outward = self.frames[frame] @ (direction * mirror)
+                frame = frame.replace('foot', f'{side}_foot')
+                mirror = np.array((SIDES[side], 1, 1))
+                outward = self.frames[frame] @ (direction * mirror)
                 cosine = outward[2] / math.sqrt(outward @ outward)
                 facing[KEYPOINT_INDEX[f'{side}_{name}']] = cosine > low
-        for name, point in named.items():
-            if name in KEYPOINT_INDEX:
-                points[KEYPOINT_INDEX[name]] = point
+        for name in KEYPOINT_INDEX.keys() & named.keys():
+            points[KEYPOINT_INDEX[name]] = named[name]
         return points, facing
 
     # ------------------------------------------------------------ painting

@@ -100,17 +100,11 @@ FISTS = {'open': 4.0, 'relaxed': 26.0, 'fist': 76.0, 'point': 70.0}
 
 @dataclass
 class Pose:
-    """What one person does.
+    """What one person does."""
 
-    Args:
-        name: The entry of ``POSES`` that it was drawn from.
-        angles: Of the skeleton, in radians.
-        fingers: Curl of the five fingers from the thumb on, per side.
-        spread: Angle between neighbouring fingers, per side.
-    """
-
-    name: str
-    angles: dict[str, float]
+    name: str  # the entry of POSES that it was drawn from
+    angles: dict[str, float]  # of the skeleton, in radians
+    # Of each side, curl of the fingers from the thumb on, angle between them.
     fingers: dict[str, list[float]] = field(default_factory=dict)
     spread: dict[str, float] = field(default_factory=dict)
 

@@ -39,7 +39,7 @@ _TURNS = {'x': rot_x, 'y': rot_y, 'z': rot_z}
 def read_rows(text: str) -> Iterator[tuple[list[str], list[list[str]]]]:
     """Yield the words of lines such as ``name word: word word, word word``."""
     for line in text.strip().splitlines():
-        head, _, terms = line.partition('#')[0].partition(':')
+        head, _, terms = line.partition(':')
         yield head.split(), [t.split() for t in terms.split(',') if t.split()]
 
 
@@ -54,7 +54,7 @@ class Skeleton:
             parent to the frame. The root frame has no row.
         joints: ``joint parent frame: length x y z, ...``, the offset from the
             parent in axes of the frame, as directions in units of lengths.
-        limits: ``angle low high``, in degrees.
+        limits: ``group: angle low high, ...``, in degrees.
     """
 
     def __init__(self, frames: str, joints: str, limits: str) -> None:
@@ -76,7 +76,8 @@ class Skeleton:
                 self._joints.append((*names, terms))
         self.limits = {
             name: (float(low), float(high))
-            for (name, low, high), _ in read_rows(limits)
+            for _, terms in read_rows(limits)
+            for name, low, high in terms
         }
 
     def clip(self, name: str, degrees: float) -> float:

@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 
+from .arrays import Array, Rng
 from .canvas import Canvas, shrink
 from .figure import Figure, Layer
 from .parts import PARTS_PER_FIGURE
@@ -160,7 +161,7 @@ SPECIES = {
 }  # fmt: skip
 
 
-def sample_build(rng: np.random.Generator, species: Species) -> Build:
+def sample_build(rng: Rng, species: Species) -> Build:
     """Draw an individual: every measure a few percent off the species'."""
     values = np.array(tuple(asdict(species.build).values()))
     noise = np.clip(rng.normal(size=len(values)), -2, 2)
@@ -210,10 +211,7 @@ class Pose:
 
 
 def sample_pose(
-    rng: np.random.Generator,
-    build: Build,
-    name: str | None = None,
-    simple: bool = False,
+    rng: Rng, build: Build, name: str | None = None, simple: bool = False
 ) -> Pose:
     """Draw what an animal does; if simple, it stands or walks."""
     if name is None:
@@ -300,9 +298,9 @@ _MIN_FACING = np.array((0.10, 0.10, -0.45))
 class Coat:
     """Colours of one animal; see also ``canvas.Look``."""
 
-    base: np.ndarray  # of trunk, neck, head and upper legs
-    legs: np.ndarray  # of the lower legs
-    light: np.ndarray
+    base: Array  # of trunk, neck, head and upper legs
+    legs: Array  # of the lower legs
+    light: Array
     contrast: float
 
 
@@ -346,7 +344,7 @@ class Animal(Figure):
         self.facing[4] = self.root[2] @ (0, 0.45, -0.9) > -0.55
         self.measure(0.02)
 
-    def chain(self, part: str) -> np.ndarray:
+    def chain(self, part: str) -> Array:
         """Return a part in the image: rings of balls in a row, (L, 16, 2)."""
         joints, radii = CHAINS[part]
         points = np.stack([self.joints[name] for name in joints.split()])
@@ -358,22 +356,22 @@ class Animal(Figure):
         ]
         return self.balls(points, np.array(radii))
 
-    def ear(self, side: str) -> np.ndarray:
+    def ear(self, side: str) -> Array:
         """Return the outline of an ear in the image, (3, 2)."""
         root, tip = (self.joints[f'{side}_{n}'] for n in ('ear', 'ear_tip'))
         wide = 0.5 * self.build.skull * self.frames['head'] @ (0.5, 0, 0.8)
         return self.project(np.stack([root - wide, root + wide, tip]))
 
-    def head_outline(self) -> np.ndarray:
+    def head_outline(self) -> Array:
         """Return points whose hull is the head without ears, (N, 2)."""
         return self.chain('head').reshape(-1, 2)
 
-    def outline(self) -> np.ndarray:
+    def outline(self) -> Array:
         """Return image points whose box holds the animal, (N, 2)."""
         parts = [self.chain(name).reshape(-1, 2) for name in CHAINS]
         return np.concatenate([*parts, *(self.ear(side) for side in SIDES)])
 
-    def shadow(self) -> tuple[np.ndarray, np.ndarray]:
+    def shadow(self) -> tuple[Array, Array]:
         """Return middle and half axes of the shadow on the ground."""
         paws = [p for name, p in self.joints.items() if name.endswith('paw')]
         feet = self.project(np.stack(paws))
@@ -409,7 +407,7 @@ class Animal(Figure):
                     items.append((depth, name, paint))
         return items
 
-    def _painter(self, part: str, color: np.ndarray) -> partial:
+    def _painter(self, part: str, color: Array) -> partial:
         """Return a function that paints a part on a canvas."""
         rings = self.chain(part)
         size = 0.3 * float(np.ptp(rings, axis=1).mean())
@@ -446,10 +444,7 @@ class Animal(Figure):
 
 
 def sample_animal(
-    rng: np.random.Generator,
-    light: np.ndarray,
-    simple: bool = False,
-    like: Figure | None = None,
+    rng: Rng, light: Array, simple: bool = False, like: Figure | None = None
 ) -> Animal:
     """Draw an animal, still to be placed; see ``scene.Setting.sample``."""
     name = tuple(SPECIES)[rng.integers(len(SPECIES))]

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from .arrays import Array, Rng
 from .skeleton import Skeleton, rot_x, rot_y, rot_z
 
 SKELETON = Skeleton(
@@ -79,8 +80,8 @@ class Body:
     waist: float  # factor on the width of the waist
 
     def solve(
-        self, angles: dict[str, float], root: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        self, angles: dict[str, float], root: Array
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return joints and frames of this body; see ``Skeleton.solve``."""
         lengths = {**asdict(self), 'unit': 1.0}
         for side in ('left', 'right'):  # a raised arm lifts the shoulder
@@ -89,7 +90,7 @@ class Body:
         return SKELETON.solve({**angles, 'nape': 0.22}, lengths, root)
 
 
-def sample_body(rng: np.random.Generator) -> Body:
+def sample_body(rng: Rng) -> Body:
     """Draw a build: man, woman or child; slim or stout."""
     kind = rng.random()
     # How grown up: 1 for adults, 0 for a child of about four years.
@@ -118,9 +119,7 @@ def sample_body(rng: np.random.Generator) -> Body:
     )
 
 
-def sample_root(
-    rng: np.random.Generator, pose: str, frontal: bool = False
-) -> np.ndarray:
+def sample_root(rng: Rng, pose: str, frontal: bool = False) -> Array:
     """Draw the rotation from the pelvis frame to the camera frame, (3, 3).
 
     All views occur, the front most often, then the sides and the back; only
@@ -163,7 +162,7 @@ _FINGERS = (
 )
 
 
-def hand_points(curls: list[float], spread: float) -> np.ndarray:
+def hand_points(curls: list[float], spread: float) -> Array:
     """Return the 21 points of a left hand in its frame, (21, 3).
 
     Args:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .arrays import Array, Rng
 from .formats import ImageRecord
 
 _MIN_SIDE = 8.0
@@ -49,9 +50,7 @@ def detect(images: list[ImageRecord], seed: tuple[int, ...]) -> list[dict]:
     return results
 
 
-def _shake(
-    rng: np.random.Generator, box: np.ndarray, amount: float
-) -> np.ndarray:
+def _shake(rng: Rng, box: Array, amount: float) -> Array:
     """Move the edges of a box by ``amount`` of its size on average."""
     size = np.maximum(box[2:], 1.0)
     low = box[:2] + amount * size * rng.normal(size=2)

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from . import animals
+from .arrays import Array
 from .parts import (
     BODY_KEYPOINTS,
     FACE_KEYPOINTS,
@@ -74,7 +75,7 @@ def _select(names: tuple[str, ...]) -> list[int]:
     return [KEYPOINT_INDEX[name] for name in names]
 
 
-def _flat(keypoints: np.ndarray) -> list[float]:
+def _flat(keypoints: Array) -> list[float]:
     """Return x, y and v of (N, 3) in turn, v as whole numbers."""
     return [
         int(v) if i % 3 == 2 else v
@@ -82,7 +83,7 @@ def _flat(keypoints: np.ndarray) -> list[float]:
     ]
 
 
-def _count(keypoints: np.ndarray) -> int:
+def _count(keypoints: Array) -> int:
     """Return how many keypoints (N, 3) have v above 0."""
     return int(np.count_nonzero(keypoints[:, 2] > 0))
 
@@ -357,7 +358,7 @@ class MpiiJson:
             )
 
 
-def _center(instance: Label) -> np.ndarray:
+def _center(instance: Label) -> Array:
     trunk = instance.rounded()[_select(('pelvis', 'thorax'))]
     if (trunk[:, 2] > 0).all():
         return trunk[:, :2].mean(0) + 1
@@ -366,7 +367,7 @@ def _center(instance: Label) -> np.ndarray:
 
 
 def _write_mpii_mat(
-    path: Path, annotations: list[dict], head_boxes: list[np.ndarray]
+    path: Path, annotations: list[dict], head_boxes: list[Array]
 ) -> None:
     """Write the file that PCKh needs, in the shapes of the official one."""
     count = len(annotations)
@@ -396,7 +397,7 @@ def _mat_element(kind: int, data: bytes) -> bytes:
     return struct.pack('<II', kind, len(data)) + data + bytes(-len(data) % 8)
 
 
-def _mat_array(name: str, array: np.ndarray | str) -> bytes:
+def _mat_array(name: str, array: Array | str) -> bytes:
     """Return an array of numbers, an array of strings or a string."""
     if isinstance(array, str):
         shape, mat_class = (1, len(array)), _CHAR_CLASS

@@ -18,13 +18,7 @@ import cv2
 import numpy as np
 
 from .detections import detect
-from .formats import (
-    FIRST_ID,
-    MAX_VAL,
-    SPLITS,
-    ImageRecord,
-    write_json,
-)
+from .formats import FIRST_ID, MAX_VAL, SPLITS, ImageRecord, write_json
 from .layouts import DIFFICULTIES, LAYOUTS, ImageSet, adapt
 from .scene import draw_scene
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .arrays import Array
 from .canvas import RING, ZOOM, Canvas
 from .parts import FINGERS, PARTS
 
@@ -33,7 +34,7 @@ def draw_foot(canvas: Canvas, person: Person, side: str) -> None:
     ankle, frame = person.joints[f'{side}_ankle'], person.foot_frame(side)
     size, color = person.pixels(length, ankle[2]), style.shoes
 
-    def place(points: np.ndarray) -> np.ndarray:
+    def place(points: Array) -> Array:
         return person.project(ankle + length * points @ frame.T)
 
     radii = size * _FOOT_RADII
@@ -83,7 +84,7 @@ def draw_hand(canvas: Canvas, person: Person, side: str) -> None:
 def _draw_palm(
     canvas: Canvas,
     person: Person,
-    points: np.ndarray,
+    points: Array,
     wrist: float,
     size: float,
     tone: float,
@@ -96,7 +97,7 @@ def _draw_palm(
 
 
 def _draw_finger(
-    canvas: Canvas, person: Person, line: np.ndarray, width: float, tone: float
+    canvas: Canvas, person: Person, line: Array, width: float, tone: float
 ) -> None:
     skin, edge = person.look.skin, 1 - 1.5 * person.look.contrast
     canvas.line(line, width + 0.8 / ZOOM, skin, edge)

@@ -6,25 +6,13 @@ from functools import partial
 
 import numpy as np
 
+from .arrays import Array, Rng
 from .body import Body, hand_points, sample_body, sample_root
 from .canvas import NUM_RADII, Canvas
 from .figure import Figure, Layer
 from .hands_feet import draw_foot, draw_hand
-from .head import (
-    LEFT_EYE,
-    NORMALS,
-    NOSE_TIP,
-    RIGHT_EYE,
-    Head,
-    face_points,
-)
-from .parts import (
-    HAND_KEYPOINTS,
-    HOSTS,
-    KEYPOINT_INDEX,
-    KEYPOINTS,
-    PARTS,
-)
+from .head import LEFT_EYE, NORMALS, NOSE_TIP, RIGHT_EYE, Head, face_points
+from .parts import HAND_KEYPOINTS, HOSTS, KEYPOINT_INDEX, KEYPOINTS, PARTS
 from .poses import SIMPLE_POSES, Pose, sample_pose
 from .skeleton import SIDES
 from .style import Style, sample_style
@@ -66,9 +54,9 @@ class Person(Figure):
 
     body: Body
     pose: Pose
-    root: np.ndarray  # pelvis to camera, (3, 3)
+    root: Array  # pelvis to camera, (3, 3)
     look: Style
-    face: np.ndarray  # the 68 landmarks in the head's frame, (68, 3)
+    face: Array  # the 68 landmarks in the head's frame, (68, 3)
     distance: float  # from the camera to the pelvis in statures; > 1.5
 
     category = 1
@@ -87,26 +75,26 @@ class Person(Figure):
         self.points, self.facing = self._keypoints()
         self.measure(0.02)
 
-    def _hand(self, side: str) -> np.ndarray:
+    def _hand(self, side: str) -> Array:
         pose = self.pose
         points = hand_points(pose.fingers[side], pose.spread[side])
         points = self.body.hand * points * (SIDES[side], 1, 1)
         frame = self.frames[f'{side}_hand']
         return self.joints[f'{side}_wrist'] + points @ frame.T
 
-    def palm(self, side: str) -> np.ndarray:
+    def palm(self, side: str) -> Array:
         """Return the direction out of a palm, (3,)."""
         return -SIDES[side] * self.frames[f'{side}_hand'][:, 0]
 
-    def foot_frame(self, side: str) -> np.ndarray:
+    def foot_frame(self, side: str) -> Array:
         """Return the axes of a foot, x outwards on both sides, (3, 3)."""
         return self.frames[f'{side}_foot'] * (SIDES[side], 1, 1)
 
-    def radii(self, bone: str) -> np.ndarray:
+    def radii(self, bone: str) -> Array:
         """Return half widths along a bone of ``BONES``, in statures, (5,)."""
         return np.array(BONES[bone][1]) * self.body.girth
 
-    def head_to_camera(self, points: np.ndarray) -> np.ndarray:
+    def head_to_camera(self, points: Array) -> Array:
         """Map points of the head's frame to the camera's frame."""
         frame = self.frames['head']
         return self.joints['head'] + self.body.head * (points @ frame.T)
@@ -121,17 +109,17 @@ class Person(Figure):
             self.look,
         )
 
-    def head_outline(self) -> np.ndarray:
+    def head_outline(self) -> Array:
         """Return points whose hull is the bald head, (N, 2)."""
         return self.head().outline()
 
-    def outline(self) -> np.ndarray:
+    def outline(self) -> Array:
         """Return image points whose box, widened, holds the person."""
         rings = np.concatenate([self.hips.rings(), self.chest.rings()])
         rings = self.project(rings).reshape(-1, 2)
         return np.concatenate([self.keypoints(), rings, self.head_outline()])
 
-    def seat(self) -> tuple[np.ndarray, np.ndarray] | None:
+    def seat(self) -> tuple[Array, Array] | None:
         """Return image corners of a seat; None for those who do not sit."""
         if self.pose.name != 'sit':
             return None
@@ -142,7 +130,7 @@ class Person(Figure):
         high = np.array((top[0] + 0.15 * self.scale, foot[1]))
         return low, np.maximum(high, low + 0.1 * self.scale)
 
-    def _keypoints(self) -> tuple[np.ndarray, np.ndarray]:
+    def _keypoints(self) -> tuple[Array, Array]:
         """Return keypoints (N, 3) and which ones their own part shows (N,)."""
         points = np.zeros((len(KEYPOINTS), 3))
         facing = np.ones(len(KEYPOINTS), bool)
@@ -241,7 +229,7 @@ def _draw_bone(canvas: Canvas, person: Person, side: str, bone: str) -> None:
 
 
 def _band_limb(
-    canvas: Canvas, person: Person, ends: np.ndarray, radii: np.ndarray
+    canvas: Canvas, person: Person, ends: Array, radii: Array
 ) -> None:
     """Draw stripes across a sleeve."""
     start, step = ends[0], ends[1] - ends[0]
@@ -260,10 +248,7 @@ def _band_limb(
 
 
 def sample_person(
-    rng: np.random.Generator,
-    light: np.ndarray,
-    simple: bool = False,
-    like: Figure | None = None,
+    rng: Rng, light: Array, simple: bool = False, like: Figure | None = None
 ) -> Person:
     """Draw a person, still to be placed; see ``scene.Setting.sample``."""
     body = sample_body(rng)

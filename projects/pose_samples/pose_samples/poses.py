@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .arrays import Rng
 from .body import SKELETON
 from .skeleton import SIDES, read_rows
 
@@ -112,9 +113,7 @@ class Pose:
 _TRUNK, _LIMB = list(SKELETON.limits)[:6], list(SKELETON.limits)[6:]
 
 
-def _sample(
-    rng: np.random.Generator, names: list[str], wanted: Angles
-) -> dict[str, float]:
+def _sample(rng: Rng, names: list[str], wanted: Angles) -> dict[str, float]:
     noise = rng.normal(size=len(names)).tolist()
     angles = {}
     for name, deviation in zip(names, noise, strict=True):
@@ -123,7 +122,7 @@ def _sample(
     return angles
 
 
-def sample_pose(rng: np.random.Generator, name: str | None = None) -> Pose:
+def sample_pose(rng: Rng, name: str | None = None) -> Pose:
     """Draw a pose, one of ``POSE_NAMES``, within the joints' limits.
 
     Example:

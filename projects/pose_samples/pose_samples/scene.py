@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .arrays import Array, Rng
 from .background import draw_background, draw_seat, draw_thing, finish
 from .canvas import ZOOM, Canvas
 from .figure import Figure
@@ -42,16 +43,16 @@ class Label:
 
     # (x, y, v) in the order of the figure's ``hosts``, (N, 3); v is 0
     # outside the image, 1 hidden, 2 visible.
-    keypoints: np.ndarray
+    keypoints: Array
     area: float  # number of visible pixels
     area_box: tuple[int, int, int, int]  # of these pixels, (x, y, w, h)
     segmentation: list[list[float]]  # polygons around them, x and y in turn
-    head_box: np.ndarray  # corners, (2, 2)
+    head_box: Array  # corners, (2, 2)
     stature: float  # height when standing upright, in pixels
     category: int  # id in the annotations
     track: int  # number of the figure, the same in all frames of a clip
 
-    def rounded(self) -> np.ndarray:
+    def rounded(self) -> Array:
         """Return the keypoints as they are written; all 0 where v is 0."""
         keypoints = np.round(self.keypoints, 2)
         keypoints[keypoints[:, 2] == 0] = 0
@@ -68,8 +69,8 @@ class Label:
 
 
 def draw_scene(
-    rng: np.random.Generator, setting: Setting, time: float = 0.0
-) -> tuple[np.ndarray, list[Label], np.ndarray]:
+    rng: Rng, setting: Setting, time: float = 0.0
+) -> tuple[Array, list[Label], Array]:
     """Draw one picture.
 
     Args:
@@ -121,11 +122,7 @@ def draw_scene(
 
 
 def _place(
-    rng: np.random.Generator,
-    setting: Setting,
-    size: tuple[int, int],
-    count: int,
-    light: np.ndarray,
+    rng: Rng, setting: Setting, size: tuple[int, int], count: int, light: Array
 ) -> list[Figure]:
     """Draw ``count`` figures and put them in the image, far ones first."""
     w, h = size
@@ -166,7 +163,7 @@ def _place(
     return [figures[i] for i in order]
 
 
-def _corner(rng, setting, size, box, boxes, cut, several) -> np.ndarray:
+def _corner(rng, setting, size, box, boxes, cut, several) -> Array:
     """Draw the upper left corner of a figure's box."""
     w, _ = size
     room = np.array(size) - box
@@ -190,9 +187,7 @@ def _corner(rng, setting, size, box, boxes, cut, several) -> np.ndarray:
 
 
 def _covered(
-    corner: np.ndarray,
-    box: np.ndarray,
-    others: list[tuple[np.ndarray, np.ndarray]],
+    corner: Array, box: Array, others: list[tuple[Array, Array]]
 ) -> float:
     """Return the largest share of a box that another one covers."""
     most = 0.0
@@ -204,9 +199,7 @@ def _covered(
     return most
 
 
-def _draw_shadow(
-    rng: np.random.Generator, canvas: Canvas, figure: Figure
-) -> None:
+def _draw_shadow(rng: Rng, canvas: Canvas, figure: Figure) -> None:
     """Darken the ground under the feet."""
     if rng.random() < 0.3:
         return
@@ -225,14 +218,14 @@ def _draw_shadow(
 
 
 @contextmanager
-def _drawing_object(canvas: Canvas, owners: np.ndarray) -> Iterator[None]:
+def _drawing_object(canvas: Canvas, owners: Array) -> Iterator[None]:
     """Note the pixels that are drawn inside as those of an object."""
     canvas.pixels[..., 3], canvas.part = 0, _OBJECT
     yield
     owners[canvas.pixels[..., 3] > 0] = _OBJECT
 
 
-def _label(figure: Figure, number: int, owners: np.ndarray) -> Label | None:
+def _label(figure: Figure, number: int, owners: Array) -> Label | None:
     """Return the label of a figure, or None if nothing of it is visible."""
     hit = (owners // PARTS_PER_FIGURE == number + 1).astype(np.uint8)
     # A pixel is the figure's if at least half of it is.
@@ -257,8 +250,8 @@ def _label(figure: Figure, number: int, owners: np.ndarray) -> Label | None:
 
 
 def _visibility(
-    figure: Figure, number: int, points: np.ndarray, owners: np.ndarray
-) -> np.ndarray:
+    figure: Figure, number: int, points: Array, owners: Array
+) -> Array:
     """Return 0, 1 or 2 for every keypoint, (N,).
 
     A keypoint is visible if it faces the camera and if one of the parts that

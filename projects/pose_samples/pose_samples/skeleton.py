@@ -11,23 +11,25 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .arrays import Array
+
 # Direction of x for the limbs of a side.
 SIDES = {'left': 1.0, 'right': -1.0}
 
 
-def rot_x(angle: float) -> np.ndarray:
+def rot_x(angle: float) -> Array:
     """Return the turn that leads y towards z; ``angle`` in radians."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[1.0, 0, 0], [0, c, -s], [0, s, c]])
 
 
-def rot_y(angle: float) -> np.ndarray:
+def rot_y(angle: float) -> Array:
     """Return the turn that leads z towards x; ``angle`` in radians."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, 0, s], [0, 1.0, 0], [-s, 0, c]])
 
 
-def rot_z(angle: float) -> np.ndarray:
+def rot_z(angle: float) -> Array:
     """Return the turn that leads x towards y; ``angle`` in radians."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
@@ -87,11 +89,8 @@ class Skeleton:
         return math.radians(min(max(degrees, low), high))
 
     def solve(
-        self,
-        angles: dict[str, float],
-        lengths: dict[str, float],
-        root: np.ndarray,
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        self, angles: dict[str, float], lengths: dict[str, float], root: Array
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Walk along the tree from the root, which is the origin.
 
         Args:

@@ -5,6 +5,13 @@ import importlib.util
 from gtpt_mm.cli import main
 
 
+def test_the_library_does_not_import_the_engine(repo_root):
+    for path in (repo_root / 'gtpt_mm').rglob('*.py'):
+        text = path.read_text()
+        assert 'import pose_samples' not in text, path
+        assert 'from pose_samples' not in text, path
+
+
 def test_all_arguments_are_handed_through(tmp_path, capfd):
     out = str(tmp_path / 'out')
     options = ['--layout', 'coco', '--num-train', '1', '--num-val', '0']

@@ -11,77 +11,64 @@ that dataset, and joints have their anatomical names.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from enum import IntEnum
 from functools import partial
 
 import numpy as np
 
-from .canvas import Canvas, Color, shrink
-from .figure import Figure, Layer, Tube
+from .arrays import Array, Rng
+from .canvas import Canvas, shrink
+from .figure import Figure, Layer
 from .parts import PARTS_PER_FIGURE
-from .skeleton import SIDES, Skeleton, rot_x, rot_y
+from .skeleton import SIDES, Skeleton, read_rows, rot_x, rot_y
 
-_DOWN = (0.0, -1.0, 0.0)
 _FOOT = 0.04  # height of the middle of a foot
 
 SKELETON = Skeleton(
-    frames={
-        'neck': ('root', ('y neck_turn 1', 'x neck -1')),
-        'head': ('root', ('y neck_turn 1', 'y head_turn 1', 'x head -1')),
-        'tail': ('root', ('y tail_turn 1', 'x tail 1')),
-        'left_upper_arm': ('root', ('x left_shoulder -1',)),
-        'left_forearm': ('left_upper_arm', ('x left_elbow -1',)),
-        'left_fore_paw': ('left_forearm', ('x left_carpus 1',)),
-        'left_thigh': ('root', ('x left_hip -1',)),
-        'left_shin': ('left_thigh', ('x left_stifle 1',)),
-        'left_hind_paw': ('left_shin', ('x left_hock -1',)),
-    },
-    joints={
-        'withers': ('root', 'root', {'length': (0, 0, 1), 'rise': (0, 1, 0)}),
-        'neck_base': ('withers', 'root', {'neck_base': (0, -1.05, 0)}),
-        'neck': ('neck_base', 'neck', {'neck': (0, 0, 0.27)}),
-        'skull': ('neck_base', 'neck', {'neck': (0, 0, 1)}),
-        'nose': ('skull', 'head', {'head': (0, 0, 1), 'skull': (0, -0.3, 0)}),
-        'left_eye': ('skull', 'head', {'skull': (0.66, 0.30, 0.62)}),
-        'left_ear': ('skull', 'head', {'skull': (0.55, 0.70, -0.25)}),
-        'left_ear_tip': ('left_ear', 'head', {'ear': (0.3, 0.95, 0)}),
-        'tail_root': ('root', 'root', {'rump': (0, -0.35, -0.75)}),
-        'tail_tip': ('tail_root', 'tail', {'tail': (0, 0, -1)}),
-        'left_shoulder': ('withers', 'root', {'width': (0.7, 0, 0),
-                                              'chest': (0, -1.25, 0)}),
-        'left_elbow': ('left_shoulder', 'left_upper_arm',
-                       {'upper_arm': _DOWN}),
-        'left_carpus': ('left_elbow', 'left_forearm', {'forearm': _DOWN}),
-        'left_fore_paw': ('left_carpus', 'left_fore_paw',
-                          {'fore_cannon': _DOWN}),
-        'left_fore_toe': ('left_fore_paw', 'left_fore_paw',
-                          {'foot': (0, -0.1, 0.6)}),
-        'left_hip': ('root', 'root', {'width': (0.62, 0, 0),
-                                      'rump': (0, -0.55, 0)}),
-        'left_stifle': ('left_hip', 'left_thigh', {'thigh': _DOWN}),
-        'left_hock': ('left_stifle', 'left_shin', {'shin': _DOWN}),
-        'left_hind_paw': ('left_hock', 'left_hind_paw',
-                          {'hind_cannon': _DOWN}),
-        'left_hind_toe': ('left_hind_paw', 'left_hind_paw',
-                          {'foot': (0, -0.1, 0.6)}),
-    },
-    limits={
-        'neck': (-70, 75),  # elevation
-        'neck_turn': (-30, 30),
-        'head': (-80, 25),  # elevation of the muzzle
-        'head_turn': (-45, 45),
-        'tail': (-85, 20),  # elevation
-        'tail_turn': (-40, 40),
-        'shoulder': (-65, 15),  # upper arm forward
-        'elbow': (0, 75),
-        'carpus': (-5, 80),
-        'hip': (-15, 65),  # thigh forward
-        'stifle': (10, 110),
-        'hock': (0, 90),
-    },
-)  # fmt: skip
+    frames="""
+neck root: y neck_turn 1, x neck -1
+head root: y neck_turn 1, y head_turn 1, x head -1
+tail root: y tail_turn 1, x tail 1
+left_upper_arm root: x left_shoulder -1
+left_forearm left_upper_arm: x left_elbow -1
+left_fore_paw left_forearm: x left_carpus 1
+left_thigh root: x left_hip -1
+left_shin left_thigh: x left_stifle 1
+left_hind_paw left_shin: x left_hock -1
+""",
+    joints="""
+rump root root: rump 0 -1 0
+waist root root: length 0 0 0.4, waist 0 -1 0
+withers root root: length 0 0 1, rise 0 1 0
+chest withers root: chest 0 -1 0
+neck_base withers root: neck_base 0 -1.05 0
+neck neck_base neck: neck 0 0 0.27
+skull neck_base neck: neck 0 0 1
+nose skull head: head 0 0 1, skull 0 -0.3 0
+left_eye skull head: skull 0.66 0.30 0.62
+left_ear skull head: skull 0.55 0.70 -0.25
+left_ear_tip left_ear head: skull 0.3 1.1 0
+tail_root root root: rump 0 -0.35 -0.85
+tail_tip tail_root tail: tail 0 0 -1
+left_shoulder withers root: width 0.7 0 0, chest 0 -1.25 0
+left_elbow left_shoulder left_upper_arm: upper_arm 0 -1 0
+left_carpus left_elbow left_forearm: forearm 0 -1 0
+left_fore_paw left_carpus left_fore_paw: fore_cannon 0 -1 0
+left_hip root root: width 0.62 0 0, rump 0 -0.55 0
+left_stifle left_hip left_thigh: thigh 0 -1 0
+left_hock left_stifle left_shin: shin 0 -1 0
+left_hind_paw left_hock left_hind_paw: hind_cannon 0 -1 0
+""",
+    # Elevations of neck, muzzle and tail; legs bend forwards, but for carpus
+    # and stifle.
+    limits="""
+neck: neck -70 75, neck_turn -30 30
+head: head -80 25, head_turn -45 45
+tail: tail -85 20, tail_turn -40 40
+fore: shoulder -65 15, elbow 0 75, carpus -5 80
+hind: hip -15 65, stifle 10 110, hock 0 90
+""",
+)
 # Leg angles of a standing animal, degrees; the paws stand upright.
 _UPPER_ARM, _THIGH, _SHIN = 32.0, 22.0, 32.0
 
@@ -91,9 +78,9 @@ class Build:
     """Proportions of a species, or of one animal; defaults are a dog's."""
 
     length: float = 0.90  # from the hips to the shoulders
-    croup: float = 0.97  # height of the back over the hips
+    rise: float = 0.03  # withers above the back over the hips
     chest: float = 0.215  # half the depth of the trunk at the shoulders
-    waist: float = 0.145  # half its depth before the hips
+    waist: float = 0.165  # half its depth before the hips
     rump: float = 0.175  # half its depth at the hips
     width: float = 0.135  # half its width
     elbow: float = 0.50  # height of the elbow
@@ -101,7 +88,6 @@ class Build:
     stifle: float = 0.53  # height of the anatomical knee
     hock: float = 0.29  # height of the anatomical heel
     bone: float = 1.0  # factor on the thickness of the legs
-    foot: float = 0.11
     neck: float = 0.44
     neck_rest: float = 38.0  # elevation at rest, degrees
     neck_base: float = 0.165  # half the depth of the neck at the trunk
@@ -110,27 +96,25 @@ class Build:
     skull: float = 0.125  # radius
     muzzle: float = 0.055  # radius
     head_rest: float = -14.0  # elevation of the muzzle at rest, degrees
-    ear: float = 0.15
     tail: float = 0.50
     size: float = 1.0  # relative to other animals
 
     def lengths(self) -> dict[str, float]:
-        """Return the lengths of the skeleton."""
+        """Return the lengths of the skeleton, for a standing animal."""
         shoulder = 1 - 1.25 * self.chest
-        hip = self.croup - 0.55 * self.rump
-        upper_arm, thigh, shin = (
-            height / math.cos(math.radians(angle))
-            for height, angle in (
-                (shoulder - self.elbow, _UPPER_ARM),
-                (hip - self.stifle, _THIGH),
-                (self.stifle - self.hock, _SHIN),
-            )
-        )
-        return dict(
-            asdict(self), rise=1 - self.croup, upper_arm=upper_arm,
-            forearm=self.elbow - self.carpus, thigh=thigh, shin=shin,
-            fore_cannon=self.carpus - _FOOT, hind_cannon=self.hock - _FOOT,
-        )  # fmt: skip
+        hip = 1 - self.rise - 0.55 * self.rump
+        heights = {
+            'upper_arm': (shoulder - self.elbow, _UPPER_ARM),
+            'forearm': (self.elbow - self.carpus, 0.0),
+            'fore_cannon': (self.carpus - _FOOT, 0.0),
+            'thigh': (hip - self.stifle, _THIGH),
+            'shin': (self.stifle - self.hock, _SHIN),
+            'hind_cannon': (self.hock - _FOOT, 0.0),
+        }
+        return asdict(self) | {
+            name: height / math.cos(math.radians(angle))
+            for name, (height, angle) in heights.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -145,18 +129,18 @@ class Species:
 
 
 _HORSE = Build(
-    length=0.93, croup=1.0, waist=0.185, rump=0.20, width=0.145, elbow=0.575,
-    carpus=0.31, stifle=0.60, hock=0.375, bone=0.86, foot=0.075, neck=0.60,
-    neck_rest=48, neck_base=0.185, head=0.40, skull=0.115, muzzle=0.066,
-    head_rest=-44, ear=0.12, tail=0.62, size=1.9,
+    length=0.93, rise=0.0, waist=0.195, rump=0.20, width=0.145, elbow=0.575,
+    carpus=0.31, stifle=0.60, hock=0.375, bone=0.86, neck=0.60, neck_rest=48,
+    neck_base=0.185, head=0.40, skull=0.115, muzzle=0.066, head_rest=-44,
+    tail=0.62, size=1.9,
 )  # fmt: skip
 SPECIES = {
     'cow': Species(5, 'Bovidae', replace(
-        _HORSE, length=1.08, croup=0.99, chest=0.27, waist=0.245, rump=0.235,
+        _HORSE, length=1.08, rise=0.01, chest=0.27, waist=0.245, rump=0.235,
         width=0.18, elbow=0.49, carpus=0.265, stifle=0.53, hock=0.33,
         bone=0.94, neck=0.46, neck_rest=18, neck_base=0.215, neck_top=0.15,
-        head=0.37, skull=0.125, muzzle=0.088, head_rest=-36, ear=0.16,
-        tail=0.68, size=1.7,
+        head=0.37, skull=0.125, muzzle=0.088, head_rest=-36, tail=0.68,
+        size=1.7,
     ), (((52, 80, 116), (34, 50, 72)), ((38, 36, 36), (60, 60, 64)),
         ((178, 208, 228), (120, 150, 170)))),
     'dog': Species(8, 'Canidae', Build(), (
@@ -167,17 +151,17 @@ SPECIES = {
         ((42, 72, 132), (42, 72, 132)), ((52, 80, 116), (38, 36, 36)),
         ((196, 200, 202), (128, 132, 138)),
     )),
-    'cat': Species(24, 'Felidae', Build(
-        length=0.98, chest=0.20, waist=0.165, rump=0.185, width=0.12,
-        elbow=0.47, carpus=0.21, stifle=0.52, foot=0.115, neck=0.34,
-        neck_rest=32, neck_base=0.15, neck_top=0.125, head=0.235, skull=0.158,
-        muzzle=0.066, head_rest=-12, ear=0.13, tail=0.85, size=0.55,
+    'cat': Species(24, 'Felidae', replace(
+        Build(), length=0.98, chest=0.20, rump=0.185, width=0.12, elbow=0.47,
+        carpus=0.21, stifle=0.52, neck=0.34, neck_rest=32, neck_base=0.15,
+        neck_top=0.125, head=0.235, skull=0.158, muzzle=0.066, head_rest=-12,
+        tail=0.85, size=0.55,
     ), (((62, 128, 208), (178, 208, 228)), ((128, 132, 138), (100, 104, 108)),
         ((38, 36, 36), (38, 36, 36)))),
 }  # fmt: skip
 
 
-def sample_build(rng: np.random.Generator, species: Species) -> Build:
+def sample_build(rng: Rng, species: Species) -> Build:
     """Draw an individual: every measure a few percent off the species'."""
     values = np.array(tuple(asdict(species.build).values()))
     noise = np.clip(rng.normal(size=len(values)), -2, 2)
@@ -190,8 +174,8 @@ POSTURES = ('stand', 'walk', 'graze')
 _PACE = 0.06  # strides per frame of a clip
 _STRIDE = 0.8  # way of the trunk per stride
 # Moment of each leg in a stride.
-_PHASES = {('left', 'front'): 0.25, ('left', 'back'): 0.0,
-           ('right', 'front'): 0.75, ('right', 'back'): 0.5}  # fmt: skip
+_PHASES = {('left', 'fore'): 0.25, ('left', 'hind'): 0.0,
+           ('right', 'fore'): 0.75, ('right', 'hind'): 0.5}  # fmt: skip
 
 
 @dataclass
@@ -201,46 +185,35 @@ class Pose:
     name: str  # one of POSTURES
     phase: float  # moment in the stride at time 0
     angles: dict[str, float]  # of neck, head and tail, degrees
-    stance: dict[tuple[str, str], float]  # turn of each standing leg, degrees
+    stance: list[float]  # turn of each standing leg, degrees
 
     def solve(self, strides: float) -> dict[str, float]:
         """Return the angles of the skeleton after some strides, radians."""
-        angles = dict(self.angles)
-        angles['tail_turn'] += 12 * math.sin(2 * math.pi * strides)
-        angles['head'] += 3 * math.sin(2 * math.pi * strides)
-        for (side, end), phase in _PHASES.items():
-            turn, fold = self.stance[side, end], 0.0
+        angles, wave = dict(self.angles), math.sin(2 * math.pi * strides)
+        angles['tail_turn'] += 12 * wave
+        angles['head'] += 3 * wave
+        for leg, turn in zip(_PHASES, self.stance, strict=True):
+            (side, end), fold = leg, 0.0
             if self.name == 'walk':
-                moment = 2 * math.pi * (self.phase + strides - phase)
+                moment = 2 * math.pi * (self.phase + strides - _PHASES[leg])
                 turn = 16 * math.sin(moment)
                 fold = 34 * max(math.cos(moment), 0.0)  # swings forwards
-            if end == 'front':
-                leg = dict(shoulder=turn - _UPPER_ARM, elbow=_UPPER_ARM,
-                           carpus=fold)  # fmt: skip
+            if end == 'fore':
+                joints = ('shoulder', 'elbow', 'carpus')
+                values = (turn - _UPPER_ARM, _UPPER_ARM, fold)
             else:
-                leg = dict(hip=turn + _THIGH, stifle=_THIGH + _SHIN + fold,
-                           hock=_SHIN + 0.6 * fold)  # fmt: skip
-            angles |= {f'{side}_{name}': value for name, value in leg.items()}
-        return {
-            name: SKELETON.clip(name.removeprefix('right_'), value)
-            for name, value in angles.items()
-        }
+                joints = ('hip', 'stifle', 'hock')
+                values = (turn + _THIGH, _THIGH + _SHIN + fold,
+                          _SHIN + 0.6 * fold)  # fmt: skip
+            for joint, value in zip(joints, values, strict=True):
+                angles[f'{side}_{joint}'] = value
+        return {k: SKELETON.clip(k, value) for k, value in angles.items()}
 
 
 def sample_pose(
-    rng: np.random.Generator,
-    build: Build,
-    name: str | None = None,
-    simple: bool = False,
+    rng: Rng, build: Build, name: str | None = None, simple: bool = False
 ) -> Pose:
-    """Draw what an animal does.
-
-    Args:
-        rng: Source of randomness.
-        build: Of the animal.
-        name: One of ``POSTURES``; drawn when missing.
-        simple: Whether it stands or walks and looks ahead.
-    """
+    """Draw what an animal does; if simple, it stands or walks."""
     if name is None:
         names = POSTURES[:2] if simple else (*POSTURES[:2], *POSTURES)
         name = names[rng.integers(len(names))]
@@ -254,238 +227,154 @@ def sample_pose(
     if name == 'graze':
         angles |= dict(neck=-58 + 5 * n[0], head=-62 + 8 * n[1])
     elif not simple and turn < 0.4:  # looks round
-        angles |= dict(neck_turn=22 * side,
-                       head_turn=side * rng.uniform(12, 38))  # fmt: skip
-    stance = dict(zip(_PHASES, rng.uniform(-7, 7, size=4), strict=True))
+        head_turn = side * rng.uniform(12, 38)
+        angles |= dict(neck_turn=22 * side, head_turn=head_turn)
+    stance = rng.uniform(-7, 7, size=4).tolist()
     return Pose(name, rng.random(), angles, stance)
 
 
-# ---------------------------------------------------------- parts, keypoints
+# --------------------------------------------------------- parts, keypoints
 
-
-class Part(IntEnum):
-    """What a pixel of an animal shows; 0 is nothing."""
-
-    TRUNK = 1
-    NECK = 2
-    HEAD = 3
-    EAR = 4
-    TAIL = 5
-    LEFT = 8  # the first of the left legs' parts
-    RIGHT = 16
-
-
-# Of each part of a leg: end, joints and half widths at them.
-LEG_PARTS = {
-    'upper_arm': ('front', ('shoulder', 'elbow'), (0.115, 0.068)),
-    'forearm': ('front', ('elbow', 'carpus'), (0.066, 0.040)),
-    'fore_paw': ('front', ('carpus', 'fore_paw', 'fore_toe'),
-                 (0.039, 0.037, 0.034)),
-    'thigh': ('back', ('hip', 'stifle'), (0.145, 0.088)),
-    'shin': ('back', ('stifle', 'hock'), (0.088, 0.036)),
-    'hind_paw': ('back', ('hock', 'hind_paw', 'hind_toe'),
-                 (0.038, 0.037, 0.034)),
-}  # fmt: skip
-
-
-def leg_part(side: str, name: str) -> int:
-    """Return the number of a leg's part.
-
-    Example:
-        >>> leg_part('right', 'thigh')
-        19
-    """
-    first = Part.LEFT if side == 'left' else Part.RIGHT
-    return int(first) + tuple(LEG_PARTS).index(name)
-
-
-KEYPOINTS = (
-    'left_eye', 'right_eye', 'nose', 'neck', 'root_of_tail',
-    'left_shoulder', 'left_elbow', 'left_front_paw',
-    'right_shoulder', 'right_elbow', 'right_front_paw',
-    'left_hip', 'left_knee', 'left_back_paw',
-    'right_hip', 'right_knee', 'right_back_paw',
-)  # fmt: skip
-KEYPOINT_INDEX = {name: i for i, name in enumerate(KEYPOINTS)}
-
-# Keypoint: (joint, parts that show it on top).
-_LEG_KEYPOINTS = {
-    'shoulder': ('elbow', ('upper_arm', 'forearm')),
-    'elbow': ('carpus', ('forearm', 'fore_paw')),
-    'front_paw': ('fore_paw', ('fore_paw',)),
-    'hip': ('stifle', ('thigh', 'shin')),
-    'knee': ('hock', ('shin', 'hind_paw')),
-    'back_paw': ('hind_paw', ('hind_paw',)),
+# Of each part, its joints and the half widths there: lengths of the build,
+# or factors on its bones.
+CHAINS = {
+    'trunk': ('rump waist chest', ('rump', 'waist', 'chest')),
+    'neck': ('neck_base neck skull', ('neck_base', 'neck_top', 'neck_top')),
+    'head': ('skull nose', ('skull', 'muzzle')),
+    'tail': ('tail_root tail_tip', (0.045, 0.026)),
+    'left_upper_arm': ('left_shoulder left_elbow', (0.115, 0.068)),
+    'left_forearm': ('left_elbow left_carpus', (0.066, 0.040)),
+    'left_fore_paw': ('left_carpus left_fore_paw', (0.039, 0.042)),
+    'left_thigh': ('left_hip left_stifle', (0.145, 0.088)),
+    'left_shin': ('left_stifle left_hock', (0.088, 0.036)),
+    'left_hind_paw': ('left_hock left_hind_paw', (0.038, 0.042)),
 }
-_JOINTS = {'left_eye': 'left_eye', 'right_eye': 'right_eye', 'nose': 'nose',
-           'neck': 'neck', 'root_of_tail': 'tail_root'}  # fmt: skip
+CHAINS |= {
+    name.replace('left', 'right'): (joints.replace('left', 'right'), radii)
+    for name, (joints, radii) in CHAINS.items()
+    if name.startswith('left')
+}
+#: What a pixel of an animal shows; 0 is nothing.
+PARTS = {name: number for number, name in enumerate((*CHAINS, 'ear'), start=1)}
 
+# Keypoint, joint: parts that show it when they are on top. The mass of
+# shoulders and thighs rises to the line of the back.
+_KEYPOINTS = tuple(read_rows("""
+left_eye left_eye: head
+right_eye right_eye: head
+nose nose: head
+neck neck: neck, trunk, left_upper_arm, right_upper_arm
+root_of_tail tail_root: trunk, tail, left_thigh, right_thigh
+left_shoulder left_elbow: left_upper_arm, left_forearm
+left_elbow left_carpus: left_forearm, left_fore_paw
+left_front_paw left_fore_paw: left_fore_paw
+right_shoulder right_elbow: right_upper_arm, right_forearm
+right_elbow right_carpus: right_forearm, right_fore_paw
+right_front_paw right_fore_paw: right_fore_paw
+left_hip left_stifle: left_thigh, left_shin
+left_knee left_hock: left_shin, left_hind_paw
+left_back_paw left_hind_paw: left_hind_paw
+right_hip right_stifle: right_thigh, right_shin
+right_knee right_hock: right_shin, right_hind_paw
+right_back_paw right_hind_paw: right_hind_paw
+"""))  # fmt: skip
+KEYPOINTS = tuple(name for (name, _), _ in _KEYPOINTS)
+KEYPOINT_INDEX = {name: i for i, name in enumerate(KEYPOINTS)}
 HOSTS = np.zeros((len(KEYPOINTS), PARTS_PER_FIGURE), bool)
-HOSTS[:3, Part.HEAD] = True
-HOSTS[3, [Part.NECK, Part.TRUNK]] = True
-HOSTS[4, [Part.TRUNK, Part.TAIL]] = True
-for _side in SIDES:
-    # The mass of shoulders and thighs rises to the line of the back.
-    HOSTS[3, leg_part(_side, 'upper_arm')] = True
-    HOSTS[4, leg_part(_side, 'thigh')] = True
-    for _name, (_joint, _parts) in _LEG_KEYPOINTS.items():
-        _JOINTS[f'{_side}_{_name}'] = f'{_side}_{_joint}'
-        _columns = [leg_part(_side, part) for part in _parts]
-        HOSTS[KEYPOINT_INDEX[f'{_side}_{_name}'], _columns] = True
+for _row, (_, _parts) in enumerate(_KEYPOINTS):
+    HOSTS[_row, [PARTS[name] for (name,) in _parts]] = True
 
 # ------------------------------------------------------------------- figure
 
-# Along the trunk, in lengths of it from hips to shoulders: the share of waist
-# and chest in the depth (the rest is the rump's), and factors on depth and
-# width; how far the middle lies below, in depths.
-_TRUNK = np.array((
-    (-0.19, 0.0, 0.0, 0.42, 0.50, 0.60),
-    (-0.10, 0.0, 0.0, 0.86, 0.84, 0.08),
-    (0.06, 0.0, 0.0, 1.03, 1.00, 0.0),
-    (0.24, 0.7, 0.0, 1.00, 0.98, 0.0),
-    (0.42, 0.9, 0.1, 1.00, 1.03, 0.0),
-    (0.60, 0.5, 0.5, 1.02, 1.08, 0.0),
-    (0.78, 0.1, 0.9, 1.02, 1.04, 0.0),
-    (0.96, 0.0, 1.0, 0.98, 0.94, 0.0),
-    (1.09, 0.0, 1.0, 0.82, 0.76, 0.12),
-    (1.19, 0.0, 1.0, 0.44, 0.48, 0.70),
-))  # fmt: skip
 _FAR_TONE = 0.72  # of the legs on the far side
 _NOSE = np.array([(-1, 0.4, 0.5), (1, 0.4, 0.5), (0, -0.8, 0.8)])
+# Outward directions of eyes and nose in the head's frame, and how far they
+# may turn away (cosine).
+_OUTWARD = np.array([(0.66, 0.30, 0.62), (-0.66, 0.30, 0.62), (0, 0.3, 1)])
+_MIN_FACING = np.array((0.10, 0.10, -0.45))
 
 
 @dataclass
 class Coat:
     """Colours of one animal; see also ``canvas.Look``."""
 
-    base: np.ndarray  # of trunk, neck, head and upper legs
-    legs: np.ndarray  # of the lower legs
-    light: np.ndarray
+    base: Array  # of trunk, neck, head and upper legs
+    legs: Array  # of the lower legs
+    light: Array
     contrast: float
 
 
+@dataclass(eq=False)
 class Animal(Figure):
-    """A four-legged animal with a build, a pose, a coat and a place.
+    """A four-legged animal with a build, a pose, a coat and a place."""
 
-    Args:
-        species: One of the keys of ``SPECIES``.
-        build: Its own proportions.
-        pose: What it does.
-        coat: Colours and light.
-        yaw: 0 faces the camera, 90 degrees the right of the image; radians.
-        tilt: How far the camera looks down, radians.
-        distance: From the camera to the hips; above 3.
-    """
-
+    species: str  # one of the keys of SPECIES
+    build: Build
+    pose: Pose
     look: Coat
+    yaw: float  # 0 faces the camera, pi / 2 the right of the image
+    tilt: float  # how far the camera looks down, radians
+    distance: float  # from the camera to the hips; above 3
+
+    parts = PARTS
     hosts = HOSTS
     # Annotators of AP-10K leave out an eye on the far side of the head,
     # whereas they guess where other hidden keypoints are.
     unguessed = np.arange(len(KEYPOINTS)) < 2
 
-    def __init__(
-        self,
-        species: str,
-        build: Build,
-        pose: Pose,
-        coat: Coat,
-        yaw: float,
-        tilt: float,
-        distance: float,
-    ) -> None:
-        super().__init__(coat, distance)
-        self.species, self.build, self.pose = species, build, pose
-        self.category = SPECIES[species].number
-        self.size = min(build.size, 2.0) ** 0.7
-        self.root = rot_x(tilt) @ rot_y(yaw)
+    def __post_init__(self) -> None:
+        self.category = SPECIES[self.species].number
+        self.size = min(self.build.size, 2.0) ** 0.7
+        self.root = rot_x(self.tilt) @ rot_y(self.yaw)
         self.advance(0.0)
 
     def advance(self, time: float) -> None:
         """Move on to a time, in frames of a clip from the first pose."""
         strides = time * _PACE
-        travel = _STRIDE * strides if self.pose.name == 'walk' else 0.0
-        travel = travel * self.root[:, 2]
         joints, self.frames = SKELETON.solve(
             self.pose.solve(strides), self.build.lengths(), self.root
         )
+        way = _STRIDE * strides if self.pose.name == 'walk' else 0.0
+        travel = way * self.root[:, 2]
         self.joints = {name: p + travel for name, p in joints.items()}
-        self.trunk = self._trunk()
-        self.points = np.stack([self.joints[_JOINTS[k]] for k in KEYPOINTS])
+        points = [self.joints[joint] for (_, joint), _ in _KEYPOINTS]
+        self.points = np.stack(points)
         self.facing = np.ones(len(KEYPOINTS), bool)
-        head = self.frames['head'][2]
-        outs = np.array([(0.66, 0.30, 0.62), (-0.66, 0.30, 0.62), (0, 0.3, 1)])
-        self.facing[:3] = outs @ head > (0.10, 0.10, -0.45)
+        self.facing[:3] = _OUTWARD @ self.frames['head'][2] > _MIN_FACING
         self.facing[4] = self.root[2] @ (0, 0.45, -0.9) > -0.55
         self.measure(0.02)
 
-    def _trunk(self) -> Tube:
-        build = self.build
-        along, waist, chest, deep, wide, drop = _TRUNK.T
-        depth = (1 - waist - chest) * build.rump
-        depth = (depth + waist * build.waist + chest * build.chest) * deep
-        top = (1 - build.croup) * np.clip(along, 0, 1)
-        centers = np.stack([
-            np.zeros(len(along)),
-            top - (1 + drop) * depth,
-            along * build.length,
-        ], 1)  # fmt: skip
-        return Tube(
-            self.joints['root'] + centers @ self.root.T,
-            (build.width * wide)[:, None] * self.root[:, 0],
-            depth[:, None] * self.root[:, 1],
-        )
+    def chain(self, part: str) -> Array:
+        """Return a part in the image: rings of balls in a row, (L, 16, 2)."""
+        joints, radii = CHAINS[part]
+        points = np.stack([self.joints[name] for name in joints.split()])
+        radii = [
+            getattr(self.build, radius)
+            if isinstance(radius, str)
+            else radius * self.build.bone
+            for radius in radii
+        ]
+        return self.balls(points, np.array(radii))
 
-    def _chain(self, names: list[str], radii: tuple[float, ...]) -> np.ndarray:
-        """Return balls along joints in the image, two in between, as rings."""
-        points = np.stack([self.joints[name] for name in names])
-        steps = np.linspace(0, len(names) - 1, 3 * len(names) - 2)
-        index = np.arange(len(names))
-        points = [np.interp(steps, index, column) for column in points.T]
-        return self.balls(np.stack(points, 1), np.interp(steps, index, radii))
-
-    def _neck(self) -> np.ndarray:
-        build = self.build
-        radii = build.neck_base, 0.5 * (build.neck_base + build.neck_top)
-        names = ['neck_base', 'neck', 'skull']
-        return self._chain(names, (*radii, build.neck_top))
-
-    def _head(self) -> np.ndarray:
-        build = self.build
-        return self._chain(['skull', 'nose'], (build.skull, build.muzzle))
-
-    def _tail(self) -> np.ndarray:
-        return self._chain(['tail_root', 'tail_tip'], (0.045, 0.026))
-
-    def _leg(self, side: str, name: str) -> np.ndarray:
-        _, joints, radii = LEG_PARTS[name]
-        return self._chain(
-            [f'{side}_{joint}' for joint in joints],
-            tuple(self.build.bone * radius for radius in radii),
-        )
-
-    def _ear(self, side: str) -> np.ndarray:
+    def ear(self, side: str) -> Array:
         """Return the outline of an ear in the image, (3, 2)."""
         root, tip = (self.joints[f'{side}_{n}'] for n in ('ear', 'ear_tip'))
         wide = 0.5 * self.build.skull * self.frames['head'] @ (0.5, 0, 0.8)
         return self.project(np.stack([root - wide, root + wide, tip]))
 
-    def head_outline(self) -> np.ndarray:
+    def head_outline(self) -> Array:
         """Return points whose hull is the head without ears, (N, 2)."""
-        return self._head().reshape(-1, 2)
+        return self.chain('head').reshape(-1, 2)
 
-    def outline(self) -> np.ndarray:
+    def outline(self) -> Array:
         """Return image points whose box holds the animal, (N, 2)."""
-        trunk = self.project(self.trunk.rings())
-        parts = [trunk, self._neck(), self._head(), self._tail()]
-        for side in SIDES:
-            parts.append(self._ear(side))
-            parts += [self._leg(side, name) for name in LEG_PARTS]
-        return np.concatenate([part.reshape(-1, 2) for part in parts])
+        parts = [self.chain(name).reshape(-1, 2) for name in CHAINS]
+        return np.concatenate([*parts, *(self.ear(side) for side in SIDES)])
 
-    def shadow(self) -> tuple[np.ndarray, np.ndarray]:
+    def shadow(self) -> tuple[Array, Array]:
         """Return middle and half axes of the shadow on the ground."""
-        toes = [p for name, p in self.joints.items() if name.endswith('toe')]
-        feet = self.project(np.stack(toes))
+        paws = [p for name, p in self.joints.items() if name.endswith('paw')]
+        feet = self.project(np.stack(paws))
         low, high = feet.min(0), feet.max(0)
         half = 0.5 * (high - low) + self.scale * np.array((0.14, 0.03))
         return 0.5 * (low + high), half
@@ -494,65 +383,48 @@ class Animal(Figure):
 
     def layers(self) -> list[Layer]:
         """Return (depth, part, function that paints) of all parts."""
-        ahead, left, gap = self.root[2, 2], self.root[2, 0], 1e-3
-        middle = float(self.trunk.centers[3:7, 2].mean())
-        neck, head = (float(self.joints[n][2]) for n in ('neck', 'skull'))
-        away = ahead < -0.12
-        neck = min(neck, middle - gap) if away else max(neck, middle + gap)
-        # A head turned back lies before the neck, one turned away behind it.
-        turned = self.frames['head'][2, 2] < -0.55
-        head = neck - gap if turned else max(head, neck + gap)
-        tail = middle + (gap if ahead < 0.35 else -0.3)
-        base, trunk = self.look.base, self.project(self.trunk.rings())
+        z = {name: float(point[2]) for name, point in self.joints.items()}
+        trunk, base = 0.5 * (z['waist'] + z['chest']), self.look.base
+        turned = self.frames['head'][2, 2] < -0.55  # behind the neck
+        head = z['neck'] if turned else max(z['skull'], z['neck'] + 0.02)
         items = [
-            (middle, Part.TRUNK, self._painter(trunk, base)),
-            (neck, Part.NECK, self._painter(self._neck(), base)),
-            (head, Part.HEAD, self._draw_head),
-            (tail, Part.TAIL, self._painter(self._tail(), base)),
+            (head, 'head', self._draw_head),
+            (trunk, 'trunk', self._painter('trunk', base)),
+            (z['neck'] + 0.01, 'neck', self._painter('neck', base)),
+            (z['tail_root'] + 0.01, 'tail', self._painter('tail', base)),
         ]
-        for side, sign in SIDES.items():
-            for end, along in (('front', 0.14), ('back', -0.14)):
-                # On which side of the trunk's surface it hangs.
-                is_near = sign * self.build.width * left + along * ahead >= 0
-                is_far = not is_near or sign * left < -0.35
-                names = [n for n, row in LEG_PARTS.items() if row[0] == end]
-                joints = [
-                    f'{side}_{j}' for n in names for j in LEG_PARTS[n][1]
-                ]
-                depth = float(np.mean([self.joints[j][2] for j in joints]))
-                depth = (
-                    max(depth, middle + 2 * gap)
-                    if is_near
-                    else min(depth, middle - 2 * gap)
-                )
-                # Lower parts first: the upper leg's mass lies over them.
-                for name in reversed(names):
-                    is_upper = name in ('upper_arm', 'thigh')
-                    color = self.look.base if is_upper else self.look.legs
-                    color = color * (_FAR_TONE if is_far else 1.0)
-                    paint = self._painter(self._leg(side, name), color)
-                    items.append((depth, leg_part(side, name), paint))
+        # Lower parts first: the upper leg's mass lies over them.
+        legs = {'shoulder': ('fore_paw', 'forearm', 'upper_arm'),
+                'hip': ('hind_paw', 'shin', 'thigh')}  # fmt: skip
+        for side in SIDES:
+            for joint, parts in legs.items():
+                depth = z[f'{side}_{joint}']
+                tone = 1.0 if depth > trunk - 0.02 else _FAR_TONE
+                for part in parts:
+                    color = base if part == parts[-1] else self.look.legs
+                    name = f'{side}_{part}'
+                    paint = self._painter(name, tone * color)
+                    items.append((depth, name, paint))
         return items
 
-    def _painter(
-        self, rings: np.ndarray, color: Color
-    ) -> Callable[[Canvas], None]:
-        """Return a function that paints a stack of rings (L, 16, 2)."""
-        size = 0.3 * float(np.ptp(rings, axis=1).min(1).mean())
+    def _painter(self, part: str, color: Array) -> partial:
+        """Return a function that paints a part on a canvas."""
+        rings = self.chain(part)
+        size = 0.3 * float(np.ptp(rings, axis=1).mean())
         return partial(
             Canvas.tube, look=self.look, rings=rings, size=size, color=color
         )
 
     def _draw_head(self, canvas: Canvas) -> None:
         base, build = self.look.base, self.build
-        ears = sorted(
-            SIDES, key=lambda s: round(self.joints[f'{s}_ear'][2], 6)
+        far, near = sorted(
+            SIDES, key=lambda side: round(self.joints[f'{side}_ear'][2], 6)
         )
-        self._draw_ear(canvas, ears[0])
-        canvas.part = Part.HEAD
-        self._painter(self._head(), base)(canvas)
-        self._draw_ear(canvas, ears[1])
-        canvas.part = Part.HEAD
+        self._draw_ear(canvas, far)
+        canvas.part = PARTS['head']
+        self._painter('head', base)(canvas)
+        self._draw_ear(canvas, near)
+        canvas.part = PARTS['head']
         size = self.pixels(build.skull, self.joints['skull'][2])
         for index, side in enumerate(SIDES):
             if self.facing[index]:
@@ -566,25 +438,15 @@ class Animal(Figure):
             canvas.hull(nose, (38, 36, 40))
 
     def _draw_ear(self, canvas: Canvas, side: str) -> None:
-        canvas.part, points = Part.EAR, self._ear(side)
+        canvas.part, points = PARTS['ear'], self.ear(side)
         canvas.hull(points, self.look.base, 0.78)
         canvas.hull(shrink(points, 0.6), self.look.base, 0.95)
 
 
 def sample_animal(
-    rng: np.random.Generator,
-    light: np.ndarray,
-    simple: bool = False,
-    like: Figure | None = None,
+    rng: Rng, light: Array, simple: bool = False, like: Figure | None = None
 ) -> Animal:
-    """Draw an animal; still to be placed.
-
-    Args:
-        rng: Source of randomness.
-        light: Direction to the light, image (x, y), length at most 1.
-        simple: Whether it stands or walks and is seen from the side.
-        like: An animal of the same picture; most often of the same species.
-    """
+    """Draw an animal, still to be placed; see ``scene.Setting.sample``."""
     name = tuple(SPECIES)[rng.integers(len(SPECIES))]
     if isinstance(like, Animal) and rng.random() < 0.85:
         name = like.species

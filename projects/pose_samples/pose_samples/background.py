@@ -3,31 +3,24 @@
 import cv2
 import numpy as np
 
+from .arrays import Array, Rng
 from .canvas import ZOOM, Canvas, Color, limb_outlines
 from .style import random_color
 
 
-def enlarge(small: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def enlarge(small: Array, size: tuple[int, int]) -> Array:
     """Enlarge smoothly, bit by bit the same on any machine."""
     return cv2.resize(small, size, interpolation=cv2.INTER_LINEAR_EXACT)
 
 
-def _corners(rng: np.random.Generator, size: tuple[int, ...]) -> np.ndarray:
+def _corners(rng: Rng, size: tuple[int, ...]) -> Array:
     """Draw colours that are similar, to be enlarged to a gradient."""
     colors = random_color(rng, 0.45) + rng.uniform(-22, 22, size=(*size, 3))
     return np.clip(colors, 35, 245).astype(np.uint8)
 
 
-def draw_background(
-    rng: np.random.Generator, canvas: Canvas, clutter: float
-) -> None:
-    """Paint sky or wall, ground, textures and things; parts stay 0.
-
-    Args:
-        rng: Source of randomness.
-        canvas: To be painted on.
-        clutter: About how many things, relative to the default.
-    """
+def draw_background(rng: Rng, canvas: Canvas, clutter: float) -> None:
+    """Paint sky or wall, ground, textures and things; parts stay 0."""
     h, w = canvas.pixels.shape[:2]
     canvas.pixels[..., :3] = enlarge(_corners(rng, (2, 2)), (w, h))
     row = h
@@ -45,7 +38,7 @@ def draw_background(
         )
 
 
-def _draw_frame(rng: np.random.Generator, canvas: Canvas, row: int) -> None:
+def _draw_frame(rng: Rng, canvas: Canvas, row: int) -> None:
     """Draw a window, a door or a picture on the wall above a row."""
     pixels = canvas.pixels
     h, w = pixels.shape[:2]
@@ -64,9 +57,7 @@ def _draw_frame(rng: np.random.Generator, canvas: Canvas, row: int) -> None:
     cv2.rectangle(pixels, low, high, canvas.ink(rim), edge)
 
 
-def _draw_texture(
-    rng: np.random.Generator, pixels: np.ndarray, row: int
-) -> None:
+def _draw_texture(rng: Rng, pixels: Array, row: int) -> None:
     """Lay planks or tiles and noise of two sizes over the canvas."""
     h, w = pixels.shape[:2]
     kind = rng.integers(4)
@@ -94,9 +85,7 @@ def _draw_texture(
     mix(pixels, noise, dst=pixels)
 
 
-def draw_thing(
-    rng: np.random.Generator, canvas: Canvas, center: np.ndarray, size: float
-) -> None:
+def draw_thing(rng: Rng, canvas: Canvas, center: Array, size: float) -> None:
     """Paint one object about ``size`` pixels large."""
     color = random_color(rng)
     dark, light = np.clip(0.75 * color, 0, 255), np.clip(1.12 * color, 0, 255)
@@ -144,12 +133,7 @@ def draw_thing(
         box((0, 0.6), (0.35, 0.25), dark)
 
 
-def draw_seat(
-    rng: np.random.Generator,
-    canvas: Canvas,
-    low: np.ndarray,
-    high: np.ndarray,
-) -> None:
+def draw_seat(rng: Rng, canvas: Canvas, low: Array, high: Array) -> None:
     """Paint a stool or a crate between two corners."""
     color = random_color(rng, 0.5)
     middle, half = 0.5 * (low + high), 0.5 * (high - low)
@@ -162,19 +146,13 @@ def draw_seat(
     _box(canvas, top, half * (1.08, 0.12), 1.1 * color)
 
 
-def _box(
-    canvas: Canvas, center: np.ndarray, half: np.ndarray, color: Color
-) -> None:
+def _box(canvas: Canvas, center: Array, half: Array, color: Color) -> None:
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], float)
     canvas.fill(center + corners * half, color)
 
 
-def finish(rng: np.random.Generator, canvas: Canvas) -> np.ndarray:
-    """Halve a canvas and let a camera look at it.
-
-    Args:
-        rng: Source of randomness: light, colour cast, blur and noise.
-        canvas: Painted.
+def finish(rng: Rng, canvas: Canvas) -> Array:
+    """Halve a canvas and add light, colour cast, blur and noise.
 
     Returns:
         The image, blue, green, red, (h, w, 3), uint8.

@@ -5,73 +5,60 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from .arrays import Array, Rng
 from .skeleton import Skeleton, rot_x, rot_y, rot_z
 
-_BEND = ('x bend 0.5', 'z side -0.5', 'y twist 0.5')
-# Half of the turn from chest to skull; a bent trunk lifts the head.
-_NOD = ('y head_yaw 0.5', 'x head_pitch 0.5', 'x bend -0.275',
-        'z head_roll 0.5')  # fmt: skip
-_DOWN = (0.0, -1.0, 0.0)
-
 SKELETON = Skeleton(
-    frames={
-        'pelvis': ('root', ()),
-        'spine': ('pelvis', _BEND),
-        'chest': ('spine', _BEND),
-        'nape': ('chest', ('x nape 1', *_NOD)),
-        'head': ('chest', (*_NOD, *_NOD)),
-        # The shortest turn from hanging to raised, then about its own axis.
-        'left_upper_arm': ('chest', ('y left_plane 1', 'x left_raise -1',
-                                     'y left_plane -1', 'y left_turn -1')),
-        'left_forearm': ('left_upper_arm', ('x left_elbow -1',)),
-        'left_hand': ('left_forearm', ('y left_pronate -1',
-                                       'z left_wrist -1')),
-        'left_thigh': ('pelvis', ('z left_spread 1', 'x left_flex -1',
-                                  'y left_hip_turn 1')),
-        'left_shin': ('left_thigh', ('x left_knee 1',)),
-        'left_foot': ('left_shin', ('y left_toe_out 1', 'x left_ankle 1')),
-    },
-    joints={
-        'pelvis': ('root', 'pelvis', {'unit': (0, 0, 0)}),
-        'waist': ('pelvis', 'pelvis', {'torso': (0, 0.35, 0)}),
-        'ribs': ('waist', 'spine', {'torso': (0, 0.25, 0)}),
-        'neck': ('ribs', 'chest', {'torso': (0, 0.45, 0),
-                                   'unit': (0, 0, -0.008)}),
-        'upper_neck': ('neck', 'nape', {'unit': (0, 0.036, 0)}),
-        # The middle of the head lies half a head above the chin.
-        'head': ('upper_neck', 'head', {'head': (0, 0.40, 0.10)}),
-        'head_top': ('head', 'head', {'head': (0, 0.5, 0)}),
-        'left_shoulder': ('ribs', 'chest', {
-            'shoulder': (1, 0, 0), 'torso': (0, 0.40, 0),
-            'left_shrug': (0, 0.035, 0)}),
-        'left_elbow': ('left_shoulder', 'left_upper_arm',
-                       {'upper_arm': _DOWN}),
-        'left_wrist': ('left_elbow', 'left_forearm', {'forearm': _DOWN}),
-        'left_hip': ('pelvis', 'pelvis', {'hip': (1, 0, 0)}),
-        'left_knee': ('left_hip', 'left_thigh', {'thigh': _DOWN}),
-        'left_ankle': ('left_knee', 'left_shin', {'shin': _DOWN}),
-    },
-    limits={
-        'bend': (-20, 80),  # trunk: forward
-        'side': (-25, 25),  # trunk: towards its left
-        'twist': (-35, 35),  # trunk: turn to its left
-        'head_yaw': (-65, 65),
-        'head_pitch': (-35, 40),
-        'head_roll': (-22, 22),
-        'raise': (0, 175),  # upper arm: from hanging (0) to overhead
-        'plane': (-35, 125),  # 0 raises it forwards, 90 sideways
-        'turn': (-40, 90),  # upper arm about its own axis, inwards
-        'elbow': (3, 148),
-        'pronate': (-75, 85),  # 0: thumb forward with hanging arms
-        'wrist': (-45, 55),  # towards the palm
-        'flex': (-25, 125),  # thigh forward
-        'spread': (-8, 50),  # thigh outwards
-        'hip_turn': (-20, 45),  # knee outwards
-        'knee': (2, 145),
-        'ankle': (-20, 50),  # toes down
-        'toe_out': (-8, 25),
-    },
-)  # fmt: skip
+    # From chest to head there are two equal turns, half of one to the nape; a
+    # bent trunk lifts the head. An arm is raised by the shortest turn from
+    # hanging, then turns about its axis.
+    frames="""
+pelvis root
+spine pelvis: x bend 0.5, z side -0.5, y twist 0.5
+chest spine: x bend 0.5, z side -0.5, y twist 0.5
+neck chest: x nape 1
+nape neck: y head_yaw 0.5, x head_pitch 0.5, x bend -0.275, z head_roll 0.5
+nod chest: y head_yaw 0.5, x head_pitch 0.5, x bend -0.275, z head_roll 0.5
+head nod: y head_yaw 0.5, x head_pitch 0.5, x bend -0.275, z head_roll 0.5
+left_raised chest: y left_plane 1, x left_raise -1, y left_plane -1
+left_upper_arm left_raised: y left_turn -1
+left_forearm left_upper_arm: x left_elbow -1
+left_hand left_forearm: y left_pronate -1, z left_wrist -1
+left_thigh pelvis: z left_spread 1, x left_flex -1, y left_hip_turn 1
+left_shin left_thigh: x left_knee 1
+left_foot left_shin: y left_toe_out 1, x left_ankle 1
+""",
+    # The middle of the head lies half a head above the chin.
+    joints="""
+pelvis root root
+waist pelvis pelvis: torso 0 0.35 0
+ribs waist spine: torso 0 0.25 0
+neck ribs chest: torso 0 0.45 0, unit 0 0 -0.008
+upper_neck neck nape: unit 0 0.036 0
+head upper_neck head: head 0 0.40 0.10
+head_top head head: head 0 0.5 0
+left_shoulder ribs chest: shoulder 1 0 0, torso 0 0.40 0, left_shrug 0 0.035 0
+left_elbow left_shoulder left_upper_arm: upper_arm 0 -1 0
+left_wrist left_elbow left_forearm: forearm 0 -1 0
+left_hip pelvis pelvis: hip 1 0 0
+left_knee left_hip left_thigh: thigh 0 -1 0
+left_ankle left_knee left_shin: shin 0 -1 0
+left_ear head head: head 0.35 -0.02 -0.03
+left_big_toe left_ankle left_foot: foot -0.06 -0.22 0.69
+left_small_toe left_ankle left_foot: foot 0.17 -0.24 0.53
+left_heel left_ankle left_foot: foot 0 -0.18 -0.30
+""",
+    # Trunk and arm bend forwards, to the left and inwards; a hanging arm with
+    # pronate 0 has its thumb in front, plane 90 raises it sideways.
+    limits="""
+trunk: bend -20 80, side -25 25, twist -35 35
+head: head_yaw -65 65, head_pitch -35 40, head_roll -22 22
+arm: raise 0 175, plane -35 125, turn -40 90, elbow 3 148
+hand: pronate -75 85, wrist -45 55
+leg: flex -25 125, spread -8 50, hip_turn -20 45, knee 2 145
+foot: ankle -20 50, toe_out -8 25
+""",
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +80,8 @@ class Body:
     waist: float  # factor on the width of the waist
 
     def solve(
-        self, angles: dict[str, float], root: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        self, angles: dict[str, float], root: Array
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return joints and frames of this body; see ``Skeleton.solve``."""
         lengths = {**asdict(self), 'unit': 1.0}
         for side in ('left', 'right'):  # a raised arm lifts the shoulder
@@ -103,7 +90,7 @@ class Body:
         return SKELETON.solve({**angles, 'nape': 0.22}, lengths, root)
 
 
-def sample_body(rng: np.random.Generator) -> Body:
+def sample_body(rng: Rng) -> Body:
     """Draw a build: man, woman or child; slim or stout."""
     kind = rng.random()
     # How grown up: 1 for adults, 0 for a child of about four years.
@@ -132,19 +119,11 @@ def sample_body(rng: np.random.Generator) -> Body:
     )
 
 
-def sample_root(
-    rng: np.random.Generator, pose: str, frontal: bool = False
-) -> np.ndarray:
-    """Draw how the pelvis is turned to the camera.
+def sample_root(rng: Rng, pose: str, frontal: bool = False) -> Array:
+    """Draw the rotation from the pelvis frame to the camera frame, (3, 3).
 
-    Args:
-        rng: Source of randomness.
-        pose: Name of the pose; lying people are seen from elsewhere.
-        frontal: Whether the person faces the viewer; else all views occur,
-            the front most often, then the sides and the back.
-
-    Returns:
-        Rotation from the pelvis frame to the camera frame, (3, 3).
+    All views occur, the front most often, then the sides and the back; only
+    the front if ``frontal``. Lying people are seen from elsewhere.
     """
     view = 0.0 if frontal else rng.random()
     if view < 0.48:
@@ -183,7 +162,7 @@ _FINGERS = (
 )
 
 
-def hand_points(curls: list[float], spread: float) -> np.ndarray:
+def hand_points(curls: list[float], spread: float) -> Array:
     """Return the 21 points of a left hand in its frame, (21, 3).
 
     Args:

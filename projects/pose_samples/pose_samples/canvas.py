@@ -12,28 +12,30 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from .arrays import Array
+
 ZOOM = 2  # pixels of the canvas per pixel of the image
 _SHIFT = 4  # fractional bits that OpenCV reads
 _FIXED = ZOOM * (1 << _SHIFT)
 _OFFSET = (ZOOM - 1) / 2 * (1 << _SHIFT)
 
-Color = np.ndarray | tuple[float, ...]
+Color = Array | tuple[float, ...]
 
 
 class Look(Protocol):
     """Attributes of a figure's look that shading reads."""
 
-    light: np.ndarray  # direction to it, image (x, y), length at most 1
+    light: Array  # direction to it, image (x, y), length at most 1
     contrast: float  # how dark the shaded side is, 0 to 1
 
 
-def shrink(points: np.ndarray, factor: float) -> np.ndarray:
+def shrink(points: Array, factor: float) -> Array:
     """Scale points (N, 2) about their mean."""
     middle = points.mean(0)
     return middle + factor * (points - middle)
 
 
-def _fixed(points: np.ndarray) -> np.ndarray:
+def _fixed(points: Array) -> Array:
     """Turn image coordinates (..., 2) into OpenCV's fixed-point numbers."""
     return np.rint(points * _FIXED + _OFFSET).astype(np.int32)
 
@@ -48,7 +50,7 @@ RING = np.array(
 NUM_RADII = 5
 
 
-def _capsule(num_cap: int = 6) -> tuple[np.ndarray, ...]:
+def _capsule(num_cap: int = 6) -> tuple[Array, ...]:
     """Return the radius that each corner of a capsule uses, and its angle."""
     cap = [math.pi * (0.5 - i / num_cap) for i in range(1, num_cap)]
     corners = [(i, math.pi / 2) for i in range(NUM_RADII)]
@@ -64,9 +66,7 @@ def _capsule(num_cap: int = 6) -> tuple[np.ndarray, ...]:
 _INDEX, _TS, _COS, _SIN = _capsule()
 
 
-def limb_outlines(
-    starts: np.ndarray, ends: np.ndarray, radii: np.ndarray
-) -> np.ndarray:
+def limb_outlines(starts: Array, ends: Array, radii: Array) -> Array:
     """Return the outlines of tapered capsules, (N, 20, 2).
 
     Args:
@@ -105,38 +105,30 @@ class Canvas:
         color = np.clip(np.asarray(color, float) * tone, 0, 255)
         return (*color.tolist(), int(self.part))
 
-    def fill(
-        self, points: np.ndarray, color: Color, tone: float = 1.0
-    ) -> None:
+    def fill(self, points: Array, color: Color, tone: float = 1.0) -> None:
         """Fill one polygon with corners (N, 2)."""
         ink = self.ink(color, tone)
         cv2.fillPoly(self.pixels, [_fixed(points)], ink, shift=_SHIFT)
 
-    def hull(
-        self, points: np.ndarray, color: Color, tone: float = 1.0
-    ) -> None:
+    def hull(self, points: Array, color: Color, tone: float = 1.0) -> None:
         """Fill the convex hull of points (N, 2)."""
         hull, ink = cv2.convexHull(_fixed(points)), self.ink(color, tone)
         cv2.fillConvexPoly(self.pixels, hull, ink, shift=_SHIFT)
 
     def lit_hull(
         self,
-        points: np.ndarray,
+        points: Array,
         color: Color,
         tones: tuple[float, float],
         factor: float,
-        offset: np.ndarray,
+        offset: Array,
     ) -> None:
         """Fill a hull and, smaller by a factor and shifted, its lit side."""
         self.hull(points, color, tones[0])
         self.hull(shrink(points, factor) + offset, color, tones[1])
 
     def disc(
-        self,
-        center: np.ndarray,
-        radius: float,
-        color: Color,
-        tone: float = 1.0,
+        self, center: Array, radius: float, color: Color, tone: float = 1.0
     ) -> None:
         """Fill a circle."""
         place, radius = _fixed(center).tolist(), max(int(radius * _FIXED), 1)
@@ -144,7 +136,7 @@ class Canvas:
         cv2.circle(self.pixels, place, radius, ink, -1, shift=_SHIFT)
 
     def line(
-        self, points: np.ndarray, width: float, color: Color, tone: float = 1.0
+        self, points: Array, width: float, color: Color, tone: float = 1.0
     ) -> None:
         """Draw an open line of ``width`` image pixels."""
         ink, thick = self.ink(color, tone), max(int(width * ZOOM + 0.5), 1)
@@ -154,11 +146,7 @@ class Canvas:
     # Rounded shapes: the same outline smaller and lighter, several times.
 
     def limb(
-        self,
-        look: Look,
-        ends: np.ndarray,
-        radii: np.ndarray,
-        color: Color,
+        self, look: Look, ends: Array, radii: Array, color: Color
     ) -> None:
         """Fill a shaded capsule between two ends (2, 2), radii (5,)."""
         start, end = ends
@@ -175,7 +163,7 @@ class Canvas:
             self.fill(outline, color, tone)
 
     def tube(
-        self, look: Look, rings: np.ndarray, size: float, color: Color
+        self, look: Look, rings: Array, size: float, color: Color
     ) -> None:
         """Fill a shaded stack of rings (L, M, 2), ``size`` pixels thick."""
         middle = rings.mean(1, keepdims=True)
@@ -186,7 +174,7 @@ class Canvas:
                 self.hull(np.concatenate(pair), color, tone)
 
 
-def _layers(look: Look) -> tuple[np.ndarray, tuple[float, ...]]:
+def _layers(look: Look) -> tuple[Array, tuple[float, ...]]:
     """Return sizes (3, 1) and tones of nested shapes, the largest first."""
     c = look.contrast
     return np.array([[1.0], [0.72], [0.38]]), (1 - c, 1.0, 1 + 0.4 * c)

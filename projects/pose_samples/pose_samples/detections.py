@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .arrays import Array, Rng
 from .formats import ImageRecord
 
 _MIN_SIDE = 8.0
@@ -12,15 +13,7 @@ def detect(images: list[ImageRecord], seed: tuple[int, ...]) -> list[dict]:
 
     Most instances are found with a high score and a box that is a few
     percent off; some are missed, some are found twice, some boxes are of
-    nothing.
-
-    Args:
-        images: All images of a split.
-        seed: Start of the seed of each image's own random numbers.
-
-    Returns:
-        One dict with bbox (x, y, w, h), category_id, image_id and score for
-        each box, the best of an image first.
+    nothing. The best box of an image comes first.
     """
     results = []
     for image in images:
@@ -28,7 +21,7 @@ def detect(images: list[ImageRecord], seed: tuple[int, ...]) -> list[dict]:
         limit = np.array((image.width, image.height), float)
         found = []
         for instance in image.instances:
-            box = np.array(instance.box)
+            box = np.array(instance.box())
             large = min(1.0, min(box[2:]) / 40)
             if rng.random() < 0.03 + 0.15 * (1 - large):
                 continue
@@ -47,20 +40,17 @@ def detect(images: list[ImageRecord], seed: tuple[int, ...]) -> list[dict]:
             high = np.clip(box[:2] + box[2:], 0, limit)
             if (high - low).min() < min(_MIN_SIDE, limit.min() / 4):
                 continue
-            results.append(
-                {
-                    'bbox': np.round([*low, *(high - low)], 3).tolist(),
-                    'category_id': 1,
-                    'image_id': image.id,
-                    'score': round(float(score), 6),
-                }
-            )
+            result = {
+                'bbox': np.round([*low, *(high - low)], 3).tolist(),
+                'category_id': 1,
+                'image_id': image.id,
+                'score': round(float(score), 6),
+            }
+            results.append(result)
     return results
 
 
-def _shake(
-    rng: np.random.Generator, box: np.ndarray, amount: float
-) -> np.ndarray:
+def _shake(rng: Rng, box: Array, amount: float) -> Array:
     """Move the edges of a box by ``amount`` of its size on average."""
     size = np.maximum(box[2:], 1.0)
     low = box[:2] + amount * size * rng.normal(size=2)

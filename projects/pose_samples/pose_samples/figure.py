@@ -6,20 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arrays import Array
 from .canvas import RING, Canvas, Look
 
-Layer = tuple[float, int, Callable[[Canvas], None]]
+Layer = tuple[float, str, Callable[[Canvas], None]]
 
 
 @dataclass
 class Tube:
     """A stack of ellipses in the camera's frame, such as a trunk."""
 
-    centers: np.ndarray  # middle of each ellipse, (L, 3)
-    across: np.ndarray  # half axis towards the figure's left, (L, 3)
-    front: np.ndarray  # half axis to the front, of animals upwards, (L, 3)
+    centers: Array  # middle of each ellipse, (L, 3)
+    across: Array  # half axis towards the figure's left, (L, 3)
+    front: Array  # half axis to the front, of animals upwards, (L, 3)
 
-    def rings(self) -> np.ndarray:
+    def rings(self) -> Array:
         """Return 16 points of each ellipse, (L, 16, 3)."""
         return (
             self.centers[:, None]
@@ -27,7 +28,7 @@ class Tube:
             + RING[:, 1:] * self.front[:, None]
         )
 
-    def surface(self, levels: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    def surface(self, levels: Array, angles: Array) -> Array:
         """Return points of the surface, (N, 3).
 
         Args:
@@ -43,7 +44,7 @@ class Tube:
         )
         return center + cos * across + sin * front
 
-    def visible_arc(self, level: float, count: int) -> np.ndarray:
+    def visible_arc(self, level: float, count: int) -> Array:
         """Return points along the half of a ring that faces us, (count, 3)."""
         low = min(int(level), len(self.centers) - 1)
         across, front = self.across[low], self.front[low]
@@ -53,7 +54,7 @@ class Tube:
         angles = middle + np.linspace(-0.5, 0.5, count) * math.pi
         return self.surface(np.full(count, level), angles)
 
-    def normals(self, levels: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    def normals(self, levels: Array, angles: Array) -> Array:
         """Return how far the surface turns to the camera, (N,); > 0 faces."""
         low = np.minimum(levels.astype(int), len(self.centers) - 1)
         across, front = self.across[low], self.front[low]
@@ -64,38 +65,34 @@ class Tube:
 class Figure:
     """A figure that is measured at the origin, placed and then painted.
 
-    Subclasses define ``layers``, ``outline`` and ``head_outline``.
-
-    Args:
-        look: Colours and light.
-        distance: From the camera to the origin; above 1.5.
+    Subclasses set what is annotated here and define ``layers``, ``outline``
+    and ``head_outline``.
     """
 
-    hosts: np.ndarray  # parts that show each keypoint on top, (N, 64)
+    look: Look
+    distance: float  # from the camera to the origin; above 1.5
+    parts: dict[str, int]  # numbers of the parts, below 64
+    hosts: Array  # parts that show each keypoint on top, (N, 64)
     # Keypoints that annotators leave out (v = 0) where they face away, (N,).
-    unguessed: np.ndarray
+    unguessed: Array
     category: int  # id in the annotations
     size: float  # relative to other figures of the same kind
-    points: np.ndarray  # keypoints in the camera's frame, (N, 3)
-    facing: np.ndarray  # keypoints that their own part shows, (N,)
+    points: Array  # keypoints in the camera's frame, (N, 3)
+    facing: Array  # keypoints that their part shows, (N,)
     # Corners of the box around the unplaced figure.
-    extent: tuple[np.ndarray, np.ndarray]
-    scale: float  # pixels per unit of length
-    shift: np.ndarray  # position of the origin in the image
-
-    def __init__(self, look: Look, distance: float) -> None:
-        self.look, self.distance = look, distance
-        self.scale, self.shift = 1.0, np.zeros(2)
+    extent: tuple[Array, Array]
+    scale = 1.0  # pixels per unit of length
+    shift = np.zeros(2)  # position of the origin in the image
 
     def layers(self) -> list[Layer]:
         """Return (depth, part, function that paints) of all parts."""
         raise NotImplementedError
 
-    def outline(self) -> np.ndarray:
+    def outline(self) -> Array:
         """Return image points whose box holds all that is painted, (N, 2)."""
         raise NotImplementedError
 
-    def head_outline(self) -> np.ndarray:
+    def head_outline(self) -> Array:
         """Return image points whose hull is the head, (N, 2)."""
         raise NotImplementedError
 
@@ -103,11 +100,11 @@ class Figure:
         """Move on to a time, in frames of a clip from the first pose."""
         raise NotImplementedError(f'{type(self).__name__} does not move')
 
-    def seat(self) -> tuple[np.ndarray, np.ndarray] | None:
+    def seat(self) -> tuple[Array, Array] | None:
         """Return image corners of a seat below the figure; None: no seat."""
         return None
 
-    def shadow(self) -> tuple[np.ndarray, np.ndarray]:
+    def shadow(self) -> tuple[Array, Array]:
         """Return middle and half axes of the shadow on the ground."""
         low, high = self.box()
         center = np.array((0.5 * (low[0] + high[0]), high[1]))
@@ -123,11 +120,11 @@ class Figure:
         self.extent = points.min(0) - margin, points.max(0) + margin
         self.place(scale, shift)
 
-    def place(self, scale: float, shift: np.ndarray) -> None:
+    def place(self, scale: float, shift: Array) -> None:
         """Set ``scale`` and ``shift``."""
         self.scale, self.shift = scale, np.asarray(shift, float)
 
-    def project(self, points: np.ndarray) -> np.ndarray:
+    def project(self, points: Array) -> Array:
         """Map points of the camera's frame (..., 3) to the image (..., 2)."""
         near = self.distance / (self.distance - points[..., 2:])
         return points[..., :2] * (1.0, -1.0) * near * self.scale + self.shift
@@ -137,22 +134,22 @@ class Figure:
         near = self.distance / (self.distance - depth)
         return length * near * self.scale
 
-    def balls(self, centers: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    def balls(self, centers: Array, radii: Array) -> Array:
         """Return outlines of balls of the camera's frame, (L, 16, 2)."""
         near = self.distance / (self.distance - centers[:, 2])
         radii = near * self.scale * radii
         return self.project(centers)[:, None] + radii[:, None, None] * RING
 
-    def keypoints(self) -> np.ndarray:
+    def keypoints(self) -> Array:
         """Return all keypoints in the image, (N, 2)."""
         return self.project(self.points)
 
-    def box(self) -> tuple[np.ndarray, np.ndarray]:
+    def box(self) -> tuple[Array, Array]:
         """Return the corners of the box around the placed figure."""
         low, high = self.extent
         return low * self.scale + self.shift, high * self.scale + self.shift
 
-    def head_box(self) -> np.ndarray:
+    def head_box(self) -> Array:
         """Return the corners of the box around the head, (2, 2)."""
         outline = self.head_outline()
         return np.stack([outline.min(0), outline.max(0)])
@@ -165,5 +162,6 @@ class Figure:
             range(len(layers)), key=lambda i: (round(layers[i][0], 6), i)
         )
         for i in order:
-            _, canvas.part, paint = layers[i]
+            _, part, paint = layers[i]
+            canvas.part = self.parts[part]
             paint(canvas)

@@ -1,9 +1,8 @@
 """Annotation files of the datasets, as their authors and mmpose write them.
 
-Everything starts from records: a drawn figure as ``describe`` keeps it.
-Coordinates of a record are those of the image, pixel centers at whole
-numbers; MPII alone counts from one. All files but MPII's are COCO's json with
-a choice of keypoints and of fields; see ``CocoJson``.
+Everything starts from the labels of a scene. Coordinates are those of the
+image, pixel centers at whole numbers; MPII alone counts from one. All files
+but MPII's are COCO's json with a choice of keypoints and of fields.
 
 AP-10K: ``area`` is that of the box, images of all splits are in one folder,
 the kind of background is a number. Of APT-36K the paper (Yang et al., 2022,
@@ -17,16 +16,17 @@ COCO-style readers do not look at.
 """
 
 import json
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from . import animals
+from .arrays import Array
 from .parts import (
     BODY_KEYPOINTS,
     FACE_KEYPOINTS,
@@ -57,83 +57,17 @@ INFO = {
 
 
 @dataclass
-class Instance:
-    """One figure of an image.
-
-    Args:
-        keypoints: (x, y, v) in the order of the label, (N, 3); all 0 where
-            v is 0.
-        box: Around what is visible, (x, y, w, h).
-        area: Number of visible pixels.
-        segmentation: Polygons around them, x and y in turn.
-        head_box: Corners of the box around the head, (2, 2).
-        stature: Height when standing upright, in pixels.
-        category: Category id in the annotations.
-        track: Number of the figure, the same in all frames of a clip.
-    """
-
-    keypoints: np.ndarray
-    box: list[float]
-    area: float
-    segmentation: list[list[float]]
-    head_box: np.ndarray
-    stature: float
-    category: int
-    track: int
-
-
-@dataclass
 class ImageRecord:
-    """One image.
+    """One image."""
 
-    Args:
-        id: Number in the annotations.
-        split: ``train`` or ``val``.
-        file_name: Below the folder of the split's images.
-        width: In pixels.
-        height: In pixels.
-        clip: Number of the clip in the annotations.
-        frame: Number in the clip.
-        instances: All labelled figures.
-    """
-
-    id: int
+    id: int  # in the annotations
+    clip: int  # id of the clip
+    frame: int  # number in the clip
     split: str
-    file_name: str
+    file_name: str  # below the folder of the split's images
     width: int
     height: int
-    clip: int
-    frame: int
-    instances: list[Instance] = field(default_factory=list)
-
-
-def describe(label: Label) -> Instance | None:
-    """Turn a label into a record; None where no outline is left."""
-    keypoints = np.round(label.keypoints, 2)
-    keypoints[keypoints[:, 2] == 0] = 0
-    x, y, w, h = label.mask_box
-    contours, _ = cv2.findContours(
-        label.mask,
-        cv2.RETR_EXTERNAL,
-        cv2.CHAIN_APPROX_TC89_L1,
-        offset=(x, y),
-    )
-    polygons = [
-        contour.reshape(-1).astype(float).tolist()
-        for contour in contours
-        if len(contour) >= 3
-    ]
-    if not polygons:
-        return None
-    # A visible keypoint at an edge may round to half a pixel beyond it.
-    visible = keypoints[keypoints[:, 2] == 2, :2]
-    corners = np.concatenate([[(x, y), (x + w, y + h)], visible])
-    low, high = corners.min(0), corners.max(0)
-    return Instance(
-        keypoints, np.round([*low, *(high - low)], 2).tolist(),
-        float(cv2.countNonZero(label.mask)), polygons, label.head_box,
-        label.stature, label.category, label.track,
-    )  # fmt: skip
+    instances: list[Label]
 
 
 def _select(names: tuple[str, ...]) -> list[int]:
@@ -141,7 +75,7 @@ def _select(names: tuple[str, ...]) -> list[int]:
     return [KEYPOINT_INDEX[name] for name in names]
 
 
-def _flat(keypoints: np.ndarray) -> list[float]:
+def _flat(keypoints: Array) -> list[float]:
     """Return x, y and v of (N, 3) in turn, v as whole numbers."""
     return [
         int(v) if i % 3 == 2 else v
@@ -149,7 +83,7 @@ def _flat(keypoints: np.ndarray) -> list[float]:
     ]
 
 
-def _count(keypoints: np.ndarray) -> int:
+def _count(keypoints: Array) -> int:
     """Return how many keypoints (N, 3) have v above 0."""
     return int(np.count_nonzero(keypoints[:, 2] > 0))
 
@@ -163,32 +97,21 @@ def write_json(path: Path, content: object) -> None:
 # -------------------------------------------------------------- COCO's json
 
 ImageFields = dict[str, Callable[[ImageRecord], object]]
-InstanceFields = dict[str, Callable[[ImageRecord, Instance], object]]
+InstanceFields = dict[str, Callable[[ImageRecord, Label], object]]
+_IMAGE_KEYS = ('id', 'file_name', 'width', 'height')
 
 
 @dataclass(frozen=True)
 class CocoJson:
-    """A json file with the structure of COCO's.
+    """A json file with the structure of COCO's."""
 
-    Args:
-        keypoints: Names of the keypoints, in the file's order.
-        skeleton: Pairs of keypoints, counted from one.
-        image: Fields of an image beside id, file_name and size.
-        instance: Fields of an instance beside ids, bbox and keypoints.
-        names: Names of the keypoints in the file, if they differ.
-        index: Row of each keypoint in a record.
-        num_counted: How many keypoints ``num_keypoints`` counts.
-        with_info: Whether there are info and licenses.
-        categories: Id, name and family of the categories.
-    """
-
-    keypoints: tuple[str, ...]
-    skeleton: list[list[int]]
-    image: ImageFields
-    instance: InstanceFields
-    names: tuple[str, ...] | None = None
-    index: dict[str, int] = field(default_factory=lambda: KEYPOINT_INDEX)
-    num_counted: int | None = None
+    keypoints: tuple[str, ...]  # names in the record, in the file's order
+    skeleton: list[list[int]]  # pairs of keypoints, counted from one
+    image: ImageFields  # fields of an image beside id, file_name and size
+    instance: InstanceFields  # beside ids, bbox and keypoints
+    names: tuple[str, ...] | None = None  # of keypoints, where they differ
+    rows: dict[str, int] = field(default_factory=lambda: KEYPOINT_INDEX)
+    num_counted: int | None = None  # keypoints that num_keypoints counts
     with_info: bool = True
     categories: tuple[tuple[int, str, str], ...] = ((1, 'person', 'person'),)
 
@@ -210,36 +133,29 @@ class CocoJson:
             for number, name, family in self.categories
         ]
         info = {'info': INFO, 'licenses': [LICENSE]} if self.with_info else {}
-        content = dict(
-            info, images=[self._image(image) for image in images],
-            annotations=annotations, categories=categories,
-        )  # fmt: skip
-        write_json(path, content)
-
-    def _image(self, image: ImageRecord) -> dict:
-        return {
-            'id': image.id,
-            'file_name': image.file_name,
-            'width': image.width,
-            'height': image.height,
-            **{key: value(image) for key, value in self.image.items()},
-        }
+        entries = [
+            {key: getattr(image, key) for key in _IMAGE_KEYS}
+            | {key: value(image) for key, value in self.image.items()}
+            for image in images
+        ]
+        content = dict(info, images=entries, annotations=annotations)
+        write_json(path, content | {'categories': categories})
 
     def _annotation(
-        self, image: ImageRecord, instance: Instance, number: int
+        self, image: ImageRecord, instance: Label, number: int
     ) -> dict:
-        rows = [self.index[name] for name in self.keypoints]
-        points = instance.keypoints[rows]
-        extra = self.instance.items()
-        return {
+        points = instance.rounded()[[self.rows[n] for n in self.keypoints]]
+        values = {
             'id': number,
             'image_id': image.id,
             'category_id': instance.category,
-            'bbox': instance.box,
+            'bbox': instance.box(),
             'num_keypoints': _count(points[: self.num_counted]),
             'keypoints': _flat(points),
-            **{key: value(image, instance) for key, value in extra},
         }
+        for key, value in self.instance.items():
+            values[key] = value(image, instance)
+        return values
 
 
 _WHOLEBODY_REGIONS = {
@@ -250,14 +166,14 @@ _WHOLEBODY_REGIONS = {
 }
 
 
-def _region(instance: Instance, name: str) -> tuple[list, list, bool]:
+def _region(instance: Label, name: str) -> tuple[list, list, bool]:
     """Return box, keypoints and validity of a face or hand.
 
     A region is labelled if enough of it is visible and it is larger than a
     few pixels; otherwise everything is 0, as in the official files.
     """
     names, min_visible, margin = _WHOLEBODY_REGIONS[name]
-    keypoints = instance.keypoints[_select(names)]
+    keypoints = instance.rounded()[_select(names)]
     labelled = keypoints[keypoints[:, 2] > 0]
     num_visible = np.count_nonzero(keypoints[:, 2] == 2)
     if len(labelled) and num_visible >= min_visible * len(keypoints):
@@ -280,10 +196,10 @@ def crowd_index(image: ImageRecord) -> float:
     """
     ratios = []
     for instance in image.instances:
-        x, y, w, h = instance.box
+        x, y, w, h = instance.box()
         counts = [0, 0]
         for other in image.instances:
-            joints = other.keypoints[_select(CROWDPOSE_KEYPOINTS)]
+            joints = other.rounded()[_select(CROWDPOSE_KEYPOINTS)]
             joints = joints[joints[:, 2] > 0, :2]
             inside = ((joints >= (x, y)) & (joints <= (x + w, y + h))).all(1)
             counts[other is instance] += int(inside.sum())
@@ -346,15 +262,13 @@ _WHOLEBODY_INSTANCE: InstanceFields = {
 }  # fmt: skip
 _FEET = _select(FOOT_KEYPOINTS)
 _WHOLEBODY_INSTANCE |= {
-    'foot_kpts': lambda image, instance: _flat(instance.keypoints[_FEET]),
+    'foot_kpts': lambda image, instance: _flat(instance.rounded()[_FEET]),
     'foot_valid': lambda image, instance: bool(
-        _count(instance.keypoints[_FEET])
+        _count(instance.rounded()[_FEET])
     ),
 }
 _AP10K_INSTANCE: InstanceFields = {
-    'area': lambda image, instance: float(
-        np.round(instance.box[2] * instance.box[3], 2)
-    ),
+    'area': lambda image, instance: round(math.prod(instance.box()[2:]), 2),
     'iscrowd': lambda image, instance: 0,
 }
 
@@ -389,7 +303,7 @@ AP10K = CocoJson(
         'background': lambda image: 0,  # the kinds' numbers are AP-10K's own
     },
     _AP10K_INSTANCE,
-    index=animals.KEYPOINT_INDEX,
+    rows=animals.KEYPOINT_INDEX,
     categories=tuple(
         (species.number, name, species.family)
         for name, species in animals.SPECIES.items()
@@ -423,7 +337,7 @@ class MpiiJson:
         annotations, head_boxes = [], []
         for image in images:
             for instance in image.instances:
-                joints = instance.keypoints[_select(MPII_KEYPOINTS)]
+                joints = instance.rounded()[_select(MPII_KEYPOINTS)]
                 labelled = joints[:, 2] > 0
                 if labelled.sum() < _MIN_MPII:
                     continue
@@ -444,16 +358,16 @@ class MpiiJson:
             )
 
 
-def _center(instance: Instance) -> np.ndarray:
-    trunk = instance.keypoints[_select(('pelvis', 'thorax'))]
+def _center(instance: Label) -> Array:
+    trunk = instance.rounded()[_select(('pelvis', 'thorax'))]
     if (trunk[:, 2] > 0).all():
         return trunk[:, :2].mean(0) + 1
-    x, y, w, h = instance.box
+    x, y, w, h = instance.box()
     return np.array((x + w / 2, y + 0.4 * h)) + 1
 
 
 def _write_mpii_mat(
-    path: Path, annotations: list[dict], head_boxes: list[np.ndarray]
+    path: Path, annotations: list[dict], head_boxes: list[Array]
 ) -> None:
     """Write the file that PCKh needs, in the shapes of the official one."""
     count = len(annotations)
@@ -483,7 +397,7 @@ def _mat_element(kind: int, data: bytes) -> bytes:
     return struct.pack('<II', kind, len(data)) + data + bytes(-len(data) % 8)
 
 
-def _mat_array(name: str, array: np.ndarray | str) -> bytes:
+def _mat_array(name: str, array: Array | str) -> bytes:
     """Return an array of numbers, an array of strings or a string."""
     if isinstance(array, str):
         shape, mat_class = (1, len(array)), _CHAR_CLASS

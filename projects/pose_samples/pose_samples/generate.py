@@ -18,20 +18,13 @@ import cv2
 import numpy as np
 
 from .detections import detect
-from .formats import (
-    FIRST_ID,
-    MAX_VAL,
-    SPLITS,
-    ImageRecord,
-    describe,
-    write_json,
-)
+from .formats import FIRST_ID, MAX_VAL, SPLITS, ImageRecord, write_json
 from .layouts import DIFFICULTIES, LAYOUTS, ImageSet, adapt
-from .scene import Setting, draw_scene
+from .scene import draw_scene
 
 MANIFEST = 'pose_samples.json'
 _DRAWING = 2  # to be raised when equal parameters give other pictures
-_JPEG_QUALITY = 90
+_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
 
 
 @dataclass(frozen=True)
@@ -50,27 +43,48 @@ class Parameters:
         """Return the number of images of a split."""
         return self.num_train if split == 'train' else self.num_val
 
+    def check(self) -> None:
+        """Raise a ValueError for a value out of range."""
+        if self.difficulty not in DIFFICULTIES:
+            raise ValueError(
+                f'difficulty must be one of {", ".join(DIFFICULTIES)}, '
+                f'got {self.difficulty!r}'
+            )
+        _check_range('num_train', self.num_train, 0)
+        _check_range('num_val', self.num_val, 0, MAX_VAL)
+        _check_range('seed', self.seed, 0)
+        if self.max_people is not None:
+            _check_range('max_people', self.max_people, 1, 100)
+        size = self.image_size
+        if size is not None and (len(size) != 2 or min(size) < 64):
+            raise ValueError(
+                'image_size must be (w, h) of at least 64 pixels each, '
+                f'got {size}'
+            )
+
+
+def _check_range(
+    name: str, value: int, low: int, high: float = float('inf')
+) -> None:
+    if value < low:
+        raise ValueError(f'{name} must be at least {low}, got {value}')
+    if value > high:
+        raise ValueError(f'{name} must be at most {high}, got {value}')
+
 
 @dataclass(frozen=True)
 class Result:
-    """One folder of images with its annotations.
-
-    Args:
-        folder: Its path.
-        layouts: The layouts asked for that lie in it.
-        num_images: Number of images of both splits.
-        is_new: False if it was complete already and nothing was written.
-    """
+    """One folder of images with its annotations."""
 
     folder: Path
-    layouts: tuple[str, ...]
-    num_images: int
-    is_new: bool
+    layouts: tuple[str, ...]  # that were asked for and lie in it
+    num_images: int  # of both splits
+    is_new: bool  # False if it was complete and nothing was written
 
 
 def generate(
     out_dir: str | Path,
-    layouts: tuple[str, ...] = ('coco',),
+    layouts: Iterable[str] = ('coco',),
     num_train: int = 1000,
     num_val: int = 100,
     seed: int = 0,
@@ -106,7 +120,7 @@ def generate(
         workers: Processes that draw.
         overwrite: Replace data of other parameters. Files that this function
             did not write are neither replaced nor removed.
-        progress: Show a progress bar.
+        progress: Count the images on a terminal.
 
     Returns:
         One result per folder below ``out_dir``.
@@ -122,228 +136,175 @@ def generate(
         >>> result.layouts, result.num_images, result.is_new
         (('coco',), 3, True)
     """
-    if not isinstance(layouts, str):
-        layouts = tuple(dict.fromkeys(layouts))
+    if isinstance(layouts, str) or not layouts:
+        raise ValueError(f'layouts must be a list of names, got {layouts!r}')
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(layouts):
+        if name not in LAYOUTS:
+            known = ', '.join(LAYOUTS)
+            raise ValueError(f'unknown layout {name!r}; known are: {known}')
+        groups.setdefault(LAYOUTS[name].images.folder, []).append(name)
     if image_size is not None:
         image_size = tuple(int(v) for v in image_size)
     parameters = Parameters(
         num_train, num_val, seed, difficulty, max_people, image_size
     )
-    _check(layouts, parameters, workers)
-    groups: dict[str, list[str]] = {}
-    for name in layouts:
-        groups.setdefault(LAYOUTS[name].images.folder, []).append(name)
+    parameters.check()
+    _check_range('workers', workers, 1)
     # All folders are looked at before the first one is changed.
-    plans = [
-        _plan(Path(out_dir) / folder, names, parameters, overwrite)
+    folders = [
+        _Folder(Path(out_dir) / folder, names, parameters, overwrite)
         for folder, names in groups.items()
     ]
-    for plan in plans:
-        if not plan.is_complete:
-            _write_folder(plan, parameters, workers, progress)
+    for folder in folders:
+        if not folder.is_complete:
+            folder.write(workers, progress)
     return [
-        Result(plan.folder, plan.layouts, num_train + num_val,
-               not plan.is_complete)
-        for plan in plans
-    ]  # fmt: skip
-
-
-def _check(
-    layouts: tuple[str, ...], parameters: Parameters, workers: int
-) -> None:
-    if isinstance(layouts, str) or not layouts:
-        raise ValueError(f'layouts must be a list of names, got {layouts!r}')
-    unknown = [name for name in layouts if name not in LAYOUTS]
-    if unknown:
-        raise ValueError(
-            f'unknown layout {unknown[0]!r}; known are: {", ".join(LAYOUTS)}'
-        )
-    values = dict(asdict(parameters), workers=workers)
-    ranges = {
-        'num_train': (0, None), 'num_val': (0, MAX_VAL), 'seed': (0, None),
-        'workers': (1, None), 'max_people': (1, 100),
-    }  # fmt: skip
-    for name, (low, high) in ranges.items():
-        value = values[name]
-        if value is not None and value < low:
-            raise ValueError(f'{name} must be at least {low}, got {value}')
-        if None not in (value, high) and value > high:
-            raise ValueError(f'{name} must be at most {high}, got {value}')
-    if parameters.difficulty not in DIFFICULTIES:
-        raise ValueError(
-            f'difficulty must be one of {", ".join(DIFFICULTIES)}, '
-            f'got {parameters.difficulty!r}'
-        )
-    size = parameters.image_size
-    if size is not None and (len(size) != 2 or min(size) < 64):
-        raise ValueError(
-            f'image_size must be (w, h) of at least 64 pixels each, got {size}'
-        )
-
-
-@dataclass(frozen=True)
-class _Plan:
-    folder: Path
-    layouts: tuple[str, ...]
-    images: ImageSet
-    is_complete: bool
-    obsolete: tuple[Path, ...]  # files of an earlier call, to be removed
-
-
-def _plan(
-    folder: Path, names: list[str], parameters: Parameters, overwrite: bool
-) -> _Plan:
-    """Decide what to do with a folder; changes nothing."""
-    images = LAYOUTS[names[0]].images
-    files = _files(folder, names, parameters)
-    old = _read_manifest(folder)
-    old_files: set[Path] = set()
-    is_same = True
-    if old is None:
-        if not overwrite and folder.exists() and any(folder.iterdir()):
-            raise FileExistsError(
-                f'{folder} holds files that pose_samples did not write; '
-                'choose another folder, or add --overwrite to write beside '
-                'them'
-            )
-    else:
-        old_parameters, old_layouts, is_complete = old
-        old_files = set(_files(folder, old_layouts, old_parameters))
-        is_same = old_parameters == parameters
-        if is_same and is_complete and set(names) <= set(old_layouts):
-            if all(path.is_file() for path in files):
-                return _Plan(folder, tuple(names), images, True, ())
-        elif is_same:
-            names = list(dict.fromkeys([*old_layouts, *names]))
-            files = _files(folder, names, parameters)
-        elif not overwrite:
-            new = asdict(parameters)
-            difference = ', '.join(
-                f'{name} {value} instead of {new[name]}'
-                for name, value in asdict(old_parameters).items()
-                if value != new[name]
-            )
-            raise FileExistsError(
-                f'{folder} holds data of other parameters ({difference}); '
-                'choose another folder, or add --overwrite to replace them'
-            )
-    foreign = [p for p in files if p not in old_files and p.exists()]
-    if foreign:
-        raise FileExistsError(
-            f'{foreign[0]} was not written by pose_samples and will not be '
-            'replaced; choose another folder'
-        )
-    obsolete = () if is_same else tuple(sorted(old_files - set(files)))
-    return _Plan(folder, tuple(names), images, False, obsolete)
-
-
-def _files(
-    folder: Path, names: list[str], parameters: Parameters
-) -> list[Path]:
-    """Return all files that a call writes, apart from the manifest."""
-    if not names:
-        return []
-    images = LAYOUTS[names[0]].images
-    files = [
-        folder / path for name in names for path in LAYOUTS[name].all_files()
+        Result(f.path, tuple(f.names), num_train + num_val, not f.is_complete)
+        for f in folders
     ]
-    for split in SPLITS:
-        place = folder / images.image_dirs[split]
-        files += [
-            place / images.file_name(index, split, parameters.seed)
-            for index in range(parameters.count(split))
-        ]
-    return files
 
 
-def _read_manifest(folder: Path) -> tuple[Parameters, list[str], bool] | None:
-    """Return (parameters, layouts, is_complete), or None without one."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text())
-        values = content['parameters']
-        if values['image_size'] is not None:
-            values['image_size'] = tuple(values['image_size'])
-        names = [name for name in content['layouts'] if name in LAYOUTS]
-        return Parameters(**values), names, content['complete']
-    except (ValueError, KeyError, TypeError) as error:
+class _Folder:
+    """A folder of images, and the decision what to do with it.
+
+    Raises:
+        FileExistsError: If the folder holds something else.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        names: list[str],
+        parameters: Parameters,
+        overwrite: bool,
+    ) -> None:
+        self.path, self.names, self.parameters = path, names, parameters
+        self.images: ImageSet = LAYOUTS[names[0]].images
+        self.is_complete = False
+        self.obsolete: set[Path] = set()  # of an earlier call
+        files = self._files(names, parameters)
+        written: set[Path] = set()
+        old = self._read_manifest()
+        if old is None and not overwrite and path.exists():
+            if any(path.iterdir()):
+                raise FileExistsError(
+                    f'{path} holds files that pose_samples did not write; '
+                    'choose another folder, or add --overwrite to write '
+                    'beside them'
+                )
+        elif old is not None:
+            old_parameters, old_names, was_complete = old
+            written = set(self._files(old_names, old_parameters))
+            if old_parameters != parameters:
+                if not overwrite:
+                    self._refuse(old_parameters)
+                self.obsolete = written - set(files)
+            elif was_complete and set(names) <= set(old_names):
+                self.is_complete = all(file.is_file() for file in files)
+            else:
+                self.names = list(dict.fromkeys([*old_names, *names]))
+                files = self._files(self.names, parameters)
+        foreign = [p for p in files if p not in written and p.exists()]
+        if foreign:
+            raise FileExistsError(
+                f'{foreign[0]} was not written by pose_samples and will not '
+                'be replaced; choose another folder'
+            )
+
+    def _refuse(self, old: Parameters) -> None:
+        new = asdict(self.parameters)
+        difference = ', '.join(
+            f'{name} {value} instead of {new[name]}'
+            for name, value in asdict(old).items()
+            if value != new[name]
+        )
         raise FileExistsError(
-            f'{path} cannot be read ({error}); choose another folder'
-        ) from error
+            f'{self.path} holds data of other parameters ({difference}); '
+            'choose another folder, or add --overwrite to replace them'
+        )
 
+    def _files(self, names: list[str], parameters: Parameters) -> list[Path]:
+        """Return all files that a call writes, apart from the manifest."""
+        files = [file for name in names for file in LAYOUTS[name].all_files()]
+        for split in SPLITS:
+            files += [
+                f'{self.images.image_dirs[split]}/'
+                f'{self.images.file_name(index, split, parameters.seed)}'
+                for index in range(parameters.count(split))
+            ]
+        return [self.path / file for file in files]
 
-def _write_manifest(
-    plan: _Plan, parameters: Parameters, complete: bool
-) -> None:
-    content = {
-        'about': 'Drawn by pose_samples.',
-        'parameters': asdict(parameters),
-        'layouts': plan.layouts,
-        'complete': complete,
-    }
-    (plan.folder / MANIFEST).write_text(json.dumps(content, indent=2) + '\n')
+    def _read_manifest(self) -> tuple[Parameters, list[str], bool] | None:
+        """Return (parameters, layouts, is_complete), or None without one."""
+        path = self.path / MANIFEST
+        if not path.is_file():
+            return None
+        try:
+            content = json.loads(path.read_text())
+            values = content['parameters']
+            if values['image_size'] is not None:
+                values['image_size'] = tuple(values['image_size'])
+            names = [name for name in content['layouts'] if name in LAYOUTS]
+            return Parameters(**values), names, content['complete']
+        except (ValueError, KeyError, TypeError) as error:
+            raise FileExistsError(
+                f'{path} cannot be read ({error}); choose another folder'
+            ) from error
 
+    def _write_manifest(self, complete: bool) -> None:
+        content = {
+            'about': 'Drawn by pose_samples.',
+            'parameters': asdict(self.parameters),
+            'layouts': self.names,
+            'complete': complete,
+        }
+        text = json.dumps(content, indent=2)
+        (self.path / MANIFEST).write_text(f'{text}\n')
 
-def _write_folder(
-    plan: _Plan, parameters: Parameters, workers: int, progress: bool
-) -> None:
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    for path in plan.obsolete:
-        path.unlink(missing_ok=True)
-    _write_manifest(plan, parameters, complete=False)
-    seed = parameters.seed
-    setting = adapt(
-        plan.images.setting,
-        parameters.difficulty,
-        parameters.max_people,
-        parameters.image_size,
-    )
-    for split in SPLITS:
-        place = plan.folder / plan.images.image_dirs[split]
-        place.mkdir(parents=True, exist_ok=True)
-        draw = partial(_draw_image, plan.images, setting, split, seed, place)
-        count = parameters.count(split)
-        title = f'{plan.folder.name} {split}' if progress else None
-        with _mapper(workers, count) as mapper:
-            records = list(_report(mapper(draw, range(count)), count, title))
-        for name in plan.layouts:
-            layout = LAYOUTS[name]
-            path = plan.folder / layout.files[split]
-            layout.format.write(path, split, records)
-            if layout.detections and split == 'val':
-                boxes = detect(records, (seed, plan.images.number))
-                write_json(plan.folder / layout.detections, boxes)
-    _write_manifest(plan, parameters, complete=True)
+    def write(self, workers: int, progress: bool) -> None:
+        """Draw all images and write all files."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for path in sorted(self.obsolete):
+            path.unlink(missing_ok=True)
+        self._write_manifest(complete=False)
+        values = self.parameters
+        for split in SPLITS:
+            place = self.path / self.images.image_dirs[split]
+            place.mkdir(parents=True, exist_ok=True)
+            draw, count = partial(self._draw, split), values.count(split)
+            title = f'{self.path.name} {split}' if progress else None
+            with _mapper(workers, count) as mapper:
+                drawn = mapper(draw, range(count))
+                records = list(_report(drawn, count, title))
+            for name in self.names:
+                layout = LAYOUTS[name]
+                path = self.path / layout.files[split]
+                layout.format.write(path, split, records)
+                if layout.detections and split == 'val':
+                    boxes = detect(records, (values.seed, self.images.number))
+                    write_json(self.path / layout.detections, boxes)
+        self._write_manifest(complete=True)
 
-
-def _draw_image(
-    images: ImageSet,
-    setting: Setting,
-    split: str,
-    seed: int,
-    place: Path,
-    index: int,
-) -> ImageRecord:
-    """Draw an image of a split and write it to a folder."""
-    # All frames of a clip are drawn from the same numbers.
-    clip, frame = divmod(index, images.clip)
-    rng = np.random.default_rng(
-        [seed, SPLITS.index(split), images.number, clip]
-    )
-    time = frame - (images.clip - 1) / 2
-    image, labels, _ = draw_scene(rng, setting, time)
-    name = images.file_name(index, split, seed)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    if not cv2.imwrite(str(place / name), image, quality):
-        raise OSError(f'cannot write {place / name}')
-    instances = [record for label in labels if (record := describe(label))]
-    h, w = image.shape[:2]
-    first = FIRST_ID[split]
-    return ImageRecord(
-        first + index, split, name, w, h, first + clip, frame, instances
-    )
+    def _draw(self, split: str, index: int) -> ImageRecord:
+        """Draw an image of a split and write it."""
+        values, images = self.parameters, self.images
+        setting = adapt(
+            images.setting, values.difficulty, values.max_people,
+            values.image_size,
+        )  # fmt: skip
+        # All frames of a clip are drawn from the same numbers.
+        clip, frame = divmod(index, images.clip)
+        seed = [values.seed, SPLITS.index(split), images.number, clip]
+        rng, time = np.random.default_rng(seed), frame - (images.clip - 1) / 2
+        image, labels, _ = draw_scene(rng, setting, time)
+        name = images.file_name(index, split, values.seed)
+        path = self.path / images.image_dirs[split] / name
+        if not cv2.imwrite(str(path), image, _JPEG):
+            raise OSError(f'cannot write {path}')
+        (h, w), first = image.shape[:2], FIRST_ID[split]
+        ids = first + index, first + clip, frame
+        return ImageRecord(*ids, split, name, w, h, labels)
 
 
 @contextmanager

@@ -6,18 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .arrays import Array
 from .canvas import RING, ZOOM, Canvas
-from .parts import FINGERS, limb_part
+from .parts import FINGERS, PARTS
 
 if TYPE_CHECKING:
     from .person import Person
 
 # From the ankle, (x outwards, y, z) in lengths of the foot.
-FOOT_POINTS = {
-    'big_toe': (-0.06, -0.22, 0.69),
-    'small_toe': (0.17, -0.24, 0.53),
-    'heel': (0.00, -0.18, -0.30),
-}
 # Balls of heel, inner and outer ball, inner and outer toe.
 _FOOT_CENTERS = np.array([
     (0.00, -0.17, -0.19), (-0.07, -0.21, 0.46), (0.12, -0.22, 0.36),
@@ -38,7 +34,7 @@ def draw_foot(canvas: Canvas, person: Person, side: str) -> None:
     ankle, frame = person.joints[f'{side}_ankle'], person.foot_frame(side)
     size, color = person.pixels(length, ankle[2]), style.shoes
 
-    def place(points: np.ndarray) -> np.ndarray:
+    def place(points: Array) -> Array:
         return person.project(ankle + length * points @ frame.T)
 
     radii = size * _FOOT_RADII
@@ -75,7 +71,7 @@ def draw_hand(canvas: Canvas, person: Person, side: str) -> None:
         items.append((depth, number + 1, name))
     points = person.project(hand)
     for _, number, name in sorted(items, key=lambda i: (round(i[0], 6), i[1])):
-        canvas.part = limb_part(side, name)
+        canvas.part = PARTS[f'{side}_{name}']
         if number == 0:
             wrist = person.pixels(person.radii('forearm')[-1], hand[0, 2])
             _draw_palm(canvas, person, points, 0.95 * wrist, size, tone)
@@ -88,7 +84,7 @@ def draw_hand(canvas: Canvas, person: Person, side: str) -> None:
 def _draw_palm(
     canvas: Canvas,
     person: Person,
-    points: np.ndarray,
+    points: Array,
     wrist: float,
     size: float,
     tone: float,
@@ -101,7 +97,7 @@ def _draw_palm(
 
 
 def _draw_finger(
-    canvas: Canvas, person: Person, line: np.ndarray, width: float, tone: float
+    canvas: Canvas, person: Person, line: Array, width: float, tone: float
 ) -> None:
     skin, edge = person.look.skin, 1 - 1.5 * person.look.contrast
     canvas.line(line, width + 0.8 / ZOOM, skin, edge)

@@ -7,15 +7,17 @@ chin to crown, so that the chin is at y = -0.5.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+from .arrays import Array, Rng
 from .canvas import ZOOM, Canvas, shrink
-from .parts import Part
+from .parts import PARTS
 from .style import Style
 
 
-def _landmarks() -> np.ndarray:
+def _landmarks() -> Array:
     """Return the 68 landmarks of a neutral face, (68, 3).
 
     The order is that of COCO-WholeBody (and iBUG): jaw from the person's
@@ -69,7 +71,6 @@ NOSE_TIP = 30
 # From the nose to the upper lip, and from the lips to the chin.
 _MUZZLE = ((27, 31, 35, 33, 48, 50, 51, 52, 54), (*range(48, 60), 6, 8, 10))
 
-EARS = {'left': (0.35, -0.02, -0.03), 'right': (-0.35, -0.02, -0.03)}
 _EAR_SHAPE = np.array([
     (0.0, 0.085 * math.sin(a) - 0.03, -0.035 + 0.055 * math.cos(a))
     for a in np.linspace(0, 2 * math.pi, 9)[:-1]
@@ -84,7 +85,7 @@ NORMALS = FACE / (0.335, 1.1, 0.42)
 NORMALS = NORMALS / np.linalg.norm(NORMALS, axis=1, keepdims=True)
 
 
-def face_points(rng: np.random.Generator) -> np.ndarray:
+def face_points(rng: Rng) -> Array:
     """Draw a face: its 68 landmarks in the head's frame, (68, 3)."""
     wide, low, eyes, mouth = rng.uniform(-1, 1, size=4)
     points = FACE * (1 + 0.05 * wide, 1.0, 1.0)
@@ -109,7 +110,7 @@ _T = np.linspace(0, 2 * math.pi, 33)[:-1]
 _RING = np.stack([np.cos(_T), np.sin(_T)], 1)
 
 
-def _basis(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _basis(direction: Array) -> tuple[Array, Array]:
     """Return two directions that are square to one another and to this."""
     helper = np.array((1.0, 0, 0) if abs(direction[0]) < 0.8 else (0, 1.0, 0))
     first = np.cross(direction, helper)
@@ -117,7 +118,7 @@ def _basis(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, np.cross(direction, first)
 
 
-def _silhouette(view: np.ndarray) -> np.ndarray:
+def _silhouette(view: Array) -> Array:
     """Return the outline of the cranium as points of it, (32, 3).
 
     Args:
@@ -128,7 +129,7 @@ def _silhouette(view: np.ndarray) -> np.ndarray:
     return _CENTER + _RADII * (_RING @ np.stack([first, second]))
 
 
-def _arc(points: np.ndarray, keep: np.ndarray) -> np.ndarray:
+def _arc(points: Array, keep: Array) -> Array:
     """Return the kept points of a ring as one run without a gap."""
     count = int(keep.sum())
     if count in (0, len(keep)):
@@ -137,9 +138,7 @@ def _arc(points: np.ndarray, keep: np.ndarray) -> np.ndarray:
     return np.roll(points, -start, axis=0)[:count]
 
 
-def _cap(
-    view: np.ndarray, normal: np.ndarray, offset: float, grow: float
-) -> np.ndarray:
+def _cap(view: Array, normal: Array, offset: float, grow: float) -> Array:
     """Return the visible part of the cranium above a plane, (N, 3).
 
     Args:
@@ -188,42 +187,33 @@ _HANGING = {
 }  # fmt: skip
 
 
+@dataclass(eq=False)
 class Head:
-    """A head that is turned and placed; draws itself.
+    """A head that is turned and placed; draws itself."""
 
-    Args:
-        face: The 68 landmarks in the head's frame, (68, 3).
-        frame: Axes of the head in the camera's frame, columns, (3, 3).
-        project: Maps points of the head's frame (N, 3) to the image (N, 2).
-        size: Height of the head in pixels of the image.
-        style: Colours and haircut.
-    """
+    face: Array  # the 68 landmarks in the head's frame, (68, 3)
+    frame: Array  # axes of the head in the camera's frame, (3, 3)
+    # Maps points of the head's frame (N, 3) to the image (N, 2).
+    project: Callable[[Array], Array]
+    size: float  # height of the head in pixels of the image
+    style: Style
 
-    def __init__(
-        self,
-        face: np.ndarray,
-        frame: np.ndarray,
-        project: Callable[[np.ndarray], np.ndarray],
-        size: float,
-        style: Style,
-    ) -> None:
-        self.face, self.project = face, project
-        self.size, self.style = size, style
-        self.view = frame[2]  # towards the camera, seen from the head
-        self.points = project(face)
+    def __post_init__(self) -> None:
+        self.view = self.frame[2]  # towards the camera, seen from the head
+        self.points = self.project(self.face)
 
     def facing(self, x: float, y: float, z: float) -> float:
         """Return the cosine between a direction of the head and the view."""
         dot = self.view[0] * x + self.view[1] * y + self.view[2] * z
         return dot / math.sqrt(x * x + y * y + z * z)
 
-    def outline(self) -> np.ndarray:
+    def outline(self) -> Array:
         """Return points whose hull is the bald head, (N, 2)."""
         brows = self.points[RIGHT_BROW.start : LEFT_BROW.stop]
         skull = self.project(_silhouette(self.view))
         return np.concatenate([skull, self.points[JAW], brows])
 
-    def hanging_hair(self) -> np.ndarray:
+    def hanging_hair(self) -> Array:
         """Return points (N, 2) whose hull is the hair behind the head."""
         balls = np.array(_HANGING[self.style.haircut])
         centers = self.project(balls[:, :3])
@@ -252,12 +242,12 @@ class Head:
             steps.reverse()
         for step in steps:
             step(canvas)
-        canvas.part = Part.HEAD
+        canvas.part = PARTS['head']
         if style.with_glasses:
             self._draw_glasses(canvas)
 
     def _draw_ears(self, canvas: Canvas) -> None:
-        canvas.part, skin = Part.HEAD, self.style.skin
+        canvas.part, skin = PARTS['head'], self.style.skin
         for side in (1.0, -1.0):
             if self.facing(side, 0, 0.15) < -0.45:
                 continue
@@ -315,7 +305,7 @@ class Head:
             canvas.line(points[brow], 0.035 * size, hair, 0.9)
 
     def _draw_hair(self, canvas: Canvas) -> None:
-        style, canvas.part = self.style, Part.HAIR
+        style, canvas.part = self.style, PARTS['hair']
         if style.haircut == 'bald':
             return
         layers = [(style.hair, _HAIR.get(style.haircut, _SHORT))]

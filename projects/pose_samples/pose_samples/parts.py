@@ -1,42 +1,16 @@
-"""Numbers of the body's parts and of the keypoints that lie on them."""
-
-from enum import IntEnum
+"""Numbers of people's parts, and the keypoints that lie on them."""
 
 import numpy as np
 
 from .skeleton import SIDES
 
-
-class Part(IntEnum):
-    """What a pixel of a person shows; 0 is nothing."""
-
-    CHEST = 1
-    PELVIS = 2
-    SKIRT = 3
-    NECK = 4
-    HEAD = 5
-    HAIR = 6
-    LEFT = 8  # the first of the left limbs' parts
-    RIGHT = 24
-
-
-# Added to ``Part.LEFT`` or ``Part.RIGHT``.
-LIMB_PARTS = ('upper_arm', 'forearm', 'palm', 'thumb', 'index', 'middle',
-              'ring', 'little', 'thigh', 'shin', 'foot')  # fmt: skip
-FINGERS = LIMB_PARTS[3:8]
 PARTS_PER_FIGURE = 64
-
-
-def limb_part(side: str, name: str) -> int:
-    """Return the number of a limb's part.
-
-    Example:
-        >>> limb_part('right', 'upper_arm')
-        24
-    """
-    first = Part.LEFT if side == 'left' else Part.RIGHT
-    return int(first) + LIMB_PARTS.index(name)
-
+FINGERS = ('thumb', 'index', 'middle', 'ring', 'little')
+_LIMBS = ('upper_arm', 'forearm', 'palm', *FINGERS, 'thigh', 'shin', 'foot')
+#: What a pixel of a person shows; 0 is nothing.
+PARTS = {'chest': 1, 'pelvis': 2, 'skirt': 3, 'neck': 4, 'head': 5, 'hair': 6}
+for _side, _first in (('left', 8), ('right', 24)):
+    PARTS |= {f'{_side}_{n}': _first + i for i, n in enumerate(_LIMBS)}
 
 BODY_KEYPOINTS = (
     'nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear',
@@ -62,48 +36,34 @@ KEYPOINTS = (
 KEYPOINT_INDEX = {name: i for i, name in enumerate(KEYPOINTS)}
 NUM_WHOLEBODY = len(KEYPOINTS) - len(EXTRA_KEYPOINTS)
 
-
-def _hosts(name: str) -> set[int]:
-    """Return the parts that show a keypoint when they lie on top of it."""
-    trunk = {Part.CHEST, Part.PELVIS, Part.SKIRT}
-    fixed = {
-        'pelvis': trunk,
-        'thorax': {Part.CHEST, Part.NECK},
-        'neck': {Part.CHEST, Part.NECK},
-        'upper_neck': {Part.NECK, Part.HEAD},
-        'head_top': {Part.HEAD, Part.HAIR},
-    }
-    if name in fixed:
-        return fixed[name]
-    side, _, joint = name.partition('_')
-    if side not in SIDES or joint in ('eye', 'ear'):
-        return {Part.HEAD}
-    if joint.startswith('hand_'):
-        number = int(joint[5:])
-        if number == 0:
-            return {limb_part(side, p) for p in ('palm', 'forearm')}
-        finger = limb_part(side, FINGERS[(number - 1) // 4])
-        # Knuckles, and the root of the thumb, belong to the palm, too.
-        knuckle = number % 4 == 1 or number == 2
-        return {finger} | ({limb_part(side, 'palm')} if knuckle else set())
-    own = {
-        'shoulder': ('upper_arm',),
-        'elbow': ('upper_arm', 'forearm'),
-        'wrist': ('forearm', 'palm'),
-        'hip': ('thigh',),
-        'knee': ('thigh', 'shin'),
-        'ankle': ('shin', 'foot'),
-    }.get(joint, ('foot',))
-    parts = {limb_part(side, part) for part in own}
-    if joint == 'shoulder':
-        parts.add(Part.CHEST)
-    if joint == 'hip':
-        parts |= trunk
-    if joint == 'knee':
-        parts.add(Part.SKIRT)
-    return parts
-
+# Parts that show a keypoint when they lie on top of it; those of limbs are
+# of the keypoint's side. All others are shown by the head.
+_HOSTS = {
+    'pelvis': 'chest pelvis skirt',
+    'thorax': 'chest neck',
+    'neck': 'chest neck',
+    'upper_neck': 'neck head',
+    'head_top': 'head hair',
+    'shoulder': 'upper_arm chest',
+    'elbow': 'upper_arm forearm',
+    'wrist': 'forearm palm',
+    'hip': 'thigh chest pelvis skirt',
+    'knee': 'thigh shin skirt',
+    'ankle': 'shin foot',
+    'big_toe': 'foot',
+    'small_toe': 'foot',
+    'heel': 'foot',
+    'hand_0': 'palm forearm',
+}
+for _i in range(1, 21):
+    # Knuckles, and the root of the thumb, belong to the palm, too.
+    _palm = ' palm' if _i % 4 == 1 or _i == 2 else ''
+    _HOSTS[f'hand_{_i}'] = FINGERS[(_i - 1) // 4] + _palm
 
 HOSTS = np.zeros((len(KEYPOINTS), PARTS_PER_FIGURE), bool)
 for _name, _index in KEYPOINT_INDEX.items():
-    HOSTS[_index, sorted(_hosts(_name))] = True
+    _side, _, _joint = _name.partition('_')
+    _joint = _joint if _side in SIDES else _name
+    for _part in _HOSTS.get(_joint, 'head').split():
+        _number = PARTS.get(_part) or PARTS[f'{_side}_{_part}']
+        HOSTS[_index, _number] = True

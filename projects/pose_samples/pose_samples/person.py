@@ -1,31 +1,18 @@
 """People: keypoints in space, and arms and legs with their clothes."""
 
 import math
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from .arrays import Array, Rng
 from .body import Body, hand_points, sample_body, sample_root
 from .canvas import NUM_RADII, Canvas
 from .figure import Figure, Layer
-from .hands_feet import FOOT_POINTS, draw_foot, draw_hand
-from .head import (
-    EARS,
-    LEFT_EYE,
-    NORMALS,
-    NOSE_TIP,
-    RIGHT_EYE,
-    Head,
-    face_points,
-)
-from .parts import (
-    HAND_KEYPOINTS,
-    HOSTS,
-    KEYPOINT_INDEX,
-    KEYPOINTS,
-    Part,
-    limb_part,
-)
+from .hands_feet import draw_foot, draw_hand
+from .head import LEFT_EYE, NORMALS, NOSE_TIP, RIGHT_EYE, Head, face_points
+from .parts import HAND_KEYPOINTS, HOSTS, KEYPOINT_INDEX, KEYPOINTS, PARTS
 from .poses import SIMPLE_POSES, Pose, sample_pose
 from .skeleton import SIDES
 from .style import Style, sample_style
@@ -61,36 +48,26 @@ _LATERAL = {
 }
 
 
+@dataclass(eq=False)
 class Person(Figure):
-    """A person with a body, a pose, clothes and a place in the image.
+    """A person with a body, a pose, clothes and a place in the image."""
 
-    Args:
-        body: Build of the body.
-        pose: Angles of the joints.
-        root: Pelvis to camera, (3, 3).
-        style: Looks.
-        face: The 68 landmarks in the head's frame, (68, 3).
-        distance: From the camera to the pelvis in statures; > 1.5.
-    """
-
+    body: Body
+    pose: Pose
+    root: Array  # pelvis to camera, (3, 3)
     look: Style
+    face: Array  # the 68 landmarks in the head's frame, (68, 3)
+    distance: float  # from the camera to the pelvis in statures; > 1.5
+
     category = 1
+    parts = PARTS
     hosts = HOSTS
     unguessed = np.zeros(len(HOSTS), bool)
 
-    def __init__(
-        self,
-        body: Body,
-        pose: Pose,
-        root: np.ndarray,
-        style: Style,
-        face: np.ndarray,
-        distance: float,
-    ) -> None:
-        super().__init__(style, distance)
-        self.body, self.pose, self.face = body, pose, face
+    def __post_init__(self) -> None:
+        body, angles = self.body, self.pose.angles
         self.size = body.stature
-        self.joints, self.frames = body.solve(pose.angles, root)
+        self.joints, self.frames = body.solve(angles, self.root)
         shoulders = (self.joints[f'{side}_shoulder'] for side in SIDES)
         self.joints['thorax'] = sum(shoulders) / 2
         self.hands = {side: self._hand(side) for side in SIDES}
@@ -98,26 +75,26 @@ class Person(Figure):
         self.points, self.facing = self._keypoints()
         self.measure(0.02)
 
-    def _hand(self, side: str) -> np.ndarray:
+    def _hand(self, side: str) -> Array:
         pose = self.pose
         points = hand_points(pose.fingers[side], pose.spread[side])
         points = self.body.hand * points * (SIDES[side], 1, 1)
         frame = self.frames[f'{side}_hand']
         return self.joints[f'{side}_wrist'] + points @ frame.T
 
-    def palm(self, side: str) -> np.ndarray:
+    def palm(self, side: str) -> Array:
         """Return the direction out of a palm, (3,)."""
         return -SIDES[side] * self.frames[f'{side}_hand'][:, 0]
 
-    def foot_frame(self, side: str) -> np.ndarray:
+    def foot_frame(self, side: str) -> Array:
         """Return the axes of a foot, x outwards on both sides, (3, 3)."""
         return self.frames[f'{side}_foot'] * (SIDES[side], 1, 1)
 
-    def radii(self, bone: str) -> np.ndarray:
+    def radii(self, bone: str) -> Array:
         """Return half widths along a bone of ``BONES``, in statures, (5,)."""
         return np.array(BONES[bone][1]) * self.body.girth
 
-    def head_to_camera(self, points: np.ndarray) -> np.ndarray:
+    def head_to_camera(self, points: Array) -> Array:
         """Map points of the head's frame to the camera's frame."""
         frame = self.frames['head']
         return self.joints['head'] + self.body.head * (points @ frame.T)
@@ -132,17 +109,17 @@ class Person(Figure):
             self.look,
         )
 
-    def head_outline(self) -> np.ndarray:
+    def head_outline(self) -> Array:
         """Return points whose hull is the bald head, (N, 2)."""
         return self.head().outline()
 
-    def outline(self) -> np.ndarray:
+    def outline(self) -> Array:
         """Return image points whose box, widened, holds the person."""
         rings = np.concatenate([self.hips.rings(), self.chest.rings()])
         rings = self.project(rings).reshape(-1, 2)
         return np.concatenate([self.keypoints(), rings, self.head_outline()])
 
-    def seat(self) -> tuple[np.ndarray, np.ndarray] | None:
+    def seat(self) -> tuple[Array, Array] | None:
         """Return image corners of a seat; None for those who do not sit."""
         if self.pose.name != 'sit':
             return None
@@ -153,7 +130,7 @@ class Person(Figure):
         high = np.array((top[0] + 0.15 * self.scale, foot[1]))
         return low, np.maximum(high, low + 0.1 * self.scale)
 
-    def _keypoints(self) -> tuple[np.ndarray, np.ndarray]:
+    def _keypoints(self) -> tuple[Array, Array]:
         """Return keypoints (N, 3) and which ones their own part shows (N,)."""
         points = np.zeros((len(KEYPOINTS), 3))
         facing = np.ones(len(KEYPOINTS), bool)
@@ -166,24 +143,16 @@ class Person(Figure):
         named = dict(self.joints)
         for side, eye in (('left', LEFT_EYE), ('right', RIGHT_EYE)):
             named[f'{side}_eye'] = face[eye].mean(0)
-            named[f'{side}_ear'] = self.head_to_camera(np.array(EARS[side]))
-            foot = self.foot_frame(side)
-            for name, place in FOOT_POINTS.items():
-                offset = self.body.foot * (foot @ place)
-                named[f'{side}_{name}'] = named[f'{side}_ankle'] + offset
             start = KEYPOINT_INDEX[HAND_KEYPOINTS[side][0]]
             points[start : start + 21] = self.hands[side]
             for name, (frame, direction, low) in _LATERAL.items():
-                if frame == 'foot':
-                    outward = foot @ direction
-                else:
-                    mirror = np.array((SIDES[side], 1, 1))
-                    outward = self.frames[frame] @ (direction * mirror)
+                frame = frame.replace('foot', f'{side}_foot')
+                mirror = np.array((SIDES[side], 1, 1))
+                outward = self.frames[frame] @ (direction * mirror)
                 cosine = outward[2] / math.sqrt(outward @ outward)
                 facing[KEYPOINT_INDEX[f'{side}_{name}']] = cosine > low
-        for name, point in named.items():
-            if name in KEYPOINT_INDEX:
-                points[KEYPOINT_INDEX[name]] = point
+        for name in KEYPOINT_INDEX.keys() & named.keys():
+            points[KEYPOINT_INDEX[name]] = named[name]
         return points, facing
 
     # ------------------------------------------------------------ painting
@@ -193,21 +162,21 @@ class Person(Figure):
         style = self.look
         z = {name: float(point[2]) for name, point in self.joints.items()}
         items = [
-            (z['pelvis'], Part.PELVIS, draw_hips),
-            (0.5 * (z['ribs'] + z['waist']) + 0.001, Part.CHEST, draw_chest),
-            (0.5 * (z['neck'] + z['upper_neck']) + 0.01, Part.NECK, draw_neck),
-            (z['head'] + 0.05, Part.HEAD, _draw_head),
+            (z['pelvis'], 'pelvis', draw_hips),
+            (0.5 * (z['ribs'] + z['waist']) + 0.001, 'chest', draw_chest),
+            (0.5 * (z['neck'] + z['upper_neck']) + 0.01, 'neck', draw_neck),
+            (z['head'] + 0.05, 'head', _draw_head),
         ]
         if style.haircut in ('long', 'bob', 'tail'):
             depth = z['head'] + 0.055 - 0.12 * float(self.frames['head'][2, 2])
-            items.append((depth, Part.HAIR, draw_long_hair))
+            items.append((depth, 'hair', draw_long_hair))
         if style.with_skirt:
             # Over both thighs, whichever is nearer.
             depth = 0.025 + max(
                 0.5 * (z[f'{side}_hip'] + z[f'{side}_knee']) for side in SIDES
             )
             depth = max(depth, z['pelvis'] + 0.035)
-            items.append((depth, Part.SKIRT, draw_skirt))
+            items.append((depth, 'skirt', draw_skirt))
         for side in SIDES:
             limbs = {}
             for bone, ((start, end), _) in BONES.items():
@@ -220,7 +189,7 @@ class Person(Figure):
             limbs['palm'] = hand, draw_hand
             for name, (depth, draw) in limbs.items():
                 paint = partial(draw, side=side)
-                items.append((depth, limb_part(side, name), paint))
+                items.append((depth, f'{side}_{name}', paint))
         return [
             (z, part, partial(draw, person=self)) for z, part, draw in items
         ]
@@ -260,7 +229,7 @@ def _draw_bone(canvas: Canvas, person: Person, side: str, bone: str) -> None:
 
 
 def _band_limb(
-    canvas: Canvas, person: Person, ends: np.ndarray, radii: np.ndarray
+    canvas: Canvas, person: Person, ends: Array, radii: Array
 ) -> None:
     """Draw stripes across a sleeve."""
     start, step = ends[0], ends[1] - ends[0]
@@ -279,19 +248,9 @@ def _band_limb(
 
 
 def sample_person(
-    rng: np.random.Generator,
-    light: np.ndarray,
-    simple: bool = False,
-    like: Figure | None = None,
+    rng: Rng, light: Array, simple: bool = False, like: Figure | None = None
 ) -> Person:
-    """Draw a person; still to be placed.
-
-    Args:
-        rng: Source of randomness.
-        light: Direction to the light, image (x, y), length at most 1.
-        simple: Whether the person stands or walks and faces the viewer.
-        like: The first figure of the picture; people are as they are.
-    """
+    """Draw a person, still to be placed; see ``scene.Setting.sample``."""
     body = sample_body(rng)
     pose = sample_pose(rng, SIMPLE_POSES[rng.integers(4)] if simple else None)
     root = sample_root(rng, pose.name, frontal=simple)

@@ -5,23 +5,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .arrays import Rng
 from .body import SKELETON
-from .skeleton import SIDES
+from .skeleton import SIDES, read_rows
 
 Angles = dict[str, tuple[float, float]]  # name: (mean, deviation) in degrees
 
 
 def _table(text: str) -> dict[str, Angles]:
     """Read lines of ``name: angle mean deviation, angle ...``."""
-    table = {}
-    for line in text.strip().splitlines():
-        name, _, entries = line.partition(':')
-        words = [entry.split() for entry in entries.split(',')]
-        table[name.strip()] = {
-            angle: (float(mean), float(deviation))
-            for angle, mean, deviation in words
-        }
-    return table
+    return {
+        name: {angle: (float(mean), float(sd)) for angle, mean, sd in terms}
+        for (name,), terms in read_rows(text)
+    }
 
 
 ARMS = _table("""
@@ -59,8 +55,8 @@ kneel: flex 5 6, spread 6 3, knee 95 8
 _REST = _table("""
 trunk: bend 2 4, side 0 4, twist 0 8
 head: head_yaw 0 22, head_pitch 4 10, head_roll 0 6
-limbs: turn 12 15, pronate 20 25, wrist 5 14, hip_turn 5 6, ankle 2 5, \
-toe_out 8 6
+arm: turn 12 15, pronate 20 25, wrist 5 14
+leg: hip_turn 5 6, ankle 2 5, toe_out 8 6
 """)
 _REST_ANGLES = {k: v for row in _REST.values() for k, v in row.items()}
 
@@ -105,28 +101,19 @@ FISTS = {'open': 4.0, 'relaxed': 26.0, 'fist': 76.0, 'point': 70.0}
 
 @dataclass
 class Pose:
-    """What one person does.
+    """What one person does."""
 
-    Args:
-        name: The entry of ``POSES`` that it was drawn from.
-        angles: Of the skeleton, in radians.
-        fingers: Curl of the five fingers from the thumb on, per side.
-        spread: Angle between neighbouring fingers, per side.
-    """
-
-    name: str
-    angles: dict[str, float]
+    name: str  # the entry of POSES that it was drawn from
+    angles: dict[str, float]  # of the skeleton, in radians
+    # Of each side, curl of the fingers from the thumb on, angle between them.
     fingers: dict[str, list[float]] = field(default_factory=dict)
     spread: dict[str, float] = field(default_factory=dict)
 
 
-_NAMES = [name.removeprefix('left_') for name in SKELETON.limits]
-_TRUNK, _LIMB = _NAMES[:6], _NAMES[6:]
+_TRUNK, _LIMB = list(SKELETON.limits)[:6], list(SKELETON.limits)[6:]
 
 
-def _sample(
-    rng: np.random.Generator, names: list[str], wanted: Angles
-) -> dict[str, float]:
+def _sample(rng: Rng, names: list[str], wanted: Angles) -> dict[str, float]:
     noise = rng.normal(size=len(names)).tolist()
     angles = {}
     for name, deviation in zip(names, noise, strict=True):
@@ -135,12 +122,8 @@ def _sample(
     return angles
 
 
-def sample_pose(rng: np.random.Generator, name: str | None = None) -> Pose:
-    """Draw a pose within the limits of the joints.
-
-    Args:
-        rng: Source of randomness.
-        name: One of ``POSE_NAMES``; drawn when missing.
+def sample_pose(rng: Rng, name: str | None = None) -> Pose:
+    """Draw a pose, one of ``POSE_NAMES``, within the joints' limits.
 
     Example:
         >>> sample_pose(np.random.default_rng(0), 'sit').name

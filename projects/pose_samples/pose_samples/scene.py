@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .arrays import Array, Rng
 from .background import draw_background, draw_seat, draw_thing, finish
 from .canvas import ZOOM, Canvas
 from .figure import Figure
@@ -42,18 +43,34 @@ class Label:
 
     # (x, y, v) in the order of the figure's ``hosts``, (N, 3); v is 0
     # outside the image, 1 hidden, 2 visible.
-    keypoints: np.ndarray
-    mask: np.ndarray  # visible pixels of the figure, within mask_box
-    mask_box: tuple[int, int, int, int]  # (x, y, w, h)
-    head_box: np.ndarray  # corners, (2, 2)
+    keypoints: Array
+    area: float  # number of visible pixels
+    area_box: tuple[int, int, int, int]  # of these pixels, (x, y, w, h)
+    segmentation: list[list[float]]  # polygons around them, x and y in turn
+    head_box: Array  # corners, (2, 2)
     stature: float  # height when standing upright, in pixels
     category: int  # id in the annotations
     track: int  # number of the figure, the same in all frames of a clip
 
+    def rounded(self) -> Array:
+        """Return the keypoints as they are written; all 0 where v is 0."""
+        keypoints = np.round(self.keypoints, 2)
+        keypoints[keypoints[:, 2] == 0] = 0
+        return keypoints
+
+    def box(self) -> list[float]:
+        """Return the box around what is visible, (x, y, w, h)."""
+        # A visible keypoint at an edge may round to half a pixel beyond it.
+        keypoints, (x, y, w, h) = self.rounded(), self.area_box
+        visible = keypoints[keypoints[:, 2] == 2, :2]
+        corners = np.concatenate([[(x, y), (x + w, y + h)], visible])
+        low, high = corners.min(0), corners.max(0)
+        return np.round([*low, *(high - low)], 2).tolist()
+
 
 def draw_scene(
-    rng: np.random.Generator, setting: Setting, time: float = 0.0
-) -> tuple[np.ndarray, list[Label], np.ndarray]:
+    rng: Rng, setting: Setting, time: float = 0.0
+) -> tuple[Array, list[Label], Array]:
     """Draw one picture.
 
     Args:
@@ -66,7 +83,7 @@ def draw_scene(
         The image (h, w, 3), blue, green, red; a label for each figure of
         which something is visible, the nearest last; and the owner of each
         pixel of the canvas (2h, 2w): 0 for the background, 1 for objects,
-        else 64 * (number of the label + 1) + part of the figure.
+        else 64 * (the figure's ``track`` + 1) + its part.
     """
     count = 1 + int(rng.choice(len(setting.crowd), p=setting.crowd))
     sizes = setting.sizes[int(count > 1)]
@@ -87,7 +104,11 @@ def draw_scene(
         if seat is not None and rng.random() < 0.7:
             with _drawing_object(canvas, owners):
                 draw_seat(rng, canvas, *seat)
-        _draw_figure(canvas, owners, figure, number)
+        canvas.pixels[..., 3] = 0
+        figure.draw(canvas)
+        parts = canvas.pixels[..., 3]
+        numbers = parts + np.uint16(PARTS_PER_FIGURE * (number + 1))
+        np.copyto(owners, numbers, where=parts > 0)
         if rng.random() < setting.occlude / count:
             center = rng.uniform(
                 (low[0], 0.4 * low[1] + 0.6 * high[1]), high + (0, 10)
@@ -96,31 +117,12 @@ def draw_scene(
             with _drawing_object(canvas, owners):
                 draw_thing(rng, canvas, center, size)
     labels = [_label(f, number, owners) for number, f in enumerate(figures)]
-    _renumber(owners, labels)
     image = finish(rng, canvas)
     return image, [label for label in labels if label is not None], owners
 
 
-def _renumber(owners: np.ndarray, labels: list[Label | None]) -> None:
-    """Let owners count labelled figures only; others become objects."""
-    if None not in labels:
-        return
-    table = np.full(PARTS_PER_FIGURE * (len(labels) + 1), _OBJECT, np.uint16)
-    table[0] = 0
-    parts = np.arange(PARTS_PER_FIGURE)
-    kept = [number for number, label in enumerate(labels) if label is not None]
-    for new, number in enumerate(kept):
-        start = PARTS_PER_FIGURE * (number + 1)
-        table[start + parts] = PARTS_PER_FIGURE * (new + 1) + parts
-    owners[:] = table[owners]
-
-
 def _place(
-    rng: np.random.Generator,
-    setting: Setting,
-    size: tuple[int, int],
-    count: int,
-    light: np.ndarray,
+    rng: Rng, setting: Setting, size: tuple[int, int], count: int, light: Array
 ) -> list[Figure]:
     """Draw ``count`` figures and put them in the image, far ones first."""
     w, h = size
@@ -161,7 +163,7 @@ def _place(
     return [figures[i] for i in order]
 
 
-def _corner(rng, setting, size, box, boxes, cut, several) -> np.ndarray:
+def _corner(rng, setting, size, box, boxes, cut, several) -> Array:
     """Draw the upper left corner of a figure's box."""
     w, _ = size
     room = np.array(size) - box
@@ -185,9 +187,7 @@ def _corner(rng, setting, size, box, boxes, cut, several) -> np.ndarray:
 
 
 def _covered(
-    corner: np.ndarray,
-    box: np.ndarray,
-    others: list[tuple[np.ndarray, np.ndarray]],
+    corner: Array, box: Array, others: list[tuple[Array, Array]]
 ) -> float:
     """Return the largest share of a box that another one covers."""
     most = 0.0
@@ -199,9 +199,7 @@ def _covered(
     return most
 
 
-def _draw_shadow(
-    rng: np.random.Generator, canvas: Canvas, figure: Figure
-) -> None:
+def _draw_shadow(rng: Rng, canvas: Canvas, figure: Figure) -> None:
     """Darken the ground under the feet."""
     if rng.random() < 0.3:
         return
@@ -219,75 +217,41 @@ def _draw_shadow(
     region[:] = cv2.subtract(region, dark)
 
 
-def canvas_region(
-    figure: Figure, shape: tuple[int, ...]
-) -> tuple[slice, slice]:
-    """Return the rows and columns of the canvas that a figure may touch."""
-    low, high = figure.box()
-    margin = 0.12 * figure.scale + 2
-    x0, y0 = np.floor(ZOOM * (low - margin)).astype(int)
-    x1, y1 = np.ceil(ZOOM * (high + margin)).astype(int)
-    h, w = shape[:2]
-    return (
-        slice(min(max(y0, 0), h), min(max(y1, 0), h)),
-        slice(min(max(x0, 0), w), min(max(x1, 0), w)),
-    )
-
-
 @contextmanager
-def _drawing_object(canvas: Canvas, owners: np.ndarray) -> Iterator[None]:
+def _drawing_object(canvas: Canvas, owners: Array) -> Iterator[None]:
     """Note the pixels that are drawn inside as those of an object."""
     canvas.pixels[..., 3], canvas.part = 0, _OBJECT
     yield
     owners[canvas.pixels[..., 3] > 0] = _OBJECT
 
 
-def _draw_figure(
-    canvas: Canvas, owners: np.ndarray, figure: Figure, number: int
-) -> None:
-    """Draw a figure and note its pixels in the buffer of owners."""
-    region = canvas_region(figure, owners.shape)
-    canvas.pixels[..., 3] = 0
-    figure.draw(canvas)
-    parts = canvas.pixels[region][..., 3]
-    numbers = parts.astype(np.uint16) + PARTS_PER_FIGURE * (number + 1)
-    np.copyto(owners[region], numbers, where=parts > 0)
-
-
-def _label(figure: Figure, number: int, owners: np.ndarray) -> Label | None:
+def _label(figure: Figure, number: int, owners: Array) -> Label | None:
     """Return the label of a figure, or None if nothing of it is visible."""
-    rows, columns = canvas_region(figure, owners.shape)
-    # Whole pixels of the image.
-    y0, x0 = rows.start // ZOOM, columns.start // ZOOM
-    y1, x1 = -(-rows.stop // ZOOM), -(-columns.stop // ZOOM)
-    if y0 >= y1 or x0 >= x1:
-        return None
-    first = PARTS_PER_FIGURE * (number + 1)
-    region = owners[ZOOM * y0 : ZOOM * y1, ZOOM * x0 : ZOOM * x1]
-    hit = (region >= first) & (region < first + PARTS_PER_FIGURE)
-    hit = hit.astype(np.uint8)
+    hit = (owners // PARTS_PER_FIGURE == number + 1).astype(np.uint8)
     # A pixel is the figure's if at least half of it is.
     hit = hit[::2, ::2] + hit[1::2, ::2] + hit[::2, 1::2] + hit[1::2, 1::2]
     mask = (hit >= 2).astype(np.uint8)
-    x, y, w, h = cv2.boundingRect(mask)
-    if min(w, h) < 4 or cv2.countNonZero(mask) < 24:
+    box, area = cv2.boundingRect(mask), cv2.countNonZero(mask)
+    modes = cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1
+    contours, _ = cv2.findContours(mask, *modes)
+    polygons = [
+        contour.reshape(-1).astype(float).tolist()
+        for contour in contours
+        if len(contour) >= 3
+    ]
+    if min(box[2:]) < 4 or area < 24 or not polygons:
         return None
     points = figure.keypoints()
     visibility = _visibility(figure, number, points, owners)
     return Label(
-        keypoints=np.concatenate([points, visibility[:, None]], 1),
-        mask=mask[y : y + h, x : x + w],
-        mask_box=(x0 + x, y0 + y, w, h),
-        head_box=figure.head_box(),
-        stature=figure.scale,
-        category=figure.category,
-        track=number,
-    )
+        np.concatenate([points, visibility[:, None]], 1), float(area), box,
+        polygons, figure.head_box(), figure.scale, figure.category, number,
+    )  # fmt: skip
 
 
 def _visibility(
-    figure: Figure, number: int, points: np.ndarray, owners: np.ndarray
-) -> np.ndarray:
+    figure: Figure, number: int, points: Array, owners: Array
+) -> Array:
     """Return 0, 1 or 2 for every keypoint, (N,).
 
     A keypoint is visible if it faces the camera and if one of the parts that

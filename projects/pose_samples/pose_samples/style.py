@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arrays import Array, Rng
+
 _SKIN = np.array(
     [(196, 214, 243), (160, 187, 231), (124, 158, 214), (96, 134, 190),
      (66, 98, 152), (48, 72, 116), (38, 54, 86)], float,
@@ -23,13 +25,11 @@ _SLEEVES = {0.0: 0.1, 0.45: 0.28, 0.6: 0.12, 1.05: 0.08, 2.0: 0.42}
 _TROUSER_LEGS = {0.35: 0.08, 0.6: 0.14, 0.95: 0.14, 2.0: 0.64}
 
 
-def _choose(rng: np.random.Generator, table: dict):
+def _choose(rng: Rng, table: dict):
     return tuple(table)[rng.choice(len(table), p=tuple(table.values()))]
 
 
-def random_color(
-    rng: np.random.Generator, saturation: float = 0.75
-) -> np.ndarray:
+def random_color(rng: Rng, saturation: float = 0.75) -> Array:
     """Draw a colour, often a grey; ``saturation`` is the highest, 0 to 1."""
     if rng.random() < 0.3:
         return np.full(3, rng.uniform(25, 235)) + rng.uniform(-8, 8, size=3)
@@ -42,27 +42,27 @@ def random_color(
 class Style:
     """How one person looks; see also ``canvas.Look``."""
 
-    skin: np.ndarray
-    hair: np.ndarray  # and brows
+    skin: Array
+    hair: Array  # and brows
     haircut: str  # one of HAIRCUTS
-    lips: np.ndarray
-    shirt: np.ndarray
-    accent: np.ndarray  # colour of the shirt's pattern
+    lips: Array
+    shirt: Array
+    accent: Array  # colour of the shirt's pattern
     pattern: str  # one of SHIRTS
     sleeve: float  # length; 0 none, 1 to the elbow, 2 to the wrist
-    trousers: np.ndarray  # or skirt
+    trousers: Array  # or skirt
     trouser_leg: float  # length; 1 to the knee, 2 to the ankle
     with_skirt: bool  # of this length, instead of trousers
-    shoes: np.ndarray  # colour; that of the skin when barefoot
+    shoes: Array  # colour; that of the skin when barefoot
     is_barefoot: bool
     fit: float  # clothes over body, in thickness; 1 is tight
     with_glasses: bool
     beard: float  # opacity, 0 to 1
-    light: np.ndarray
+    light: Array
     contrast: float
 
 
-def sample_style(rng: np.random.Generator, light: np.ndarray) -> Style:
+def sample_style(rng: Rng, light: Array) -> Style:
     """Draw the looks of a person under a given light."""
     tone = rng.uniform(0, len(_SKIN) - 1.001)
     low = int(tone)

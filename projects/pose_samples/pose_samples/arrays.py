@@ -1,0 +1,6 @@
+"""Short names of numpy's types."""
+
+import numpy as np
+
+Array = np.ndarray
+Rng = np.random.Generator

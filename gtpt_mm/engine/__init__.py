@@ -4,6 +4,7 @@ from .hooks import (
     CosineEMA,
     CosineEMAHook,
     CurriculumHook,
+    InitFromHook,
     PretrainedFileHook,
 )
 from .mae_pretrained import MAEPretrained
@@ -14,6 +15,7 @@ __all__ = [
     'CosineEMA',
     'CosineEMAHook',
     'CurriculumHook',
+    'InitFromHook',
     'MAEPretrained',
     'PretrainedFileHook',
 ]

@@ -22,7 +22,7 @@ from gtpt_mm.benchmark.macs import count_operators
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = (
-    'configs/body_2d_keypoint/topdown_heatmap/mpii/'
+    'configs/body_2d_keypoint/hevitpose/mpii/'
     'td-hm_hevitpose-{}_1xb32-210e_mpii-256x256.py'
 )
 ABLATION = 'projects/hevitpose_ablations/configs/{}_1xb32-210e_mpii-256x256.py'

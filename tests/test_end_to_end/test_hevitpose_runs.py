@@ -41,7 +41,7 @@ def layout(request):
 @pytest.fixture(scope='module')
 def config(layout, data, tmp_path_factory, repo_root):
     """The sample config of the layout, on a few images."""
-    folder = repo_root / 'configs/body_2d_keypoint/topdown_heatmap/sample'
+    folder = repo_root / 'configs/body_2d_keypoint/hevitpose/sample'
     text = (folder / CONFIGS[layout]).read_text()
     assert 'HEViTPose' in text
     cfg = Config.fromfile(folder / CONFIGS[layout])

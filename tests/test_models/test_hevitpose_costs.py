@@ -21,7 +21,7 @@ from gtpt_mm.models import HEViTPose
 
 ROOT = Path(__file__).resolve().parents[2]
 COCO = (
-    'configs/body_2d_keypoint/topdown_heatmap/coco/'
+    'configs/body_2d_keypoint/hevitpose/coco/'
     'td-hm_hevitpose-{}_2xb32-210e_coco-{}.py'
 )
 

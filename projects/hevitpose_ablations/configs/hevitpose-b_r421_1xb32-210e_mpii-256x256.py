@@ -1,4 +1,4 @@
 _base_ = [
-    '../../../configs/body_2d_keypoint/topdown_heatmap/mpii/td-hm_hevitpose-b_1xb32-210e_mpii-256x256.py'
+    '../../../configs/body_2d_keypoint/hevitpose/mpii/td-hm_hevitpose-b_1xb32-210e_mpii-256x256.py'
 ]
 model = dict(backbone=dict(sr_ratios=(4, 2, 1)))

@@ -1,6 +1,6 @@
 # Half the epochs of the sample config, for comparing choices.
 _base_ = [
-    '../../../../configs/body_2d_keypoint/topdown_heatmap/sample/td-hm_hevitpose-t_1xb16-6e_sample-mpii-128x128.py'
+    '../../../../configs/body_2d_keypoint/hevitpose/sample/td-hm_hevitpose-t_1xb16-6e_sample-mpii-128x128.py'
 ]
 train_cfg = dict(max_epochs=3)
 param_scheduler = [

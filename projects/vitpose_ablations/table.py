@@ -20,7 +20,7 @@ from gtpt_mm.benchmark.macs import count_operators
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = 'projects/vitpose_ablations/configs/multi_dataset'
-CONFIG = FOLDER + '/vitposepp-b_{}_8xb128-210e_coco-aic-ap10k-256x192.py'
+CONFIG = FOLDER + '/vitpose-plus-b_{}_8xb128-210e_coco-aic-ap10k-256x192.py'
 
 
 class Row(NamedTuple):

@@ -107,7 +107,7 @@ def test_other_targets_are_refused(tiny_network):
 
 def test_training_batch_of_several_datasets(repo_root):
     """As many people of each, with targets of its own keypoints."""
-    config = 'td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64'
+    config = 'td-hm_vitpose-plus-t_1xb32-14e_sample-six-datasets-96x64'
     path = next(repo_root.glob(f'configs/**/{config}.py'))
     network = load_network(ModelChoice(path, 'six'))
     images, samples = training_batch(network, 12)

@@ -154,7 +154,7 @@ def six_datasets_cfg(repo_root, six_datasets):
     Or one made from it. It trains two epochs on the pictures of
     ``six_datasets``.
     """
-    name = 'td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64.py'
+    name = 'td-hm_vitpose-plus-t_1xb32-14e_sample-six-datasets-96x64.py'
     folder = repo_root / 'configs/multi_dataset/vitpose_plus/sample'
 
     def read(path: Path = folder / name) -> Config:

@@ -47,7 +47,7 @@ def cfg(six_datasets_cfg, tmp_path_factory):
     cfg = six_datasets_cfg()
     init_default_scope('mmpose')
     cfg.visualizer.name = 'six'
-    cfg.work_dir = str(tmp_path_factory.mktemp('vitposepp'))
+    cfg.work_dir = str(tmp_path_factory.mktemp('vitpose_plus'))
     return cfg
 
 
@@ -56,7 +56,7 @@ def test_drawn_data_run_with_the_real_config(
 ):
     """Each lies where the config of the six real datasets looks for it."""
     folder = repo_root / 'configs/multi_dataset/vitpose_plus/six_datasets'
-    [path] = folder.glob('td-hm_vitposepp-s_*.py')
+    [path] = folder.glob('td-hm_vitpose-plus-s_*.py')
     cfg = Config.fromfile(path).to_dict()
     for name in ('coco', 'aic', 'mpii', 'ap10k', 'apt36k'):
         cfg = move_data(cfg, f'data/{name}/', f'{six_datasets}/{name}/')
@@ -234,7 +234,7 @@ def test_a_dataset_is_added(runner, tmp_path, repo_root):
     command = ['add-dataset', str(source), str(target)]
     assert main([*command, '--name', 'aic', '--like', 'coco']) == 2
     assert main([*command, '--name', 'crowdpose', '--like', 'aic']) == 0
-    name = 'td-hm_vitposepp-t_1xb32-6e_sample-add-crowdpose-96x64.py'
+    name = 'td-hm_vitpose-plus-t_1xb32-6e_sample-add-crowdpose-96x64.py'
     folder = repo_root / 'configs/multi_dataset/vitpose_plus/sample'
     model = MODELS.build(Config.fromfile(folder / name).model).eval()
     state = torch.load(target, weights_only=True)['state_dict']

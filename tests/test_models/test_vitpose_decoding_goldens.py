@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData
 from mmpose.registry import MODELS, TRANSFORMS
 from mmpose.structures import PoseDataSample
 
-NAME = 'td-hm_vitposepp-s_8xb128-210e_six-datasets-256x192.py'
+NAME = 'td-hm_vitpose-plus-s_8xb128-210e_six-datasets-256x192.py'
 UNBIASED = ('coco', 'mpii')
 BIASED = ('aic', 'ap10k', 'apt36k', 'wholebody')
 

@@ -2,7 +2,7 @@
 # all else stays as it is.
 # gtpt-mm add-dataset work_dirs/six/epoch_14.pth work_dirs/seven.pth \
 #     --name crowdpose --like aic
-_base_ = './td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64.py'
+_base_ = './td-hm_vitpose-plus-t_1xb32-14e_sample-six-datasets-96x64.py'
 
 dataset_names = [*_base_.dataset_names, 'crowdpose']
 load_from = 'work_dirs/seven.pth'

@@ -1,5 +1,5 @@
 # A shared feed-forward network and one of each dataset, summed.
-_base_ = './vitposepp-b_ps-4_8xb128-210e_coco-aic-ap10k-256x192.py'
+_base_ = './vitpose-plus-b_ps-4_8xb128-210e_coco-aic-ap10k-256x192.py'
 
 model = dict(
     backbone=dict(

@@ -1,7 +1,7 @@
 # Table 11: ViTPose++-B on three datasets, a quarter of the channels of each
 # layer from an expert, as in the paper's final model.
 _base_ = '../../../../configs/multi_dataset/vitpose_plus/six_datasets/' \
-    'td-hm_vitposepp-b_8xb128-210e_six-datasets-256x192.py'
+    'td-hm_vitpose-plus-b_8xb128-210e_six-datasets-256x192.py'
 
 dataset_names = ['coco', 'aic', 'ap10k']
 

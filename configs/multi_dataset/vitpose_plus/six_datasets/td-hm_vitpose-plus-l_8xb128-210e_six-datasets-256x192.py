@@ -1,4 +1,4 @@
-_base_ = './td-hm_vitposepp-s_8xb128-210e_six-datasets-256x192.py'
+_base_ = './td-hm_vitpose-plus-s_8xb128-210e_six-datasets-256x192.py'
 
 model = dict(
     backbone=dict(arch='large', drop_path_rate=0.5),

@@ -1,6 +1,7 @@
 """Exponential moving average whose momentum follows a cosine to zero."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from mmengine.dist import all_reduce_params
@@ -77,7 +78,7 @@ class CosineEMA(ExponentialMovingAverage):
             ):
                 averaged.copy_(current)
 
-    def _lerp(self, source: dict[str, Tensor], momentum: float) -> None:
+    def _lerp(self, source: Mapping[str, Tensor], momentum: float) -> None:
         """Move all tensors at once: a few kernels instead of hundreds."""
         averages, currents = [], []
         for name, averaged in self.avg_parameters.items():

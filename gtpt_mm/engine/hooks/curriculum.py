@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from mmengine.hooks import EMAHook, Hook
-from mmengine.model import BaseAveragedModel
+from mmengine.model import BaseAveragedModel, BaseModel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
-from torch import nn
 
 from .cosine_ema import CosineEMA, CosineEMAHook
 from .unwrap import unwrap_model
@@ -152,7 +151,7 @@ class CurriculumHook(Hook):
         """Save the epoch of the switch, in plain types."""
         checkpoint['curriculum'] = dict(switched_at=self.switched_at)
 
-    def _body_keypoints(self, model: nn.Module) -> list[int]:
+    def _body_keypoints(self, model: BaseModel) -> list[int]:
         if self.keypoints is not None:
             return list(self.keypoints)
         groups = getattr(model.backbone, 'groups', None)

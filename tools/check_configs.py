@@ -46,7 +46,8 @@ def main() -> int:
         path
         for folder in ('configs', 'projects')
         for path in (ROOT / folder).rglob('*.py')
-        if 'configs' in path.parts and '_base_' not in path.parts
+        if 'configs' in path.relative_to(ROOT).parts
+        and '_base_' not in path.parts
     )
     num_bad = 0
     for path in files:

@@ -109,11 +109,13 @@ def name_tells_arch(cfg):
         dims = backbone.arch.embed_dims
         assert dims < settings['small']['embed_dims']
     assert cfg.model.head.shared.in_channels == dims
+    # A quarter of the channels is the default, and not written.
     experts = backbone.experts or {}
+    share = re.search('_ps-([0-9])_', cfg.filename)
     if 'part_features' in experts:
-        share = re.search('_ps-([0-9])_', cfg.filename)
-        share = int(share[1]) if share else 4
-        assert experts.part_features == dims // share
+        assert experts.part_features == dims // int(share[1])
+    else:
+        assert share is None or share[1] == '4'
 
 
 def trains_one_step(cfg):

@@ -1,5 +1,6 @@
-"""Load every config and build its model; part of ``make lint``."""
+"""Load every config, build its model, check its name: ``make lint``."""
 
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -11,6 +12,33 @@ from mmengine.registry import init_default_scope  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # configs of projects import their models
+#: Fields of a name, see configs/README.md.
+NAME = re.compile(
+    r'(?P<method>td-hm_|ae_)?'
+    r'(?P<model>[a-z0-9-]+)(_[a-z0-9-]+){0,2}'
+    r'_\d+xb\d+(-accum\d+)?-\d+e'
+    r'_(?P<data>[a-z0-9-]+)-\d+x\d+'
+)
+
+
+def check_name(path: Path) -> None:
+    """Hold a name to the rule of configs/README.md.
+
+    Raises:
+        ValueError: If the name lacks a field, or contradicts its folder.
+    """
+    name = NAME.fullmatch(path.stem)
+    if name is None:
+        raise ValueError('the name lacks a field, see configs/README.md')
+    if 'projects' in path.relative_to(ROOT).parts:
+        if name['method']:
+            raise ValueError('a config of a project has no method prefix')
+        return
+    algorithm, dataset = (part.replace('_', '-') for part in path.parts[-3:-1])
+    if not name['model'].startswith(algorithm):
+        raise ValueError(f'a config in {algorithm}/ begins with that name')
+    if not name['data'].startswith(dataset):
+        raise ValueError(f'a config in {dataset}/ reads that dataset')
 
 
 def main() -> int:
@@ -19,11 +47,13 @@ def main() -> int:
         path
         for folder in ('configs', 'projects')
         for path in (ROOT / folder).rglob('*.py')
-        if 'configs' in path.parts and '_base_' not in path.parts
+        if 'configs' in path.relative_to(ROOT).parts
+        and '_base_' not in path.parts
     )
     num_bad = 0
     for path in files:
         try:
+            check_name(path)
             cfg = Config.fromfile(path)
             init_default_scope(cfg.default_scope)
             import torch

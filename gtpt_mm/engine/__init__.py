@@ -5,6 +5,7 @@ from .hooks import (
     CosineEMAHook,
     CurriculumHook,
     FreezeHook,
+    InitFromHook,
     PretrainedFileHook,
 )
 from .mae_pretrained import MAEPretrained
@@ -16,6 +17,7 @@ __all__ = [
     'CosineEMAHook',
     'CurriculumHook',
     'FreezeHook',
+    'InitFromHook',
     'MAEPretrained',
     'PretrainedFileHook',
 ]

@@ -52,7 +52,7 @@ def find_checkpoint(path: str | Path) -> Path:
     if path.is_file():
         return path
     remedy = (
-        'give the file of a body run as init_from of CurriculumHook, on the '
+        'give the file of a body run as init_from of InitFromHook, on the '
         'command line as --cfg-options custom_hooks.N.init_from=FILE with N '
         'its place in custom_hooks, counted from 0'
     )

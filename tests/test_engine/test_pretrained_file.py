@@ -53,7 +53,7 @@ def test_missing_file_is_named_with_the_option(tmp_path):
 def test_no_network_is_no_riddle(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     source = 'http://127.0.0.1:9/resnet.pth'  # nobody listens there
-    with pytest.raises(FileNotFoundError, match='cannot be had'):
+    with pytest.raises(FileNotFoundError, match='cannot be loaded'):
         make_runner(source, tmp_path).train()
 
 

@@ -75,7 +75,7 @@ val_dataloader = dict(
         }))
 test_dataloader = val_dataloader
 metrics = {
-    name: moved(metric) for name, metric in _base_.val_evaluator.metrics.items()
+    name: moved(files) for name, files in _base_.val_evaluator.metrics.items()
 }
 metrics['coco'].update(keypoint_score_thr=0.01)
 val_evaluator = dict(metrics=metrics)

@@ -6,8 +6,8 @@ val_cfg = dict()
 test_cfg = dict()
 
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-3))
-# The official code steps the schedule before the epoch: the rate falls at the start
-# of the 200th and the 260th epoch.
+# The official code steps the schedule before the epoch: the rate falls at the
+# start of the 200th and the 260th epoch.
 param_scheduler = [
     dict(type='MultiStepLR', milestones=[199, 259], gamma=0.1, by_epoch=True)
 ]

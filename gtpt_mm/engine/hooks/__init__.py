@@ -3,6 +3,7 @@
 from .cosine_ema import CosineEMA, CosineEMAHook
 from .curriculum import CurriculumHook
 from .freeze import FreezeHook
+from .init_from import InitFromHook
 from .pretrained_file import PretrainedFileHook
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     'CosineEMAHook',
     'CurriculumHook',
     'FreezeHook',
+    'InitFromHook',
     'PretrainedFileHook',
 ]

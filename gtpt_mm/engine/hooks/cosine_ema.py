@@ -1,11 +1,13 @@
 """Exponential moving average whose momentum follows a cosine to zero."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import EMAHook
 from mmengine.model import ExponentialMovingAverage
+from mmengine.runner import Runner
 from mmpose.registry import HOOKS, MODELS
 from torch import Tensor, nn
 
@@ -22,15 +24,15 @@ class CosineEMA(ExponentialMovingAverage):
     first step instead. Buffers are averaged like parameters; integer buffers
     are copied.
 
-    Source: the authors' code of GTPT (the paper does not mention it), where
-    the weight of the old average, 1 - momentum_t, rises from 0.996 to 1.
+    Source: the official code of GTPT (the paper does not mention it), where
+    the weight of the previous average, 1 - momentum_t, rises from 0.996 to 1.
 
     Args:
         model: Model to average.
-        total_iters: T, the steps until the average stands still.
+        total_iters: T, the steps until the average stays constant.
         momentum: Weight of the model at the first step, in (0, 1).
         interval: Steps between two updates.
-        device: Where the average lives; None keeps the model's device.
+        device: Device of the average; None takes the model's.
         update_buffers: Whether buffers are averaged; otherwise copied.
 
     Raises:
@@ -71,22 +73,22 @@ class CosineEMA(ExponentialMovingAverage):
         if step % self.interval == 0:
             self._lerp(source, self.momentum_at(step))
         if not self.update_buffers:
-            for averaged, own in zip(
+            for averaged, current in zip(
                 self.module.buffers(), model.buffers(), strict=True
             ):
-                averaged.copy_(own)
+                averaged.copy_(current)
 
-    def _lerp(self, source: dict[str, Tensor], momentum: float) -> None:
+    def _lerp(self, source: Mapping[str, Tensor], momentum: float) -> None:
         """Move all tensors at once: a few kernels instead of hundreds."""
-        floats = []
+        averages, currents = [], []
         for name, averaged in self.avg_parameters.items():
-            own = source[name].detach()
+            current = source[name].detach()
             if averaged.is_floating_point():
-                floats.append((averaged.data, own.to(averaged.device)))
+                averages.append(averaged.data)
+                currents.append(current.to(averaged.device))
             else:
-                averaged.data.copy_(own)
-        averaged, own = zip(*floats, strict=True)
-        torch._foreach_lerp_(averaged, own, momentum)
+                averaged.data.copy_(current)
+        torch._foreach_lerp_(averages, currents, momentum)
 
     def avg_func(
         self, averaged_param: Tensor, source_param: Tensor, steps: int
@@ -104,8 +106,9 @@ class CosineEMAHook(EMAHook):
     or loaded weights.
 
     Args:
-        total_epochs: Epochs until the average stands still; None means the
-            length of the training. The authors fix 300.
+        total_epochs: Epochs until the average stays constant; None takes
+            the length of the training. The official code fixes 300, the
+            length of its training.
         momentum: Weight of the model at the first step, in (0, 1).
         interval: Steps between two updates.
         update_buffers: Whether buffers (BatchNorm statistics) are averaged.
@@ -138,24 +141,22 @@ class CosineEMAHook(EMAHook):
         )
         self.total_epochs = total_epochs
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Set the length of the schedule; start from the loaded weights."""
         super().before_train(runner)
         if self.total_epochs is None:
-            total_iters = runner.max_iters
+            self.ema_model.total_iters = runner.max_iters
         else:
-            total_iters = self.total_epochs * len(runner.train_dataloader)
-        self.ema_model.total_iters = total_iters
+            iters = len(runner.train_dataloader)
+            self.ema_model.total_iters = self.total_epochs * iters
         if int(self.ema_model.steps) == 0:
-            source = self.src_model.state_dict()
-            for name, averaged in self.ema_model.module.state_dict().items():
-                averaged.data.copy_(source[name].data)
+            self.ema_model.module.load_state_dict(self.src_model.state_dict())
 
-    def after_train_epoch(self, runner) -> None:
+    def after_train_epoch(self, runner: Runner) -> None:
         """Average the averaged BatchNorm statistics over the processes.
 
-        Parameters are equal everywhere; statistics are each process's own,
-        and validation and checkpoints come next. A single process does
-        nothing here.
+        Parameters are equal everywhere; statistics differ by process, and
+        validation and checkpoints come next. A single process does nothing
+        here.
         """
         all_reduce_params(self.ema_model.module.buffers(), op='mean')

@@ -3,109 +3,82 @@
 from collections.abc import Sequence
 
 from mmengine.hooks import EMAHook, Hook
-from mmengine.model import BaseAveragedModel, is_model_wrapper
-from mmengine.optim import OptimWrapperDict
+from mmengine.model import BaseAveragedModel, BaseModel
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import Runner
 from mmpose.registry import HOOKS
-from torch import nn
-
-from gtpt_mm.engine.body_weights import find_checkpoint, load_body_weights
 
 from .cosine_ema import CosineEMA, CosineEMAHook
-
-#: What a whole-body run adds to the model of a body run.
-BORN_LATER = {'backbone.part_embed', 'backbone.dense_embed'}
+from .unwrap import unwrap_model
 
 
 @HOOKS.register_module()
 class CurriculumHook(Hook):
-    """Train a whole-body model on the body's keypoints first.
+    """Supervise the body's keypoints first, all keypoints afterwards.
 
-    Dense keypoints (face, hands, feet) outnumber the body's and would rule
-    the optimisation from the start. There are two ways to put the body
-    first; at least one must be chosen:
-
-    - **Two runs**, as the authors do: ``init_from`` names a checkpoint of a
-      body run. Its averaged weights are loaded before the first step; part
-      and dense embeddings are new. Not when a training is resumed.
-    - **One run**: for the first ``switch_epoch`` epochs only the sparse
-      keypoints enter the loss; afterwards all do. At the switch the model
-      takes its averaged weights, and average, optimizer state and, with
-      ``param_scheduler``, learning rate start anew. Validation predicts all
-      keypoints all the time.
+    Dense keypoints (face, hands, feet) outnumber the body's and would
+    dominate the loss from the start. For the first ``switch_epoch`` epochs
+    only the sparse keypoints enter it. At the switch the model takes its
+    averaged weights, and average, optimizer state and, with
+    ``param_scheduler``, learning rate restart. Validation predicts all
+    keypoints all the time.
 
     The state of the switch is saved (key ``curriculum``), so that a resumed
-    training goes on as an uninterrupted one.
+    training equals an uninterrupted one.
 
     Source: Wang et al., "GTPT", ECCV 2024, end of Sec. 3.5, and supplement
-    A; that the average is what the second stage starts from, the authors'
-    code.
+    A. The official code trains twice instead: :class:`InitFromHook`.
 
     Args:
-        init_from: Checkpoint of a body run, ours or the authors', or a work
-            folder with one ``best_*.pth``.
         switch_epoch: Number of epochs with the body's keypoints alone, below
             ``max_epochs``.
         keypoints: Indices that are supervised before the switch; None takes
             the sparse ones of the backbone's groups.
-        param_scheduler: Schedule after the switch, as a config's; its epochs
+        param_scheduler: Schedule after the switch, as in a config; its epochs
             and iterations count from the switch, where the learning rate
-            returns to its initial value. None lets the training's own
-            schedule go on.
+            returns to its initial value. None continues the schedule of the
+            training.
         lr_ratio: Factor on the initial learning rate at the switch, > 0;
-            with ``param_scheduler``.
+            requires ``param_scheduler``.
         reset_optimizer: Whether the switch clears the optimizer's state
             (Adam's moments).
         average: What the switch does with the average of the EMA hook:
-            ``'adopt'``, the model takes it and it starts anew from there;
-            ``'restart'``, it starts anew from the trained weights;
-            ``'keep'``, it goes on, or there is none. If it starts anew, its
-            schedule takes the length of each stage.
+            ``'adopt'``, the model takes it and it restarts from there;
+            ``'restart'``, it restarts from the trained weights; ``'keep'``,
+            it continues, or there is none. If it restarts, its schedule takes
+            the length of each stage.
 
     Raises:
-        ValueError: If neither way is chosen, or options contradict each
-            other or the training.
+        ValueError: If an option is out of range, or contradicts another one
+            or the training.
     """
 
-    # Before the EMA hook, whose average starts from the loaded weights.
+    # Before the EMA hook, whose schedule it sets.
     priority = 'ABOVE_NORMAL'
 
     def __init__(
         self,
-        init_from: str | None = None,
-        switch_epoch: int | None = None,
+        switch_epoch: int,
         keypoints: Sequence[int] | None = None,
         param_scheduler: list[dict] | dict | None = None,
         lr_ratio: float = 1.0,
         reset_optimizer: bool = True,
         average: str = 'adopt',
     ) -> None:
-        if init_from is None and switch_epoch is None:
-            raise ValueError(
-                'CurriculumHook needs init_from (two runs: the checkpoint of '
-                'the body run) or switch_epoch (one run), got neither'
-            )
-        if switch_epoch is not None and switch_epoch <= 0:
+        if switch_epoch <= 0:
             raise ValueError(
                 f'switch_epoch must be positive, got {switch_epoch}'
             )
-        if switch_epoch is None and (
-            keypoints is not None or param_scheduler is not None
-        ):
-            raise ValueError(
-                'keypoints and param_scheduler are of the switch: set '
-                'switch_epoch, too'
-            )
         if lr_ratio <= 0 or (lr_ratio != 1 and param_scheduler is None):
             raise ValueError(
-                'lr_ratio must be positive and needs param_scheduler, got '
-                f'lr_ratio={lr_ratio}, param_scheduler={param_scheduler}'
+                'lr_ratio must be positive and requires param_scheduler, got '
+                f'{lr_ratio=}, {param_scheduler=}'
             )
         if average not in ('adopt', 'restart', 'keep'):
             raise ValueError(
-                "average must be 'adopt', 'restart' or 'keep', got "
-                f'{average!r}'
+                "average must be 'adopt', 'restart' or 'keep', "
+                f'got {average!r}'
             )
-        self.init_from = init_from
         self.switch_epoch = switch_epoch
         self.keypoints = keypoints
         self.param_scheduler = param_scheduler
@@ -113,46 +86,48 @@ class CurriculumHook(Hook):
         self.reset_optimizer = reset_optimizer
         self.average = average
         self.switched_at: int | None = None
-        self._load_from_used = False
 
-    # --- what mmengine calls -----------------------------------------------
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Read the stage of a resumed training.
 
-    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Read where a resumed training stands.
+        mmengine loads the states of the schedulers right after this, so the
+        runner needs those of the stage by now.
 
-        mmengine loads the states of the schedulers right after this, into
-        those that the runner has then: after the switch, the later ones.
+        Raises:
+            ValueError: If the checkpoint switched at another epoch.
         """
         if not runner._resume:  # mmengine has no public way; EMAHook does so
-            self._load_from_used = True
             return
-        if self.switch_epoch is None:
-            return
-        self.switched_at = checkpoint.get('curriculum', {}).get('switched_at')
         epoch = checkpoint['meta']['epoch']
-        expected = set()
-        if epoch <= self.switch_epoch:
-            expected.add(None)
-        if epoch >= self.switch_epoch:  # equal: saved in the epoch's middle
-            expected.add(self.switch_epoch)
-        if self.switched_at not in expected:
+        self.switched_at = checkpoint.get('curriculum', {}).get('switched_at')
+        # A checkpoint of the switch's epoch may be of either stage.
+        if self.switched_at is None:
+            agrees = epoch <= self.switch_epoch
+        else:
+            agrees = self.switched_at == self.switch_epoch <= epoch
+        if not agrees:
             raise ValueError(
-                f'the checkpoint of epoch {epoch} switched its supervision '
-                f'at {self.switched_at}, which does not go with '
-                f'switch_epoch={self.switch_epoch}; resume with the '
-                'switch_epoch of the interrupted run'
+                f'the checkpoint of epoch {epoch} switched at '
+                f'{self.switched_at}, not at switch_epoch='
+                f'{self.switch_epoch}; resume with that of its run'
             )
         if self.switched_at is not None and self.param_scheduler is not None:
             runner.param_schedulers = self._build_schedulers(runner)
 
-    def before_train(self, runner) -> None:
-        """Load the body's weights; supervise the body."""
-        model = _unwrap(runner.model)
-        if self.init_from is not None and runner.iter == 0:
-            self._load(runner, model)
-        if self.switch_epoch is None:
-            return
-        self._check(runner, model)
+    def before_train(self, runner: Runner) -> None:
+        """Check the training; supervise the body unless the switch is over."""
+        model = unwrap_model(runner.model)
+        if self.switch_epoch >= runner.max_epochs:
+            raise ValueError(
+                f'switch_epoch={self.switch_epoch} must be below max_epochs, '
+                f'and this training has {runner.max_epochs} epochs'
+            )
+        if not hasattr(model.head, 'supervise'):
+            raise ValueError(
+                'CurriculumHook requires a head with a method supervise(), '
+                f'as GTPTHead, got {type(model.head).__name__}'
+            )
+        self._find_average(runner)
         if self.switched_at is None:
             keypoints = self._body_keypoints(model)
             model.head.supervise(keypoints)
@@ -161,97 +136,43 @@ class CurriculumHook(Hook):
                 f'until epoch {self.switch_epoch}, then all.'
             )
 
-    def before_train_epoch(self, runner) -> None:
-        """Switch when it is time; tell the average how long a stage is."""
-        if self.switch_epoch is None:
-            return
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Switch when it is due; set the length of the average's stage."""
         if self.switched_at is None and runner.epoch >= self.switch_epoch:
             self._switch(runner)
-        ema_model = self._ema_model(runner)
-        if isinstance(ema_model, CosineEMA):
-            ema_model.total_iters = self._stage_epochs(runner) * len(
-                runner.train_dataloader
-            )
+        average = self._find_average(runner)
+        if isinstance(average, CosineEMA):
+            epochs = self.switch_epoch
+            if self.switched_at is not None:
+                epochs = runner.max_epochs - self.switch_epoch
+            average.total_iters = epochs * len(runner.train_dataloader)
 
-    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Save when the switch was, in plain types."""
-        if self.switch_epoch is not None:
-            checkpoint['curriculum'] = dict(switched_at=self.switched_at)
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Save the epoch of the switch, in plain types."""
+        checkpoint['curriculum'] = dict(switched_at=self.switched_at)
 
-    # --- two runs ----------------------------------------------------------
-
-    def _load(self, runner, model: nn.Module) -> None:
-        if self._load_from_used:
-            raise ValueError(
-                f'init_from={self.init_from!r} would overwrite the weights '
-                'of load_from; set only one of them'
-            )
-        path = find_checkpoint(self.init_from)
-        found = load_body_weights(model, path)
-        runner.logger.info(f'Curriculum: {path}: {found}.')
-        surprising = found.left_out + sorted(set(found.new) - BORN_LATER)
-        if surprising:
-            runner.logger.warning(
-                'Curriculum: a body model of the same arch differs in '
-                f'{", ".join(sorted(BORN_LATER))} only, this one also in '
-                f'{", ".join(surprising)}.'
-            )
-
-    # --- one run -----------------------------------------------------------
-
-    def _check(self, runner, model: nn.Module) -> None:
-        """Raise if the training cannot do what was configured."""
-        if self.switch_epoch >= runner.max_epochs:
-            raise ValueError(
-                f'switch_epoch={self.switch_epoch} is never reached in '
-                f'{runner.max_epochs} epochs; lower it, or raise max_epochs '
-                '(the training must count in epochs)'
-            )
-        if not hasattr(model.head, 'supervise'):
-            raise ValueError(
-                'CurriculumHook(switch_epoch=...) needs a head with a method '
-                f'supervise(), as GTPTHead, got {type(model.head).__name__}'
-            )
-        if self.average == 'keep':
-            return
-        hook = _ema_hook(runner)
-        if hook is None:
-            raise ValueError(
-                f'average={self.average!r} needs an EMA hook; add '
-                "dict(type='CosineEMAHook') to custom_hooks, or set "
-                "average='keep'"
-            )
-        if isinstance(hook, CosineEMAHook) and hook.total_epochs is not None:
-            raise ValueError(
-                f'total_epochs={hook.total_epochs} of CosineEMAHook and '
-                f'average={self.average!r} of CurriculumHook, which sets the '
-                'length of each stage, contradict each other; leave '
-                "total_epochs out, or set average='keep'"
-            )
-
-    def _body_keypoints(self, model: nn.Module) -> list[int]:
+    def _body_keypoints(self, model: BaseModel) -> list[int]:
         if self.keypoints is not None:
             return list(self.keypoints)
         groups = getattr(model.backbone, 'groups', None)
         if groups is None or not groups.dense:
             raise ValueError(
-                f'the backbone {type(model.backbone).__name__} has no dense '
-                'keypoints to postpone; name the keypoints to begin with: '
-                'CurriculumHook(keypoints=[...])'
+                f'{type(model.backbone).__name__} has no dense keypoints to '
+                'postpone; set CurriculumHook(keypoints=[...])'
             )
         return groups.sparse
 
-    def _switch(self, runner) -> None:
+    def _switch(self, runner: Runner) -> None:
         """Begin the second stage."""
-        model = _unwrap(runner.model)
+        model = unwrap_model(runner.model)
         model.head.supervise(None)
-        ema_model = self._ema_model(runner)
-        if ema_model is not None:
+        average = self._find_average(runner)
+        if average is not None:
+            source, target = model, average.module
             if self.average == 'adopt':
-                model.load_state_dict(ema_model.module.state_dict())
-            else:
-                ema_model.module.load_state_dict(model.state_dict())
-            ema_model.steps.zero_()
+                source, target = target, source
+            target.load_state_dict(source.state_dict())
+            average.steps.zero_()
         if self.reset_optimizer:
             for wrapper in _optim_wrappers(runner):
                 wrapper.optimizer.state.clear()
@@ -267,7 +188,7 @@ class CurriculumHook(Hook):
             f'{rates}.'
         )
 
-    def _restart_rates(self, runner) -> None:
+    def _restart_rates(self, runner: Runner) -> None:
         """Return to the values that the first schedule started from."""
         for wrapper in _optim_wrappers(runner):
             for group in wrapper.param_groups:
@@ -276,42 +197,44 @@ class CurriculumHook(Hook):
                 for key in [k for k in group if k.startswith('initial_')]:
                     group[key.removeprefix('initial_')] = group[key]
 
-    def _build_schedulers(self, runner) -> list | dict:
+    def _build_schedulers(self, runner: Runner) -> list | dict:
         epochs = runner.max_epochs - self.switch_epoch
         iters = epochs * len(runner.train_dataloader)
         return runner.build_param_scheduler(
             _with_end(self.param_scheduler, epochs, iters)
         )
 
-    def _ema_model(self, runner) -> BaseAveragedModel | None:
-        """Return the average that the switch restarts, if it does."""
+    def _find_average(self, runner: Runner) -> BaseAveragedModel | None:
+        """Return the average if the switch restarts it."""
         if self.average == 'keep':
             return None
-        return _ema_hook(runner).ema_model
+        hook = next((h for h in runner.hooks if isinstance(h, EMAHook)), None)
+        if hook is None:
+            raise ValueError(
+                f'average={self.average!r} requires an EMA hook; add '
+                "dict(type='CosineEMAHook') to custom_hooks, or set "
+                "average='keep'"
+            )
+        if isinstance(hook, CosineEMAHook) and hook.total_epochs is not None:
+            raise ValueError(
+                f'total_epochs={hook.total_epochs} of CosineEMAHook '
+                f'contradicts average={self.average!r} of CurriculumHook, '
+                'which sets the length of each stage; leave total_epochs out'
+            )
+        return hook.ema_model
 
-    def _stage_epochs(self, runner) -> int:
-        if self.switched_at is None:
-            return self.switch_epoch
-        return runner.max_epochs - self.switch_epoch
 
-
-def _unwrap(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
-
-
-def _ema_hook(runner) -> EMAHook | None:
-    return next((h for h in runner.hooks if isinstance(h, EMAHook)), None)
-
-
-def _optim_wrappers(runner) -> list:
+def _optim_wrappers(runner: Runner) -> list[OptimWrapper]:
     wrapper = runner.optim_wrapper
     if isinstance(wrapper, OptimWrapperDict):
         return list(wrapper.values())
     return [wrapper]
 
 
-def _with_end(config, epochs: int, iters: int):
-    """Let schedules without an end last to that of the training.
+def _with_end(
+    config: list | dict | None, epochs: int, iters: int
+) -> list | dict:
+    """Let schedulers without an end last until that of the training.
 
     mmengine would count it from the beginning of the training.
     """
@@ -320,4 +243,4 @@ def _with_end(config, epochs: int, iters: int):
         return dict(end=end) | dict(config)
     if isinstance(config, dict):
         return {k: _with_end(v, epochs, iters) for k, v in config.items()}
-    return [_with_end(item, epochs, iters) for item in config]
+    return [_with_end(item, epochs, iters) for item in config or ()]

@@ -1,33 +1,32 @@
-"""Say what to do where pretrained weights cannot be had."""
+"""Tell how to provide pretrained weights where a download fails."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.runner import CheckpointLoader, Runner
 from mmpose.registry import HOOKS
 from torch import nn
+
+from .unwrap import unwrap_model
 
 
 @HOOKS.register_module()
 class PretrainedFileHook(Hook):
     """Look for the pretrained weights of a training run before it starts.
 
-    Where a machine has no network, mmengine fails with a chain of ``urllib``
+    On a machine without network mmengine fails with a chain of ``urllib``
     errors. This hook names the module, the address and the option that takes
-    a file instead. A file that was downloaded once is found in the cache of
-    torch; tests and validations do not need it and are not asked.
+    a file instead. A downloaded file stays in the cache of torch. Test and
+    validation need no such file and skip the check.
 
     Raises:
         FileNotFoundError: Before the first step of training.
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Load what ``init_cfg`` of any part names, once, on the CPU."""
+        """Load the files of all ``init_cfg``, once, on the CPU."""
         if not isinstance(runner.optim_wrapper, OptimWrapper):
             return  # no training
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        for name, module in model.named_modules():
+        for name, module in unwrap_model(runner.model).named_modules():
             for source in _pretrained_sources(module):
                 self._find(name, source)
 
@@ -39,14 +38,14 @@ class PretrainedFileHook(Hook):
             option = f'model.{name}.init_cfg'
             raise FileNotFoundError(
                 f'the pretrained weights of {name}, {source!r}, cannot be '
-                f'had: {error}. Get the file on another machine and give it '
-                f'with --cfg-options {option}.checkpoint=FILE, or start from '
+                f'loaded: {error}. Get the file on another machine and pass '
+                f'--cfg-options {option}.checkpoint=FILE, or start from '
                 f'random weights with {option}=None'
             ) from error
 
 
 def _pretrained_sources(module: nn.Module) -> list[str]:
-    """Return where the weights of a module itself come from."""
+    """Return the files or addresses of a module's initial weights."""
     init_cfg = getattr(module, 'init_cfg', None) or []
     if isinstance(init_cfg, dict):
         init_cfg = [init_cfg]

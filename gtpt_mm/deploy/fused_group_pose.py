@@ -90,8 +90,7 @@ def _fuse_group_pose(
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if isinstance(child, DeformableAttention):
-                fused = FusedDeformableAttention(child)
-                setattr(parent, name, fused.requires_grad_(False))
-    layers = map(ChunkedEncoderLayer, module.encoder.layers)
-    module.encoder.layers = nn.ModuleList(layers)
-    return module.eval()
+                setattr(parent, name, FusedDeformableAttention(child))
+            elif isinstance(child, DeformableEncoderLayer):
+                setattr(parent, name, ChunkedEncoderLayer(child))
+    return module.eval().requires_grad_(False)

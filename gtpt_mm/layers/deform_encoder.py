@@ -74,13 +74,13 @@ class DeformableEncoder(nn.Module):
     Args:
         embed_dims: Channels C.
         num_layers: Number of layers.
-        feedforward_dims: Channels inside the feed-forward networks.
         attention: More arguments of ``DeformableAttention``.
+        feedforward_dims: Channels inside the feed-forward networks.
         with_cp: Whether training keeps only the tokens between layers and
             computes the rest again, which saves memory and costs time.
 
     Example:
-        >>> encoder = DeformableEncoder(32, 2, 64, dict(num_levels=2))
+        >>> encoder = DeformableEncoder(32, 2, dict(num_levels=2))
         >>> x = torch.rand(1, 30, 32)
         >>> maps = TokenMaps.without_padding([(4, 6), (2, 3)], x.device)
         >>> encoder(x, torch.zeros_like(x), maps).shape
@@ -91,8 +91,8 @@ class DeformableEncoder(nn.Module):
         self,
         embed_dims: int,
         num_layers: int = 6,
-        feedforward_dims: int = 2048,
         attention: dict | None = None,
+        feedforward_dims: int = 2048,
         with_cp: bool = False,
     ) -> None:
         super().__init__()

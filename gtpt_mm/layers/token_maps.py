@@ -95,23 +95,12 @@ def _measure(
     """Return the fields of ``TokenMaps`` but the last."""
     # Integers also in a trace for export.
     shapes = [(int(mask.shape[1]), int(mask.shape[2])) for mask in masks]
-    level_sizes = send(
-        torch.tensor([[w, h] for h, w in shapes], dtype=torch.float32),
-        masks[0].device,
-    )
-    ratios, centers, ends = [], [], []
-    for mask, (h, w) in zip(masks, shapes, strict=True):
-        valid, size = (~mask).float(), level_sizes[len(ratios)]
-        num = torch.stack((valid[:, 0].sum(1), valid[:, :, 0].sum(1)), dim=-1)
-        ratio = num / size  # (B, 2)
-        x, y = (torch.arange(n, device=mask.device) + 0.5 for n in (w, h))
-        grid = torch.stack(
-            (x.expand(h, w), y[:, None].expand(h, w)), dim=-1
-        ).flatten(0, 1)  # (h * w, 2)
-        end = torch.stack((valid.cumsum(2), valid.cumsum(1)), dim=-1)
-        ratios.append(ratio)
-        centers.append(grid / (ratio * size)[:, None])
-        ends.append(end.flatten(1, 2) / (num + 1e-6)[:, None])
+    sizes = torch.tensor([[w, h] for h, w in shapes], dtype=torch.float32)
+    level_sizes = send(sizes, masks[0].device)
+    levels = [
+        _measure_level(mask, level_sizes[i]) for i, mask in enumerate(masks)
+    ]
+    ratios, centers, ends = zip(*levels, strict=True)
     return (
         shapes,
         level_sizes,
@@ -119,3 +108,17 @@ def _measure(
         torch.cat(centers, dim=1),
         torch.cat(ends, dim=1),
     )
+
+
+def _measure_level(
+    mask: Tensor, size: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return valid ratios, (B, 2), centers and ends of cells, (B, V, 2)."""
+    valid = (~mask).float()
+    num = torch.stack((valid[:, 0].sum(1), valid[:, :, 0].sum(1)), dim=-1)
+    y, x = (torch.arange(n, device=mask.device) + 0.5 for n in mask.shape[1:])
+    grid = torch.stack(torch.meshgrid(x, y, indexing='xy'), dim=-1)
+    ends = torch.stack((valid.cumsum(2), valid.cumsum(1)), dim=-1)
+    ratios = num / size
+    centers = grid.flatten(0, 1) / (ratios * size)[:, None]
+    return ratios, centers, ends.flatten(1, 2) / (num + 1e-6)[:, None]

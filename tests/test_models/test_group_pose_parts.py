@@ -14,7 +14,7 @@ from gtpt_mm.layers.token_maps import TokenMaps
 
 
 def test_encoder_is_mmposes():
-    encoder = DeformableEncoder(32, 2, 64, dict(num_heads=4))
+    encoder = DeformableEncoder(32, 2, dict(num_heads=4), 64)
     attn = dict(embed_dims=32, num_heads=4, dropout=0.0)
     ffn = dict(embed_dims=32, feedforward_channels=64)
     twin = DeformableDetrTransformerEncoder(

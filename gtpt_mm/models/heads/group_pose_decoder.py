@@ -19,7 +19,7 @@ from gtpt_mm.layers.instance_attention import GroupSelfAttention
 from gtpt_mm.layers.pos_embed import sine_point_embed
 from gtpt_mm.layers.token_maps import TokenMaps
 
-from .group_pose_queries import CLASS_BIAS, QueryBuilder
+from .group_pose_queries import CLASS_BIAS, QueryBuilder, zero_last_layer
 
 
 class GroupPoseDecoderLayer(nn.Module):
@@ -147,10 +147,9 @@ class GroupPoseDecoder(nn.Module):
     def init_weights(self) -> None:
         """Zero-initialise offsets; set the class bias to a prior of 0.01."""
         for mlp in self.pose_mlps:
-            nn.init.zeros_(mlp.layers[-1].weight)
-            nn.init.zeros_(mlp.layers[-1].bias)
+            zero_last_layer(mlp)
         for linear in self.fc_cls:
-            nn.init.constant_(linear.bias, CLASS_BIAS)
+            nn.init.constant_(linear.get_parameter('bias'), CLASS_BIAS)
 
     def forward(
         self,

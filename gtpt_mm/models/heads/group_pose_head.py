@@ -33,6 +33,7 @@ from .group_pose_queries import (
     PoseProposer,
     Proposals,
     ProposalSelector,
+    zero_last_layer,
 )
 
 #: Temperature of the position embedding of the maps.
@@ -159,8 +160,7 @@ class GroupPoseHead(BaseHead):
         )
         self.decoder.init_weights()
         nn.init.constant_(self.selector.fc_cls.bias, CLASS_BIAS)
-        nn.init.zeros_(self.proposer.mlp.layers[-1].weight)
-        nn.init.zeros_(self.proposer.mlp.layers[-1].bias)
+        zero_last_layer(self.proposer.mlp)
 
     def forward(
         self,
@@ -371,10 +371,13 @@ class GroupPoseHead(BaseHead):
         poses = poses[scores > test_cfg.get('score_thr', 0.0)]
         # nms_torch fails without boxes.
         if test_cfg.get('nms_thr') is not None and len(poses):
-            boxes, scores = map(
-                torch.from_numpy, (poses.bboxes, poses.bbox_scores)
-            )
-            poses = poses[nms_torch(boxes, scores, test_cfg['nms_thr'])]
+            poses = poses[
+                nms_torch(
+                    torch.from_numpy(poses.bboxes),
+                    torch.from_numpy(poses.bbox_scores),
+                    test_cfg['nms_thr'],
+                )
+            ]
         return poses
 
 

@@ -85,10 +85,12 @@ class ProposalSelector(nn.Module):
         features = self.norm(self.fc(memory))
         logits = self.fc_cls(features)
         indices = logits.amax(-1).topk(self.num_queries, dim=1).indices
-        selected = (
-            gather_rows(t, indices) for t in (features, logits, anchors)
+        return Proposals(
+            gather_rows(features, indices),
+            gather_rows(logits, indices),
+            gather_rows(anchors, indices),
+            indices,
         )
-        return Proposals(*selected, indices)
 
 
 def make_anchors(maps: TokenMaps) -> tuple[Tensor, Tensor]:
@@ -111,6 +113,12 @@ def make_anchors(maps: TokenMaps) -> tuple[Tensor, Tensor]:
         invalid = invalid | maps.key_padding_mask
     anchors = boxes.logit().masked_fill(invalid[..., None], float('inf'))
     return anchors, invalid
+
+
+def zero_last_layer(mlp: FFN) -> None:
+    """Let a network return zeros at first."""
+    nn.init.zeros_(mlp.layers[-1].weight)
+    nn.init.zeros_(mlp.layers[-1].bias)
 
 
 def gather_rows(tensor: Tensor, indices: Tensor) -> Tensor:

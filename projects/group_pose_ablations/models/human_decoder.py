@@ -21,6 +21,7 @@ from gtpt_mm.models.heads.group_pose_queries import (
     CLASS_BIAS,
     Proposals,
     gather_rows,
+    zero_last_layer,
 )
 
 
@@ -135,8 +136,7 @@ class HumanDecoder(nn.Module):
     def init_weights(self) -> None:
         """Zero-initialise offsets; set the class bias to a prior of 0.01."""
         for mlp in (self.enc_box_mlp, *self.box_mlps):
-            nn.init.zeros_(mlp.layers[-1].weight)
-            nn.init.zeros_(mlp.layers[-1].bias)
+            zero_last_layer(mlp)
         for linear in self.fc_cls:
             nn.init.constant_(linear.bias, CLASS_BIAS)
 

@@ -14,6 +14,7 @@ from support.configs import (
     draw_person,
     find_configs,
     read_config,
+    shrink,
     train_one_step,
 )
 
@@ -128,12 +129,7 @@ def trains_one_step(cfg):
         idx = names.index(name)
         data['data_samples'].set_metainfo(dict(dataset_idx=idx))
         batch.append(data)
-    cfg.model.backbone.arch = dict(embed_dims=32, depth=2, num_heads=2)
-    experts = cfg.model.backbone.experts
-    if experts and 'part_features' in experts:
-        experts.part_features = 8
-    cfg.model.head.shared.update(in_channels=32, deconv_out_channels=(8, 8))
-    train_one_step(MODELS.build(cfg.model), batch)
+    train_one_step(MODELS.build(shrink(cfg.model)), batch)
 
 
 CHECKS = (

@@ -145,22 +145,25 @@ def shrink(model: dict) -> dict:
 
 def _shrink_backbone(model: dict) -> None:
     backbone = model.backbone
-    if filters := model.head.get('deconv_out_channels'):
-        model.head.deconv_out_channels = (16,) * len(filters)
+    head = model.head.get('shared', model.head)  # of several datasets
+    if filters := head.get('deconv_out_channels'):
+        head.deconv_out_channels = (16,) * len(filters)
+    if 'part_features' in (backbone.get('experts') or {}):
+        backbone.experts.part_features = 8
     kind = MODELS.get(backbone.type)
     if issubclass(kind, GTPT):
         backbone.update(arch=dict(embed_dims=32, stem_channels=16), depth=8)
-        model.head.in_channels = 32
+        head.in_channels = 32
     elif issubclass(kind, ViTPose):
         backbone.arch = dict(embed_dims=32, depth=2, num_heads=2)
-        model.head.in_channels = 32
+        head.in_channels = 32
     elif issubclass(kind, HEViTPose):
         # Divided by 2, 3, 4 or 8 groups and then by the heads of each stage.
         groups = HEViTPose.arch_settings[backbone.arch]['num_groups']
         backbone.arch = dict(
             embed_dims=(32, 96, 64), depths=(1, 1, 1), num_groups=groups
         )
-        model.head.in_channels = 64
+        head.in_channels = 64
     elif issubclass(kind, EfficientViT):
         backbone.update(
             key_dims=4,
@@ -171,7 +174,7 @@ def _shrink_backbone(model: dict) -> None:
                 query_kernels=(5, 3),
             ),
         )
-        model.head.in_channels = 32
+        head.in_channels = 32
 
 
 def _shrink_end_to_end(model: dict) -> None:

@@ -62,28 +62,6 @@ def test_stages_and_their_order(make, size):
 
 
 @BACKBONES
-def test_every_parameter_learns(make):
-    model = make().train()
-    [features] = model(torch.randn(2, 3, 64, 64))
-    (features * torch.randn_like(features)).sum().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.any(), name
-
-
-@BACKBONES
-def test_an_image_does_not_see_its_batch(make):
-    model = make().eval()
-    img = torch.randn(3, 3, 64, 48)
-    with torch.no_grad():
-        [together] = model(img)
-        [alone] = model(img[1:2])
-        [again] = model(img)
-    torch.testing.assert_close(together[1:2], alone, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(together, again, rtol=0, atol=0)
-
-
-@BACKBONES
 def test_every_pixel_of_the_output_sees_the_whole_image(make):
     """Attention is global in HEViTPose, and in windows that meet."""
     model = make(out_indices=(0,)).double().eval()

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from mmpose.registry import MODELS
 from support.gtpt_attention import DENSE_GROUPS, check_maps, make
 
 from gtpt_mm.layers.group_attention import GroupAttention
@@ -128,11 +127,6 @@ def test_unshared_keypoints_stay_in_their_group():
             q[:, rows], k[:, rows], v[:, rows], TokenLayout(len(rows))
         )
         torch.testing.assert_close(out[:, rows], alone)
-
-
-@pytest.mark.parametrize('kind', {kind for kind, _ in VARIANTS} - {Everything})
-def test_variants_are_registered(kind):
-    assert MODELS.get(kind.__name__) is kind
 
 
 def test_parameters_have_the_names_of_the_model():

@@ -1,9 +1,9 @@
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.projects import load_script
 
 from gtpt_mm.benchmark import Comparison, Training
 
@@ -122,11 +122,7 @@ def test_a_failing_run_names_its_log(comparison, folder):
 )  # fmt: skip
 def test_projects(project, head, epochs, repo_root, tmp_path):
     folder = repo_root / f'projects/{project}_ablations'
-    spec = importlib.util.spec_from_file_location(
-        f'{project}_learn', folder / 'learn.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(f'{project}_ablations/learn.py')
     comparison = module.COMPARISON
     assert comparison.format_table(tmp_path, [1]).splitlines()[0] == head
     for variant in comparison.configs:

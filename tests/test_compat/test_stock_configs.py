@@ -81,7 +81,7 @@ def predict(model: torch.nn.Module, data: dict) -> list:
         'rtmpose/coco/rtmpose-t_8xb256-420e_coco-256x192.py',
     ],
 )
-def test_topdown(name):
+def test_smoke_topdown(name):
     cfg = Config.fromfile(BODY / name)
     if cfg.model.backbone.type == 'ResNet':
         cfg.model.backbone.depth = 18
@@ -97,7 +97,7 @@ def test_topdown(name):
     train_one_step(model, get_packed_inputs(2))
 
 
-def test_dekr():
+def test_dekr_learns_through_deformable_convolution():
     """Bottom-up with deformable convolution in every keypoint branch."""
     cfg = Config.fromfile(
         BODY / 'dekr/coco/dekr_hrnet-w32_8xb10-140e_coco-512x512.py'
@@ -107,16 +107,16 @@ def test_dekr():
         own.update(num_modules=1, num_blocks=(1,) * own.num_branches)
     cfg.model.head.pop('rescore_cfg')
     model = build(cfg)
-    data = whole_image_inputs(2, (128, 128))
+    data = whole_image_inputs(2, (64, 64))
     results = predict(model, data)
     assert results[0].pred_instances.keypoints.shape[1:] == (17, 2)
-    data = whole_image_inputs(2, (128, 128))
+    data = whole_image_inputs(2, (64, 64))
     fields = PixelData()
-    fields.heatmaps = torch.rand(18, 32, 32)
-    fields.heatmap_weights = torch.rand(18, 32, 32)
-    fields.heatmap_mask = torch.ones(1, 32, 32)
-    fields.displacements = torch.randn(34, 32, 32)
-    fields.displacement_weights = torch.rand(34, 32, 32)
+    fields.heatmaps = torch.rand(18, 16, 16)
+    fields.heatmap_weights = torch.rand(18, 16, 16)
+    fields.heatmap_mask = torch.ones(1, 16, 16)
+    fields.displacements = torch.randn(34, 16, 16)
+    fields.displacement_weights = torch.rand(34, 16, 16)
     data['data_samples'][0].gt_fields = fields
     train_one_step(model, data)
     from mmcv.ops import DeformConv2d

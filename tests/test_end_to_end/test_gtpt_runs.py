@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.configs import shrink
 from support.runs import (
     ENV,
     logged,
@@ -46,8 +47,10 @@ def case(request):
 
 @pytest.fixture(scope='module')
 def config(case, small_config, tmp_path_factory):
-    """A config on a few images, two epochs."""
+    """A config on a few images, two epochs; the tiny model a narrow one."""
     cfg = small_config(case)
+    if case.endswith('-t'):
+        cfg.model = shrink(cfg.model)
     cfg.train_cfg.max_epochs = 2
     cfg.train_cfg.val_interval = 1
     path = tmp_path_factory.mktemp('config') / 'tiny.py'

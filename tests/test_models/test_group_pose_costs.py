@@ -1,9 +1,9 @@
 """Parameters and MACs of Group Pose and of its ablations."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
+from support.projects import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / 'projects' / 'group_pose_ablations'
@@ -11,12 +11,7 @@ PROJECT = ROOT / 'projects' / 'group_pose_ablations'
 
 @pytest.fixture(scope='module')
 def table():
-    spec = importlib.util.spec_from_file_location(
-        'group_pose_table', PROJECT / 'table.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('group_pose_ablations/table.py')
 
 
 #: Of the authors' code: the affine parameters of their frozen norms, half of

@@ -1,27 +1,15 @@
 """Parameters and GFLOPs of GTPT against the paper's tables."""
 
-import importlib.util
 from functools import cache
 from pathlib import Path
 
 import pytest
+from support.projects import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _load_script():
-    path = ROOT / 'projects/gtpt_ablations/gflops.py'
-    spec = importlib.util.spec_from_file_location('gtpt_gflops', path)
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up.
-    import sys
-
-    sys.modules['gtpt_gflops'] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-script = _load_script()
+script = load_script('gtpt_ablations/gflops.py')
 
 
 @cache

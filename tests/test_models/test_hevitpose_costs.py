@@ -4,8 +4,6 @@ The paper's FLOPs are mmcv's, which sees no attention; every test names the
 counter that it uses.
 """
 
-import importlib.util
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
+from support.projects import load_script
 from torch import nn
 
 from projects.hevitpose_ablations.models import HEViTPoseVariant
@@ -26,16 +25,7 @@ COCO = (
 )
 
 
-def _load_script():
-    path = ROOT / 'projects/hevitpose_ablations/table.py'
-    spec = importlib.util.spec_from_file_location('hevitpose_table', path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['hevitpose_table'] = module  # dataclasses look it up
-    spec.loader.exec_module(module)
-    return module
-
-
-script = _load_script()
+script = load_script('hevitpose_ablations/table.py')
 count = cache(script.count)
 
 #: Parameters of each row, in the order of the script.

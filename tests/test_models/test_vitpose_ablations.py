@@ -1,24 +1,15 @@
 """The variants of ViTPose++ count what the paper prints."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
+from support.projects import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / 'projects/vitpose_ablations'
 
 
-def load_table():
-    spec = importlib.util.spec_from_file_location(
-        'vitpose_table', PROJECT / 'table.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TABLE = load_table()
+TABLE = load_script('vitpose_ablations/table.py')
 
 
 @pytest.mark.parametrize('row', TABLE.ROWS, ids=lambda row: row.label)

@@ -69,8 +69,8 @@ class Training:
     def run_mim(self, command: str, *options: str, log: str) -> None:
         """Run mim on the config in a process of its own.
 
-        The process inherits the environment; ``OMP_NUM_THREADS`` is 1 where
-        it is not set.
+        The process inherits the environment. ``OMP_NUM_THREADS`` is 1 where
+        it is not set; configs may import ``projects`` from :attr:`root`.
 
         Args:
             command: ``train`` or ``test``.
@@ -83,12 +83,18 @@ class Training:
         print(f'{self.folder.name}: {command}ing ...', flush=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / log
+        python_path = [str(self.root), os.environ.get('PYTHONPATH')]
+        env = {
+            'OMP_NUM_THREADS': '1',
+            **os.environ,
+            'PYTHONPATH': os.pathsep.join(filter(None, python_path)),
+        }
         with path.open('w') as file:
             code = subprocess.run(
                 [sys.executable, '-m', 'mim', command, 'mmpose',
                  str(self.config), '--work-dir', str(self.folder), *options],
                 cwd=self.root,
-                env={'OMP_NUM_THREADS': '1', **os.environ},
+                env=env,
                 stdout=file,
                 stderr=subprocess.STDOUT,
             ).returncode  # fmt: skip

@@ -131,15 +131,15 @@ leaves = st.sampled_from(['weight', 'bias'])
     )
 )
 def test_names_come_back(name):
-    foreign = TABLE.theirs(name)
+    foreign = TABLE.foreign(name)
     assert foreign is not None and foreign != name
-    assert TABLE.ours(foreign) == name
+    assert TABLE.native(foreign) == name
 
 
 @draws
 @given(st.text('layers.#*0weightbias', max_size=30))
 def test_a_name_without_a_row_has_none(name):
-    assert TABLE.ours(name) is None
+    assert TABLE.native(name) is None
 
 
 # ----------------------------------------------------------- crop and resize

@@ -135,7 +135,7 @@ def shrink(model: dict) -> dict:
     model = copy.deepcopy(model)
     if model.head.type.endswith('GroupPoseHead'):
         _shrink_end_to_end(model)
-    for part in (model, model.get('teacher')):
+    for part in (model, model.get('train_cfg', {}).get('teacher')):
         if part:
             _shrink_backbone(part)
     if model.type == 'KnowledgeTokenDistiller':

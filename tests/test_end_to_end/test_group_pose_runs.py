@@ -211,6 +211,7 @@ def test_swin_with_random_depth_is_computed_again_alike(repo_root):
     recipe = Config.fromfile(repo_root / FOLDER / SWIN_L).model
     base = repo_root / 'configs/_base_/models/group_pose_swin-t.py'
     option = Config.fromfile(base).model
+    option.data_preprocessor = recipe.data_preprocessor
     option.backbone.init_cfg = None
     option.neck.out_channels = 32
     small = dict(num_layers=1, feedforward_dims=32)

@@ -18,11 +18,15 @@ def table():
 #: 106240 numbers, are no parameters there.
 OFFICIAL = dict(res50=49_318_396 + 106_240 // 2)
 OFFICIAL |= {'swin-t': 49_861_430, 'swin-l': 219_655_280}
+#: Devices and batch in the names of the configs.
+BATCH = {'res50': '8xb2', 'swin-t': '8xb2', 'swin-l': '16xb1'}
 
 
 @pytest.mark.parametrize('name', OFFICIAL)
 def test_parameters_are_those_of_the_authors(name, table):
-    counts = table.count(table.MODEL.format(name), (160, 160))
+    counts = table.count(
+        table.PAPER.format(f'{name}_{BATCH[name]}'), (160, 160)
+    )
     assert counts.params == OFFICIAL[name]
     if name == 'res50':
         assert counts.trainable == 49_095_996
@@ -49,7 +53,7 @@ def test_macs_are_fewer_than_of_the_authors(name, official, size, table):
     is no matrix product, and the heads of the last layer twice.
     """
     official = dict(zip(SIZES, official, strict=True))[size]
-    counts = table.count(table.MODEL.format(name), size)
+    counts = table.count(table.PAPER.format(f'{name}_{BATCH[name]}'), size)
     mlp = 256 * 512 + 2 * 512 * 512 + 512 * 34
     tokens = SIZES[size]
     saved = (tokens - 100) * mlp / 1e9 + 2.4 * tokens / 22223

@@ -8,5 +8,5 @@ model = dict(
     data_preprocessor=_base_.data_preprocessor,
     head=dict(decoder=_base_.codec))
 
-default_hooks = dict(checkpoint=dict(save_best='PCK', rule='greater'))
+default_hooks = dict(checkpoint=_base_.best_checkpoint)
 auto_scale_lr = dict(base_batch_size=32)

@@ -68,6 +68,51 @@ def test_convention_simcc_ignores_points_far_outside(size, seed):
     assert not weights[:2].any() and weights[2:].all()
 
 
+@draws
+@given(st.tuples(st.integers(1, 2000), st.integers(1, 2000)), seeds)
+def test_convention_group_pose_returns_pixels(size, seed):
+    """Labels are in units of the image, (w, h), areas of its area."""
+    codec = KEYPOINT_CODECS.build(dict(type='GroupPoseLabel'))
+    points = draw_points(seed, size, num=6).reshape(2, 3, 2)
+    (w, h), boxes = size, np.array([[0, 0, *size], [0, 0, 1, 1]], float)
+    labels = codec.encode(
+        points, area=np.array([w * h, 1.0]), bbox=boxes, img_shape=(h, w)
+    )
+    np.testing.assert_allclose(labels['bbox_labels'][0], [0, 0, 1, 1])
+    np.testing.assert_allclose(labels['area_labels'], [1, 1 / (w * h)], 1e-6)
+    decoded, scores = codec.decode(
+        labels['keypoint_labels'], np.array([0.9, 0.2]), (h, w)
+    )
+    np.testing.assert_allclose(decoded, points, atol=2e-7 * max(size))
+    np.testing.assert_array_equal(scores, [[0.9] * 3, [0.2] * 3])
+
+
+@draws
+@given(st.tuples(sides, sides), seeds)
+def test_convention_tag_indices_are_cells_of_the_heatmap(size, seed):
+    """y * W + x of the nearest cell; points outside are not visible."""
+    w, h = size[0] // 4, size[1] // 4
+    codec = KEYPOINT_CODECS.build(
+        dict(
+            type='ImageAssociativeEmbedding',
+            input_size=size,
+            heatmap_size=(w, h),
+            sigma=1.0,
+            use_udp=True,
+        )
+    )
+    rng = np.random.default_rng(seed)
+    cells = rng.integers((-2, -2), (w + 2, h + 2), (3, 5, 2))
+    offsets = rng.uniform(-0.4, 0.4, cells.shape)
+    scale = (np.array(size) - 1) / (np.array((w, h)) - 1)
+    labels = codec.encode((cells + offsets) * scale)
+    index, visible = np.moveaxis(labels['keypoint_indices'], -1, 0)
+    inside = ((cells >= 0) & (cells < (w, h))).all(-1)
+    np.testing.assert_array_equal(visible, inside)
+    expected = cells @ np.array([1, w])
+    np.testing.assert_array_equal(index[inside], expected[inside])
+
+
 # ------------------------------------------------------------------ windows
 
 

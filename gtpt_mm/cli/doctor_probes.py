@@ -50,7 +50,7 @@ WORKS, SHIMMED, BROKEN, MISSING = 'works', 'shimmed', 'broken', 'missing'
 
 @dataclass(frozen=True)
 class Row:
-    """What is known about one component.
+    """Findings about one component.
 
     Args:
         name: The component.

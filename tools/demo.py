@@ -76,7 +76,7 @@ def train(epochs: int | None) -> Path:
     if (WORK_DIR / 'last_checkpoint').exists():
         print(
             f'{WORK_DIR} holds a run: going on with it, or testing it again '
-            'if it is complete; delete the folder to train anew'
+            'if it is complete; delete the folder to train again'
         )
     command = [sys.executable, '-m', 'mim', 'train', 'mmpose', CONFIG]
     command += ['--work-dir', str(WORK_DIR), '--resume']

@@ -1,4 +1,4 @@
-# What every run shares: this package, hooks, logging.
+# Settings of every run: this package, hooks, logging.
 default_scope = 'mmpose'
 custom_imports = dict(imports=['gtpt_mm'], allow_failed_imports=False)
 

@@ -1,6 +1,6 @@
 """Parameters, MACs, latency, throughput and memory of pose models.
 
-And :class:`Comparison`: trained variants of a model, side by side.
+:class:`Comparison` trains variants of a model and tabulates their results.
 """
 
 from .cases import BenchmarkConfig, Case

@@ -33,7 +33,7 @@ class Case:
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
-    """How to measure.
+    """Settings of a benchmark.
 
     Args:
         batch_sizes: Images of an inference call; empty times none.
@@ -130,7 +130,7 @@ class BenchmarkConfig:
         return Case(INFERENCE, EAGER, self.base_dtype, batch_size)
 
     def cases(self, batch_size: int) -> Iterator[Case]:
-        """Yield what is measured at one batch size."""
+        """Yield the cases that are measured at one batch size."""
         modes = [(INFERENCE, EAGER), (TRAINING, EAGER)]
         if self.compile_mode is not None:
             modes += [(INFERENCE, COMPILED), (TRAINING, COMPILED)]

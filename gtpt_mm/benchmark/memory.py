@@ -1,4 +1,4 @@
-"""How much memory a call needs at its peak."""
+"""Peak memory of a call."""
 
 import contextlib
 import os

@@ -58,7 +58,7 @@ class Timing:
 
 
 class ModelCost(NamedTuple):
-    """How large a network is.
+    """Parameters and MACs of a network.
 
     Attributes:
         model: Label of the model.

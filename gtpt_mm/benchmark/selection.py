@@ -132,7 +132,7 @@ def find_config(name: str) -> Path:
 
 @cache
 def _known_configs() -> dict[str, Path]:
-    """Map names and aliases to configs; ours come before mmpose's."""
+    """Map names and aliases to configs; gtpt_mm's come before mmpose's."""
     import mmpose
 
     known: dict[str, Path] = {}

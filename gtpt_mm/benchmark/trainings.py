@@ -41,7 +41,7 @@ class Training:
 
     @property
     def folder(self) -> Path:
-        """Where the run writes; absolute."""
+        """Absolute path of the folder that the run writes to."""
         return self.out.resolve() / f'{self.config.stem}_seed{self.seed}'
 
     @property

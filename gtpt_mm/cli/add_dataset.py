@@ -1,4 +1,4 @@
-"""``gtpt-mm add-dataset``: weights of a ViTPose++ for one dataset more."""
+"""``gtpt-mm add-dataset``: extend the weights of a ViTPose++ by a dataset."""
 
 import argparse
 from pathlib import Path
@@ -37,6 +37,6 @@ def run(args: argparse.Namespace) -> int:
     print(
         f'{args.source} -> {args.target}: {len(added) - len(state_dict)} '
         f'tensors more, of {args.name}, like {args.like}; its last layer '
-        'starts anew'
+        'is initialised again'
     )
     return 0

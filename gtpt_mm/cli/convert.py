@@ -1,4 +1,4 @@
-"""``gtpt-mm convert``: checkpoints from other code, to and fro."""
+"""``gtpt-mm convert``: import and export checkpoints."""
 
 import argparse
 from pathlib import Path

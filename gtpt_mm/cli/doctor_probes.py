@@ -1,7 +1,7 @@
 """The probes of ``gtpt-mm doctor``, one for each component.
 
 A probe looks at one component and returns what it found and a note, or
-raises :class:`Fault`. It may fail in any other way, too: :func:`probe` makes
+raises :class:`Fault`. It may also fail in any other way: :func:`probe` makes
 a :class:`Row` of everything, so that one broken package does not hide the
 others.
 """
@@ -50,7 +50,7 @@ WORKS, SHIMMED, BROKEN, MISSING = 'works', 'shimmed', 'broken', 'missing'
 
 @dataclass(frozen=True)
 class Row:
-    """What is known about one component.
+    """Findings about one component.
 
     Args:
         name: The component.
@@ -176,7 +176,7 @@ def probe_python(name: str) -> tuple[str, str]:
 
 
 def probe_c_compiler(name: str) -> tuple[str, str]:
-    """Look for what builds xtcocotools from source."""
+    """Look for the compiler that builds xtcocotools from source."""
     paths = [shutil.which(name) for name in ('cc', 'gcc', 'clang', 'cl')]
     path = next(filter(None, paths), '')
     header = Path(sysconfig.get_path('include')) / 'Python.h'

@@ -1,4 +1,4 @@
-"""What to do about a package that is missing or broken.
+"""Remedies for packages that are missing or broken.
 
 Bounds of versions are those in the metadata of gtpt_mm.
 """

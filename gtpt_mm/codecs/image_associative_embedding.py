@@ -1,6 +1,6 @@
 """Associative embedding whose targets reach the loss."""
 
-# N instances, K keypoints, (H, W) heat map
+# N instances, K keypoints, (H, W) heatmap
 
 import numpy as np
 from mmpose.codecs import AssociativeEmbedding
@@ -9,14 +9,14 @@ from mmpose.registry import KEYPOINT_CODECS
 
 @KEYPOINT_CODECS.register_module()
 class ImageAssociativeEmbedding(AssociativeEmbedding):
-    """mmpose's associative embedding, with what a training needs.
+    """mmpose's associative embedding, with the labels that training needs.
 
     With mmpose 1.3.2's own codec nothing trains: it does not name the places
     of the keypoints as labels, so ``PackPoseInputs`` leaves them out and the
     head finds none. It also takes a keypoint just below the map for visible,
     at an index that the map does not have.
 
-    Heat maps, decoding and arguments are those of ``AssociativeEmbedding``.
+    Heatmaps, decoding and arguments are those of ``AssociativeEmbedding``.
 
     Example:
         >>> codec = ImageAssociativeEmbedding((64, 64), (16, 16), sigma=1)

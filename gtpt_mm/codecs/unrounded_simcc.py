@@ -18,14 +18,14 @@ class UnroundedSimCCLabel(SimCCLabel):
     Gaussian is drawn in bins. Decoding is that of ``SimCCLabel``, and expects
     probabilities.
 
-    Source: the target generator of the authors' code of GTPT.
+    Source: the target generator of the official code of GTPT.
 
     Args:
         input_size: Input size (w, h) in pixels.
         sigma: Standard deviation of the Gaussian in bins.
         simcc_split_ratio: Bins of one pixel.
         border_unit: Unit of the three sigma outside the input up to which a
-            keypoint keeps its weight: ``'pixel'`` as the authors, or
+            keypoint keeps its weight: ``'pixel'`` as the official code, or
             ``'bin'``, which is what the Gaussian's width suggests.
 
     Raises:

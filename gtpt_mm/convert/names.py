@@ -61,7 +61,8 @@ def rename_tensors(
     unknown = [key for key, name in renamed.items() if name is None]
     if unknown:
         raise ValueError(
-            f'{len(unknown)} keys are not of {model}: {", ".join(unknown)}'
+            f'{len(unknown)} keys do not belong to {model}: '
+            f'{", ".join(unknown)}'
         )
     return {
         name: state_dict[key]

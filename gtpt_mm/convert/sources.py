@@ -8,7 +8,7 @@ from .vitpose import find_mae_layout, find_vitpose_layout, is_native_vitpose
 
 
 class Source(NamedTuple):
-    """Where a checkpoint comes from.
+    """Model and project of a checkpoint.
 
     Attributes:
         model: ``'ViTPose'`` (also ++), ``'GTPT'``, ``'Group Pose'`` or

@@ -1,4 +1,4 @@
-"""A part of a dataset, as often as the whole."""
+"""A random share of a dataset, repeated to the length of the whole."""
 
 import numpy as np
 from mmengine.dataset import BaseDataset, RepeatDataset, force_full_init

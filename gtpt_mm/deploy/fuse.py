@@ -22,7 +22,7 @@ def fuse(
     default BatchNorms are folded into convolutions, transposed ones included.
 
     Args:
-        model: Estimator, ours or mmpose's, on any device; it stays as it is.
+        model: Estimator of gtpt_mm or mmpose, on any device; unchanged.
         chunk_size: Images that pass one of our backbones at once on a CPU,
             where big buffers cost more than they bring; None passes the
             whole batch. Compiled and exported graphs are not chunked.

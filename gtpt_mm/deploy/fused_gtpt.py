@@ -21,7 +21,7 @@ from .fuse import Chunked, fuse_module
 
 # A channel shuffle only renames channels. Here channels stay where they are,
 # and every module knows the order that they are stored in: ``order[i]`` is
-# the channel of the original network that is stored at place i.
+# the channel of the original network that is stored at index i.
 
 
 @fuse_module.register

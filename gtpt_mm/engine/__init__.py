@@ -1,4 +1,4 @@
-"""What runs beside the model: hooks, optimizer wrappers, initialisation."""
+"""Parts of a training: hooks, optimizer wrappers, initialisation."""
 
 from .hooks import (
     CosineEMA,

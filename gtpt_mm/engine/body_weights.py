@@ -71,7 +71,7 @@ def find_checkpoint(path: str | Path) -> Path:
 def load_body_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
     """Load what a checkpoint shares with ``model``, by name.
 
-    Source: the authors' code of GTPT; a whole-body run takes every tensor of
+    Source: the official code of GTPT; a whole-body run takes every tensor of
     the averaged half of a body checkpoint and keeps its part and dense
     embeddings.
 

@@ -28,7 +28,7 @@ class MAEPretrained:
     Args:
         checkpoint: Path or address of the file.
         patch_padding: How smaller patches become 16 x 16: ``'pad'`` with
-            zeros, as the authors, ``'bilinear'`` or ``'bicubic'``.
+            zeros, as the official code, ``'bilinear'`` or ``'bicubic'``.
 
     Raises:
         ValueError: When it is called, if the file does not fit the model.

@@ -72,8 +72,8 @@ class WindowAttention(SelfAttention):
     are taken over windows without a shift, so each covers one coherent
     region.
 
-    Source: Xu et al., "ViTPose++", Sec. 3 and Table 7; no code of the
-    authors. The paper pools tokens; pooling keys and values is the same
+    Source: Xu et al., "ViTPose++", Sec. 3 and Table 7; no official
+    code. The paper pools tokens; pooling keys and values is the same
     (both are linear in the tokens) and gives the GFLOPs of the table.
 
     Args:

@@ -92,10 +92,10 @@ class ExpertMLP(nn.Module):
     others are whole networks.
 
     Source: Xu et al., "ViTPose++", Sec. 3.5 and, for I-FFN and IS-FFN, Sec.
-    4.4.1, without code of the authors. The paper writes ReLU; the authors'
-    code, whose weights we load, has GELU. The authors run every expert on
-    every sample and mask; here each runs on its samples only, with equal
-    results and gradients.
+    4.4.1, without official code. The paper writes ReLU; the official code,
+    whose weights we load, has GELU. It runs every expert on every sample and
+    masks; here each runs on its samples only, with equal results and
+    gradients.
 
     A state dict of a plain ``MLP``, such as a ViTPose or its MAE weights,
     loads into all experts as the paper initialises them: the last P rows of
@@ -197,7 +197,7 @@ class ExpertMLP(nn.Module):
     def init_experts(self) -> None:
         """Initialise the experts as the paper does, after a random start.
 
-        Those of PS-FFN stay random, as in the authors' code.
+        Those of PS-FFN stay random, as in the official code.
         """
         if self.kind == 'i':
             self.load_state_dict(self.spread(self.experts[0].state_dict()))

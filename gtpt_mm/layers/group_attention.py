@@ -21,7 +21,7 @@ class GroupAttention(nn.Module):
     keypoint tokens of all groups. All groups use the same projections.
 
     Source: Wang et al., "GTPT", ECCV 2024, Sec. 3.4, Eqs. 7-9. The paper
-    divides the logits by the root of the head's width; the authors' code,
+    divides the logits by the root of the head's width; the official code,
     whose weights we load, by the root of C. We follow the code.
 
     Args:

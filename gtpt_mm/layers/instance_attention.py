@@ -29,7 +29,7 @@ class QueryAttention(nn.Module):
         self.proj = nn.Linear(embed_dims, embed_dims)
 
     def init_weights(self) -> None:
-        """Xavier for the matrices, as the official code; no biases."""
+        """Initialise as the official code: Xavier, biases zero."""
         for linear in (self.qkv, self.proj):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)

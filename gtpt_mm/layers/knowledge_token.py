@@ -11,7 +11,7 @@ class KnowledgeToken(nn.Module):
 
     It has no position, and the caller removes it before the decoder.
 
-    Source: Xu et al., "ViTPose++", Sec. 3.4; no code of the authors. The
+    Source: Xu et al., "ViTPose++", Sec. 3.4; no official code. The
     paper does not say how the token of a wide teacher fits a narrow student;
     here a linear map does it, trained with the student. Such a map can turn
     the token into any vector, so a fair comparison needs a student with a

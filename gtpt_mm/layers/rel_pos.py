@@ -23,8 +23,8 @@ class DecomposedRelPos(nn.Module):
     fused attention needs no bias of N x N.
 
     Source: Li et al., "MViTv2", CVPR 2022, Sec. 4.1, Eq. 3 and 4, and Li et
-    al., "ViTDet", 2022, which ViTPose++ (Sec. 3.3) cites; no code of its
-    authors. As in both, q is not scaled and the tables start at 0.
+    al., "ViTDet", 2022, which ViTPose++ (Sec. 3.3) cites; no official
+    code. As in both, q is not scaled and the tables start at 0.
 
     Args:
         head_dims: Channels D of a head.

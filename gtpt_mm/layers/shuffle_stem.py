@@ -19,7 +19,7 @@ def _padded_conv_bn(
     """Return a padded convolution, its BatchNorm and, if asked, a ReLU.
 
     The convolution has a bias although a BatchNorm follows, as in the
-    authors' checkpoints.
+    official checkpoints.
     """
     modules = [
         nn.Conv2d(
@@ -104,7 +104,7 @@ def _stage(
 class ShuffleStem(nn.Module):
     """Strided convolution and one stage of four ShuffleNetV2 units.
 
-    Source: the authors' code of GTPT (sizes tiny and small); the paper says
+    Source: the official code of GTPT (sizes tiny and small); the paper says
     only "ShuffleNet V2" (Sec. 3.1).
 
     Args:
@@ -132,7 +132,7 @@ class ShuffleUNetStem(nn.Module):
     An up-sampling step is a 1x1 convolution to four times the channels and a
     pixel shuffle; the skip comes first in the concatenation.
 
-    Source: the authors' code of GTPT (size base).
+    Source: the official code of GTPT (size base).
 
     Args:
         channels: Channels at strides 4, 8 and 16; the output has the first.

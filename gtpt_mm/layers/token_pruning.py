@@ -17,7 +17,7 @@ def softmax_pool(logits: Tensor, mask: Tensor | None = None) -> Tensor:
     so that a token which matters to a few maps only is not averaged away.
 
     Source: Wang et al., "GTPT", ECCV 2024, Sec. 3.5, Eq. 10. The paper pools
-    attention weights; the authors' code pools the scaled logits before the
+    attention weights; the official code pools the scaled logits before the
     softmax over tokens. We follow the code.
 
     Args:

@@ -164,7 +164,7 @@ class DeformSampler:
     def _gather_rows(self, points: Tensor, weights: Tensor) -> Tensor:
         """Sum the four rows around every point."""
         batch, queries = points.shape[:2]
-        # fmin and fmax replace NaN, too, where clamp keeps it.
+        # fmin and fmax also replace NaN, which clamp keeps.
         points = points.fmax(self.last.new_tensor(-1.0)).fmin(self.last)
         corner = points.detach().floor()
         right, down = (points - corner).unbind(-1)  # (B, Q, M, L, P)

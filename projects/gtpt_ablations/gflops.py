@@ -5,8 +5,8 @@
 The paper's "GFLOPs" are the MACs of convolution, linear and norm modules, in
 1e9, at batch 1 and 256x192, as the package thop counts them; the products of
 attention are not in them. Counter ``modules`` of ``gtpt_mm.benchmark`` counts
-the same. Our model skips rows that nobody reads, and one row that the authors
-compute in vain; the column "as paper" counts them, the column "run" does not.
+the same. The model here skips unused rows, one of which the official code
+computes; the column "as paper" counts them, the column "run" does not.
 """
 
 import math
@@ -180,7 +180,7 @@ def measure(row: Row) -> dict[str, float]:
 
 
 def _vain_rows(backbone) -> int:
-    """Return the MACs that the authors spend on fillers of short groups.
+    """Return the MACs of the official code on fillers of short groups.
 
     Their groups are equally long: a masked copy of the nose runs through the
     six fine layers, which read it nowhere.

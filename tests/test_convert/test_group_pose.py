@@ -48,7 +48,7 @@ def test_damage_is_named(official):
     part = {k: v for k, v in state_dict.items() if k != key}
     with pytest.raises(ValueError, match=r'lacks 1 .*layers\.1\.ffn\.norm'):
         convert_group_pose(part)
-    with pytest.raises(ValueError, match='1 keys are not .*backbne'):
+    with pytest.raises(ValueError, match='1 keys do not belong .*backbne'):
         convert_group_pose(state_dict | {'backbne.conv1': torch.zeros(1)})
     copy = 'transformer.decoder.class_embed.0.bias'
     with pytest.raises(ValueError, match='not a copy of class_embed.0.bias'):
@@ -58,7 +58,7 @@ def test_damage_is_named(official):
 def test_ablations_have_no_official_names(official):
     weights = convert_group_pose(official[1])
     name = 'head.decoder.layers.0.self_attn.attn.qkv.weight'
-    with pytest.raises(ValueError, match='1 keys are not .*self_attn.attn'):
+    with pytest.raises(ValueError, match='not belong .*self_attn.attn'):
         export_group_pose(weights | {name: torch.zeros(1)})
 
 

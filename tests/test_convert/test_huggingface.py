@@ -33,7 +33,7 @@ def test_same_bytes_as_the_authors_files(name, read_vitpose_golden, sha256):
     assert shapes == golden['official_shapes']
     hashes, expected = sha256(official), dict(golden['official_sha256'])
     for own in (hashes, expected):
-        del own['backbone.pos_embed']  # folded; the heat maps test it
+        del own['backbone.pos_embed']  # folded; the heatmaps test it
     assert hashes == expected
 
 

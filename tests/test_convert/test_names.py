@@ -49,5 +49,5 @@ def test_the_first_row_that_fits_is_used():
 def test_all_unknown_names_are_listed():
     table = NameTable([('a.*', 'b.*')])
     tensors = dict.fromkeys(['b.bias', 'c', 'd'])
-    with pytest.raises(ValueError, match='2 keys are not of Net: c, d'):
+    with pytest.raises(ValueError, match='2 keys do not belong to Net: c, d'):
         rename_tensors(tensors, table.native, 'Net')

@@ -66,7 +66,7 @@ def test_split_gives_the_bytes_of_the_authors_script(
     hashes = sha256(export_vitpose(dense, 'official').state_dict)
     expected = dict(recorded_split[dataset]['sha256'])
     for own in (hashes, expected):
-        del own['backbone.pos_embed']  # folded; the heat maps test it
+        del own['backbone.pos_embed']  # folded; the heatmaps test it
     assert hashes == expected
 
 

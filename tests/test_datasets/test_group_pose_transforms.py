@@ -27,7 +27,7 @@ def golden(shared_dir):
 
 @pytest.fixture
 def read_people(golden, tmp_path):
-    """Return a function that loads a golden's image through a data set."""
+    """Return a function that loads a golden's image through a dataset."""
 
     def read(case: str) -> dict:
         img = golden[f'{case}/image']

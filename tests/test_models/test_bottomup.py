@@ -37,7 +37,7 @@ def read(repo_root):
 
 
 def perfect_maps(cfg, sample, size: tuple[int, int]) -> tuple:
-    """Return heat maps and tags (one value for a person) at half the size."""
+    """Return heatmaps and tags (one value for a person) at half the size."""
     width, height = size[0] // 2, size[1] // 2
     codec = dict(cfg.codec, input_size=size, heatmap_size=(width, height))
     codec = KEYPOINT_CODECS.build(codec)

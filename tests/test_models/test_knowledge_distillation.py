@@ -177,7 +177,7 @@ def test_phase_2_trains_all_but_token_and_teacher(files, batch):
 
 
 def test_losses_of_a_case_solved_by_hand(files, batch):
-    """Heat maps that are constant: student 0.25, teacher 0.75, target 1."""
+    """Heatmaps that are constant: student 0.25, teacher 0.75, target 1."""
     model = build_student(files, **both(files))
     for head, value in ((model.head, 0.25), (model._teacher[0].head, 0.75)):
         head.final_layer.weight.data.zero_()

@@ -29,7 +29,7 @@ COSTS = {
 
 
 class Network(nn.Module):
-    """Images to heat maps, for counters that call a module."""
+    """Images to heatmaps, for counters that call a module."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

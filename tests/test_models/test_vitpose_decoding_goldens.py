@@ -2,7 +2,7 @@
 
 Of the six datasets of ViTPose++ only COCO and MPII are unbiased (UDP), in the
 crop, the target and the decoding. Codecs, crops and test options are those of
-the config; only the network in between gives way to recorded heat maps.
+the config; only the network in between gives way to recorded heatmaps.
 """
 
 import cv2

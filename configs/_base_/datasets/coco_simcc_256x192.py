@@ -16,7 +16,7 @@ train_pipeline = [
         min_lower_keypoints=3,
         padding=1.5,
         prob=0.3,
-        # The authors draw randn() < 0.5 for rand() < 0.5.
+        # The official code draws randn() < 0.5 for rand() < 0.5.
         upper_prioritized_prob=0.69),
     dict(
         type='ClippedRandomBBoxTransform',

@@ -20,8 +20,8 @@ val_dataloader = dict(
         data_prefix=dict(img='images/')))
 test_dataloader = val_dataloader
 
-# CrowdPose has no areas: OKS is scaled by the box. The result has AP on easy,
-# medium and hard images, too.
+# CrowdPose has no areas: OKS is scaled by the box. The result also has AP on
+# easy, medium and hard images.
 val_evaluator = dict(
     ann_file=data_root + 'annotations/mmpose_crowdpose_test.json',
     iou_type='keypoints_crowd',

@@ -1,4 +1,4 @@
-# What every dataset shares: normalisation, samplers, workers.
+# Settings of every dataset: normalisation, samplers, workers.
 data_preprocessor = dict(
     type='PoseDataPreprocessor',
     mean=[123.675, 116.28, 103.53],

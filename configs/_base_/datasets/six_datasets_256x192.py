@@ -72,7 +72,7 @@ train_files = dict(
         data_root='data/coco/',
         ann_file='annotations/coco_wholebody_train_v1.0.json',
         data_prefix=dict(img='train2017/')))
-# What differs from the files of the training.
+# Differences from the files of the training.
 val_files = dict(
     coco=dict(
         ann_file='annotations/person_keypoints_val2017.json',

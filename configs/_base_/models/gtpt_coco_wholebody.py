@@ -1,5 +1,5 @@
 # GTPT-T for the 133 COCO-WholeBody keypoints: the 17 of the body are sparse,
-# the others are born from part tokens inside the group that they belong to.
+# the others develop from part tokens inside the group that they belong to.
 model = dict(
     type='TopdownPoseEstimator',
     backbone=dict(

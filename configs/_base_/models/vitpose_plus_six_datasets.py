@@ -27,7 +27,7 @@ model = dict(
         flip_test=True,
         flip_mode='heatmap',
         shift_heatmap=False,
-        # Whose maps a plain tensor gets.
+        # Dataset of the maps of mode='tensor'.
         dataset='coco',
         # Without UDP the maps of the flipped image are a pixel off.
         datasets=dict(

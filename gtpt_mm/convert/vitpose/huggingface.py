@@ -1,10 +1,10 @@
 """VitPose of Hugging Face's transformers.
 
 Queries, keys and values are three layers there and one here. The first row of
-their position table is added to every token, as in the authors' code.
+their position table is added to every token, as in the official code.
 
 The weights do not contain the epsilon of the norms. It is 1e-6 in the
-authors' code and here, 1e-12 in transformers unless its configuration says
+official code and here, 1e-12 in transformers unless its configuration says
 ``layer_norm_eps=1e-6``; heatmaps of magnitude 1 differ by 2e-6.
 """
 
@@ -45,7 +45,7 @@ HEAD = (
 )
 PLAIN, PLUS = (
     NameTable((*BACKBONE, *((prefix + a, b) for a, b in HEAD)))
-    # Their ViTPose++ has all experts but only the head of COCO.
+    # ViTPose++ of transformers has all experts, only the head of COCO.
     for prefix in ('head.', f'{native.HEADS}{native.DATASETS[0]}.')
 )
 _THIRDS = ('query', 'key', 'value')
@@ -56,8 +56,8 @@ _QKV = re.compile(r'(.+\.attention)\.qkv\.(weight|bias)')
 def convert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     """Return a VitPose of transformers under native names.
 
-    A ViTPose++ has all experts and the head of COCO; their files do not
-    contain the other heads.
+    A ViTPose++ has all experts and the head of COCO; the files do not contain
+    the other heads.
 
     Raises:
         ValueError: If keys are unknown or missing.
@@ -86,7 +86,7 @@ def export(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
         coco = f'{native.HEADS}{native.DATASETS[0]}.'
         if native.DATASETS[0] not in native.find_datasets(state_dict):
             raise ValueError(
-                "transformers keeps the head of 'coco'; heads are there of "
+                "transformers keeps the head of 'coco'; this one has heads of "
                 f'{native.find_datasets(state_dict)}'
             )
         left_out = [
@@ -136,9 +136,9 @@ def _split_qkv(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _check_head(out: dict[str, Tensor]) -> None:
-    """Their two decoders: two deconvolutions and 1 x 1, or only 3 x 3."""
+    """Raise unless transformers has this decoder: classic or simple."""
     if 'head.conv.weight' not in out:
-        raise ValueError('a backbone alone; transformers wants a head, too')
+        raise ValueError('a backbone alone; transformers also requires a head')
     kernel = tuple(out['head.conv.weight'].shape[2:])
     is_classic = 'head.deconv2.weight' in out
     if kernel != ((1, 1) if is_classic else (3, 3)):

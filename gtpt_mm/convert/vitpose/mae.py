@@ -4,7 +4,7 @@ Formats are those of FAIR, with the names of timm, and of mmpretrain. mmpose's
 mirror has the names of mmpretrain and no class token. A prefix ``encoder.`` is
 allowed, as in files of other pretrainings (MoBY).
 
-Source: the loading function in the authors' code; the paper does not describe
+Source: the loading function of the official code; the paper does not describe
 it. The last norm of the encoder is not loaded: ViTPose's starts at 1 and 0.
 """
 
@@ -119,7 +119,7 @@ def _take_encoder(
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Return the tensors behind ``encoder.`` or all, and the other names.
 
-    As the authors' code, which reads nothing beside an encoder.
+    The official code also reads only an encoder.
     """
     state_dict = native.strip_module(state_dict)
     prefix = 'encoder.'

@@ -57,7 +57,7 @@ def find_datasets(state_dict: dict[str, Tensor]) -> list[str]:
 
 
 def strip_module(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return it without the ``module.`` that a parallel wrapper adds."""
+    """Drop the prefix ``module.`` that a parallel wrapper adds."""
     return {
         key.removeprefix('module.'): value for key, value in state_dict.items()
     }
@@ -146,7 +146,7 @@ def check_complete(converted: dict[str, Tensor], with_head: bool) -> None:
 def fold_first_row(converted: dict[str, Tensor]) -> None:
     """Add the first row of the positions to all others, in place.
 
-    The authors add it to every token; native positions include it.
+    The official code adds it to every token; native positions include it.
     """
     table = converted[POSITIONS]
     converted[POSITIONS] = table[:, 1:] + table[:, :1]

@@ -1,4 +1,4 @@
-"""ViTPose and ViTPose++ of their authors."""
+"""Official checkpoints of ViTPose and ViTPose++: import and export."""
 
 from torch import Tensor
 
@@ -73,7 +73,7 @@ def export(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     if len(heads) > 1 and heads != list(native.DATASETS):
         raise ValueError(
             'official files have heads and experts of '
-            f'{list(native.DATASETS)}, in this order; here they are of {heads}'
+            f'{list(native.DATASETS)}, in this order; got {heads}'
         )
     out = native.export_all(
         state_dict, PLUS if native.count_experts(state_dict) else PLAIN

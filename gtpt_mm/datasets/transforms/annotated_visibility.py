@@ -28,7 +28,7 @@ class AnnotatedVisibility(BaseTransform):
     0.5 has no target (see ``UnroundedSimCCLabel``). Put it first in a
     training pipeline.
 
-    Source: the dataset of the authors' code of GTPT.
+    Source: the dataset of the official code of GTPT.
 
     Required keys: ``raw_ann_info``, ``keypoints_visible``. Modified key:
     ``keypoints_visible``, (1, K).

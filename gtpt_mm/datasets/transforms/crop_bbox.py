@@ -10,8 +10,8 @@ class CropBBox(BaseTransform):
     """Keep the part of an image around a person's box, at its own size.
 
     For pretraining without labels (ViTPose++, Sec. 4.3, Table 4: persons are
-    cropped; the margin is not said). Nothing is resized or filled up, and
-    what belongs to the whole image, keypoints and boxes, is left behind.
+    cropped; the margin is not given). Nothing is resized or padded, and
+    annotations of the whole image, keypoints and boxes, are dropped.
 
     Required keys: ``img``, ``bbox`` (1, 4) as (x1, y1, x2, y2) in pixels.
     Kept keys: ``img``, ``img_path``, ``img_shape``, ``ori_shape``.

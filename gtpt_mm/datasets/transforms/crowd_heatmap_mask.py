@@ -1,4 +1,4 @@
-"""Mask of what has no keypoints in an image of many people."""
+"""Heatmap mask of image regions without annotated keypoints."""
 
 import numpy as np
 import pycocotools.mask as cocomask

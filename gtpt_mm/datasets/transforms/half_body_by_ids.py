@@ -11,9 +11,9 @@ class RandomHalfBodyByIds(RandomHalfBody):
     """Crop to the upper or the lower body, both given as keypoint indices.
 
     Stock ``RandomHalfBody`` reads the halves from the dataset's metainfo,
-    where COCO-WholeBody's face and hands belong to neither. They then count
-    for nothing and may lie outside the crop of the upper body. The authors of
-    GTPT count them to it.
+    where COCO-WholeBody's face and hands belong to neither. They are then
+    ignored and may lie outside the crop of the upper body. The official code
+    of GTPT counts them to it.
 
     Args:
         upper_body_ids: Indices of the upper body's keypoints.

@@ -1,4 +1,4 @@
-"""An error where a pipeline of one dataset is looked for."""
+"""Placeholder pipeline of several datasets, which raises an error."""
 
 from mmcv.transforms import BaseTransform
 from mmpose.registry import TRANSFORMS
@@ -6,12 +6,12 @@ from mmpose.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class SplitRequired(BaseTransform):
-    """Stand for the one pipeline that a config of several datasets has not.
+    """Placeholder for the single pipeline, which several datasets lack.
 
     mmpose's inferencer and ``inference_topdown`` build ``pipeline`` of the
-    test dataset and know nothing of the pipelines within a ``MultiDataset``,
-    nor which of its datasets an image is of. Given as its ``pipeline``, this
-    tells them what to do; ``MultiDataset`` itself does not build it.
+    test dataset. They know neither the pipelines within a ``MultiDataset``
+    nor the dataset of an image. Given as its ``pipeline``, this error tells
+    the user to split the model; ``MultiDataset`` itself does not build it.
 
     Raises:
         ValueError: Whenever it is built.
@@ -19,8 +19,8 @@ class SplitRequired(BaseTransform):
 
     def __init__(self) -> None:
         raise ValueError(
-            'this config is of several datasets, each with a pipeline and a '
-            'head of its own, and nothing says which one an image is of. '
+            'this config has several datasets, each with its own pipeline and '
+            'head, and the dataset of an image is unknown. '
             'Split off the model of one dataset and predict with that: '
             'gtpt-mm split CONFIG CHECKPOINT FOLDER --dataset NAME'
         )

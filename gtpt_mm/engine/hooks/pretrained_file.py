@@ -1,4 +1,4 @@
-"""Tell how to provide pretrained weights where a download fails."""
+"""Explain how to provide pretrained weights where a download fails."""
 
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper

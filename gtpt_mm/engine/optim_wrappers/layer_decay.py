@@ -17,11 +17,11 @@ class BackboneLayerDecayOptimWrapperConstructor(
 
         lr * layer_decay_rate ** (n - 1 - d)
 
-    The backbone answers for its parameters: ``get_layer_depth(name, prefix)``
+    The backbone describes its parameters: ``get_layer_depth(name, prefix)``
     returns d and n, ``no_weight_decay()`` the names of those that do not decay
     although they have several axes. Parameters with one axis (biases, norms)
     do not decay either, and those outside the backbone have the full rate.
-    Groups are those of ViTPose's authors.
+    Groups are those of the official ViTPose.
 
     mmpose's ``LayerDecayOptimWrapperConstructor`` matches names instead; on a
     backbone with other names it gives every layer the full rate, silently.

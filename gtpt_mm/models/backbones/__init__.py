@@ -1,4 +1,4 @@
-"""One file per method."""
+"""Backbones, one file per method."""
 
 from .efficientvit import EfficientViT
 from .gtpt import GTPT

@@ -47,10 +47,10 @@ class GTPT(BaseModule):
     pruning run once for both.
 
     Source: Wang et al., "GTPT: Group-based Token Pruning Transformer for
-    Efficient Human Pose Estimation", ECCV 2024, Sec. 3. Where the authors'
-    code differs from the paper, this follows the code, whose weights it
-    loads: the position table is added again before every layer, the dropped
-    tokens are chosen by logits, the masks scale the position table too.
+    Efficient Human Pose Estimation", ECCV 2024, Sec. 3. Where the
+    official code differs from the paper, this follows the code and loads its
+    weights: the position table is added again before every layer, the dropped
+    tokens are chosen by logits, the masks also scale the position table.
 
     Args:
         arch: ``'tiny'``, ``'small'`` or ``'base'``; or a dict with
@@ -65,12 +65,12 @@ class GTPT(BaseModule):
         depth: Number of layers, a multiple of 4, at least 8.
         num_heads: Attention heads of a layer.
         mlp_ratio: Width of the feed-forward networks in units of C.
-        with_unpruned: Whether training returns the tokens of the unpruned
-            pass too.
+        with_unpruned: Whether training also returns the tokens of the
+            unpruned pass.
         qk_init_gain: Factor on the initial query and key weights, > 0. The
             logit scale C^-0.5 leaves the first attention almost uniform, and
             a short training spends itself on leaving the mean pose; 2 to 3
-            shortens that. 1 is the authors' initialisation.
+            shortens that. 1 is the official initialisation.
         init_cfg: Initialisation, see mmengine.
 
     Raises:
@@ -187,7 +187,7 @@ class GTPT(BaseModule):
         )
 
     def _init_stem(self) -> None:
-        """Draw convolution weights small, as the authors do."""
+        """Draw small convolution weights, as the official code."""
         for module in self.stem.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.001)

@@ -1,4 +1,4 @@
-"""Swin Transformer that starts from the files of its authors."""
+"""Swin Transformer that loads official checkpoints."""
 
 from mmengine.runner import CheckpointLoader
 from mmpose.models.backbones import SwinTransformer
@@ -12,19 +12,19 @@ NOT_LOADED = ('attn_mask', 'relative_position_index')
 
 @MODELS.register_module()
 class OfficialSwin(SwinTransformer):
-    """mmpose's Swin Transformer that loads what its authors released.
+    """mmpose's Swin Transformer that loads official checkpoints.
 
     mmpose 1.3.2 reads such a file with ``convert_weights=True`` and keeps
-    nothing of it: it looks for tensors beside the entry ``model`` that they
-    are in, and its converter writes names that start with ``backbone.``.
-    Training then starts from random weights, with no more than a warning.
+    none of its tensors: it looks beside the entry ``model`` that they are in,
+    and its converter writes names that start with ``backbone.``. Training
+    then starts from random weights, with no more than a warning.
 
     The norms of the outputs, ``norm0`` to ``norm3``, are in no such file and
     start as the identity.
 
     Source: Liu et al., "Swin Transformer", ICCV 2021; the arguments are those
-    of ``mmpose.models.SwinTransformer``, of which ``convert_weights`` tells
-    that ``init_cfg`` names a file of the authors.
+    of ``mmpose.models.SwinTransformer``; ``convert_weights=True`` means that
+    ``init_cfg`` names an official file.
     """
 
     def init_weights(self) -> None:
@@ -52,14 +52,14 @@ class OfficialSwin(SwinTransformer):
                 f'{source} does not fit this OfficialSwin: it lacks '
                 f'{", ".join(sorted(missing)) or "nothing"} and has '
                 f'{", ".join(sorted(unknown)) or "nothing"} besides; give a '
-                "file of Swin's authors of the same depths, or set "
-                'convert_weights=False for one of mmpose'
+                'official Swin file of the same depths, or set '
+                'convert_weights=False for a file of mmpose'
             )
         self.load_state_dict(weights, strict=False)
 
 
 def _read(file: dict) -> dict[str, Tensor]:
-    """Return the tensors of an authors' file under mmpose's names."""
+    """Return the tensors of an official file under mmpose's names."""
     converted = swin_converter(file.get('model', file))
     weights = {
         key.removeprefix('backbone.'): value

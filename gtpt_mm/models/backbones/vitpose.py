@@ -21,7 +21,7 @@ from gtpt_mm.layers.pos_embed import guess_grid_size, resize_pos_embed
 from gtpt_mm.layers.vit_layer import ViTLayer
 
 PATCH_SIZE = 16
-#: Zeros around the image in the authors' code, by the stride of the patches.
+#: Zeros around the image in the official code, by the stride of the patches.
 OFFICIAL_PADDING = {16: 2, 8: 4, 4: 6}
 
 
@@ -33,9 +33,9 @@ class ViTPose(BaseModule):
     belong to one of several datasets each.
 
     Source: Xu et al., "ViTPose", NeurIPS 2022, and "ViTPose++", TPAMI 2023.
-    Follows the authors' code, whose weights it loads, with one difference:
-    their position table has a first row that is added to every token; here
-    the other rows include it (``gtpt_mm.convert`` adds it).
+    It follows the official code and loads its weights, with one difference:
+    the official position table has a first row that is added to every token;
+    here the other rows include it (``gtpt_mm.convert`` adds it).
 
     Args:
         arch: ``'small'``, ``'base'``, ``'large'`` or ``'huge'``; or a dict
@@ -48,7 +48,7 @@ class ViTPose(BaseModule):
             1/16, 8 or 4 for 1/8 and 1/4 from overlapping patches. A patch has
             16 x 16 pixels.
         patch_padding: Pixels of zeros around the image; None takes the
-            authors': 2, 4, 6 for the strides 16, 8, 4. A padding of 2 moves
+            official 2, 4, 6 for the strides 16, 8, 4. A padding of 2 moves
             the grid by two pixels, and the last two rows and columns of the
             image are in no patch.
         mlp_ratio: Width of the feed-forward networks in units of C.
@@ -151,7 +151,7 @@ class ViTPose(BaseModule):
         return 0 if self.experts is None else self.experts['num_experts']
 
     def _init_layers(self) -> None:
-        """As the authors: the convolution keeps torch's initialisation."""
+        """Initialise as the official code; the convolution as torch."""
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         for module in self.layers.modules():
             if isinstance(module, nn.Linear):

@@ -1,6 +1,6 @@
 """Distillation of ViTPose: by a knowledge token, by heatmaps, or both.
 
-Source: Xu et al., "ViTPose++", Sec. 3.4, Eq. 6 to 9; no code of the authors.
+Source: Xu et al., "ViTPose++", Sec. 3.4, Eq. 6 to 9; no official code.
 
 Both phases are pose estimators with the constructor, the names in checkpoints
 and the test of ``TopdownPoseEstimator``; options of the distillation are in

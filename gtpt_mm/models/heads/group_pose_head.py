@@ -382,7 +382,7 @@ class GroupPoseHead(BaseHead):
 
 
 def init_transformer(*modules: nn.Module) -> None:
-    """Xavier for all matrices; attentions as they initialise themselves."""
+    """Initialise matrices by Xavier; attentions initialise themselves."""
     for module in modules:
         for parameter in module.parameters():
             if parameter.dim() > 1:

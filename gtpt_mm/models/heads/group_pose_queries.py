@@ -65,7 +65,7 @@ class ProposalSelector(nn.Module):
         self.fc_cls = nn.Linear(embed_dims, NUM_CLASSES)
 
     def forward(self, memory: Tensor, maps: TokenMaps) -> Proposals:
-        """Select.
+        """Return the tokens with the best scores.
 
         Args:
             memory: Tokens, (B, V, C).

@@ -13,9 +13,9 @@ from torch import Tensor
 class PixelShuffleHead(HeatmapHead):
     """One 1 x 1 convolution to all pixels of a cell: the minimal decoder.
 
-    Source: Xu et al., "ViTPose++", Sec. 3, "minimal" decoder; no code of the
-    authors. They name the operation PixelUnshuffle; torch's PixelShuffle turns
-    16 K channels into a map four times as large, with the channels of a
+    Source: Xu et al., "ViTPose++", Sec. 3, "minimal" decoder; no official
+    code. The paper calls the operation PixelUnshuffle; torch's PixelShuffle
+    turns 16 K channels into a map four times as large, with the channels of a
     keypoint in succession.
 
     Args:
@@ -66,8 +66,8 @@ class FrozenPredictorHead(HeatmapHead):
 
     Requires ``FreezeHook(frozen=['head.final_layer'])``.
 
-    Source: Xu et al., "ViTPose++", Sec. 3, fixed predictor; no code of the
-    authors, and the paper does not say how the layer is initialised. Ours has
+    Source: Xu et al., "ViTPose++", Sec. 3, fixed predictor; no official
+    code, and the paper does not say how the layer is initialised. Here it has
     torch's default: with the standard deviation of 0.001 that mmpose gives to
     heads, heatmaps and gradients would stay a thousandth.
 

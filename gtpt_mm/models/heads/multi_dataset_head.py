@@ -34,7 +34,7 @@ class MultiDatasetHead(BaseHead):
     and the total is the plain sum, so that every sample counts once, whatever
     its number of keypoints.
 
-    Source: the authors' code of Xu et al., "ViTPose++"; the paper only says
+    Source: the official code of "ViTPose++" (Xu et al.); the paper only says
     that each task has its decoder.
 
     Args:
@@ -45,10 +45,10 @@ class MultiDatasetHead(BaseHead):
         shared: Common options of all heads, such as ``in_channels``.
         own_samples_only: Whether a head runs on the n_k samples of its
             dataset only, which costs less. By default each head runs on the
-            whole batch, as in the authors' code: its BatchNorms then take
+            whole batch, as in the official code: its BatchNorms then take
             their statistics from all datasets, although at test time they
-            meet one. True does not reproduce the authors' numbers.
-        init_cfg: Initialisation, see mmengine; each head has one, too.
+            meet one. True does not reproduce the official numbers.
+        init_cfg: Initialisation, see mmengine; each head has its own.
 
     Raises:
         ValueError: If ``names`` and ``heads`` differ, or a head is not a
@@ -168,7 +168,7 @@ class MultiDatasetHead(BaseHead):
 
         DDP needs a gradient for every parameter on every rank, but not the
         backward pass through the head. Its norms see the batch, as in the
-        authors' code.
+        official code.
         """
         if not self.own_samples_only:
             with torch.no_grad():
@@ -235,6 +235,6 @@ def _check_norms(name: str, head: nn.Module) -> None:
                 f'{path!r} of the head of {name!r} is a '
                 f'{type(module).__name__}, in {get_world_size()} processes: '
                 'those without samples of the dataset do not run it '
-                'backward, so the others would wait for ever. Leave sync_bn '
+                'backward, so the others would never return. Leave sync_bn '
                 'out of the config'
             )

@@ -1,4 +1,4 @@
-"""One family of losses per file."""
+"""Losses, one family per file."""
 
 from .global_perceived_loss import Global2LocalLoss, GlobalPerceivedLoss
 from .masked_heatmap_loss import MaskedHeatmapLoss

@@ -19,7 +19,7 @@ def simcc_kl(
     Averaged over bins, then keypoints and images; those without weight count
     in the average.
 
-    Source: the authors' code of GTPT, which inherits it from SimCC (Li et
+    Source: the official code of GTPT, which inherits it from SimCC (Li et
     al., 2022).
 
     Args:
@@ -44,7 +44,7 @@ class Global2LocalLoss(nn.Module):
     with the teacher's logits as the target.
 
     Source: Wang et al., "GTPT", ECCV 2024, Sec. 3.5; the reduction from the
-    authors' code.
+    official code.
 
     Args:
         loss_weight: Factor of the loss.
@@ -119,7 +119,7 @@ class GlobalPerceivedLoss(nn.Module):
     the teacher.
 
     Source: Wang et al., "GTPT", ECCV 2024, Sec. 3.5, Eq. 12; the reduction
-    from the authors' code. The target is used as it is, not normalised.
+    from the official code. The target is used as it is, not normalised.
 
     Args:
         pruned_weight: Factor of the pruned pass against the target.

@@ -1,4 +1,4 @@
-"""The loss of a heatmap head on heatmaps that exist already."""
+"""The loss of a heatmap head on given heatmaps."""
 
 # B batch, K keypoints, (h, w) heatmap
 
@@ -19,7 +19,7 @@ def heatmap_losses(
     samples: Sequence[PoseDataSample],
     train_cfg: ConfigType,
 ) -> dict[str, Tensor]:
-    """Return what ``HeatmapHead.loss`` does, without running the head.
+    """Return the losses of ``HeatmapHead.loss`` without running the head.
 
     Args:
         head: Its ``loss_module`` is used.

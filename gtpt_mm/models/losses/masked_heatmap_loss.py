@@ -9,7 +9,7 @@ from torch import Tensor
 
 @MODELS.register_module()
 class MaskedHeatmapLoss(KeypointMSELoss):
-    """Mean square of heatmaps of many instances, without masked regions.
+    """Mean squared error of heatmaps of many instances, masked regions 0.
 
     ``AssociativeEmbeddingHead`` passes the keypoint weights of every instance,
     (sum of N, K), where ``KeypointMSELoss`` needs one for each map, (B, K),

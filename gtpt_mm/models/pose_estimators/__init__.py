@@ -1,4 +1,4 @@
-"""Pose estimators for inputs that those of mmpose do not pass on."""
+"""Pose estimators that pass the dataset of each sample to the model."""
 
 from .multi_dataset import MultiDatasetPoseEstimator
 

@@ -1,4 +1,4 @@
-"""Where the keypoints of a GTPT look, layer by layer."""
+"""Attention maps of the keypoints of a GTPT, layer by layer."""
 
 # B batch, P chosen keypoints, G groups, M image rows of a group, L layers,
 # H heads, C channels, (h, w) patch grid

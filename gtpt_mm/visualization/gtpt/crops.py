@@ -13,7 +13,7 @@ from gtpt_mm.models.backbones import GTPT
 
 
 class Crop(NamedTuple):
-    """One instance, to look at and for the model.
+    """One instance, as a picture and as input of the model.
 
     Attributes:
         picture: The crop, (H, W, 3), uint8, BGR.

@@ -52,7 +52,7 @@ def draw_tokens(
     goes to image patches; the rest goes to keypoint tokens.
 
     The paper calls the layer of its Fig. 10 (``'shallow'``) the 4th. In the
-    authors' code keypoint tokens follow that layer's attention, so that its
+    official code keypoint tokens follow that layer's attention, so that its
     maps are those of the human token, equal for all keypoints; hence the 5th
     by default.
 

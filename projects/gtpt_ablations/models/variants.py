@@ -138,7 +138,7 @@ def every_row(kind: type[GTPT]) -> type[GTPT]:
     """Return a GTPT that computes rows which nothing reads.
 
     Queries of tokens about to be dropped, and image tokens in the last layer:
-    as the authors' code does, with equal results. It counts operations as
+    as the official code does, with equal results. It counts operations as
     the paper does.
     """
     return type(f'EveryRow{kind.__name__}', (_EveryRow, kind), {})

@@ -180,7 +180,7 @@ _PHASES = {('left', 'fore'): 0.25, ('left', 'hind'): 0.0,
 
 @dataclass
 class Pose:
-    """What one animal does."""
+    """Posture and gait of one animal."""
 
     name: str  # one of POSTURES
     phase: float  # moment in the stride at time 0

@@ -1,4 +1,4 @@
-"""What is around the figures: walls, ground, furniture and clutter."""
+"""Surroundings of the figures: walls, ground, furniture and clutter."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""How people stand, sit, walk: joint angles."""
+"""Joint angles of people who stand, sit or walk."""
 
 import math
 from dataclasses import dataclass, field
@@ -101,7 +101,7 @@ FISTS = {'open': 4.0, 'relaxed': 26.0, 'fist': 76.0, 'point': 70.0}
 
 @dataclass
 class Pose:
-    """What one person does."""
+    """Joint angles of one person."""
 
     name: str  # the entry of POSES that it was drawn from
     angles: dict[str, float]  # of the skeleton, in radians

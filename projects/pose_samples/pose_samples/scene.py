@@ -20,7 +20,7 @@ _OBJECT = 1  # in the buffer of owners; figures start at PARTS_PER_FIGURE
 
 @dataclass(frozen=True)
 class Setting:
-    """How the pictures of a dataset look."""
+    """Settings of the pictures of a dataset."""
 
     # Image sizes (w, h) for one figure and for several.
     sizes: tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]

@@ -40,7 +40,7 @@ def random_color(rng: Rng, saturation: float = 0.75) -> Array:
 
 @dataclass
 class Style:
-    """How one person looks; see also ``canvas.Look``."""
+    """Looks of one person; see also ``canvas.Look``."""
 
     skin: Array
     hair: Array  # and brows

@@ -1,4 +1,4 @@
-"""VitPose of Hugging Face's transformers, to be timed beside ours."""
+"""VitPose of Hugging Face's transformers, to be timed beside ViTPose."""
 
 # B batch, K keypoints, (h, w) input in pixels
 

@@ -1,4 +1,4 @@
-# A ViTPose-B that learns from the heatmaps of a ViTPose-L, too.
+# A ViTPose-B that also learns from the heatmaps of a ViTPose-L.
 _base_ = './td-hm_vitpose-b_8xb64-210e_coco-256x192.py'
 
 model = dict(

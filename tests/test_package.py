@@ -53,6 +53,32 @@ for argv in (['--version'], ['--help'], ['visualize', 'a', 'b', 'c']):
     assert done.stdout.endswith('0\n2\n')
 
 
+def test_commands_name_the_kept_error_whatever_a_broken_package_raises(
+    tmp_path,
+):
+    """A second import of it raises its own error, no ImportError."""
+    package = tmp_path / 'mmpose'
+    package.mkdir()
+    (package / '__init__.py').write_text('raise RuntimeError("no kernels")')
+    code = """
+from gtpt_mm.cli import main
+for argv in (['split', 'a', 'b', 'c'], ['visualize', 'a', 'b', 'c']):
+    print(main(argv))
+"""
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': path},
+    )
+    assert done.stdout == '2\n2\n'
+    _, *errors = done.stderr.splitlines()
+    for name, error in zip(('split', 'visualize'), errors, strict=True):
+        assert error.startswith(f'gtpt-mm {name}: gtpt_mm cannot register')
+        assert "RuntimeError('no kernels')" in error
+
+
 def test_what_compat_leaves_out_is_named(monkeypatch):
     found = compat.applied()
     assert compat.left_out() == ''

@@ -23,6 +23,8 @@ COMMANDS = (
     'visualize',
     'benchmark',
 )
+#: Errors that are told in one line.
+INPUT_ERRORS = (ValueError, OSError, pickle.UnpicklingError)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,12 +54,14 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         return args.run(args)
-    except (ValueError, OSError, pickle.UnpicklingError) as error:
-        message = str(error)
-    except ImportError:
-        if gtpt_mm.import_error is None:
+    except Exception as error:
+        if gtpt_mm.import_error is not None and not isinstance(error, OSError):
+            # Whatever a broken package raised this time: that is the cause.
+            message = str(gtpt_mm.import_error)
+        elif isinstance(error, INPUT_ERRORS):
+            message = str(error)
+        else:
             raise
-        message = str(gtpt_mm.import_error)
     print(f'gtpt-mm {args.command}: {message}', file=sys.stderr)
     return 2
 

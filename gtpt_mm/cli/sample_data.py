@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run ``python -m pose_samples`` and return its exit code."""
-    if importlib.util.find_spec('pose_samples') is None:
+    spec = importlib.util.find_spec('pose_samples')
+    # In projects/ the folder of that name would do as a namespace package.
+    if spec is None or spec.origin is None:
         print(
             'gtpt-mm sample-data: needs pose_samples; in a clone of gtpt_mm, '
             'make setup or pip install ./projects/pose_samples installs it',

@@ -40,8 +40,12 @@ def fuse(
         >>> model = fuse(model)  # doctest: +SKIP
         >>> inference_topdown(model, 'person.jpg')  # doctest: +SKIP
     """
-    if chunk_size is not None and chunk_size <= 0:
-        raise ValueError(f'chunk_size must be positive, got {chunk_size}')
+    if chunk_size is not None and (
+        not isinstance(chunk_size, int) or chunk_size <= 0
+    ):
+        raise ValueError(
+            f'chunk_size must be a positive integer, got {chunk_size}'
+        )
     model = copy.deepcopy(model).eval().requires_grad_(False)
     for name in ('backbone', 'neck', 'head'):
         module = getattr(model, name, None)

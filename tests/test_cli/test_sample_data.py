@@ -1,6 +1,9 @@
 """``gtpt-mm sample-data`` runs the drawing engine as a process."""
 
 import importlib.util
+from importlib.machinery import ModuleSpec
+
+import pytest
 
 from gtpt_mm.cli import main
 
@@ -27,7 +30,9 @@ def test_help_is_that_of_the_engine(capfd):
     assert '--max-people' in capfd.readouterr().out
 
 
-def test_missing_engine_is_named(monkeypatch, capsys):
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+@pytest.mark.parametrize('spec', [None, ModuleSpec('pose_samples', None)])
+def test_missing_engine_is_named(spec, monkeypatch, capsys):
+    """Missing, or but a folder of that name."""
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: spec)
     assert main(['sample-data', 'out']) == 2
     assert 'pip install ./projects/pose_samples' in capsys.readouterr().err

@@ -110,9 +110,10 @@ def test_fusing_leaves_the_model_as_it_is():
         torch.testing.assert_close(value, before[key], rtol=0, atol=0)
 
 
-def test_chunk_size_must_be_positive():
-    with pytest.raises(ValueError, match='chunk_size.*0'):
-        fuse(build(), chunk_size=0)
+@pytest.mark.parametrize('chunk_size', [0, -1, 2.5])
+def test_chunk_size_must_be_a_positive_integer(chunk_size):
+    with pytest.raises(ValueError, match=f'chunk_size.*{chunk_size}'):
+        fuse(build(), chunk_size)
 
 
 def test_compiles_as_one_graph(network, img):

@@ -1,5 +1,6 @@
 """What the package promises before any model is built."""
 
+import ast
 import importlib
 import os
 import subprocess
@@ -127,3 +128,38 @@ def test_requirements_never_pull_what_cannot_build(repo_root):
     lines = (repo_root / 'requirements/runtime.txt').read_text().splitlines()
     names = {line.split('>')[0].split('<')[0].strip() for line in lines}
     assert not names & {'mmpose', 'mmcv', 'mmcv-lite', 'chumpy', 'xtcocotools'}
+
+
+def find_imports(path) -> list[str]:
+    """Return the packages that a file imports, from top to bottom."""
+    nodes = sorted(
+        (
+            node
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        ),
+        key=lambda node: node.lineno,
+    )
+    names = [
+        [node.module or '']
+        if isinstance(node, ast.ImportFrom)
+        else [alias.name for alias in node.names]
+        for node in nodes
+    ]
+    return [name.partition('.')[0] for part in names for name in part]
+
+
+def test_scripts_import_gtpt_mm_before_mmpose(repo_root):
+    """Without its repairs mmpose does not import on this stack."""
+    scripts = [
+        *repo_root.glob('tools/*.py'),
+        *repo_root.glob('projects/*/*.py'),
+    ]
+    checked = []
+    for path in scripts:
+        names = find_imports(path)
+        stock = [names.index(x) for x in ('mmpose', 'mmdet') if x in names]
+        if stock:
+            assert 'gtpt_mm' in names[: min(stock)], path
+            checked.append(path.name)
+    assert 'demo.py' in checked

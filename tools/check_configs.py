@@ -10,6 +10,8 @@ warnings.filterwarnings('ignore', message='pkg_resources')
 from mmengine.config import Config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
+import gtpt_mm  # noqa: E402, F401  (repairs what mmpose needs)
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # configs of projects import their models
 #: Fields of a name, see configs/README.md.

@@ -103,16 +103,18 @@ def test(checkpoint: Path, boxes: str, *options: str) -> dict[str, float]:
 def draw(checkpoint: Path, images: list[str], num_samples: int = 8) -> None:
     """Draw predictions, kept tokens and the training curve."""
     import numpy as np
-    from mmpose.apis import inference_topdown, init_model
-    from mmpose.apis.inferencers import MMPoseInferencer
-    from mmpose.registry import VISUALIZERS
-    from mmpose.structures import merge_data_samples
 
     from gtpt_mm.visualization import (
         crop_instances,
         draw_tokens,
         plot_training,
     )
+
+    # After gtpt_mm, which repairs what mmpose needs.
+    from mmpose.apis import inference_topdown, init_model  # isort: skip
+    from mmpose.apis.inferencers import MMPoseInferencer  # isort: skip
+    from mmpose.registry import VISUALIZERS  # isort: skip
+    from mmpose.structures import merge_data_samples  # isort: skip
 
     say(f'pictures in {WORK_DIR}')
     plot_training(WORK_DIR, WORK_DIR / 'training.png')

@@ -14,5 +14,8 @@ def real_samples() -> Path:
     shared = Path(os.environ.get('GTPT_MM_SHARED', ROOT.parent / 'shared'))
     path = shared / 'data/real'
     if not path.is_dir():
-        pytest.skip(f'no real samples at {path}; GTPT_MM_SHARED points there')
+        reason = f'no real samples at {path}; GTPT_MM_SHARED points there'
+        if os.environ.get('GTPT_MM_REQUIRE_GOLDENS'):
+            pytest.fail(reason)
+        pytest.skip(reason)
     return path

@@ -1,0 +1,69 @@
+"""Write a file whole or not at all.
+
+The one helper for every file whose loss would hurt: checkpoints and what the
+command line writes. A full disk, a crash or a kill leaves the old file, never
+half of the new one.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a path to write to; put the file in its place at the end.
+
+    The temporary file lies beside the target, in the same file system, so
+    that the last step is one rename. It is flushed to disk before. If the
+    body raises, the target stays as it was and the temporary file goes.
+
+    Args:
+        path: The target; a link is followed, so that the file behind it is
+            replaced, not the link.
+
+    Yields:
+        The path of the temporary file, with the suffix of the target.
+
+    Raises:
+        IsADirectoryError: If the target is a folder.
+        OSError: If the folder cannot be written to.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f'{path} is a folder, not a file')
+    handle, name = tempfile.mkstemp(
+        dir=target.parent, prefix=f'.{target.stem}.', suffix=target.suffix
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        temporary.chmod(_mode(target))
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, target)
+        _flush(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _mode(target: Path) -> int:
+    """Return the mode of the old file, or the one a new file would get."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _flush(path: Path) -> None:
+    """Flush a file or a folder to disk, where the system can."""
+    if os.name != 'posix' and path.is_dir():
+        return  # only POSIX opens folders
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -60,7 +60,7 @@ def repair() -> None:
 
     _explain_refusals(CheckpointLoader)
     if _torch_version() >= CAN_DECLARE_SAFE:
-        torch.serialization.add_safe_globals(_harmless(HistoryBuffer))
+        torch.serialization.add_safe_globals(harmless_types(HistoryBuffer))
 
 
 def _torch_version() -> tuple[int, int]:
@@ -68,7 +68,7 @@ def _torch_version() -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _harmless(history_buffer: type) -> list:
+def harmless_types(history_buffer: type) -> list:
     """Return the types and functions that mmengine's checkpoints need."""
     numpy_2 = np.lib.NumpyVersion(np.__version__) >= '2.0.0'
     core = 'numpy._core' if numpy_2 else 'numpy.core'
@@ -135,9 +135,11 @@ def _explanation(filename: str, error: str) -> str:
         error,
     )
     if not found:
+        reason = error.rpartition('WeightsUnpickler error:')[2].strip()
         return (
             f'{filename} could not be read as a checkpoint; is it complete, '
-            f'and was it written by torch.save? torch says: {error}'
+            'and was it written by torch.save? torch says: '
+            f'{reason.partition(chr(10))[0]}'
         )
     kind = found[1] or found[2]
     advice = (

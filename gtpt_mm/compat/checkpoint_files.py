@@ -19,6 +19,7 @@ loads, and looks for other checkpoints than ``last_checkpoint``.
 import functools
 import logging
 import os
+import pickle
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -206,11 +207,12 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
         return _load_safetensors(path, map_location)
     try:
         return torch.load(path, map_location=map_location)
-    except (EOFError, RuntimeError) as error:
-        # Devices that are absent, files of the old format that end early.
+    except (OSError, pickle.UnpicklingError):
+        raise
+    except Exception as error:  # files of the old format raise many kinds
         raise BrokenCheckpointError(
-            f'checkpoint {path} cannot be read: '
-            f'{str(error) or "it ends early"}'
+            f'checkpoint {path} cannot be read; is it complete? torch says: '
+            f'{str(error) or type(error).__name__}'
         ) from error
 
 
@@ -276,13 +278,15 @@ def find_latest_checkpoint(path: str) -> str | None:
 
 
 def _named_files(work_dir: str, named: str) -> list[Path]:
-    """Return the file in ``last_checkpoint``, here if the folder moved."""
+    """Return the file in ``last_checkpoint``; first of that name here.
+
+    The folder may have been moved or copied.
+    """
     if not named:
         return []
-    here = Path(work_dir, Path(named).name)
-    return [
-        here if here.exists() and not Path(named).exists() else Path(named)
-    ]
+    files = [Path(work_dir, Path(named).name), Path(named)]
+    files = [file for file in files if file.exists()]
+    return list(dict.fromkeys(files)) or [Path(named)]
 
 
 def _other_files(

@@ -2,8 +2,8 @@
 
 Broken: ``mmengine.load`` (<= 0.10.7) unpickles whatever ends with ``.pkl`` or
 ``.pickle`` and builds any Python object from ``.yaml``: a ``bbox_file`` or a
-file of annotations can run commands. ``H3WBDataset`` of mmpose (<= 1.3.2) lets
-numpy unpickle.
+file of annotations can run commands. ``H36MWholeBodyDataset`` of mmpose
+(<= 1.3.2) lets numpy unpickle.
 
 Here: pickles are read with numbers, texts, containers, numpy arrays and
 tensors alone, which is what cameras and dumped results consist of; files of
@@ -13,6 +13,7 @@ values and tuples. Files of numpy are checked before the dataset reads them.
 Can go: when mmengine and mmpose read data without pickle.
 """
 
+import builtins
 import collections
 import functools
 import importlib
@@ -43,11 +44,11 @@ ANNOTATIONS = (
     'mmpose.evaluation.metrics.coco_metric',
     'mmpose.evaluation.metrics.posetrack18_metric',
 )
+#: Builtins that a pickle may build.
 PLAIN = (
-    collections.OrderedDict,
-    bool, bytearray, bytes, complex, dict, float, frozenset, int, list,
-    range, set, slice, str, tuple,
-)  # fmt: skip
+    'bool bytearray bytes complex dict float frozenset int list range set '
+    'slice str tuple'
+)
 
 
 class UnsafeFileError(UnsafeCheckpointError, ValueError):
@@ -67,9 +68,11 @@ def repair() -> None:
     for name in ANNOTATIONS:
         module: Any = importlib.import_module(name)
         module.load = refuse_pickles(module.load)
-    from mmpose.datasets.datasets.wholebody3d import H3WBDataset
+    from mmpose.datasets.datasets.wholebody3d import H36MWholeBodyDataset
 
-    H3WBDataset._load_ann_file = check_numpy_file(H3WBDataset._load_ann_file)
+    H36MWholeBodyDataset._load_ann_file = check_numpy_file(
+        H36MWholeBodyDataset._load_ann_file
+    )
 
 
 # -------------------------------------------------------------------- pickle
@@ -135,9 +138,10 @@ class RestrictedUnpickler(pickle.Unpickler):
 @functools.cache
 def _allowed() -> dict[str, Any]:
     """Return what a pickle may ask for, by its name there."""
-    plain = {f'builtins.{t.__name__}': t for t in PLAIN}
-    plain |= {
-        k.replace('builtins', '__builtin__'): v for k, v in plain.items()
+    plain = {
+        f'{module}.{name}': getattr(builtins, name)
+        for name in PLAIN.split()
+        for module in ('builtins', '__builtin__')  # of Python 3 and 2
     }
     plain['collections.OrderedDict'] = collections.OrderedDict
     others = {

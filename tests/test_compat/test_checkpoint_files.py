@@ -26,7 +26,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def run(trained, tmp_path):
-    """Return a copy that may be damaged: a folder that was moved."""
+    """Return a copy that may be damaged; its last_checkpoint is moved."""
     return shutil.copytree(trained, tmp_path / 'run')
 
 
@@ -58,7 +58,7 @@ BROKEN = {
     'page': (b'\n<!DOCTYPE html><html>' * 9, 'is a web page'),
     'lfs': (b'version https://git-lfs.github.com/spec/v1\n', 'Git LFS'),
     'text': (b'not found', 'does not begin as a checkpoint'),
-    'pickle': (b'\x80\x04N.', 'could not be read as a checkpoint'),
+    'pickle': (b'\x80\x04N.', 'is it complete'),
 }
 
 
@@ -129,6 +129,7 @@ def test_safetensors_are_loaded(tmp_path):
     load_checkpoint(loaded, str(path))
     torch.testing.assert_close(loaded.fc.weight, model.fc.weight)
     runner = make_line_runner(tmp_path / 'run', 1, load_from=str(path))
+    runner.call_hook('before_run')
     runner.load_or_resume()
     torch.testing.assert_close(runner.model.fc.weight, model.fc.weight)
     tear(path)
@@ -203,8 +204,11 @@ def test_named_checkpoint_is_taken(trained, log):
     assert 'last_checkpoint names it' in log.text
 
 
-def test_named_checkpoint_of_a_moved_folder(run, log):
-    (run / 'last_checkpoint').write_text('/gone/run/epoch_2.pth')
+def test_named_checkpoint_of_a_copied_or_moved_folder(run, trained):
+    last = run / 'last_checkpoint'
+    assert last.read_text() == str(trained / 'epoch_3.pth')
+    assert find_latest_checkpoint(str(run)) == str(run / 'epoch_3.pth')
+    last.write_text('/gone/run/epoch_2.pth')
     assert find_latest_checkpoint(str(run)) == str(run / 'epoch_2.pth')
 
 
@@ -250,6 +254,7 @@ def test_best_checkpoints_are_never_taken(run, log):
 
 
 def test_nothing_whole_is_an_error(run):
+    (run / 'last_checkpoint').write_text(str(run / 'epoch_3.pth'))
     for path in run.glob('*.pth'):
         tear(path)
     with pytest.raises(BrokenCheckpointError, match='no checkpoint in .*torn'):
@@ -268,6 +273,7 @@ def test_resumed_training_goes_on_from_the_whole_file(run):
     tear(run / 'epoch_3.pth')
     (run / 'last_checkpoint').write_text(str(run / 'epoch_3.pth'))
     runner = make_line_runner(run, 3, resume=True)
+    runner.call_hook('before_run')
     runner.load_or_resume()
     assert runner.epoch == 2
 

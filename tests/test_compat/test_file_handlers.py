@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from mmpose.datasets.datasets import CocoDataset
-from mmpose.datasets.datasets.wholebody3d import H3WBDataset
+from mmpose.datasets.datasets.wholebody3d import H36MWholeBodyDataset
 from mmpose.evaluation.metrics import CocoMetric
 
 from gtpt_mm.compat.file_handlers import UnsafeFileError, check_arrays
@@ -132,7 +132,7 @@ def test_command_in_a_file_of_numpy(tmp_path, kind):
             np.save(file, array)
     else:
         path.write_bytes(pickle.dumps(Command(ran)))
-    dataset = object.__new__(H3WBDataset)
+    dataset = object.__new__(H36MWholeBodyDataset)
     with pytest.raises(UnsafeFileError, match=r'a\.npz.*mkdir'):
         dataset._load_ann_file(str(path))
     assert not ran.exists()
@@ -144,6 +144,6 @@ def test_objects_of_numpy_that_are_plain(tmp_path):
     arrays = dict.fromkeys(('train_data', 'metadata', 'bbox'), value)
     np.savez(path, numbers=np.zeros(3), **arrays)
     check_arrays(path)
-    dataset = object.__new__(H3WBDataset)
+    dataset = object.__new__(H36MWholeBodyDataset)
     dataset._load_ann_file(str(path))
     assert dataset.ann_data['S1']['names'] == ['a']

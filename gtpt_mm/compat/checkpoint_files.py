@@ -20,6 +20,7 @@ import functools
 import logging
 import os
 import pickle
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -31,9 +32,11 @@ from mmengine.fileio import FileClient, LocalBackend, get_file_backend
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner import runner as mmengine_runner
 
 from .atomic_file import atomic_write, remove_leftovers
 from .namespaces import replace_function
+from .torch_api import CAN_DECLARE_SAFE, torch_version
 
 SAFETENSORS = '.safetensors'
 #: How files of torch.save begin: now, and before torch 1.6.
@@ -61,9 +64,9 @@ def repair() -> None:
         mmengine_checkpoint.save_checkpoint,
         save_whole(mmengine_checkpoint.save_checkpoint),
     )
-    replace_function(
-        mmengine_checkpoint.find_latest_checkpoint, find_latest_checkpoint
-    )
+    # Not of FlexibleRunner, whose checkpoints may be folders.
+    for module in (mmengine_checkpoint, mmengine_runner):
+        module.find_latest_checkpoint = find_latest_checkpoint
     replace_function(mmengine_checkpoint.load_from_local, load_from_local)
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     Runner.load_or_resume = say_what_is_resumed(Runner.load_or_resume)
@@ -252,7 +255,9 @@ def find_latest_checkpoint(path: str) -> str | None:
         BrokenCheckpointError: If there are checkpoints and none is whole.
     """
     last = Path(path, LAST)
-    named = last.read_text().strip() if last.is_file() else ''
+    # A power cut may leave zeros.
+    named = last.read_text(errors='replace') if last.is_file() else ''
+    named = named.strip().strip('\0')
     if '://' in named:
         return named
     if named:
@@ -264,10 +269,14 @@ def find_latest_checkpoint(path: str) -> str | None:
         if not (problem := find_problem(file)):
             return _say_taken(file, why, passed)
         passed[file] = problem
-    for file in _other_files(path, named, passed):
-        if not (problem := find_problem(file)):
-            return _say_taken(file, '' if named else why, passed)
-        passed[file] = problem
+    # Elsewhere only if the run saves elsewhere (out_dir).
+    for folder in dict.fromkeys(
+        (Path(path), Path(named).parent if named else Path(path))
+    ):
+        for file in _other_files(folder, passed):
+            if not (problem := find_problem(file)):
+                return _say_taken(file, '' if named else why, passed)
+            passed[file] = problem
     if any(problem != CANNOT_RESUME for problem in passed.values()):
         raise BrokenCheckpointError(
             f'no checkpoint in {path} is whole: {_say(passed)}. Start '
@@ -289,17 +298,13 @@ def _named_files(work_dir: str, named: str) -> list[Path]:
     return list(dict.fromkeys(files)) or [Path(named)]
 
 
-def _other_files(
-    work_dir: str, named: str, passed: dict[Path, str]
-) -> list[Path]:
-    """Return the other checkpoints, the most advanced first."""
-    folders = {Path(work_dir).resolve()}
-    if named:
-        folders.add(Path(named).resolve().parent)
+def _other_files(folder: Path, passed: dict[Path, str]) -> list[Path]:
+    """Return the other checkpoints of a folder, the most advanced first."""
     tried = {file.resolve() for file in passed}
     progress = {}
-    for file in (f for folder in folders for f in folder.glob('*.pth')):
-        if file.name.startswith(('.', 'best_')) or file in tried:
+    for file in folder.glob('*.pth'):
+        hidden = file.name.startswith(('.', 'best_'))
+        if hidden or file.resolve() in tried:
             continue
         step, problem = _read_step(file)
         if problem:
@@ -319,11 +324,15 @@ def _read_step(path: Path) -> tuple[int, str]:
             weights_only=True,
         )
     except Exception as error:  # torn, damaged, or holding other objects
+        problem = find_problem(path)
+        number = re.search(r'_(\d+)$', path.stem)
+        if not problem and number and torch_version() < CAN_DECLARE_SAFE:
+            return int(number[1]), ''  # what mmengine writes is refused
         first = str(error).partition('\n')[0]
-        return 0, find_problem(path) or f'cannot be read: {first}'
+        return 0, problem or f'cannot be read: {first}'
     if not isinstance(content, dict) or 'optimizer' not in content:
         return 0, CANNOT_RESUME
-    return content['meta']['iter'], ''
+    return content.get('meta', {}).get('iter', 0), ''
 
 
 def _say(passed: dict[Path, str]) -> str:

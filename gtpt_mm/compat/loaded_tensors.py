@@ -35,6 +35,8 @@ from .namespaces import replace_function
 #: Names in a message.
 NUM_NAMES = 5
 WRAPPER = 'module.'
+#: A buffer of BatchNorm that is not counted: torch makes it up if absent.
+COUNTER = 'num_batches_tracked'
 SHAPES = re.compile(
     r'size mismatch for (\S+): .*?\[([\d, ]*)\].*?\[([\d, ]*)\]', re.DOTALL
 )
@@ -93,6 +95,10 @@ def remember_file(load_checkpoint: Callable) -> Callable:
             raise BrokenCheckpointError(
                 f'checkpoint {filename} contains a {type(content).__name__}, '
                 'not a state dict'
+            )
+        if content.get('state_dict', content) == {}:
+            raise BrokenCheckpointError(
+                f'checkpoint {filename} has no weights: 0 tensors'
             )
         entries = [e for e in content.values() if isinstance(e, Mapping)]
         for entry in (content, *entries):
@@ -227,9 +233,7 @@ def _load(module: nn.Module, state_dict: dict[str, Tensor]) -> Loaded:
             hook(part, incompatible)
 
     load(module, state_dict, '')
-    counters = [k for k in loaded.missing if 'num_batches_tracked' in k]
-    loaded.num_tensors -= len(counters)
-    loaded.missing = [k for k in loaded.missing if k not in counters]
+    loaded.missing = [k for k in loaded.missing if COUNTER not in k]
     not_loaded = len(loaded.missing) + len(loaded.errors)
     loaded.num_loaded = loaded.num_tensors - not_loaded
     return loaded
@@ -240,7 +244,7 @@ def _own_tensors(module: nn.Module) -> Iterable[str]:
     yield from (k for k, v in module._parameters.items() if v is not None)
     transient = module._non_persistent_buffers_set
     for name, value in module._buffers.items():
-        if value is not None and name not in transient:
+        if value is not None and name not in (*transient, COUNTER):
             yield name
 
 

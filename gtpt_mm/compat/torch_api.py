@@ -45,7 +45,7 @@ class UnsafeCheckpointError(pickle.UnpicklingError):
 
 def missing() -> str:
     """Say what is missing."""
-    if _torch_version() < CAN_DECLARE_SAFE:
+    if torch_version() < CAN_DECLARE_SAFE:
         return f'torch {torch.__version__} loads checkpoints unchecked'
     return (
         'torch.load refuses the numpy numbers and the log history that '
@@ -59,11 +59,12 @@ def repair() -> None:
     from mmengine.runner import CheckpointLoader
 
     _explain_refusals(CheckpointLoader)
-    if _torch_version() >= CAN_DECLARE_SAFE:
+    if torch_version() >= CAN_DECLARE_SAFE:
         torch.serialization.add_safe_globals(harmless_types(HistoryBuffer))
 
 
-def _torch_version() -> tuple[int, int]:
+def torch_version() -> tuple[int, int]:
+    """Return the first two numbers of torch's version."""
     major, minor = torch.__version__.split('.')[:2]
     return int(major), int(minor)
 
@@ -167,7 +168,7 @@ def _explanation(filename: str, error: str) -> str:
 @contextlib.contextmanager
 def _weights_only() -> Iterator[None]:
     """Turn on the restriction where torch does not by default."""
-    version = _torch_version()
+    version = torch_version()
     variable = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
     if version >= RESTRICTED_BY_DEFAULT or variable in os.environ:
         yield

@@ -137,6 +137,7 @@ def find_owner(lock: Path) -> str:
 def _take(lock: Path, force: bool) -> str:
     """Write the lock; return why it cannot be taken, '' if it is."""
     for _ in range(3):
+        judged = _read(lock) if lock.exists() else None
         owner = '' if force else find_owner(lock)
         if owner:
             return (
@@ -144,21 +145,31 @@ def _take(lock: Path, force: bool) -> str:
                 f'({lock.name}). Choose another work_dir, or, if you know '
                 f'that it has ended, pass --cfg-options {OPTION}=True'
             )
-        _remove(lock, _read(lock), force)
+        if judged is not None:
+            _remove(lock, judged)
         with contextlib.suppress(FileExistsError):
-            handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            with os.fdopen(handle, 'w') as file:
-                json.dump(_describe_self(), file)
+            _write(lock)
             return ''
     return f'{lock} cannot be taken: other trainings start at the same time'
 
 
-def _remove(lock: Path, owner: dict, force: bool) -> None:
-    """Remove a stale lock, unless another start has just replaced it."""
+def _write(lock: Path) -> None:
+    """Write a new lock; on a full disk leave none."""
+    with lock.open('x') as file:
+        try:
+            file.write(json.dumps(_describe_self()))
+            file.flush()
+        except OSError as error:
+            lock.unlink()
+            raise OSError(error.errno, error.strerror, str(lock)) from error
+
+
+def _remove(lock: Path, judged: dict) -> None:
+    """Remove a lock, unless another start has just replaced it."""
     aside = lock.with_name(f'.{lock.name}.{os.getpid()}')
     with contextlib.suppress(FileNotFoundError):
         os.rename(lock, aside)
-        if _read(aside) != owner and not force:
+        if _read(aside) != judged:
             os.rename(aside, lock)
         aside.unlink(missing_ok=True)
 

@@ -217,6 +217,7 @@ def test_named_checkpoint_of_a_copied_or_moved_folder(run, trained):
     [
         (None, 'last_checkpoint is missing'),
         ('', 'last_checkpoint is empty'),
+        ('\0' * 30, 'last_checkpoint is empty'),
         (
             '/gone/epoch_9.pth',
             r'Passed over: /gone/epoch_9.pth does not exist',
@@ -240,6 +241,17 @@ def test_torn_and_damaged_files_are_passed_over(run, log):
     assert find_latest_checkpoint(str(run)) == str(run / 'stopped.pth')
     assert 'epoch_3.pth is torn' in log.text
     assert 'epoch_2.pth is damaged' in log.text
+
+
+def test_files_of_another_folder_are_taken_last(run, trained, log):
+    """A run with out_dir: its work folder has only last_checkpoint."""
+    work_dir = run.parent / 'work_dir'
+    work_dir.mkdir()
+    (work_dir / 'last_checkpoint').write_text(str(run / 'epoch_9.pth'))
+    assert find_latest_checkpoint(str(work_dir)) == str(run / 'epoch_3.pth')
+    shutil.copy(run / 'epoch_1.pth', work_dir)
+    expected = str(work_dir / 'epoch_1.pth')
+    assert find_latest_checkpoint(str(work_dir)) == expected
 
 
 def test_best_checkpoints_are_never_taken(run, log):

@@ -95,7 +95,7 @@ def _apply(function, *args):
 
 def refused(tmp_path, value) -> str:
     path = tmp_path / 'refused.pth'
-    torch.save(dict(state_dict={}, extra=value), path)
+    torch.save(dict(state_dict=Line().state_dict(), extra=value), path)
     with pytest.raises(UnsafeCheckpointError) as error:
         load_checkpoint(Line(), str(path))
     assert str(path) in str(error.value)
@@ -143,7 +143,7 @@ def test_refused_type_is_named_with_a_remedy(tmp_path):
     assert f'{__name__}.Own' in message
     assert 'add_safe_globals' in message
     with torch.serialization.safe_globals([Own]):
-        CheckpointLoader.load_checkpoint(str(tmp_path / 'refused.pth'))
+        load_checkpoint(Line(), str(tmp_path / 'refused.pth'))
 
 
 def test_a_file_that_is_no_checkpoint(tmp_path):
@@ -160,11 +160,11 @@ def test_older_torch_is_told_to_restrict(monkeypatch):
 
     variable = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
     monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(torch_api, '_torch_version', lambda: (2, 5))
+    monkeypatch.setattr(torch_api, 'torch_version', lambda: (2, 5))
     with torch_api._weights_only():
         assert os.environ[variable] == '1'
     assert variable not in os.environ
-    monkeypatch.setattr(torch_api, '_torch_version', lambda: (2, 1))
+    monkeypatch.setattr(torch_api, 'torch_version', lambda: (2, 1))
     warned = pytest.warns(UserWarning, match='cannot check')
     with warned, torch_api._weights_only():
         pass

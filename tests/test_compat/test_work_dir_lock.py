@@ -149,6 +149,22 @@ def test_lock_that_is_being_written(tmp_path):
         pass
 
 
+def test_starts_at_the_same_time(tmp_path, monkeypatch):
+    """Another start takes the lock after this one has found none."""
+
+    def find_owner(lock):
+        monkeypatch.undo()
+        write_lock(tmp_path, host='elsewhere')
+        return ''
+
+    monkeypatch.setattr(work_dir_lock, 'find_owner', find_owner)
+    with (
+        pytest.raises(WorkDirInUseError, match='on elsewhere'),
+        lock_work_dir(str(tmp_path)),
+    ):
+        raise AssertionError('not reached')
+
+
 def test_lock_is_touched(tmp_path, monkeypatch):
     monkeypatch.setattr(work_dir_lock, 'INTERVAL', 0.01)
     with lock_work_dir(str(tmp_path)):

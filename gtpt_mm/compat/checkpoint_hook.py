@@ -118,8 +118,8 @@ class CheckpointHook(StockCheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save a new best one before the previous one is removed."""
-        if not self.save_best:
-            return
+        if not self.save_best or not hasattr(self, 'file_backend'):
+            return  # the latter: a validation without a training
         wrong = [k for k in self.key_indicators if k not in metrics]
         if wrong and wrong != ['auto']:
             raise ValueError(

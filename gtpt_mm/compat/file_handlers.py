@@ -31,11 +31,14 @@ from mmengine.fileio import get_local_path
 from mmengine.fileio import io as mmengine_io
 from mmengine.fileio.handlers import PickleHandler, YamlHandler
 from mmengine.logging import HistoryBuffer
+from xtcocotools.coco import COCO
 
 from .namespaces import replace_function
 from .torch_api import UnsafeCheckpointError, harmless_types
 
 SUFFIXES = ('.pkl', '.pickle')
+#: How a pickle begins, since protocol 2.
+PICKLE = b'\x80'
 #: Modules whose ``load`` reads files of annotations or boxes.
 ANNOTATIONS = (
     'mmengine.dataset.base_dataset',
@@ -70,6 +73,7 @@ def repair() -> None:
         module.load = refuse_pickles(module.load)
     from mmpose.datasets.datasets.wholebody3d import H36MWholeBodyDataset
 
+    COCO.__init__ = refuse_pickled_annotations(COCO.__init__)
     H36MWholeBodyDataset._load_ann_file = check_numpy_file(
         H36MWholeBodyDataset._load_ann_file
     )
@@ -104,16 +108,40 @@ def refuse_pickles(load: Callable) -> Callable:
     ) -> Any:
         suffix = f'.{file_format}' if file_format else Path(str(file)).suffix
         if suffix.lower() in SUFFIXES:
-            raise UnsafeFileError(
-                f'{file} is not read: annotations and boxes are read from '
-                'JSON, and a pickle can run commands on this computer. If '
-                'you made it yourself, convert it once: python -c "import '
-                'json, pickle; json.dump(pickle.load(open('
-                f"{str(file)!r}, 'rb')), open('boxes.json', 'w'))\""
-            )
+            raise _pickled(file)
         return load(file, file_format, *args, **options)
 
     return wrapper
+
+
+def refuse_pickled_annotations(read: Callable) -> Callable:
+    """Return the constructor of COCO, with words for a pickle.
+
+    It reads JSON; what it says of a pickle is that it is no UTF-8.
+    """
+
+    @functools.wraps(read)
+    def wrapper(
+        self: COCO, annotation_file: Any = None, *args: Any, **options: Any
+    ) -> None:
+        if annotation_file and Path(annotation_file).is_file():
+            with open(annotation_file, 'rb') as file:
+                begins_so = file.read(1) == PICKLE
+            if begins_so or Path(annotation_file).suffix.lower() in SUFFIXES:
+                raise _pickled(annotation_file)
+        read(self, annotation_file, *args, **options)
+
+    return wrapper
+
+
+def _pickled(file: Any) -> UnsafeFileError:
+    return UnsafeFileError(
+        f'{file} is not read: annotations and boxes are read from JSON, and a '
+        'pickle can run commands on this computer. If you made it yourself, '
+        'convert it once: python -c "import json, pickle; '
+        f"json.dump(pickle.load(open({str(file)!r}, 'rb')), "
+        "open('boxes.json', 'w'))\""
+    )
 
 
 class RestrictedUnpickler(pickle.Unpickler):

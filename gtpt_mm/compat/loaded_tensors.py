@@ -110,6 +110,17 @@ def remember_file(load_checkpoint: Callable) -> Callable:
     return wrapper
 
 
+def find_file(state_dict: Mapping[str, Any]) -> str:
+    """Return the file that tensors were loaded from; '' if unknown."""
+    for value in state_dict.values():
+        for tensor in (
+            value.values() if isinstance(value, Mapping) else (value,)
+        ):
+            if isinstance(tensor, Tensor) and tensor in _files:
+                return _files[tensor]
+    return ''
+
+
 @dataclass
 class Loaded:
     """What fitted a model."""
@@ -167,8 +178,7 @@ def load_state_dict(
         BrokenCheckpointError: If no tensor is loaded, or one is NaN.
         RuntimeError: If ``strict`` and not every name agrees.
     """
-    tensors = [v for v in state_dict.values() if isinstance(v, Tensor)]
-    file = next((_files[t] for t in tensors if t in _files), '')
+    file = find_file(state_dict)
     source = f' from {file}' if file else ''
     loaded = _load(module, _unwrap(state_dict, module))
     words = (
@@ -234,7 +244,8 @@ def _load(module: nn.Module, state_dict: dict[str, Tensor]) -> Loaded:
 
     load(module, state_dict, '')
     loaded.missing = [k for k in loaded.missing if COUNTER not in k]
-    not_loaded = len(loaded.missing) + len(loaded.errors)
+    errors = [e for e in loaded.errors if COUNTER not in e]
+    not_loaded = len(loaded.missing) + len(errors)
     loaded.num_loaded = loaded.num_tensors - not_loaded
     return loaded
 

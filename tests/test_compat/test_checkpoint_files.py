@@ -162,18 +162,14 @@ def test_failed_save_keeps_the_file_and_names_it(tmp_path, monkeypatch):
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
-    code = (
-        'import os, sys\n'
-        'from gtpt_mm.compat.atomic_file import atomic_write\n'
-        'with atomic_write(sys.argv[1]) as path:\n'
-        '    path.write_text("half")\n'
-        '    os._exit(9)\n'
-    )
-    env = dict(os.environ, GTPT_MM_COMPAT='0')
     path = tmp_path / 'epoch_1.pth'
-    subprocess.run([sys.executable, '-c', code, path], env=env, check=False)
-    [left] = os.listdir(tmp_path)
-    assert TEMPORARY.match(left)
+    killed = subprocess.Popen([sys.executable, '-c', ''])
+    killed.wait()
+    with atomic_write(path) as temporary:
+        pid = str(os.getpid())
+        left = temporary.name.replace(f'-{pid}@', f'-{killed.pid}@')
+        assert left != temporary.name and TEMPORARY.match(left)
+        (tmp_path / left).write_text('half')
     (tmp_path / '.mine.pth').write_text('of the user')
     with atomic_write(tmp_path / 'other.pth') as being_written:
         save_checkpoint(dict(a=1), str(path))

@@ -1,6 +1,9 @@
 """Checkpoints of a training: the new one is whole before the old one goes."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import mmengine.hooks
 import pytest
@@ -10,12 +13,8 @@ from mmengine.runner import CheckpointLoader
 from support.line import make_line_runner
 
 
-def names(folder):
-    return sorted(p.name for p in folder.iterdir() if p.is_file())
-
-
 def checkpoints(folder):
-    return [name for name in names(folder) if name.endswith('.pth')]
+    return sorted(p.name for p in folder.glob('*.pth'))
 
 
 def test_stock_name_is_ours():
@@ -77,6 +76,25 @@ def test_full_disk_keeps_the_best_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r'best_AP_epoch_2\.pth'):
         runner.train()
     assert checkpoints(tmp_path) == ['best_AP_epoch_1.pth', 'epoch_2.pth']
+
+
+def test_kill_in_a_save_keeps_the_only_checkpoint(tmp_path):
+    script = Path(__file__).parents[1] / 'processes' / 'killed_save.py'
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', script, tmp_path],
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+    )
+    assert done.returncode == 9
+    last = (tmp_path / 'last_checkpoint').read_text()
+    assert last == str(tmp_path / 'epoch_2.pth')
+    assert CheckpointLoader.load_checkpoint(last)['meta']['epoch'] == 2
+    options = dict(interval=1, max_keep_ckpts=1, save_best=None)
+    runner = make_line_runner(tmp_path, 4, checkpoint=options, resume=True)
+    runner.train()
+    assert runner.epoch == 4
+    # Half a file is not left, nor is the lock of the dead process.
+    assert checkpoints(tmp_path) == ['epoch_4.pth']
+    assert not list(tmp_path.glob('*.lock'))
 
 
 def test_outdated_files_go_in_the_end(tmp_path):

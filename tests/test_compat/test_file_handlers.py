@@ -90,6 +90,9 @@ def test_boxes_and_annotations_as_pickle_are_refused(tmp_path, content):
         )
     with pytest.raises(UnsafeFileError, match=r'boxes\.pkl.*JSON'):
         CocoMetric(ann_file=str(path))
+    renamed = path.rename(tmp_path / 'boxes.pkl.json')
+    with pytest.raises(UnsafeFileError, match=r'boxes\.pkl\.json.*pickle'):
+        CocoDataset(ann_file=str(renamed))
     assert not ran.exists()
 
 

@@ -16,36 +16,26 @@ from gtpt_mm.compat.work_dir_lock import (
     lock_work_dir,
 )
 
-HOLD = """
-import sys, time
-from gtpt_mm.compat.work_dir_lock import lock_work_dir
-with lock_work_dir(sys.argv[1]):
-    print('held', flush=True)
-    time.sleep(600)
-"""
-
 
 @pytest.fixture
 def other(tmp_path):
-    """Start another process that holds the lock."""
-    # The module alone: importing all of gtpt_mm takes seconds.
-    env = dict(os.environ, GTPT_MM_COMPAT='0')
+    """Start another process, and write the lock that it would hold."""
     process = subprocess.Popen(
-        [sys.executable, '-W', 'ignore', '-c', HOLD, str(tmp_path)],
-        stdout=subprocess.PIPE,
-        env=env,
+        [sys.executable, '-c', 'input()'], stdin=subprocess.PIPE
     )
-    assert process.stdout.readline() == b'held\n'
+    start = work_dir_lock._start_time(process.pid)
+    write_lock(tmp_path, pid=process.pid, start=start)
     yield process
     process.kill()
     process.wait()
-    process.stdout.close()
+    process.stdin.close()
 
 
 def write_lock(folder, age=0.0, **changes):
     """Write the lock of a training; ours unless something is changed."""
     lock = folder / NAME
-    lock.write_text(json.dumps(work_dir_lock._describe_self() | changes))
+    owner = work_dir_lock._describe_self() | dict(job='') | changes
+    lock.write_text(json.dumps(owner))
     touched = time.time() - age
     os.utime(lock, (touched, touched))
     return lock

@@ -190,15 +190,22 @@ def load_state_dict(
     if strict and not loaded.is_complete():
         raise RuntimeError(words)
     if loaded.num_tensors and not loaded.num_loaded:
-        raise BrokenCheckpointError(
-            f'{words} The file is of another model, or of another project '
-            '(then gtpt-mm convert may help)'
-        )
+        raise BrokenCheckpointError(f'{words} {_find_remedy(loaded)}')
     used = {k: v for k, v in state_dict.items() if k not in loaded.unexpected}
     check_finite(used, f'the weights{source}')
     if file or not loaded.is_complete():
         level = logging.INFO if loaded.is_complete() else logging.WARNING
         print_log(words, logger=logger or 'current', level=level)
+
+
+def _find_remedy(loaded: Loaded) -> str:
+    """Say what to do with a file of which nothing fits."""
+    if any(name.startswith('backbone.') for name in loaded.unexpected):
+        return "For a backbone alone set prefix='backbone.' in init_cfg"
+    return (
+        'The file is of another model, or of another project (then gtpt-mm '
+        'convert may help)'
+    )
 
 
 def _unwrap(state_dict: Mapping, module: nn.Module) -> dict[str, Tensor]:

@@ -115,6 +115,8 @@ def test_prefix_of_pretrained_weights(tmp_path, log):
     PretrainedInit(path, prefix='backbone.')(model)
     torch.testing.assert_close(model.fc.weight, source.fc.weight)
     assert f'2 of 2 tensors loaded from {path}' in log.text
+    with pytest.raises(BrokenCheckpointError, match="set prefix='backbone"):
+        PretrainedInit(path)(model)
     with pytest.raises(BrokenCheckpointError, match=r"'neck'.*backbone"):
         PretrainedInit(path, prefix='neck')(model)
 

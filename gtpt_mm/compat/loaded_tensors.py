@@ -23,7 +23,7 @@ from typing import Any, cast
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner import runner as mmengine_runner
 from torch import Tensor, nn
@@ -65,6 +65,7 @@ def repair() -> None:
     mmengine_runner._load_checkpoint = name_weights(
         mmengine_runner._load_checkpoint
     )
+    Runner.load_checkpoint = name_file(Runner.load_checkpoint)
 
 
 def name_weights(load_checkpoint: Callable) -> Callable:
@@ -79,6 +80,26 @@ def name_weights(load_checkpoint: Callable) -> Callable:
         if all(isinstance(value, Tensor) for value in content.values()):
             return dict(meta={}, state_dict=content)
         return content
+
+    return wrapper
+
+
+def name_file(load_checkpoint: Callable) -> Callable:
+    """Return the runner's method, naming the file in errors of hooks.
+
+    The EMA hook copies the tensors, and so loses where they are from.
+    """
+
+    @functools.wraps(load_checkpoint)
+    def wrapper(
+        self: Runner, filename: str, *args: Any, **options: Any
+    ) -> Mapping[str, Any]:
+        try:
+            return load_checkpoint(self, filename, *args, **options)
+        except BrokenCheckpointError as error:
+            if str(filename) in str(error):
+                raise
+            raise BrokenCheckpointError(f'{filename}: {error}') from None
 
     return wrapper
 

@@ -97,8 +97,10 @@ def test_no_tensor_of_load_from_is_an_error(tmp_path, change, words):
     path = tmp_path / 'a.pth'
     write(path, change(Line().state_dict()))
     runner = make_line_runner(tmp_path / 'run', 1, load_from=str(path))
-    with pytest.raises(BrokenCheckpointError, match=words.replace('8', '2')):
+    words = words.replace('8', '2')
+    with pytest.raises(BrokenCheckpointError, match=words) as caught:
         runner.train()
+    assert str(path) in str(caught.value)
 
 
 def test_entries_of_another_project(tmp_path):

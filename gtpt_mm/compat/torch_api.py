@@ -123,13 +123,19 @@ def _explain_refusals(loader: Any) -> None:
         except pickle.UnpicklingError as error:
             # Not chained: torch's text advises to switch the check off.
             raise UnsafeCheckpointError(
-                _explanation(str(filename), str(error))
+                explain_refusal(str(filename), str(error))
             ) from None
 
     loader.load_checkpoint = classmethod(load_checkpoint)
 
 
-def _explanation(filename: str, error: str) -> str:
+def explain_refusal(filename: str, error: str) -> str:
+    """Say why a file was not loaded, without torch's advice to do it.
+
+    Args:
+        filename: The file.
+        error: Text of torch's error.
+    """
     found = re.search(
         r'GLOBAL (\S+)(?: was not| whose)|unrecognized function ([^\n]+)',
         error,
@@ -137,7 +143,8 @@ def _explanation(filename: str, error: str) -> str:
     if not found:
         return (
             f'{filename} could not be read as a checkpoint; is it complete, '
-            f'and was it written by torch.save? torch says: {error}'
+            'and was it written by torch.save? torch says: '
+            f'{error.rpartition("WeightsUnpickler error:")[2].strip()}'
         )
     kind = found[1] or found[2]
     advice = (

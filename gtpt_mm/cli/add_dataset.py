@@ -25,12 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file and print its new content."""
     from gtpt_mm import convert
+    from gtpt_mm.compat.loaded_tensors import check_finite
 
     check_target(args.target, args.overwrite)
     convert.check_dataset_name(args.name)
     state_dict, _ = convert.read_state_dicts(args.source)
     added = convert.add_dataset(state_dict, args.name, args.like)
-    convert.check_finite(added)
+    check_finite(added, f'the weights of {args.source}')
     convert.write_state_dict(args.target, added, {})
     print(
         f'{args.source} -> {args.target}: {len(added) - len(state_dict)} '

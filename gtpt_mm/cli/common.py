@@ -126,14 +126,15 @@ def load_weights(model: 'nn.Module', checkpoint: str, config: Path) -> dict:
         ValueError: If the file cannot be read, its weights are not finite,
             or are not those of the model.
     """
-    from gtpt_mm.convert import check_finite, find_weights, read_checkpoint
+    from gtpt_mm.compat.loaded_tensors import check_finite
+    from gtpt_mm.convert import find_weights, read_checkpoint
 
     content = read_checkpoint(checkpoint)
     try:
         weights = find_weights(content)
-        check_finite(weights)
     except ValueError as error:
         raise ValueError(f'{checkpoint}: {error}') from error
+    check_finite(weights, f'the weights of {checkpoint}')
     weights = {k.removeprefix('module.'): v for k, v in weights.items()}
     try:
         wrong = model.load_state_dict(weights, strict=False)

@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Convert one file and print what was done."""
     from gtpt_mm import convert
+    from gtpt_mm.compat.loaded_tensors import check_finite
 
     check_target(args.target, args.overwrite)
     if args.target.suffix == convert.SAFETENSORS and args.to == 'official':
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             'average; the average is converted'
         )
     written, meta = _convert(state_dict, trained, source, args)
-    convert.check_finite(written)
+    check_finite(written, f'the weights of {args.source}')
     if meta is not None:
         meta = dict(converted_from=args.source.name, **meta)
     convert.write_state_dict(args.target, written, meta)

@@ -20,6 +20,11 @@ SHIMS = (
     'numpy_api',
     'matplotlib_api',
     'config_text',
+    'checkpoint_files',
+    'loaded_tensors',
+    'checkpoint_hook',
+    'file_handlers',
+    'work_dir_lock',
 )
 
 _missing: dict[str, str] = {}

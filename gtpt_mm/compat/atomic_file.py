@@ -7,9 +7,18 @@ half of the new one.
 
 import contextlib
 import os
+import re
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+#: Names of temporary files: process and host, so that others can tell whether
+#: somebody still writes to one.
+TEMPORARY = re.compile(r'\.gtpt_mm-(\d+)@(.+?)~')
+#: Seconds after which nobody writes to a temporary file any more.
+ABANDONED = 3600.0
 
 
 @contextlib.contextmanager
@@ -38,7 +47,9 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         raise OSError(f'{path} is not a regular file; it is not replaced')
     handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f'.{target.stem}.', suffix=target.suffix
+        dir=target.parent,
+        prefix=f'.gtpt_mm-{os.getpid()}@{socket.gethostname()}~{target.stem}.',
+        suffix=target.suffix,
     )
     os.close(handle)
     temporary = Path(name)
@@ -54,6 +65,37 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove temporary files of :func:`atomic_write` that a kill has left.
+
+    Files of a process that lives are kept, and those of another host for an
+    hour.
+
+    Args:
+        folder: Folder of the targets.
+    """
+    for path in Path(folder).glob('.gtpt_mm-*'):
+        if match := TEMPORARY.match(path.name):
+            with contextlib.suppress(OSError):
+                is_old = time.time() - path.stat().st_mtime > ABANDONED
+                is_here = match[2] == socket.gethostname()
+                if is_old or (is_here and not is_alive(int(match[1]))):
+                    path.unlink()
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process of this host exists; True if unknown."""
+    if os.name != 'posix':
+        return True  # there is no harmless signal
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # of another user
+    return True
 
 
 def _mode(target: Path) -> int:

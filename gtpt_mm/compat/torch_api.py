@@ -45,7 +45,7 @@ class UnsafeCheckpointError(pickle.UnpicklingError):
 
 def missing() -> str:
     """Say what is missing."""
-    if _torch_version() < CAN_DECLARE_SAFE:
+    if torch_version() < CAN_DECLARE_SAFE:
         return f'torch {torch.__version__} loads checkpoints unchecked'
     return (
         'torch.load refuses the numpy numbers and the log history that '
@@ -59,16 +59,17 @@ def repair() -> None:
     from mmengine.runner import CheckpointLoader
 
     _explain_refusals(CheckpointLoader)
-    if _torch_version() >= CAN_DECLARE_SAFE:
-        torch.serialization.add_safe_globals(_harmless(HistoryBuffer))
+    if torch_version() >= CAN_DECLARE_SAFE:
+        torch.serialization.add_safe_globals(harmless_types(HistoryBuffer))
 
 
-def _torch_version() -> tuple[int, int]:
+def torch_version() -> tuple[int, int]:
+    """Return the first two numbers of torch's version."""
     major, minor = torch.__version__.split('.')[:2]
     return int(major), int(minor)
 
 
-def _harmless(history_buffer: type) -> list:
+def harmless_types(history_buffer: type) -> list:
     """Return the types and functions that mmengine's checkpoints need."""
     numpy_2 = np.lib.NumpyVersion(np.__version__) >= '2.0.0'
     core = 'numpy._core' if numpy_2 else 'numpy.core'
@@ -141,10 +142,11 @@ def explain_refusal(filename: str, error: str) -> str:
         error,
     )
     if not found:
+        reason = error.rpartition('WeightsUnpickler error:')[2].strip()
         return (
             f'{filename} could not be read as a checkpoint; is it complete, '
             'and was it written by torch.save? torch says: '
-            f'{error.rpartition("WeightsUnpickler error:")[2].strip()}'
+            f'{reason.partition(chr(10))[0]}'
         )
     kind = found[1] or found[2]
     advice = (
@@ -172,7 +174,7 @@ def explain_refusal(filename: str, error: str) -> str:
 @contextlib.contextmanager
 def _weights_only() -> Iterator[None]:
     """Turn on the restriction where torch does not by default."""
-    version = _torch_version()
+    version = torch_version()
     variable = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
     if version >= RESTRICTED_BY_DEFAULT or variable in os.environ:
         yield

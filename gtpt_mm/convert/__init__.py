@@ -2,7 +2,6 @@
 
 from .files import (
     SAFETENSORS,
-    check_finite,
     find_sha256,
     find_weights,
     read_checkpoint,
@@ -51,7 +50,6 @@ __all__ = [
     'Source',
     'add_dataset',
     'check_dataset_name',
-    'check_finite',
     'convert_group_pose',
     'convert_gtpt',
     'convert_mae',

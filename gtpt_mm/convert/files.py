@@ -13,6 +13,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from gtpt_mm.compat.atomic_file import atomic_write
+from gtpt_mm.compat.checkpoint_files import check_file
 from gtpt_mm.compat.torch_api import UnsafeCheckpointError, explain_refusal
 
 #: Entries with the weights in files of mmengine and the official ViTPose, of
@@ -36,8 +37,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         ValueError: If it is empty, torn, damaged or no checkpoint, or
             requires the missing package safetensors.
     """
-    if '://' not in str(path) and not Path(path).is_file():
-        raise FileNotFoundError(f'{path} is not a file, or does not exist')
+    if '://' not in str(path):
+        check_file(path)
     if Path(path).suffix == SAFETENSORS:
         return dict(state_dict=_read_safetensors(path))
     # torch before 2.5 cannot allow a type for one call, and refuses the file.
@@ -102,26 +103,6 @@ def read_state_dicts(
         return find_weights(content), trained
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
-
-
-def check_finite(state_dict: dict[str, Tensor]) -> None:
-    """Check that no weight is NaN or infinite.
-
-    Raises:
-        ValueError: If one is.
-    """
-    bad = [
-        name
-        for name, value in state_dict.items()
-        if value.is_floating_point() and not value.isfinite().all()
-    ]
-    if bad:
-        raise ValueError(
-            f'{len(bad)} of {len(state_dict)} tensors hold NaN or infinite '
-            f'values ({", ".join(bad[:5])}{", ..." if len(bad) > 5 else ""}): '
-            'the training diverged or the file is damaged; take an earlier '
-            'checkpoint'
-        )
 
 
 def find_weights(content: dict) -> dict[str, Tensor]:

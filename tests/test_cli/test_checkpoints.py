@@ -161,10 +161,7 @@ def test_weights_that_are_not_finite(value, run, plus, tmp_path):
     ):
         code, [line] = run(command, tmp_path / 'bad.pth', *options)
         assert code == 2
-        assert f'1 of {len(names)}' in line.replace('bad.pth', '') or (
-            '1 of ' in line
-        )
-        assert 'tensors hold NaN or infinite values' in line
+        assert 'bad.pth are NaN or infinite in 1 of ' in line
     assert not list(tmp_path.glob('out*'))
 
 

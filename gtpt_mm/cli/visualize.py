@@ -1,9 +1,10 @@
 """``gtpt-mm visualize``: what a GTPT keeps and looks at, as pictures."""
 
 import argparse
+import contextlib
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from .common import (
     add_overwrite,
@@ -13,6 +14,7 @@ from .common import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     from mmpose.models import TopdownPoseEstimator
 
 HELP = 'Draw the tokens that a GTPT keeps, or the attention of its keypoints.'
@@ -82,8 +84,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what cannot be drawn before anything is loaded."""
-    import cv2
-
     from gtpt_mm.visualization.gtpt.draw import check_options
 
     check_options(args.kind, args.keypoints, args.layer)
@@ -100,8 +100,7 @@ def _check(args: argparse.Namespace) -> None:
             'name; call once for each, with another --out'
         )
     for path in args.images:
-        if not path.is_file() or not cv2.haveImageReader(str(path)):
-            _refuse_image(path)
+        _read_image(path)
         check_target(_target(args, path), args.overwrite)
 
 
@@ -110,7 +109,21 @@ def _target(args: argparse.Namespace, image: Path) -> Path:
     return args.out / f'{image.stem}_{args.kind}.png'
 
 
-def _refuse_image(path: Path) -> NoReturn:
+def _read_image(path: Path) -> 'np.ndarray':
+    """Return an image, (H, W, 3), uint8, BGR.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    import cv2
+    import numpy as np
+
+    with contextlib.suppress(OSError):
+        # OpenCV cannot open every name that Python can, nor read nothing.
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+        img = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+        if img is not None:
+            return img
     raise ValueError(
         f'OpenCV cannot read {path}: give an existing file in a format such '
         'as jpg or png'
@@ -127,9 +140,7 @@ def _draw(args: argparse.Namespace) -> None:
     model = _load(args.config, args.checkpoint, args.device)
     args.out.mkdir(parents=True, exist_ok=True)
     for path in args.images:
-        img = cv2.imread(str(path))
-        if img is None:
-            _refuse_image(path)
+        img = _read_image(path)
         crops = crop_instances(model, img, args.bboxes)
         picture = draw_tokens(
             model, crops, args.kind, args.keypoints, args.layer

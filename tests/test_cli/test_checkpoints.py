@@ -4,6 +4,8 @@ import errno
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import zipfile
 
 import cv2
@@ -20,7 +22,7 @@ CONFIG = (
 )
 PLUS = (
     'configs/multi_dataset/vitpose_plus/sample/'
-    'td-hm_vitposepp-t_1xb32-14e_sample-six-datasets-96x64.py'
+    'td-hm_vitpose-plus-t_1xb32-14e_sample-six-datasets-96x64.py'
 )
 
 
@@ -309,3 +311,32 @@ def test_split_of_a_config_with_wrong_names(
     [line] = capsys.readouterr().err.splitlines()
     assert code == 2 and word in line
     assert sorted(tmp_path.rglob('*')) == [config]
+
+
+ASCII = """
+import sys, gtpt_mm
+from gtpt_mm.cli import main
+assert sys.getfilesystemencoding() == 'ascii', sys.getfilesystemencoding()
+assert gtpt_mm.import_error is None
+config, checkpoint, out = sys.argv[1:]
+print(main(['split', config, checkpoint, out, '--dataset', 'aic']))
+print(main(['convert', checkpoint, out + '/ä.pth', '--to', 'official']))
+"""
+
+
+def test_ascii_locale_without_utf8_mode(plus, tmp_path):
+    """Nothing reads or writes text in the encoding of the locale."""
+    out = tmp_path / 'öut'
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', ASCII, *plus, out],
+        capture_output=True,
+        env={**os.environ, 'LC_ALL': 'C', 'PYTHONUTF8': '0',
+             'PYTHONCOERCECLOCALE': '0', 'OMP_NUM_THREADS': '1'},
+    )  # fmt: skip
+    printed = done.stdout.decode()
+    assert [li for li in printed.splitlines() if li in ('0', '2')] == [
+        '0', '0',
+    ], printed + done.stderr.decode()  # fmt: skip
+    names = ['aic.pth', 'aic.py', 'ä.pth']
+    assert sorted(p.name for p in out.iterdir()) == names
+    assert Config.fromfile(out / 'aic.py').model.head

@@ -45,7 +45,9 @@ def check_target(path: Path, overwrite: bool) -> None:
         raise ValueError(f'{path} exists; give --overwrite to replace it')
     if path.exists() and not os.access(path, os.W_OK):
         raise ValueError(f'{path} is read-only; give another name')
-    check_folder(Path(os.path.realpath(path)).parent)
+    check_folder(path.parent)
+    if path.is_symlink():  # the file behind it is replaced
+        check_folder(Path(os.path.realpath(path)).parent)
 
 
 def check_folder(path: Path) -> None:

@@ -147,7 +147,7 @@ def _draw(args: argparse.Namespace) -> None:
         )
         target = _target(args, path)
         with atomic_write(target) as file:
-            file.write_bytes(cv2.imencode('.png', picture)[1])
+            file.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
         print(f'{path} -> {target}')
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import gtpt_mm
 import gtpt_mm.cli
-from gtpt_mm.cli import common, main
+from gtpt_mm.cli import common, doctor, main
 from gtpt_mm.compat.torch_api import UnsafeCheckpointError
 
 
@@ -23,7 +23,7 @@ def fail(monkeypatch, capsys):
         def raise_error(args):
             raise error
 
-        monkeypatch.setattr(gtpt_mm.cli.doctor, 'run', raise_error)
+        monkeypatch.setattr(doctor, 'run', raise_error)
         code = main(['doctor'])
         return code, capsys.readouterr().err.splitlines()
 
@@ -75,7 +75,7 @@ package = types.ModuleType('gtpt_mm')
 package.__path__, package.__version__ = [{path!r}], '0'
 package.import_error = None
 sys.modules['gtpt_mm'] = package
-import gtpt_mm.cli
+import gtpt_mm.cli.doctor
 def run(args):
     print('figures', flush={flush})
     return 0
@@ -184,7 +184,7 @@ def test_read_only_places(tmp_path, monkeypatch):
         ("_base_ = './model.py'\na = _base_.gone", 'gone'),
         ('a = dict()["gone"]', "KeyError: 'gone'"),
         ('a = 1 / 0', 'ZeroDivisionError'),
-        ('import gone', "No module named 'gone'"),
+        ('raise OSError("gone")', 'OSError: gone'),
     ],
 )
 @pytest.mark.parametrize('command', ['split', 'visualize'])

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     cfg = read_config(args.config)
     head = cfg.model.get('head') or {}
-    names = list(dict.fromkeys(args.dataset or head.get('names', ['?'])))
+    names = list(dict.fromkeys(args.dataset or head.get('names') or ['?']))
     for name in names:  # all errors before the first file
         split_config(cfg, name)
         for suffix in ('.py', '.pth'):
@@ -50,9 +50,9 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as files:  # all of them or, if one fails, none
         for name in names:
-            weights, config = (
+            config, weights = (
                 files.enter_context(atomic_write(args.out / f'{name}{suffix}'))
-                for suffix in ('.pth', '.py')
+                for suffix in ('.py', '.pth')
             )
             dense = split_model(model, cfg, name)
             meta = dict(split_from=args.checkpoint.name)

@@ -318,9 +318,9 @@ import sys, gtpt_mm
 from gtpt_mm.cli import main
 assert sys.getfilesystemencoding() == 'ascii', sys.getfilesystemencoding()
 assert gtpt_mm.import_error is None
-config, checkpoint, out = sys.argv[1:]
+config, checkpoint, out, target = sys.argv[1:]
 print(main(['split', config, checkpoint, out, '--dataset', 'aic']))
-print(main(['convert', checkpoint, out + '/ä.pth', '--to', 'official']))
+print(main(['convert', checkpoint, target, '--to', 'official']))
 """
 
 
@@ -328,7 +328,8 @@ def test_ascii_locale_without_utf8_mode(plus, tmp_path):
     """Nothing reads or writes text in the encoding of the locale."""
     out = tmp_path / 'öut'
     done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', ASCII, *plus, out],
+        [sys.executable, '-W', 'ignore', '-c', ASCII, *plus, out]
+        + [out / 'ä.pth'],
         capture_output=True,
         env={**os.environ, 'LC_ALL': 'C', 'PYTHONUTF8': '0',
              'PYTHONCOERCECLOCALE': '0', 'OMP_NUM_THREADS': '1'},

@@ -12,7 +12,7 @@ import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from gtpt_mm.compat.atomic_file import atomic_write
+from gtpt_mm.compat.atomic_file import atomic_write, remove_leftovers
 from gtpt_mm.compat.checkpoint_files import check_file
 from gtpt_mm.compat.torch_api import UnsafeCheckpointError, explain_refusal
 
@@ -157,6 +157,7 @@ def write_state_dict(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent)
     with atomic_write(path) as file:
         save_state_dict(file, state_dict, meta)
 

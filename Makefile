@@ -6,7 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 IMAGES ?=
 
-export VENV
+# Beside other work, threads that wait by spinning cost many times the time.
+OMP_WAIT_POLICY ?= PASSIVE
+export VENV OMP_WAIT_POLICY
 .PHONY: demo test test-slow lint format docs setup doctor clean help
 
 help:

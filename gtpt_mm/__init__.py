@@ -55,8 +55,9 @@ except Exception as error:
     # AssertionError (mmdet and its mmcv).
     from .compat import left_out
 
+    reason = repr(error)[:1000]  # of a file that cannot be decoded: all of it
     words = (
-        f'gtpt_mm cannot register its models in mmpose: {error!r}.',
+        f'gtpt_mm cannot register its models in mmpose: {reason}.',
         left_out(),
         'Run `gtpt-mm doctor` for the cause and the remedy.',
     )

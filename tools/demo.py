@@ -35,12 +35,13 @@ def run_tool(args: list[str], log: Path) -> str:
     """Run a command, show its progress lines, keep the whole log."""
     env = dict(os.environ, PYTHONWARNINGS='ignore')
     lines = []
-    with log.open('w') as file:
+    with log.open('w', encoding='utf-8') as file:
         process = subprocess.Popen(
             args,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding='utf-8',
+            errors='replace',
             env=env,
         )
         for line in process.stdout:
@@ -176,6 +177,9 @@ def main() -> None:
     parser.add_argument('--epochs', type=int, help='train shorter or longer')
     args = parser.parse_args()
     warnings.filterwarnings('ignore')
+    # Beside other work, threads that wait by spinning cost many times the
+    # time. Read when torch is imported, here and in what is started.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     bad = [path for path in args.images if cv2.imread(path) is None]
     if bad:
         raise SystemExit(f'OpenCV cannot read as an image: {", ".join(bad)}')

@@ -84,6 +84,8 @@ class BenchmarkConfig:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f'{name} must be at least {least}: {value}')
+        if not self.time_limit > 0:
+            raise ValueError(f'time_limit must be positive: {self.time_limit}')
         if self.compile_mode is not None:
             try:
                 torch.compile(

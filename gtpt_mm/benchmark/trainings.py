@@ -69,8 +69,10 @@ class Training:
     def run_mim(self, command: str, *options: str, log: str) -> None:
         """Run mim on the config in a process of its own.
 
-        The process inherits the environment. ``OMP_NUM_THREADS`` is 1 where
-        it is not set; configs may import ``projects`` from :attr:`root`.
+        The process inherits the environment. Where they are not set,
+        ``OMP_NUM_THREADS`` is 1 and ``OMP_WAIT_POLICY`` PASSIVE (see
+        docs/benchmarks.md); configs may import ``projects`` from
+        :attr:`root`.
 
         Args:
             command: ``train`` or ``test``.
@@ -86,6 +88,7 @@ class Training:
         python_path = [str(self.root), os.environ.get('PYTHONPATH')]
         env = {
             'OMP_NUM_THREADS': '1',
+            'OMP_WAIT_POLICY': 'PASSIVE',
             **os.environ,
             'PYTHONPATH': os.pathsep.join(filter(None, python_path)),
         }

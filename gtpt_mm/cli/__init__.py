@@ -1,16 +1,20 @@
 """The ``gtpt-mm`` command: parse, call, print.
 
-Each subcommand is a module of this package with ``HELP`` (one line),
-``add_arguments(parser)`` and ``run(args) -> int`` (the exit code). A module
-imports torch and mmpose inside ``run`` only, so that ``gtpt-mm doctor``,
-``--help`` and ``--version`` answer where those are missing or broken.
+Bad input is told in one line, with exit code 2; only an error of our own
+shows a traceback. Each subcommand is a module of this package with ``HELP``
+(one line), ``add_arguments(parser)`` and ``run(args) -> int`` (the exit
+code). A module imports torch and mmpose inside ``run`` only, so that
+``gtpt-mm doctor``, ``--help`` and ``--version`` answer where those are missing
+or broken.
 """
 
 import argparse
 import importlib
 import importlib.metadata
+import os
 import pickle
 import sys
+from typing import TextIO
 
 import gtpt_mm
 
@@ -23,8 +27,13 @@ COMMANDS = (
     'visualize',
     'benchmark',
 )
-#: Errors that are told in one line.
-INPUT_ERRORS = (ValueError, OSError, pickle.UnpicklingError)
+#: Errors that are told in one line: whatever our functions raise for bad
+#: input, and what a file, a disk or a pipe raises by itself.
+INPUT_ERRORS = (ValueError, OSError, EOFError, pickle.UnpicklingError)
+INTERRUPTED = 130  # as shells count: 128 + SIGINT
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+#: Most characters of a message.
+MAX_LENGTH = 2000
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,9 +43,36 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments; those of the process if None.
 
     Returns:
-        The exit code: of the subcommand, or 2 on bad input, which one line
-        on stderr explains.
+        The exit code: of the subcommand; 2 on bad input and 130 if
+        interrupted, which one line on stderr explains; 141 if nobody reads
+        the output any more.
     """
+    _open_closed_streams()
+    args = _make_parser().parse_args(argv)
+    try:
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _give_up(sys.stdout)
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        message, code = 'interrupted', INTERRUPTED
+    except Exception as error:
+        if gtpt_mm.import_error is not None and not isinstance(error, OSError):
+            # Whatever a broken package raised this time: that is the cause.
+            error = gtpt_mm.import_error
+        elif not isinstance(error, INPUT_ERRORS):
+            raise
+        message, code = _describe(error), 2
+        if isinstance(error, OSError) and error.filename is None:
+            _give_up(sys.stdout)  # maybe that was the full disk
+    print(f'gtpt-mm {args.command}: {message}', file=sys.stderr)
+    return code
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all subcommands."""
     parser = argparse.ArgumentParser(
         prog='gtpt-mm', description='Tools around the gtpt_mm pose models.'
     )
@@ -51,19 +87,47 @@ def main(argv: list[str] | None = None) -> int:
         )
         module.add_arguments(sub)
         sub.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
+    return parser
+
+
+def _describe(error: Exception) -> str:
+    """Return what went wrong in one line."""
+    message = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        message = f'{os.fsdecode(error.filename)}: {error.strerror}'
+    message = ' '.join(message.split()) or type(error).__name__
+    if len(message) > MAX_LENGTH:
+        message = f'{message[:MAX_LENGTH]} ...'
+    return message
+
+
+def _open_closed_streams() -> None:
+    """Open what the caller has closed of stdin, stdout and stderr, on nothing.
+
+    Otherwise the next file that is opened, maybe a checkpoint, would be
+    stdout, for libraries that print to it.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(nothing, number)
+    if nothing > 2:
+        os.close(nothing)
+    for number, name in (1, 'stdout'), (2, 'stderr'):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, 'w', closefd=False))
+
+
+def _give_up(stream: TextIO) -> None:
+    """Drop what cannot be written, or Python would complain at its end."""
     try:
-        return args.run(args)
-    except Exception as error:
-        if gtpt_mm.import_error is not None and not isinstance(error, OSError):
-            # Whatever a broken package raised this time: that is the cause.
-            message = str(gtpt_mm.import_error)
-        elif isinstance(error, INPUT_ERRORS):
-            message = str(error)
-        else:
-            raise
-    print(f'gtpt-mm {args.command}: {message}', file=sys.stderr)
-    return 2
+        stream.flush()
+    except OSError:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
 
 
 def _versions() -> str:

@@ -24,19 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the file and print its new content."""
-    import torch
-
-    from gtpt_mm.apis import add_dataset
-    from gtpt_mm.convert import read_state_dicts
+    from gtpt_mm import convert
+    from gtpt_mm.compat.loaded_tensors import check_finite
 
     check_target(args.target, args.overwrite)
-    state_dict, _ = read_state_dicts(str(args.source))
-    added = add_dataset(state_dict, args.name, args.like)
-    args.target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(meta={}, state_dict=added), args.target)
+    convert.check_dataset_name(args.name)
+    state_dict, _ = convert.read_state_dicts(args.source)
+    added = convert.add_dataset(state_dict, args.name, args.like)
+    check_finite(added, f'the weights of {args.source}')
+    convert.write_state_dict(args.target, added, {})
     print(
         f'{args.source} -> {args.target}: {len(added) - len(state_dict)} '
         f'tensors more, of {args.name}, like {args.like}; its last layer '
         'is initialised again'
     )
+    print(f'SHA-256: {convert.find_sha256(args.target)}')
     return 0

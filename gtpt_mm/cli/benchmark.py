@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .common import add_overwrite, check_target
+
 if TYPE_CHECKING:
     from gtpt_mm.benchmark import Benchmark
 
@@ -51,18 +53,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--json', type=Path, help='write all figures there')
     add('--plot', type=Path, help='write a picture there')
     # fmt: on
+    add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables; return 1 if a model did not run eagerly in fp32."""
     from gtpt_mm.benchmark import format_report, plot_report, to_json
+    from gtpt_mm.compat.atomic_file import atomic_write
 
     benchmark = _measure(args)
     print(format_report(benchmark))
     if args.json:
-        args.json.write_text(to_json(benchmark) + '\n')
+        with atomic_write(args.json) as file:
+            file.write_text(to_json(benchmark) + '\n', encoding='utf-8')
     if args.plot and any(t.error is None for t in benchmark.timings):
-        plot_report(benchmark, args.plot)
+        with atomic_write(args.plot) as file:
+            plot_report(benchmark, file)
     return 0 if benchmark.complete else 1
 
 
@@ -96,12 +102,16 @@ def _measure(args: argparse.Namespace) -> 'Benchmark':
         raise ValueError('--count-only times nothing that --plot could draw')
     if args.plot:
         check_plot_file(args.plot)
+    if args.json and args.json == args.plot:
+        raise ValueError(f'--json and --plot both write {args.json}')
     for file in filter(None, (args.json, args.plot)):
-        file.parent.mkdir(parents=True, exist_ok=True)
+        check_target(file, args.overwrite)
     size = tuple(args.input_size) if args.input_size else None
     networks = [
         load_network(choice, size) for choice in parse_models(args.models)
     ]
+    for file in filter(None, (args.json, args.plot)):
+        file.parent.mkdir(parents=True, exist_ok=True)
     return run_benchmark(
         networks, config, lambda message: print(message, file=sys.stderr)
     )

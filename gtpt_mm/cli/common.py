@@ -1,7 +1,16 @@
-"""Arguments and checks that several subcommands share."""
+"""Arguments, checks and readers that several subcommands share."""
 
 import argparse
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from torch import nn
+
+#: Names in a message.
+NUM_NAMES = 5
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
@@ -12,10 +21,153 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 
 def check_target(path: Path, overwrite: bool) -> None:
-    """Check that a file may be written.
+    """Check that a file may be written, before any work is done.
+
+    Args:
+        path: The file; its folder need not exist yet.
+        overwrite: Whether it may be replaced.
 
     Raises:
-        ValueError: If it exists and may not be replaced.
+        ValueError: If it is a folder, a device or a link to nothing, if it
+            exists and may not be replaced, or if its folder cannot be
+            written to.
     """
+    if path.is_dir():
+        raise ValueError(f'{path} is a folder; give the name of a file')
+    if path.is_symlink() and not path.exists():
+        raise ValueError(
+            f'{path} is a link to {os.readlink(path)}, which does not exist; '
+            'remove the link or give another name'
+        )
+    if path.exists() and not path.is_file():
+        raise ValueError(f'{path} is not a regular file; give another name')
     if path.exists() and not overwrite:
         raise ValueError(f'{path} exists; give --overwrite to replace it')
+    if path.exists() and not os.access(path, os.W_OK):
+        raise ValueError(f'{path} is read-only; give another name')
+    check_folder(path.parent)
+    if path.is_symlink():  # the file behind it is replaced
+        check_folder(Path(os.path.realpath(path)).parent)
+
+
+def check_folder(path: Path) -> None:
+    """Check that files may be written to a folder, which need not exist yet.
+
+    Raises:
+        ValueError: If it is a file, or cannot be made or written to.
+    """
+    folders = (path, *path.absolute().parents)
+    nearest = next(folder for folder in folders if os.path.lexists(folder))
+    if not nearest.is_dir():
+        raise ValueError(
+            f'{nearest} is not a folder, so that nothing can be written to it'
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(
+            f'the folder {nearest} cannot be written to (read-only, or not '
+            'yours); give another one'
+        )
+
+
+def read_config(path: Path) -> 'Config':
+    """Read the config of a model.
+
+    Raises:
+        ValueError: If it cannot be read or has no model.
+    """
+    from mmengine.config import Config
+
+    if not path.is_file():
+        raise ValueError(f'there is no config {path}')
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # a config is a program
+        raise ValueError(
+            f'{path} cannot be read as a config: {type(error).__name__}: '
+            f'{error}'
+        ) from error
+    if not isinstance(cfg.get('model'), dict):
+        raise ValueError(f'{path} has no model; give the config of a training')
+    return cfg
+
+
+def build_model(cfg: 'Config', path: Path) -> 'nn.Module':
+    """Build the model of a config.
+
+    Args:
+        cfg: The config.
+        path: Its file, for messages.
+
+    Raises:
+        ValueError: If it cannot be built.
+    """
+    from mmengine.registry import init_default_scope
+    from mmpose.registry import MODELS
+
+    try:
+        init_default_scope(cfg.get('default_scope', 'mmpose'))
+        return MODELS.build(cfg.model)
+    except Exception as error:  # whatever a constructor raises
+        raise ValueError(
+            f'the model of {path} cannot be built: {error}'
+        ) from error
+
+
+def load_weights(model: 'nn.Module', checkpoint: str, config: Path) -> dict:
+    """Load exactly the weights of a checkpoint.
+
+    Args:
+        model: Model of the config; changed in place.
+        checkpoint: A file or URL.
+        config: File of the config, for messages.
+
+    Returns:
+        The ``meta`` of the checkpoint.
+
+    Raises:
+        ValueError: If the file cannot be read, its weights are not finite,
+            or are not those of the model.
+    """
+    from gtpt_mm.compat.loaded_tensors import check_finite
+    from gtpt_mm.convert import find_weights, read_checkpoint
+
+    content = read_checkpoint(checkpoint)
+    try:
+        weights = find_weights(content)
+    except ValueError as error:
+        raise ValueError(f'{checkpoint}: {error}') from error
+    check_finite(weights, f'the weights of {checkpoint}')
+    weights = {k.removeprefix('module.'): v for k, v in weights.items()}
+    try:
+        wrong = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:  # other shapes
+        differing = [line.strip() for line in str(error).splitlines()[1:]]
+        problems = [f'{len(differing)} tensors differ ({_name(differing)})']
+    else:
+        # Models of mmengine count without: old files lack that number.
+        missing = [
+            key
+            for key in wrong.missing_keys
+            if not key.endswith('num_batches_tracked')
+        ]
+        problems = [
+            f'{len(keys)} tensors are {words} ({_name(keys)})'
+            for keys, words in (
+                (missing, 'missing'),
+                (wrong.unexpected_keys, 'not of this model'),
+            )
+            if keys
+        ]
+    if problems:
+        raise ValueError(
+            f'{checkpoint} does not hold the weights of {config}: '
+            f'{" and ".join(problems)}; give the config it was trained with; '
+            'an official file is converted by `gtpt-mm convert`'
+        )
+    meta = content.get('meta')
+    return meta if isinstance(meta, dict) else {}
+
+
+def _name(names: list[str]) -> str:
+    more = ', ...' if len(names) > NUM_NAMES else ''
+    return ', '.join(names[:NUM_NAMES]) + more

@@ -57,12 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Convert one file and print what was done."""
     from gtpt_mm import convert
+    from gtpt_mm.compat.loaded_tensors import check_finite
 
     check_target(args.target, args.overwrite)
-    if args.target.suffix == convert.SAFETENSORS and args.to != 'huggingface':
+    if args.target.suffix == convert.SAFETENSORS and args.to == 'official':
         raise ValueError(
-            f'only --to huggingface writes {convert.SAFETENSORS}; mmengine '
-            'and the official code cannot read it'
+            f'--to official cannot write {convert.SAFETENSORS}, which the '
+            'official code does not read; name a .pth'
         )
     state_dict, trained = convert.read_state_dicts(args.source)
     source = convert.find_source(state_dict)
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
             'average; the average is converted'
         )
     written, meta = _convert(state_dict, trained, source, args)
+    check_finite(written, f'the weights of {args.source}')
     if meta is not None:
         meta = dict(converted_from=args.source.name, **meta)
     convert.write_state_dict(args.target, written, meta)
@@ -87,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         f'{args.source} -> {args.target}: {len(written)} tensors with '
         f'{args.to} names'
     )
+    print(f'SHA-256: {convert.find_sha256(args.target)}')
     return 0
 
 

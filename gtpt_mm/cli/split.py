@@ -1,9 +1,16 @@
 """``gtpt-mm split``: a plain model for each dataset of a ViTPose++."""
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
-from .common import add_overwrite, check_target
+from .common import (
+    add_overwrite,
+    build_model,
+    check_target,
+    load_weights,
+    read_config,
+)
 
 HELP = 'Write config and checkpoint of each dataset of a ViTPose++.'
 
@@ -26,42 +33,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the files and print their names."""
-    import torch
-    from mmengine.config import Config
-    from mmengine.registry import init_default_scope
-    from mmengine.runner.checkpoint import load_checkpoint
-    from mmpose.registry import MODELS
+    from gtpt_mm.compat.atomic_file import atomic_write
+    from gtpt_mm.convert import save_state_dict, split_config, split_model
 
-    from gtpt_mm.convert import split_config, split_model
-
-    cfg = Config.fromfile(args.config)
-    init_default_scope(cfg.get('default_scope', 'mmpose'))
-    names = args.dataset or cfg.model.head.get('names', ['?'])
+    cfg = read_config(args.config)
+    head = cfg.model.get('head') or {}
+    names = list(dict.fromkeys(args.dataset or head.get('names') or ['?']))
     for name in names:  # all errors before the first file
         split_config(cfg, name)
         for suffix in ('.py', '.pth'):
             check_target(args.out / f'{name}{suffix}', args.overwrite)
-    model = MODELS.build(cfg.model)
-    try:
-        checkpoint = load_checkpoint(
-            model, str(args.checkpoint), map_location='cpu', strict=True
-        )
-    except RuntimeError as error:
-        raise ValueError(
-            f'{args.checkpoint} does not hold the weights of {args.config}: '
-            f'{error}'
-        ) from error
-    metainfo = checkpoint.get('meta', {}).get('dataset_meta', {})
+    model = build_model(cfg, args.config)
+    metainfo = load_weights(model, str(args.checkpoint), args.config).get(
+        'dataset_meta', {}
+    )
     args.out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as files:  # all of them or, if one fails, none
+        for name in names:
+            config, weights = (
+                files.enter_context(atomic_write(args.out / f'{name}{suffix}'))
+                for suffix in ('.py', '.pth')
+            )
+            dense = split_model(model, cfg, name)
+            meta = dict(split_from=args.checkpoint.name)
+            if name in metainfo.get('datasets', {}):
+                meta['dataset_meta'] = metainfo['datasets'][name]
+            save_state_dict(weights, dense.state_dict(), meta)
+            dense.cfg.dump(config)
     for name in names:
-        dense = split_model(model, cfg, name)
-        meta = dict(split_from=args.checkpoint.name)
-        if name in metainfo.get('datasets', {}):
-            meta['dataset_meta'] = metainfo['datasets'][name]
-        torch.save(
-            dict(meta=meta, state_dict=dense.state_dict()),
-            args.out / f'{name}.pth',
-        )
-        dense.cfg.dump(args.out / f'{name}.py')
         print(f'wrote {args.out / name}.py and .pth')
     return 0

@@ -1,11 +1,20 @@
 """``gtpt-mm visualize``: what a GTPT keeps and looks at, as pictures."""
 
 import argparse
+import contextlib
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .common import (
+    add_overwrite,
+    check_target,
+    load_weights,
+    read_config,
+)
+
 if TYPE_CHECKING:
+    import numpy as np
     from mmpose.models import TopdownPoseEstimator
 
 HELP = 'Draw the tokens that a GTPT keeps, or the attention of its keypoints.'
@@ -29,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--device', default='cpu', help='cpu (default), cuda, cuda:1, ...'
     )
     _add_picture_options(parser)
+    add_overwrite(parser)
 
 
 def _add_picture_options(parser: argparse.ArgumentParser) -> None:
@@ -89,30 +99,55 @@ def _check(args: argparse.Namespace) -> None:
             f'the pictures of {", ".join(map(str, twice))} would have one '
             'name; call once for each, with another --out'
         )
+    for path in args.images:
+        _read_image(path)
+        check_target(_target(args, path), args.overwrite)
+
+
+def _target(args: argparse.Namespace, image: Path) -> Path:
+    """Return the file for the picture of an image."""
+    return args.out / f'{image.stem}_{args.kind}.png'
+
+
+def _read_image(path: Path) -> 'np.ndarray':
+    """Return an image, (H, W, 3), uint8, BGR.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    import cv2
+    import numpy as np
+
+    with contextlib.suppress(OSError):
+        # OpenCV cannot open every name that Python can, nor read nothing.
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+        img = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+        if img is not None:
+            return img
+    raise ValueError(
+        f'OpenCV cannot read {path}: give an existing file in a format such '
+        'as jpg or png'
+    )
 
 
 def _draw(args: argparse.Namespace) -> None:
     """Load the model and write a picture for each image."""
     import cv2
 
+    from gtpt_mm.compat.atomic_file import atomic_write
     from gtpt_mm.visualization import crop_instances, draw_tokens
 
     model = _load(args.config, args.checkpoint, args.device)
     args.out.mkdir(parents=True, exist_ok=True)
     for path in args.images:
-        img = cv2.imread(str(path))
-        if img is None:
-            raise ValueError(
-                f'OpenCV cannot read {path}: give an existing file in a '
-                'format such as jpg or png'
-            )
+        img = _read_image(path)
         crops = crop_instances(model, img, args.bboxes)
         picture = draw_tokens(
             model, crops, args.kind, args.keypoints, args.layer
         )
-        target = args.out / f'{path.stem}_{args.kind}.png'
-        if not cv2.imwrite(str(target), picture):
-            raise OSError(f'OpenCV cannot write {target}')
+        target = _target(args, path)
+        with atomic_write(target) as file:
+            file.write_bytes(cv2.imencode('.png', picture)[1].tobytes())
         print(f'{path} -> {target}')
 
 
@@ -122,10 +157,9 @@ def _load(
     """Build the model with exactly the weights of the checkpoint.
 
     Raises:
-        ValueError: If device or weights do not fit.
+        ValueError: If device, config or weights do not fit.
     """
     import torch
-    from mmengine.runner import load_checkpoint
     from mmpose.apis import init_model
 
     try:
@@ -134,18 +168,18 @@ def _load(
         raise ValueError(
             f'--device {device} cannot be used ({error}); leave it out for cpu'
         ) from error
-    model = init_model(config, device=device)
-    try:
-        # init_model would load what fits and draw noise for the rest.
-        content = load_checkpoint(
-            model, checkpoint, map_location='cpu', strict=True
-        )
-    except RuntimeError as error:
+    cfg = read_config(config)
+    if not cfg.get('test_dataloader'):
         raise ValueError(
-            f'{checkpoint} does not hold the weights of {config}: give the '
-            'config it was trained with; an official file is converted '
-            f'by `gtpt-mm convert`. {error}'
+            f'{config} has no test_dataloader, whose pipeline crops the images'
+        )
+    try:
+        model = init_model(cfg, device=device)
+    except Exception as error:  # whatever a constructor raises
+        raise ValueError(
+            f'the model of {config} cannot be built: {error}'
         ) from error
-    meta = content.get('meta', {})
+    # init_model would load what fits and draw noise for the rest.
+    meta = load_weights(model, checkpoint, config)
     model.dataset_meta = meta.get('dataset_meta', model.dataset_meta)
     return model

@@ -38,11 +38,14 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
     Raises:
         IsADirectoryError: If the target is a folder.
-        OSError: If the folder cannot be written to.
+        OSError: If the target is a device, or cannot be written; it names
+            the target, not the temporary file.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f'{path} is a folder, not a file')
+    if target.exists() and not target.is_file():
+        raise OSError(f'{path} is not a regular file; it is not replaced')
     handle, name = tempfile.mkstemp(
         dir=target.parent,
         prefix=f'.gtpt_mm-{os.getpid()}@{socket.gethostname()}~{target.stem}.',
@@ -56,6 +59,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         _flush(temporary)
         os.replace(temporary, target)
         _flush(target.parent)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, name):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

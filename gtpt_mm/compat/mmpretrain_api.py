@@ -46,4 +46,4 @@ def _has_moved_names() -> bool:
     if spec is None or spec.origin is None:
         return True
     source = Path(spec.origin).with_name('modeling_utils.py')
-    return not source.is_file() or MOVED in source.read_text()
+    return not source.is_file() or MOVED.encode() in source.read_bytes()

@@ -124,13 +124,19 @@ def _explain_refusals(loader: Any) -> None:
         except pickle.UnpicklingError as error:
             # Not chained: torch's text advises to switch the check off.
             raise UnsafeCheckpointError(
-                _explanation(str(filename), str(error))
+                explain_refusal(str(filename), str(error))
             ) from None
 
     loader.load_checkpoint = classmethod(load_checkpoint)
 
 
-def _explanation(filename: str, error: str) -> str:
+def explain_refusal(filename: str, error: str) -> str:
+    """Say why a file was not loaded, without torch's advice to do it.
+
+    Args:
+        filename: The file.
+        error: Text of torch's error.
+    """
     found = re.search(
         r'GLOBAL (\S+)(?: was not| whose)|unrecognized function ([^\n]+)',
         error,

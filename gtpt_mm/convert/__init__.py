@@ -2,8 +2,11 @@
 
 from .files import (
     SAFETENSORS,
+    find_sha256,
     find_weights,
+    read_checkpoint,
     read_state_dicts,
+    save_state_dict,
     write_state_dict,
 )
 from .group_pose import (
@@ -18,6 +21,7 @@ from .gtpt import (
 )
 from .multi_dataset import (
     add_dataset,
+    check_dataset_name,
     split_config,
     split_model,
     split_state_dict,
@@ -45,6 +49,7 @@ __all__ = [
     'NameTable',
     'Source',
     'add_dataset',
+    'check_dataset_name',
     'convert_group_pose',
     'convert_gtpt',
     'convert_mae',
@@ -56,11 +61,14 @@ __all__ = [
     'find_datasets',
     'find_mae_layout',
     'find_patch_grid',
+    'find_sha256',
     'find_source',
     'find_vitpose_layout',
     'find_weights',
     'gtpt_names',
+    'read_checkpoint',
     'read_state_dicts',
+    'save_state_dict',
     'split_config',
     'split_model',
     'split_state_dict',

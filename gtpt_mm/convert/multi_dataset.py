@@ -11,14 +11,37 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from gtpt_mm.layers.expert_mlp import merge_expert
 
 from .vitpose import DATASETS, count_experts, find_datasets
 from .vitpose.native import HEADS
 
+#: Names of datasets: of a head in a model, of a file, of a key in a config.
+_NAME = re.compile(r'\w[\w+-]*')
 _EXPERT = re.compile(r'(.*\bmlp\.experts\.)(\d+)\.(.+)')
+
+
+def check_dataset_name(name: str) -> None:
+    """Check that a dataset may have this name.
+
+    A model has a head of that name, ``gtpt-mm split`` writes files of it.
+
+    Raises:
+        ValueError: If it is empty, has other characters than letters,
+            digits, ``_``, ``-`` and ``+``, or torch uses it itself.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f'the name of a dataset consists of letters, digits, _, - and +, '
+            f'got {name!r}'
+        )
+    if hasattr(nn.ModuleDict(), name):
+        raise ValueError(
+            f'no dataset can be called {name!r}: torch uses that name itself '
+            'where the heads are; add something to it'
+        )
 
 
 def split_state_dict(
@@ -86,9 +109,20 @@ def split_config(cfg: Config, name: str) -> Config:
         name: Name of the dataset.
 
     Raises:
-        ValueError: If the config has one dataset only, or not this one.
+        ValueError: If the config has one dataset only, or not this one, or
+            lacks a part.
     """
-    cfg = copy.deepcopy(cfg)
+    try:
+        return _split_config(copy.deepcopy(cfg), name)
+    except (KeyError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f'the config cannot be split, a part of {name!r} is missing: '
+            f'{error}'
+        ) from error
+
+
+def _split_config(cfg: Config, name: str) -> Config:
+    """Change a config into that of one dataset."""
     model = cfg.model
     names = model.head.get('names')
     if names is None:
@@ -98,6 +132,7 @@ def split_config(cfg: Config, name: str) -> Config:
         )
     if name not in names:
         raise ValueError(f'there is no dataset {name!r} among {list(names)}')
+    check_dataset_name(name)
     test_cfg = model.get('test_cfg', {})
     options = test_cfg.pop('datasets', {}).get(name, {})
     test_cfg.pop('dataset', None)
@@ -188,9 +223,10 @@ def add_dataset(
         All weights and the new ones.
 
     Raises:
-        ValueError: If experts and heads differ in number, the name is taken,
-            or ``like`` is none of the datasets.
+        ValueError: If experts and heads differ in number, the name is taken
+            or cannot be a name, or ``like`` is none of the datasets.
     """
+    check_dataset_name(name)
     names = find_datasets(state_dict)
     num_experts = count_experts(state_dict)
     if not names or num_experts != len(names):

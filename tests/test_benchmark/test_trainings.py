@@ -11,7 +11,8 @@ from gtpt_mm.benchmark import Comparison, Training
 MIM = """
 import json, os, pathlib, sys
 folder = pathlib.Path(sys.argv[sys.argv.index('--work-dir') + 1])
-print(*sys.argv[1:], 'threads', os.environ['OMP_NUM_THREADS'])
+print(*sys.argv[1:], 'threads', os.environ['OMP_NUM_THREADS'],
+      os.environ['OMP_WAIT_POLICY'])
 if 'bad' in sys.argv[3]:
     sys.exit(3)
 seed = int(sys.argv[-1].split('=')[1])
@@ -76,12 +77,18 @@ def test_names(training, folder, monkeypatch):
 
 def test_train_calls_mim(training, monkeypatch):
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    monkeypatch.delenv('OMP_WAIT_POLICY', raising=False)
     training.train()
     assert (training.folder / 'run.log').read_text().split() == [
         'train', 'mmpose', str(training.config),
         '--work-dir', str(training.folder),
         '--cfg-options', 'randomness.seed=3', 'threads', '1',
+        'PASSIVE',
     ]  # fmt: skip
+    monkeypatch.setenv('OMP_WAIT_POLICY', 'ACTIVE')
+    other = replace(training, seed=4)
+    other.train()
+    assert (other.folder / 'run.log').read_text().split()[-1] == 'ACTIVE'
 
 
 def test_only_what_lacks_is_trained(comparison, folder, capsys):

@@ -63,6 +63,9 @@ def test_exit_code_of_a_model_that_fails(capsys, monkeypatch):
         ([SAMPLE, '--dtypes', 'fp7'], 'fp7'),
         ([SAMPLE, '--plot', 'x.docx'], 'x.docx'),
         ([SAMPLE, '--plot', 'x.png', '--count-only'], '--count-only'),
+        ([SAMPLE, '--json', 'x.svg', '--plot', 'x.svg'], 'both write x.svg'),
+        ([SAMPLE, '--time-limit', '-1'], 'time_limit must be positive: -1.0'),
+        ([SAMPLE, '--time-limit', 'nan'], 'time_limit must be positive: nan'),
         ([SAMPLE, '--input-size', '32', '32', '--count-only'], r'\(32, 32\)'),
     ],
 )
@@ -73,3 +76,40 @@ def test_bad_input(words, message, capsys, tmp_path, monkeypatch):
     assert err.startswith('gtpt-mm benchmark: ')
     assert message.replace('\\', '') in err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('option', ['--json', '--plot'])
+def test_wrong_targets_are_found_before_measuring(
+    option, capsys, tmp_path, monkeypatch
+):
+    def measure(*args):
+        raise AssertionError('measured')
+
+    monkeypatch.setattr(gtpt_mm.benchmark, 'run_benchmark', measure)
+    old = tmp_path / 'old.svg'
+    old.write_text('precious')
+    (tmp_path / 'folder.svg').mkdir()
+    (tmp_path / 'link.svg').symlink_to('gone.svg')
+    for name, word in (
+        ('old.svg', 'exists; give --overwrite'),
+        ('folder.svg', 'is a folder'),
+        ('link.svg', 'is a link to gone.svg'),
+        ('old.svg/x.svg', 'is not a folder'),
+    ):
+        assert main(['benchmark', SAMPLE, option, str(tmp_path / name)]) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert str(tmp_path / name) in line or 'old.svg' in line
+        assert word in line
+    assert old.read_text() == 'precious'
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        'folder.svg', 'link.svg', 'old.svg',
+    ]  # fmt: skip
+
+
+def test_overwrite_replaces(capsys, tmp_path):
+    file = tmp_path / 'old.json'
+    file.write_text('precious')
+    command = ['benchmark', SAMPLE, '--count-only', '--json', str(file)]
+    assert main([*command, '--overwrite']) == 0
+    assert json.loads(file.read_text())['models']
+    assert list(tmp_path.iterdir()) == [file]

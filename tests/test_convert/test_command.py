@@ -172,7 +172,7 @@ def test_mae_encoder(convert, read_vitpose_golden, tmp_path):
         ('x.pth', ('--patch-padding', 'pad'), '--patch-padding'),
         ('x.pth', ('--to', 'official'), 'already'),
         ('x.pth', ('--dataset', 'coco'), 'split before'),
-        ('x.safetensors', (), '--to huggingface'),
+        ('x.safetensors', ('--to', 'official'), '--to official'),
     ],
 )
 def test_options_without_use_are_refused(

@@ -13,6 +13,7 @@ from gtpt_mm.visualization import crop_instances, draw_tokens
 from gtpt_mm.visualization.gtpt.crops import Crop
 
 # A panel of 64 x 96 (w, h) pixels, enlarged twice, with title and margin.
+NAN, INF = float('nan'), float('inf')
 WIDTH, HEIGHT, HEADING = 2 * 64 + 4, 2 * 96 + 24, 26
 
 
@@ -133,11 +134,22 @@ def test_wholebody_model_names_its_keypoints():
         (dict(bboxes=[]), 'None for the whole image'),
         (dict(bboxes=[[9, 9, 5, 20]]), '9, 9, 5, 20.*width 200'),
         (dict(bboxes=[[200, 0, 250, 50]]), '200, 0, 250, 50'),
+        (dict(bboxes=[[0, 0, NAN, 50]]), '0, 0, nan, 50'),
+        (dict(bboxes=[[0, 0, INF, INF]]), 'inf.*beyond the border'),
+        (dict(bboxes=[[-INF, 0, 50, 50]]), '-inf.*beyond the border'),
+        (dict(bboxes=[[0, 0, 1e9, 1e9]]), '1000000000.0.*width 200'),
+        (dict(bboxes=[[-201, 0, 50, 50]]), '-201.*beyond the border'),
     ],
 )
 def test_errors_name_the_value(model, image, call, message):
     with pytest.raises(ValueError, match=message):
         draw_attention(model, cv2.imread(str(image)), **call)
+
+
+def test_a_box_may_reach_beyond_the_border(model, image):
+    """As boxes of detectors do."""
+    img = cv2.imread(str(image))
+    assert len(crop_instances(model, img, [[-90, -20, 210, 260]])) == 1
 
 
 def test_a_model_of_another_kind_is_refused():
@@ -229,6 +241,53 @@ def test_command_explains_bad_input(
     )
     assert code == 2
     assert message in capsys.readouterr().err
+
+
+def test_command_replaces_only_if_told(
+    body_config, checkpoint, image, tmp_path, capsys
+):
+    command = ['visualize', str(body_config), str(checkpoint), str(image)]
+    command += ['--out', str(tmp_path)]
+    target = tmp_path / 'stripes_pruning.png'
+    target.write_text('mine')
+    assert main(command) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert f'{target} exists; give --overwrite' in line
+    assert target.read_text() == 'mine'
+    assert main([*command, '--overwrite']) == 0
+    assert cv2.imread(str(target)) is not None
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_command_reads_every_image_first(
+    body_config, checkpoint, image, tmp_path, capsys
+):
+    torn = tmp_path / 'text.png'
+    torn.write_text('no picture')
+    for bad in (torn, tmp_path, tmp_path / 'gone.png'):
+        code = main(
+            ['visualize', str(body_config), str(checkpoint), str(image)]
+            + [str(bad), '--out', str(tmp_path / 'out')]
+        )
+        [line] = capsys.readouterr().err.splitlines()
+        assert code == 2 and f'OpenCV cannot read {bad}' in line
+    assert not (tmp_path / 'out').exists()
+
+
+def test_command_refuses_weights_that_are_not_finite(
+    body_config, checkpoint, image, tmp_path, capsys
+):
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    state['backbone.human_token'].view(-1)[0] = NAN
+    torch.save(dict(state_dict=state), tmp_path / 'nan.pth')
+    code = main(
+        ['visualize', str(body_config), str(tmp_path / 'nan.pth')]
+        + [str(image), '--out', str(tmp_path / 'out')]
+    )
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert code == 2
+    assert 'NaN' in line and 'backbone.human_token' in line
+    assert not (tmp_path / 'out').exists()
 
 
 def test_command_refuses_weights_of_another_model(

@@ -16,6 +16,7 @@ from mmpose.registry import MODELS
 from mmpose.utils.typing import SampleList
 from torch import Tensor, nn
 
+from gtpt_mm.compat.atomic_file import atomic_write
 from gtpt_mm.layers.knowledge_token import KnowledgeToken
 from gtpt_mm.models.losses.heatmap_losses import heatmap_losses
 
@@ -195,7 +196,8 @@ def save_knowledge_token(checkpoint: str, path: str) -> None:
     """
     # A clone: a view would be written with the whole storage behind it.
     token = _read_token(checkpoint).clone()
-    torch.save({'state_dict': {TOKEN: token}}, path)
+    with atomic_write(path) as file:
+        torch.save({'state_dict': {TOKEN: token}}, file)
 
 
 def _get_knowledge(model: TopdownPoseEstimator) -> KnowledgeToken | None:

@@ -2,6 +2,7 @@
 
 # N instances, (H, W) input size
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +43,8 @@ def crop_instances(
 
     Raises:
         ValueError: If the backbone is not a GTPT, ``bboxes`` is empty, or a
-            box is empty or does not touch the image.
+            box is not finite, empty, does not touch the image, or reaches
+            beyond it by more than its size.
     """
     check_backbone(model)
     height, width = img.shape[:2]
@@ -50,13 +52,8 @@ def crop_instances(
         bboxes = np.array([[0, 0, width, height]])
     if not len(bboxes):
         raise ValueError('got no boxes; give None for the whole image')
-    for x1, y1, x2, y2 in bboxes:
-        if not (max(x1, 0) < min(x2, width) and max(y1, 0) < min(y2, height)):
-            raise ValueError(
-                f'the box (x1, y1, x2, y2) = {x1, y1, x2, y2} holds nothing '
-                f'of an image of width {width} and height {height}; give its '
-                'upper left and lower right corner in pixels'
-            )
+    for box in bboxes:
+        _check_box(box, width, height)
     pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
     return [
         preprocess(
@@ -72,6 +69,27 @@ def crop_instances(
         )
         for bbox in np.asarray(bboxes, np.float32)
     ]
+
+
+def _check_box(box: Sequence[float], width: int, height: int) -> None:
+    """Raise a ValueError if a box is not one of an instance in the image.
+
+    It may reach beyond the border, as boxes of detectors do.
+    """
+    x1, y1, x2, y2 = box
+    words = (
+        f'of an image of width {width} and height {height}; give its upper '
+        'left and lower right corner in pixels'
+    )
+    name = f'the box (x1, y1, x2, y2) = {x1, y1, x2, y2}'
+    if not (max(x1, 0) < min(x2, width) and max(y1, 0) < min(y2, height)):
+        raise ValueError(f'{name} holds nothing {words}')
+    beyond_x = max(-x1, x2 - width) > width
+    beyond_y = max(-y1, y2 - height) > height
+    if beyond_x or beyond_y:
+        raise ValueError(
+            f'{name} reaches beyond the border by more than the size {words}'
+        )
 
 
 def preprocess(model: TopdownPoseEstimator, data: dict) -> Crop:

@@ -45,7 +45,16 @@ def main(argv: list[str] | None = None) -> int:
     out, layouts = options.pop('out'), options.pop('layout')
     try:
         results = generate(out, layouts, **options, progress=True)
-    except (ValueError, FileExistsError) as error:
+    except KeyboardInterrupt:
+        print('pose_samples: interrupted', file=sys.stderr)
+        return 130
+    except OSError as error:
+        where = '' if error.filename is None else f'{error.filename}: '
+        print(
+            f'pose_samples: {where}{error.strerror or error}', file=sys.stderr
+        )
+        return 2
+    except ValueError as error:
         print(f'pose_samples: {error}', file=sys.stderr)
         return 2
     for result in results:

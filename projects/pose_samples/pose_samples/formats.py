@@ -91,7 +91,24 @@ def _count(keypoints: Array) -> int:
 def write_json(path: Path, content: object) -> None:
     """Write a file, and its folder where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    write_whole(path, json.dumps(content).encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside its place, then rename it into it.
+
+    A full disk or a kill leaves the old file, never half of the new one.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    temporary = path.with_name(f'.{path.name}.part')
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 # -------------------------------------------------------------- COCO's json
@@ -385,7 +402,7 @@ def _write_mpii_mat(
     }
     header = b'MATLAB 5.0 MAT-file, written by pose_samples'.ljust(124)
     matrices = (_mat_array(name, array) for name, array in arrays.items())
-    path.write_bytes(header + b'\x00\x01IM' + b''.join(matrices))
+    write_whole(path, header + b'\x00\x01IM' + b''.join(matrices))
 
 
 # Types of data elements, and classes of arrays, in a MAT-file of version 5.

@@ -7,6 +7,7 @@ one with others refuses, and only files that were written here are replaced.
 
 import json
 import multiprocessing
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,14 @@ import cv2
 import numpy as np
 
 from .detections import detect
-from .formats import FIRST_ID, MAX_VAL, SPLITS, ImageRecord, write_json
+from .formats import (
+    FIRST_ID,
+    MAX_VAL,
+    SPLITS,
+    ImageRecord,
+    write_json,
+    write_whole,
+)
 from .layouts import DIFFICULTIES, LAYOUTS, ImageSet, adapt
 from .scene import draw_scene
 
@@ -56,6 +64,8 @@ class Parameters:
         if self.max_people is not None:
             _check_range('max_people', self.max_people, 1, 100)
         size = self.image_size
+        for value in size or ():
+            _check_whole('image_size', value)
         if size is not None and (len(size) != 2 or min(size) < 64):
             raise ValueError(
                 'image_size must be (w, h) of at least 64 pixels each, '
@@ -66,10 +76,16 @@ class Parameters:
 def _check_range(
     name: str, value: int, low: int, high: float = float('inf')
 ) -> None:
+    _check_whole(name, value)
     if value < low:
         raise ValueError(f'{name} must be at least {low}, got {value}')
     if value > high:
         raise ValueError(f'{name} must be at most {high}, got {value}')
+
+
+def _check_whole(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f'{name} must be a whole number, got {value!r}')
 
 
 @dataclass(frozen=True)
@@ -129,6 +145,8 @@ def generate(
         ValueError: For an unknown layout or difficulty, or a number out of
             range.
         FileExistsError: If a folder holds something else.
+        OSError: If a file cannot be written. The folder stays incomplete;
+            the same call goes on later.
 
     Example:
         >>> import tempfile
@@ -145,7 +163,10 @@ def generate(
             raise ValueError(f'unknown layout {name!r}; known are: {known}')
         groups.setdefault(LAYOUTS[name].images.folder, []).append(name)
     if image_size is not None:
-        image_size = tuple(int(v) for v in image_size)
+        # Of numpy, too; anything else is refused below.
+        image_size = tuple(
+            int(v) if isinstance(v, np.integer) else v for v in image_size
+        )
     parameters = Parameters(
         num_train, num_val, seed, difficulty, max_people, image_size
     )
@@ -246,7 +267,9 @@ class _Folder:
             if values['image_size'] is not None:
                 values['image_size'] = tuple(values['image_size'])
             names = [name for name in content['layouts'] if name in LAYOUTS]
-            return Parameters(**values), names, content['complete']
+            parameters = Parameters(**values)
+            parameters.check()
+            return parameters, names, bool(content['complete'])
         except (ValueError, KeyError, TypeError) as error:
             raise FileExistsError(
                 f'{path} cannot be read ({error}); choose another folder'
@@ -260,7 +283,7 @@ class _Folder:
             'complete': complete,
         }
         text = json.dumps(content, indent=2)
-        (self.path / MANIFEST).write_text(f'{text}\n')
+        write_whole(self.path / MANIFEST, f'{text}\n'.encode())
 
     def write(self, workers: int, progress: bool) -> None:
         """Draw all images and write all files."""
@@ -300,11 +323,16 @@ class _Folder:
         image, labels, _ = draw_scene(rng, setting, time)
         name = images.file_name(index, split, values.seed)
         path = self.path / images.image_dirs[split] / name
-        if not cv2.imwrite(str(path), image, _JPEG):
-            raise OSError(f'cannot write {path}')
+        write_whole(path, cv2.imencode('.jpg', image, _JPEG)[1].tobytes())
         (h, w), first = image.shape[:2], FIRST_ID[split]
         ids = first + index, first + clip, frame
         return ImageRecord(*ids, split, name, w, h, labels)
+
+
+def _start_worker() -> None:
+    """Prepare a process that draws; the first process answers Ctrl-C."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
@@ -323,7 +351,7 @@ def _mapper(workers: int, count: int) -> Iterator[Callable]:
         methods = multiprocessing.get_all_start_methods()
         method = 'fork' if 'fork' in methods else None
         context = multiprocessing.get_context(method)
-        with context.Pool(workers, cv2.setNumThreads, (1,)) as pool:
+        with context.Pool(workers, _start_worker) as pool:
             size = max(min(count // workers, 16), 1)
             yield partial(pool.imap, chunksize=size)
     finally:

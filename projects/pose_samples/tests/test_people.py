@@ -1,7 +1,9 @@
 """The drawn data: formats, honesty of the labels, determinism, errors."""
 
+import errno
 import hashlib
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -617,12 +619,78 @@ def test_foreign_folder_is_refused(tmp_path):
         (dict(max_people=0), 'max_people must be at least 1, got 0'),
         (dict(difficulty='hrad'), "got 'hrad'"),
         (dict(image_size=(192, 8)), r'got \(192, 8\)'),
+        (dict(image_size=(192.5, 80)), r'image_size must be a whole.* 192\.5'),
+        (dict(num_train=2.0), r'num_train must be a whole number, got 2\.0'),
+        (dict(seed='7'), "seed must be a whole number, got '7'"),
     ],
 )
 def test_wrong_values_are_named(tmp_path, kwargs, message):
     with pytest.raises(ValueError, match=message):
         generate(tmp_path, **kwargs)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ('change', 'word'),
+    [
+        (dict(num_train=1e9), 'num_train must be a whole number'),
+        (dict(num_train='../../x'), 'num_train must be a whole number'),
+        (dict(seed=-3), 'seed must be at least 0, got -3'),
+        (dict(image_size=[64.5, 64]), 'image_size must be a whole number'),
+        (dict(colour='red'), 'colour'),
+        (None, 'cannot be read'),
+    ],
+)
+def test_a_broken_manifest_is_named(tmp_path, capsys, change, word):
+    generate(tmp_path, ('coco',), 1, 0)
+    path = tmp_path / 'coco/pose_samples.json'
+    content = json.loads(path.read_text())
+    if change is None:
+        path.write_text('[]')
+    else:
+        content['parameters'] |= change
+        path.write_text(json.dumps(content))
+    before = _hashes(tmp_path)
+    call = [str(tmp_path), '--num-train', '1', '--num-val', '0', '--overwrite']
+    assert main(call) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert str(path) in line and word in line
+    assert _hashes(tmp_path) == before
+
+
+def test_out_is_a_file(tmp_path, capsys):
+    path = tmp_path / 'afile'
+    path.write_text('mine')
+    assert main([str(path), '--num-train', '1', '--num-val', '0']) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == f'pose_samples: {path}/coco: Not a directory'
+    assert path.read_text() == 'mine'
+
+
+def test_a_full_disk_leaves_the_old_files(tmp_path, capsys, monkeypatch):
+    """The folder stays incomplete; the same call goes on later."""
+    generate(tmp_path, ('coco',), 2, 0, seed=1)
+    file = tmp_path / 'coco/train2017/000000200001.jpg'
+    old, write = file.read_bytes(), Path.write_bytes
+
+    def fill_disk(path, content):
+        if '000000200001' not in path.name:
+            return write(path, content)
+        write(path, content[:9])
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(Path, 'write_bytes', fill_disk)
+    call = [str(tmp_path), '--num-train', '2', '--num-val', '0', '--overwrite']
+    assert main(call) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == f'pose_samples: {file}: No space left on device'
+    assert file.read_bytes() == old
+    manifest = json.loads((tmp_path / 'coco/pose_samples.json').read_text())
+    assert not manifest['complete']
+    monkeypatch.undo()
+    assert main(call) == 0
+    generate(tmp_path / 'new', ('coco',), 2, 0)
+    assert _hashes(tmp_path / 'coco') == _hashes(tmp_path / 'new/coco')
 
 
 @pytest.mark.parametrize('difficulty', ['easy', 'hard'])

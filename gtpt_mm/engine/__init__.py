@@ -7,6 +7,7 @@ from .hooks import (
     FreezeHook,
     InitFromHook,
     PretrainedFileHook,
+    ScheduleLengthHook,
 )
 from .mae_pretrained import MAEPretrained
 from .optim_wrappers import BackboneLayerDecayOptimWrapperConstructor
@@ -20,4 +21,5 @@ __all__ = [
     'InitFromHook',
     'MAEPretrained',
     'PretrainedFileHook',
+    'ScheduleLengthHook',
 ]

@@ -5,6 +5,7 @@ from .curriculum import CurriculumHook
 from .freeze import FreezeHook
 from .init_from import InitFromHook
 from .pretrained_file import PretrainedFileHook
+from .schedule_length import ScheduleLengthHook
 
 __all__ = [
     'CosineEMA',
@@ -13,4 +14,5 @@ __all__ = [
     'FreezeHook',
     'InitFromHook',
     'PretrainedFileHook',
+    'ScheduleLengthHook',
 ]

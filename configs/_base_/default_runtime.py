@@ -9,6 +9,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=10, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     schedule_length=dict(type='ScheduleLengthHook'),
+    finite_loss=dict(type='FiniteLossHook'),
     visualization=dict(type='PoseVisualizationHook', enable=False))
 
 env_cfg = dict(

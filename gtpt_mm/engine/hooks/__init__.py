@@ -2,6 +2,7 @@
 
 from .cosine_ema import CosineEMA, CosineEMAHook
 from .curriculum import CurriculumHook
+from .finite_loss import FiniteLossHook
 from .freeze import FreezeHook
 from .init_from import InitFromHook
 from .pretrained_file import PretrainedFileHook
@@ -11,6 +12,7 @@ __all__ = [
     'CosineEMA',
     'CosineEMAHook',
     'CurriculumHook',
+    'FiniteLossHook',
     'FreezeHook',
     'InitFromHook',
     'PretrainedFileHook',

@@ -206,7 +206,7 @@ class CosineEMAHook(EMAHook):
         self.validate_trained = validate_trained
         self._is_training = False
         self._logged: str | None = None
-        #: What decides the momentum of each step, as the checkpoint says.
+        # What decides the momentum, as a resumed checkpoint says.
         self._resumed: dict | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -219,7 +219,7 @@ class CosineEMAHook(EMAHook):
             total_iters = self.total_epochs * len(runner.train_dataloader)
         average.set_length(total_iters, run_iters)
         if total_iters != run_iters:
-            runner.logger.warning(self._describe_difference(run_iters))
+            runner.logger.warning(self._describe_difference(runner))
         if self._resumed is not None:
             self._compare(runner)
         if int(average.steps) == 0:
@@ -297,15 +297,16 @@ class CosineEMAHook(EMAHook):
                 f'on with another schedule: {"; ".join(changed)}.'
             )
 
-    def _describe_difference(self, run_iters: int) -> str:
+    def _describe_difference(self, runner: Runner) -> str:
         """Say what ``total_epochs`` does in a training of another length."""
-        average = self.ema_model
+        average, run_iters = self.ema_model, runner.max_iters
+        last = average.total_iters // len(runner.train_dataloader)
         if average.constant_momentum is not None:
             effect = 'has no effect in a run this short'
         elif average.total_iters < run_iters:
             effect = (
                 f'ends before the training ({run_iters} steps): from epoch '
-                f'{self.total_epochs + 1} on (step {average.total_iters}) '
+                f'{last + 1} on (step {average.total_iters}) '
                 'the average stands still, and so does all that is '
                 'validated, saved and used for inference'
             )

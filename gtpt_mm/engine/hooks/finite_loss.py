@@ -158,7 +158,7 @@ class FiniteLossHook(Hook):
         losses = {
             name: float(value)
             for name, value in self._losses.items()
-            if not torch.as_tensor(value).isfinite().all()
+            if 'loss' in name and not torch.as_tensor(value).isfinite().all()
         }
         if len(losses) > 1:
             losses.pop('loss', None)  # their sum

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import torch
 from mmengine.dist import all_gather_object, all_reduce, get_world_size
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 from torch import Tensor
@@ -78,7 +78,7 @@ class FiniteLossHook(Hook):
         """
         self.after_train(runner)  # of a training that was cut off
         model, wrappers = unwrap_model(runner.model), [runner.optim_wrapper]
-        if not isinstance(runner.optim_wrapper, OptimWrapper):
+        if isinstance(runner.optim_wrapper, OptimWrapperDict):
             wrappers = list(runner.optim_wrapper.values())
         if len(wrappers) > 1 and self.policy == 'skip':
             raise ValueError(

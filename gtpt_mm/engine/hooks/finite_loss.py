@@ -98,7 +98,7 @@ class FiniteLossHook(Hook):
         self._watched.clear()
 
     def _watch(self, watched: object, name: str, function: Callable) -> None:
-        """Let ``function`` be called with the method as its last argument.
+        """Let ``function`` be called in place of a method, which it is given.
 
         The method is hidden by an attribute of this one object. mmengine has
         no hook between loss and step.

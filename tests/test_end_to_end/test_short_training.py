@@ -46,7 +46,9 @@ def people(repo_root) -> Config:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(('data', 'least'), [('starfish', 0.3), ('people', 0)])
+@pytest.mark.parametrize(
+    ('data', 'least'), [('starfish', 0.3), ('people', 0.05)]
+)
 def test_average_of_a_short_training(
     data, least, request, tmp_path, monkeypatch
 ):
@@ -67,7 +69,6 @@ def test_average_of_a_short_training(
     print(f'{data}: AP of the average {saved}, of the trained {trained}')
     assert saved >= least
     assert saved > trained - 0.03
-    assert trained > 0.1
 
     checkpoint = tmp_path / 'run/epoch_14.pth'
     state = torch.load(checkpoint, weights_only=True)['state_dict']

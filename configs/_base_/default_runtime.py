@@ -4,6 +4,8 @@ custom_imports = dict(imports=['gtpt_mm'], allow_failed_imports=False)
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
+    schedule_length=dict(type='ScheduleLengthHook'),
+    finite_loss=dict(type='FiniteLossHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=10, max_keep_ckpts=3),

@@ -51,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='for an official GTPT: averaged weights (the default, evaluated '
         'in the paper) or trained weights',
     )
+    parser.add_argument(
+        '--weights',
+        choices=('averaged', 'trained'),
+        help='for a checkpoint of a training with an average (EMA): which '
+        'of its two sets; default averaged',
+    )
     add_overwrite(parser)
 
 
@@ -75,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
         )
     print(f'source: {source}')
     _check_options(args, source)
-    if trained is not None and source.model != 'GTPT':
+    if args.weights:
+        state_dict = _choose_weights(state_dict, trained, args)
+    elif trained is not None and source.model != 'GTPT':
         print(
             'left out: ema_state_dict, the trained weights behind the '
             'average; the average is converted'
@@ -93,6 +101,27 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _choose_weights(
+    state_dict: dict, trained: dict | None, args: argparse.Namespace
+) -> dict:
+    """Return the set of weights of ``--weights``.
+
+    Raises:
+        ValueError: If there is one set, or the target holds both.
+    """
+    if trained is None:
+        raise ValueError(
+            '--weights requires a checkpoint of a training with an EMA hook; '
+            'this one has no ema_state_dict'
+        )
+    if args.to == 'official':
+        raise ValueError(
+            '--weights has no effect with --to official, which writes both '
+            'sets of a GTPT; use --to native'
+        )
+    return trained if args.weights == 'trained' else state_dict
+
+
 def _convert(
     state_dict: dict,
     trained: dict | None,
@@ -102,6 +131,8 @@ def _convert(
     """Return weights and meta, None for official files of GTPT, Group Pose."""
     from gtpt_mm import convert
 
+    if source.project == args.to and not args.dataset:  # --weights
+        return state_dict, dict(weights=args.weights)
     if source.model in ('ViTPose', 'MAE encoder'):
         return _convert_vitpose(state_dict, source, args)
     if source.model == 'GTPT' and args.to == 'official':
@@ -139,10 +170,10 @@ def _check_options(args: argparse.Namespace, source: 'Source') -> None:
         raise ValueError(
             f'--to {args.to} requires a ViTPose, got a {source.model}'
         )
-    if source.project == args.to and not args.dataset:
+    if source.project == args.to and not (args.dataset or args.weights):
         raise ValueError(
             f'the source has {args.to} names already; choose another --to '
-            f'of {list(TARGETS)}'
+            f'of {list(TARGETS)}, or --weights'
         )
 
 

@@ -4,9 +4,11 @@ from .hooks import (
     CosineEMA,
     CosineEMAHook,
     CurriculumHook,
+    FiniteLossHook,
     FreezeHook,
     InitFromHook,
     PretrainedFileHook,
+    ScheduleLengthHook,
 )
 from .mae_pretrained import MAEPretrained
 from .optim_wrappers import BackboneLayerDecayOptimWrapperConstructor
@@ -16,8 +18,10 @@ __all__ = [
     'CosineEMA',
     'CosineEMAHook',
     'CurriculumHook',
+    'FiniteLossHook',
     'FreezeHook',
     'InitFromHook',
     'MAEPretrained',
     'PretrainedFileHook',
+    'ScheduleLengthHook',
 ]

@@ -69,7 +69,8 @@ def make_runner(
     model = model or make_model()
     hooks = [hook] if hook else []
     if ema is not False:
-        hooks.append(dict(type='CosineEMAHook', momentum=0.5, **(ema or {})))
+        options = dict(momentum=0.5, min_windows=0) | (ema or {})
+        hooks.append(dict(type='CosineEMAHook', **options))
     return Runner(
         model=model,
         work_dir=str(work_dir),

@@ -138,6 +138,41 @@ def test_average_is_converted_and_said(
     assert_equal(back, native)
 
 
+@pytest.mark.parametrize('weights', ['averaged', 'trained'])
+def test_either_set_of_weights_is_taken_out(
+    weights, convert, official_vitpose, tmp_path, assert_equal
+):
+    native = convert_vitpose(official_vitpose()).state_dict
+    trained = {key: value + 1 for key, value in native.items()}
+    expected = native if weights == 'averaged' else trained
+    content = dict(
+        meta=dict(epoch=3),
+        state_dict=native,
+        ema_state_dict=dict(steps=torch.tensor(8))
+        | {f'module.{key}': value for key, value in trained.items()},
+    )
+    torch.save(content, tmp_path / 'native.pth')
+    options = ('--weights', weights)
+    assert convert('native.pth', 'one.pth', *options)[0] == 0
+    written = torch.load(tmp_path / 'one.pth', weights_only=True)
+    assert_equal(written['state_dict'], expected)
+    assert written['meta'] == dict(
+        converted_from='native.pth', weights=weights
+    )
+    code, printed = convert('native.pth', 'it.pth', '--to', 'mmpose', *options)
+    assert code == 0 and 'left out: ema_state_dict' not in printed
+    back = convert_vitpose(read(tmp_path / 'it.pth')).state_dict
+    assert_equal(back, expected)
+
+    code, printed = convert('one.pth', 'x.pth', *options)
+    assert code == 2 and 'no ema_state_dict' in printed
+    code, printed = convert(
+        'native.pth', 'x.pth', '--to', 'official', *options
+    )
+    assert code == 2 and '--to official' in printed
+    assert not (tmp_path / 'x.pth').exists()
+
+
 def test_all_unknown_keys_are_named(convert, official_vitpose, tmp_path):
     extra = {f'backbone.extra.{i}': torch.zeros(1) for i in range(12)}
     torch.save(official_vitpose() | extra, tmp_path / 'foreign.pth')

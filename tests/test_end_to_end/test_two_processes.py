@@ -57,7 +57,7 @@ def write_config(name: str, small_config, folder: Path) -> None:
         # The body alone in the first epoch; the average starts anew.
         cfg.custom_hooks = [
             dict(type='CurriculumHook', switch_epoch=1),
-            dict(type='CosineEMAHook'),
+            dict(type='CosineEMAHook', min_windows=0),
         ]
     for key in ('cfg', 'dataloader', 'evaluator'):
         cfg[f'val_{key}'] = cfg[f'test_{key}'] = None

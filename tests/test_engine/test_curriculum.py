@@ -141,6 +141,33 @@ def test_resume_goes_on_exactly(straight, tmp_path, last):
     assert ours['meta']['iter'] == theirs['meta']['iter'] == 12
 
 
+def test_each_stage_decides_whether_it_is_short(tmp_path):
+    """Stages of 6 steps; the run of 12 would take a momentum of 0.25."""
+    ema = dict(momentum=0.1, min_windows=3)
+    runner = make_runner(tmp_path, ONE_RUN, ema=ema)
+    runner.train()
+    average = find_hook(runner, CosineEMAHook).ema_model
+    assert average.total_iters == 6
+    assert average.constant_momentum == 0.5
+    log = max(tmp_path.glob('*/*.log')).read_text()
+    assert log.count('constant momentum 0.5') == 1
+    assert 'constant momentum 0.25' not in log
+    resumed = make_runner(
+        tmp_path / 'again',
+        ONE_RUN,
+        ema=ema,
+        load_from=str(tmp_path / 'epoch_3.pth'),
+        resume=True,
+    )
+    resumed.train()
+    ours, theirs = (
+        torch.load(folder / 'epoch_4.pth', weights_only=True)
+        for folder in (tmp_path, tmp_path / 'again')
+    )
+    for key in ('state_dict', 'ema_state_dict', 'cosine_ema'):
+        assert_same(ours[key], theirs[key], key)
+
+
 @pytest.mark.parametrize('average', ['restart', 'keep'])
 def test_average_may_restart_from_the_trained_weights_or_go_on(
     tmp_path, average

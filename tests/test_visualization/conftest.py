@@ -30,7 +30,9 @@ def body_config(repo_root, tmp_path_factory):
     ann = f'{root}/coco/annotations/person_keypoints_val2017.json'
     cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = ann
     cfg.train_cfg.val_interval = 1
-    cfg.custom_hooks = [dict(type='CosineEMAHook', momentum=0.1)]
+    cfg.custom_hooks = [
+        dict(type='CosineEMAHook', momentum=0.1, min_windows=0)
+    ]
     path = tmp_path_factory.mktemp('config') / 'body.py'
     cfg.dump(path)
     return path

@@ -145,7 +145,7 @@ class CurriculumHook(Hook):
             epochs = self.switch_epoch
             if self.switched_at is not None:
                 epochs = runner.max_epochs - self.switch_epoch
-            average.total_iters = epochs * len(runner.train_dataloader)
+            average.set_length(epochs * len(runner.train_dataloader))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Save the epoch of the switch, in plain types."""

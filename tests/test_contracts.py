@@ -94,7 +94,13 @@ def make_batch(cfg, loader: str) -> list[dict]:
             data = draw_person(build_meta(part), len(batch))
             data = apply_pipeline(part.pipeline, data)
             index = list(dataset.names).index(name)
-            data['data_samples'].set_metainfo(dict(dataset_idx=index))
+            data['data_samples'].set_metainfo(
+                dict(
+                    dataset_idx=index,
+                    dataset_name=name,
+                    dataset_names=tuple(dataset.names),
+                )
+            )
             batch.append(data)
         return batch
     dataset = innermost(dataset)

@@ -20,6 +20,7 @@ SHIMS = (
     'numpy_api',
     'matplotlib_api',
     'config_text',
+    'cpu_launcher',
 )
 
 _missing: dict[str, str] = {}

@@ -1,6 +1,7 @@
 """Parts of a training: hooks, optimizer wrappers, initialisation."""
 
 from .hooks import (
+    BroadcastBuffersHook,
     CosineEMA,
     CosineEMAHook,
     CurriculumHook,
@@ -13,6 +14,7 @@ from .optim_wrappers import BackboneLayerDecayOptimWrapperConstructor
 
 __all__ = [
     'BackboneLayerDecayOptimWrapperConstructor',
+    'BroadcastBuffersHook',
     'CosineEMA',
     'CosineEMAHook',
     'CurriculumHook',

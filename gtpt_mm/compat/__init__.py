@@ -21,6 +21,10 @@ SHIMS = (
     'matplotlib_api',
     'config_text',
     'cpu_launcher',
+    'keypoint_converter',
+    'coco_metric',
+    'mpii_pck',
+    'multi_dataset_evaluator',
 )
 
 _missing: dict[str, str] = {}

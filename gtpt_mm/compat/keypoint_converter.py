@@ -45,7 +45,10 @@ def repair() -> None:
             new = _convert_sample(
                 results, number, self.num_keypoints, self.mapping
             )
-            return {**super().transform(dict(results)), **new}
+            results = dict(results)
+            if results.get('flip_indices') is not None:  # stock writes in it
+                results['flip_indices'] = list(results['flip_indices'])
+            return {**super().transform(results), **new}
 
     KeypointConverter.__module__ = stock.__module__
     KeypointConverter.__qualname__ = 'KeypointConverter'

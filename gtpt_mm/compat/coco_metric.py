@@ -21,11 +21,14 @@ import contextlib
 import io
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.fileio import load
+from mmengine.fileio import dump, load
 from mmengine.logging import print_log
+
+from .replacement import replace_class
 
 NAMES = ('CocoMetric', 'CocoWholeBodyMetric', 'PoseTrack18Metric')
 #: Area of a person as a part of the box, as mmpose's datasets estimate it.
@@ -42,17 +45,11 @@ def missing() -> str:
 
 def repair() -> None:
     """Register the completed classes under the stock names."""
-    import mmpose.evaluation
     from mmpose.evaluation import metrics
     from mmpose.registry import METRICS
 
     for name in NAMES:
-        stock = getattr(metrics, name)
-        kind = type(name, (CompletedCoco, stock), dict(__doc__=stock.__doc__))
-        kind.__module__ = stock.__module__
-        METRICS.register_module(name=name, force=True, module=kind)
-        for place in (mmpose.evaluation, metrics):
-            setattr(place, name, kind)
+        replace_class(CompletedCoco, getattr(metrics, name), METRICS)
 
 
 class CompletedCoco:
@@ -170,14 +167,16 @@ class CompletedCoco:
             self._dataset_meta['CLASSES'] = classes
         return super().gt_to_coco_json(gts, outfile_prefix)  # type: ignore
 
-    def results2json(self, keypoints: dict, outfile_prefix: str) -> Any:
+    def results2json(self, keypoints: dict, outfile_prefix: str) -> None:
         """Write the results, those without a category with the file's."""
         people = [person for part in keypoints.values() for person in part]
         if any(person['category_id'] is None for person in people):
             category = _only_category(self.coco.dataset, self.ann_file)
             for person in people:
                 person['category_id'] = category
-        return super().results2json(keypoints, outfile_prefix)  # type: ignore
+        super().results2json(keypoints, outfile_prefix)  # type: ignore
+        if any(person['category_id'] != 1 for person in people):
+            _write_categories(f'{outfile_prefix}.keypoints.json', people)
 
 
 def _explanation(ann_file: str | None, error: KeyError) -> str:
@@ -354,6 +353,15 @@ def _only_category(dataset: dict, ann_file: str | None) -> int:
         for ann in anns:
             ann['category_id'] = category
     return category
+
+
+def _write_categories(path: str, people: Sequence[dict]) -> None:
+    """Write the categories of results, 1 in those of whole bodies."""
+    results = load(path) if Path(path).is_file() else []
+    for result, person in zip(results, people, strict=False):
+        result['category_id'] = person['category_id']
+    if results:
+        dump(results, path, sort_keys=True, indent=4)
 
 
 def _mapping(converter: dict) -> dict:

@@ -11,10 +11,13 @@ the file, for the metric, under ``keypoint_converter``.
 Can go: when mmpose converts them.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+from .replacement import replace_class
 
 PARTS = ('upper_body_ids', 'lower_body_ids')
 
@@ -28,62 +31,73 @@ def missing() -> str:
 
 def repair() -> None:
     """Convert samples and metainfo with the keypoints."""
-    from mmengine.dataset import BaseDataset
-    from mmpose.datasets import dataset_wrappers, transforms
+    from mmpose.datasets import dataset_wrappers
     from mmpose.datasets.datasets.base import BaseCocoStyleDataset
     from mmpose.datasets.transforms import converting
     from mmpose.registry import TRANSFORMS
 
-    stock = converting.KeypointConverter
+    replace_class(FollowedConverter, converting.KeypointConverter, TRANSFORMS)
+    for kind, decorate in (
+        (BaseCocoStyleDataset, _convert),
+        (dataset_wrappers.CombinedDataset, _join),
+    ):
+        kind.metainfo = property(decorate(kind.metainfo.fget))
 
-    class KeypointConverter(stock):
-        __doc__ = stock.__doc__
 
-        def transform(self, results: dict) -> dict:
-            """Convert the keypoints of a sample and what depends on them."""
-            number = np.shape(results['keypoints'])[1]
-            new = _convert_sample(
-                results, number, self.num_keypoints, self.mapping
-            )
-            results = dict(results)
-            if results.get('flip_indices') is not None:  # stock writes in it
-                results['flip_indices'] = list(results['flip_indices'])
-            return {**super().transform(results), **new}
+class FollowedConverter:
+    """What ``KeypointConverter`` derives from first."""
 
-    KeypointConverter.__module__ = stock.__module__
-    KeypointConverter.__qualname__ = 'KeypointConverter'
-    TRANSFORMS.register_module(force=True, module=KeypointConverter)
-    for place in (converting, transforms):
-        place.KeypointConverter = KeypointConverter
+    num_keypoints: int
+    mapping: Sequence
 
-    def converted(self: BaseCocoStyleDataset) -> dict:
-        """Metainfo of the keypoints that the pipeline returns."""
-        metainfo = BaseDataset.metainfo.fget(self)
+    def transform(self, results: dict) -> dict:
+        """Convert the keypoints of a sample and what depends on them."""
+        number = np.shape(results['keypoints'])[1]
+        new = _convert_sample(
+            results, number, self.num_keypoints, self.mapping
+        )
+        results = dict(results)
+        if results.get('flip_indices') is not None:  # stock writes in it
+            results['flip_indices'] = list(results['flip_indices'])
+        converted = super().transform(results)  # type: ignore[misc]
+        return {**converted, **new}
+
+
+def _convert(get: Callable) -> Callable:
+    """Return the metainfo of the keypoints that a pipeline returns."""
+
+    @functools.wraps(get)
+    def metainfo(self: Any) -> dict:
+        meta = get(self)
         # Detections are read with as many keypoints as the file has.
         if self._fully_initialized:
             for step in getattr(self.pipeline, 'transforms', ()):
-                if isinstance(step, KeypointConverter):
-                    metainfo = convert_metainfo(
-                        metainfo, step.num_keypoints, step.mapping
+                if isinstance(step, FollowedConverter):
+                    meta = convert_metainfo(
+                        meta, step.num_keypoints, step.mapping
                     )
-        return metainfo
+        return meta
 
-    def joined(self: Any) -> dict:
-        """Metainfo as given, and the mapping that all datasets share."""
-        metainfo = combined.fget(self)
+    return metainfo
+
+
+def _join(get: Callable) -> Callable:
+    """Return metainfo as given, and the mapping that all datasets share."""
+
+    @functools.wraps(get)
+    def metainfo(self: Any) -> dict:
+        meta = get(self)
         found = [d.metainfo.get('keypoint_converter') for d in self.datasets]
         if found and found[0] and all(_same(found[0], f) for f in found):
-            metainfo['keypoint_converter'] = found[0]
-        return metainfo
+            meta['keypoint_converter'] = found[0]
+        return meta
 
-    BaseCocoStyleDataset.metainfo = property(converted)
-    combined = dataset_wrappers.CombinedDataset.metainfo
-    dataset_wrappers.CombinedDataset.metainfo = property(joined)
+    return metainfo
 
 
 def _same(first: dict, other: dict | None) -> bool:
     keys = ('num_keypoints', 'mapping')
-    return bool(other) and all(first[key] == other[key] for key in keys)
+    return other is not None and all(first[k] == other[k] for k in keys)
 
 
 def convert_flips(

@@ -14,11 +14,13 @@ Can go: when mmpose does so.
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from mmengine.logging import print_log
+
+from .replacement import replace_class
 
 #: Joints of MPII by the names of mmpose's metric.
 JOINTS = {
@@ -44,50 +46,10 @@ def repair() -> None:
     from mmpose.datasets.datasets.body import MpiiDataset
     from mmpose.evaluation import metrics
     from mmpose.evaluation.functional import keypoint_eval
-    from mmpose.evaluation.metrics import keypoint_2d_metrics
     from mmpose.registry import METRICS
 
     keypoint_eval._calc_distances = _copy_sizes(keypoint_eval._calc_distances)
-    stock = metrics.MpiiPCKAccuracy
-
-    class MpiiPCKAccuracy(stock):
-        __doc__ = stock.__doc__
-
-        @property
-        def dataset_meta(self) -> dict | None:
-            """Metainfo of the dataset."""
-            return self._dataset_meta
-
-        @dataset_meta.setter
-        def dataset_meta(self, dataset_meta: dict) -> None:
-            if 'head' in self.norm_item and not dataset_meta.get(
-                'headbox_file', True
-            ):
-                raise ValueError(
-                    'PCKh is relative to the size of the head: the '
-                    'MpiiDataset of the evaluation needs headbox_file=, the '
-                    'path of mpii_gt_val.mat; without it use '
-                    "type='PCKAccuracy'"
-                )
-            self._dataset_meta = dataset_meta
-
-        def compute_metrics(self, results: list) -> dict[str, float]:
-            """Return the PCKs of people whose head has a size."""
-            if 'head' not in self.norm_item:
-                return super().compute_metrics(results)
-            kept = [r for r in results if (r['head_size'] > 0).all()]
-            _warn_of_heads(len(results) - len(kept), len(results))
-            counts = sum(r['mask'].sum(0) for r in kept)
-            if not np.any(np.delete(counts, MASKED) if kept else 0):
-                return {'PCK': 0.0, 'PCK@0.1': 0.0}
-            return _leave_out(super().compute_metrics(kept), counts)
-
-    MpiiPCKAccuracy.__module__ = stock.__module__
-    MpiiPCKAccuracy.__qualname__ = 'MpiiPCKAccuracy'
-    METRICS.register_module(force=True, module=MpiiPCKAccuracy)
-    for place in (metrics, keypoint_2d_metrics):
-        place.MpiiPCKAccuracy = MpiiPCKAccuracy
-
+    replace_class(CountedHeads, metrics.MpiiPCKAccuracy, METRICS)
     base: Any = MpiiDataset.metainfo
 
     def metainfo(self: MpiiDataset) -> dict:
@@ -95,6 +57,42 @@ def repair() -> None:
         return base.fget(self) | dict(headbox_file=self.headbox_file)
 
     MpiiDataset.metainfo = property(metainfo)
+
+
+class CountedHeads:
+    """What ``MpiiPCKAccuracy`` derives from first."""
+
+    norm_item: Sequence[str]
+    _dataset_meta: dict | None
+
+    @property
+    def dataset_meta(self) -> dict | None:
+        """Metainfo of the dataset."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        if 'head' in self.norm_item and not dataset_meta.get(
+            'headbox_file', True
+        ):
+            raise ValueError(
+                'PCKh is relative to the size of the head: the MpiiDataset '
+                'of the evaluation needs headbox_file=, the path of '
+                "mpii_gt_val.mat; without it use type='PCKAccuracy'"
+            )
+        self._dataset_meta = dataset_meta
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Return the PCKs of people whose head has a size."""
+        evaluate = super().compute_metrics  # type: ignore[misc]
+        if 'head' not in self.norm_item:
+            return evaluate(results)
+        kept = [r for r in results if (r['head_size'] > 0).all()]
+        _warn_of_heads(len(results) - len(kept), len(results))
+        counts = sum((r['mask'].sum(0) for r in kept), np.zeros(16, int))
+        if not np.delete(counts, MASKED).any():
+            return {'PCK': 0.0, 'PCK@0.1': 0.0}
+        return _leave_out(evaluate(kept), counts)
 
 
 def _copy_sizes(calc_distances: Callable) -> Callable:

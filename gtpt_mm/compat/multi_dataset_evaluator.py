@@ -16,6 +16,10 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mmengine.evaluator import BaseMetric, Evaluator
+
+from .replacement import replace_class
+
 
 def missing() -> str:
     """Say what is missing."""
@@ -24,73 +28,75 @@ def missing() -> str:
 
 def repair() -> None:
     """Mark samples with their file; register an evaluator that reads it."""
-    from mmengine.evaluator import Evaluator
     from mmpose.datasets.datasets.base import BaseCocoStyleDataset
-    from mmpose.datasets.datasets.utils import parse_pose_metainfo
     from mmpose.datasets.transforms import PackPoseInputs
     from mmpose.evaluation import evaluators
-    from mmpose.evaluation.evaluators import mutli_dataset_evaluator
-    from mmpose.registry import DATASETS, EVALUATORS
+    from mmpose.registry import EVALUATORS
 
-    stock = evaluators.MultiDatasetEvaluator
     dataset: Any = BaseCocoStyleDataset
     dataset.get_data_info = _mark(dataset.get_data_info)
     PackPoseInputs.transform = _pack_mark(PackPoseInputs.transform)
+    replace_class(ByFile, evaluators.MultiDatasetEvaluator, EVALUATORS)
 
-    class MultiDatasetEvaluator(stock):
-        __doc__ = stock.__doc__
 
-        def __init__(self, metrics: Any, datasets: Sequence[dict]) -> None:
-            if len(metrics) != len(datasets):
+class ByFile(Evaluator):
+    """What ``MultiDatasetEvaluator`` derives from first."""
+
+    def __init__(self, metrics: Any, datasets: Sequence[dict]) -> None:
+        from mmpose.datasets.datasets.utils import parse_pose_metainfo
+        from mmpose.registry import DATASETS
+
+        if len(metrics) != len(datasets):
+            raise ValueError(
+                f'{len(metrics)} metrics for {len(datasets)} datasets; give '
+                'one for each'
+            )
+        Evaluator.__init__(self, metrics)  # the stock one reads the classes
+        self.metrics_dict: dict[str, BaseMetric] = {}
+        self._by_file: dict[str, BaseMetric] = {}
+        for cfg, metric in zip(datasets, self.metrics, strict=True):
+            kind = DATASETS.get(cfg['type'])
+            meta = parse_pose_metainfo(cfg.get('metainfo') or kind.METAINFO)
+            metric.dataset_meta = meta
+            self.metrics_dict.setdefault(meta['dataset_name'], metric)
+            path = _path(cfg)
+            if path in self._by_file:
                 raise ValueError(
-                    f'{len(metrics)} metrics for {len(datasets)} datasets; '
-                    'give one for each'
+                    f'datasets names {path} twice: nothing tells their '
+                    'samples apart'
                 )
-            Evaluator.__init__(self, metrics)
-            self.metrics_dict, self._by_file = {}, {}
-            for cfg, metric in zip(datasets, self.metrics, strict=True):
-                kind = DATASETS.get(cfg['type'])
-                meta = parse_pose_metainfo(
-                    cfg.get('metainfo') or kind.METAINFO
-                )
-                metric.dataset_meta = meta
-                self.metrics_dict.setdefault(meta['dataset_name'], metric)
-                path = _path(cfg)
-                if path in self._by_file:
-                    raise ValueError(
-                        f'datasets names {path} twice: nothing tells their '
-                        'samples apart'
-                    )
-                self._by_file[path] = metric
+            self._by_file[path] = metric
 
-        def process(
-            self, data_samples: Sequence, data_batch: Any = None
-        ) -> None:
-            """Give predictions to the metrics of their datasets."""
-            parts: dict[int, tuple[Any, list]] = {}
-            for sample in data_samples:
-                if not isinstance(sample, dict):
-                    sample = sample.to_dict()
-                metric = self._by_file.get(
-                    os.path.abspath(sample.get('ann_file') or '')
-                ) or self.metrics_dict.get(
-                    sample.get(
-                        'dataset_name', self.dataset_meta['dataset_name']
-                    )
-                )
-                if metric is not None:  # stock passes over others, too
-                    parts.setdefault(id(metric), (metric, []))[1].append(
-                        sample
-                    )
-            for metric, part in parts.values():
-                # No metric of mmpose reads the batch.
-                metric.process(data_batch, part)
+    @property
+    def dataset_meta(self) -> dict | None:
+        """Metainfo of the test set; a metric has that of its dataset."""
+        return self._dataset_meta
 
-    MultiDatasetEvaluator.__module__ = stock.__module__
-    MultiDatasetEvaluator.__qualname__ = 'MultiDatasetEvaluator'
-    EVALUATORS.register_module(force=True, module=MultiDatasetEvaluator)
-    for place in (evaluators, mutli_dataset_evaluator):
-        place.MultiDatasetEvaluator = MultiDatasetEvaluator
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        self._dataset_meta = dataset_meta
+
+    def _find(self, sample: dict) -> BaseMetric | None:
+        """Return the metric of a sample, by its file or else its name."""
+        path = os.path.abspath(sample.get('ann_file') or '')
+        default = (self.dataset_meta or {}).get('dataset_name', '')
+        name = sample.get('dataset_name', default)
+        return self._by_file.get(path) or self.metrics_dict.get(name)
+
+    def process(self, data_samples: Sequence, data_batch: Any = None) -> None:
+        """Give predictions to the metrics of their datasets.
+
+        As in stock, samples of a dataset without a metric are passed over.
+        """
+        parts: dict[int, tuple[BaseMetric, list]] = {}
+        for sample in data_samples:
+            values = sample if isinstance(sample, dict) else sample.to_dict()
+            metric = self._find(values)
+            if metric is not None:
+                parts.setdefault(id(metric), (metric, []))[1].append(values)
+        for metric, part in parts.values():
+            # No metric of mmpose reads the batch.
+            metric.process(data_batch, part)
 
 
 def _path(cfg: dict) -> str:

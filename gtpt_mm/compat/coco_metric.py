@@ -343,8 +343,8 @@ def _only_category(dataset: dict, ann_file: str | None) -> int:
     """
     anns = dataset.get('annotations', ())
     used = {a['category_id'] for a in anns if _count_visible(a)}
-    listed = [entry['id'] for entry in dataset['categories']]
-    category = min(used or listed)
+    listed = [entry['id'] for entry in dataset.get('categories', ())]
+    category = min(used or listed or [1])
     if len(used) > 1:
         _warn(
             f'{ann_file}: the predictions have no category, the annotations '

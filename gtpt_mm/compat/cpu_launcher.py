@@ -80,7 +80,9 @@ def _without_device_ids(init: Callable) -> Callable:
     """Return a constructor of DDP that takes models on CPUs as well."""
 
     @functools.wraps(init)
-    def wrap(self: nn.Module, module: nn.Module, **kwargs: Any) -> None:
+    def wrap(
+        self: nn.Module, module: nn.Module, *args: Any, **kwargs: Any
+    ) -> None:
         if all(p.device.type == 'cpu' for p in module.parameters()):
             _refuse_sync_norms(module)
             kwargs |= dict(device_ids=None, output_device=None)
@@ -89,7 +91,7 @@ def _without_device_ids(init: Callable) -> Callable:
                 f'{dist_utils.get_backend()}.',
                 logger='current',
             )
-        init(self, module=module, **kwargs)
+        init(self, module, *args, **kwargs)
 
     return wrap
 

@@ -253,6 +253,7 @@ TRANSFORM_CASES = dict(
     GroupPoseCrop=dict(min_size=90, max_size=120),
     GroupPoseFlip=dict(prob=1.0),
     GroupPoseResize=dict(short_sides=[80, 96]),
+    KeypointConverter=dict(num_keypoints=2, mapping=[(5, 0), ((1, 2), 1)]),
     RandomHalfBodyByIds=dict(
         upper_body_ids=range(11), lower_body_ids=range(11, 17)
     ),

@@ -94,7 +94,13 @@ def make_batch(cfg, loader: str) -> list[dict]:
             data = draw_person(build_meta(part), len(batch))
             data = apply_pipeline(part.pipeline, data)
             index = list(dataset.names).index(name)
-            data['data_samples'].set_metainfo(dict(dataset_idx=index))
+            data['data_samples'].set_metainfo(
+                dict(
+                    dataset_idx=index,
+                    dataset_name=name,
+                    dataset_names=tuple(dataset.names),
+                )
+            )
             batch.append(data)
         return batch
     dataset = innermost(dataset)
@@ -247,6 +253,7 @@ TRANSFORM_CASES = dict(
     GroupPoseCrop=dict(min_size=90, max_size=120),
     GroupPoseFlip=dict(prob=1.0),
     GroupPoseResize=dict(short_sides=[80, 96]),
+    KeypointConverter=dict(num_keypoints=2, mapping=[(5, 0), ((1, 2), 1)]),
     RandomHalfBodyByIds=dict(
         upper_body_ids=range(11), lower_body_ids=range(11, 17)
     ),

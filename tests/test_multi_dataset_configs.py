@@ -127,7 +127,11 @@ def trains_one_step(cfg):
         data = draw_person(build_meta(dataset), len(batch))
         data = apply_pipeline(dataset.pipeline, data)
         idx = names.index(name)
-        data['data_samples'].set_metainfo(dict(dataset_idx=idx))
+        data['data_samples'].set_metainfo(
+            dict(
+                dataset_idx=idx, dataset_name=name, dataset_names=tuple(names)
+            )
+        )
         batch.append(data)
     train_one_step(MODELS.build(shrink(cfg.model)), batch)
 

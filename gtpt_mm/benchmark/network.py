@@ -163,7 +163,14 @@ def training_batch(
         # As the data preprocessor, which is left out: nothing is padded.
         sample.set_metainfo(dict(batch_input_shape=network.input_size[::-1]))
         if dataset_idx is not None:
-            sample.set_metainfo(dict(dataset_idx=dataset_idx))
+            names = tuple(network.cfg.train_dataloader.dataset.names)
+            sample.set_metainfo(
+                dict(
+                    dataset_idx=dataset_idx,
+                    dataset_name=names[dataset_idx],
+                    dataset_names=names,
+                )
+            )
         samples.append(sample.to(device))
     return network.images(batch_size).to(device), samples
 

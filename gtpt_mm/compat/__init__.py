@@ -20,11 +20,11 @@ SHIMS = (
     'numpy_api',
     'matplotlib_api',
     'config_text',
-    'checkpoint_files',
-    'loaded_tensors',
-    'checkpoint_hook',
-    'file_handlers',
-    'work_dir_lock',
+    'cpu_launcher',
+    'keypoint_converter',
+    'coco_metric',
+    'mpii_pck',
+    'multi_dataset_evaluator',
 )
 
 _missing: dict[str, str] = {}

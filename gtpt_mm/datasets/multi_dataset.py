@@ -13,8 +13,10 @@ class MultiDataset(CombinedDataset):
     """Join datasets and mark every sample with its dataset.
 
     Each dataset keeps its metainfo, its flip indices and its codec: samples
-    come from its pipeline with their targets. ``dataset_idx`` is added to
-    their metainfo, in training and in test.
+    come from its pipeline with their targets. ``dataset_idx``, the name,
+    ``dataset_name``, and all names, ``dataset_names``, are added to their
+    metainfo, in training and in test, whatever ``meta_keys`` are packed: head
+    and evaluator compare them with their own.
 
     mmpose's ``CombinedDataset``, the base class, maps all datasets to one set
     of keypoints. Its samplers work: ``DefaultSampler`` draws from each in
@@ -80,6 +82,7 @@ class MultiDataset(CombinedDataset):
             sample_ratio_factor.get(name, 1.0) for name in datasets
         ]
         self.names = tuple(datasets)
+        self.all_names = tuple(names)
         self.dataset_idx = [list(names).index(name) for name in datasets]
         super().__init__(
             metainfo=_NO_METAINFO,
@@ -95,7 +98,7 @@ class MultiDataset(CombinedDataset):
         )
 
     def get_data_info(self, idx: int) -> dict:
-        """Return a packed sample, its ``dataset_idx`` in the metainfo.
+        """Return a packed sample with its dataset in the metainfo.
 
         Args:
             idx: Index over all datasets, one after the other.
@@ -111,7 +114,14 @@ class MultiDataset(CombinedDataset):
                 f'the pipeline of {self.names[subset]!r} must end in '
                 'PackPoseInputs'
             )
-        sample.set_metainfo(dict(dataset_idx=self.dataset_idx[subset]))
+        idx = self.dataset_idx[subset]
+        sample.set_metainfo(
+            dict(
+                dataset_idx=idx,
+                dataset_name=self.names[subset],
+                dataset_names=self.all_names,
+            )
+        )
         return packed
 
     def prepare_data(self, idx: int) -> dict:

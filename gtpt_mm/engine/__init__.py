@@ -1,6 +1,7 @@
 """Parts of a training: hooks, optimizer wrappers, initialisation."""
 
 from .hooks import (
+    BroadcastBuffersHook,
     CosineEMA,
     CosineEMAHook,
     CurriculumHook,
@@ -15,6 +16,7 @@ from .optim_wrappers import BackboneLayerDecayOptimWrapperConstructor
 
 __all__ = [
     'BackboneLayerDecayOptimWrapperConstructor',
+    'BroadcastBuffersHook',
     'CosineEMA',
     'CosineEMAHook',
     'CurriculumHook',

@@ -8,6 +8,8 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from mmpose.registry import EVALUATORS
 
+from gtpt_mm.layers.expert_mlp import check_dataset_names
+
 #: Columns of the table and their decimals: AP is a share, PCK a percentage.
 DIGITS = {'AP': 4, 'AP .5': 4, 'AP .75': 4, 'AR': 4, 'PCK': 2, 'PCK@0.1': 2}
 
@@ -18,7 +20,8 @@ class PerDatasetEvaluator(Evaluator):
 
     Results are named ``coco/AP``, ``mpii/PCK`` and so on. mmpose's
     ``MultiDatasetEvaluator`` distinguishes datasets by the name in their
-    metainfo, which two of one class share, and leaves prefixes to the config.
+    metainfo and leaves prefixes to the config. The model may be any, a plain
+    ``TopdownPoseEstimator`` as well: only the test set is a ``MultiDataset``.
 
     Args:
         names: Names of all datasets of the model, in the order of
@@ -27,8 +30,9 @@ class PerDatasetEvaluator(Evaluator):
             name; the name is its prefix.
 
     Raises:
-        ValueError: If a name is not among ``names``; when it runs, if a
-            sample's dataset has no metric.
+        ValueError: If a name is not among ``names``; before a run, if the
+            ``MultiDataset`` numbers its datasets differently; when it runs,
+            if a sample's dataset has no metric.
     """
 
     def __init__(self, names: Sequence[str], metrics: dict[str, dict]) -> None:
@@ -59,6 +63,20 @@ class PerDatasetEvaluator(Evaluator):
                 f'set has {list(metainfos or [])}; it must be a MultiDataset '
                 'with the same names'
             )
+        given = dataset_meta.get('dataset_names')
+        check_dataset_names(
+            (
+                dict(
+                    dataset_idx=given.index(name),
+                    dataset_name=name,
+                    dataset_names=given,
+                )
+                for name in metainfos
+                if given
+            ),
+            self.names,
+            type(self).__name__,
+        )
         self._dataset_meta = dataset_meta
         for name, metric in self.metrics_by_name.items():
             metric.dataset_meta = metainfos[name]
@@ -75,8 +93,9 @@ class PerDatasetEvaluator(Evaluator):
             data_batch: The batch; no metric of mmpose reads it.
         """
         parts: dict[str, list[dict]] = {}
-        for sample in data_samples:
-            sample = sample.to_dict()
+        samples = [sample.to_dict() for sample in data_samples]
+        check_dataset_names(samples, self.names, type(self).__name__)
+        for sample in samples:
             name = self.names[sample['dataset_idx']]
             parts.setdefault(name, []).append(sample)
         for name, part in parts.items():

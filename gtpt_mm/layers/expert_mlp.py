@@ -3,7 +3,7 @@
 # B batch, N image tokens, C channels, H hidden channels, P channels that
 # belong to an expert, E experts, one for each dataset
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -71,6 +71,39 @@ def group_by_dataset(
     counts = tuple(dataset_idx.count(k) for k in range(num_datasets))
     order = sorted(range(len(dataset_idx)), key=dataset_idx.__getitem__)
     return DatasetGroups(counts, None if order == sorted(order) else order)
+
+
+def check_dataset_names(
+    samples: Iterable[dict], names: Sequence[str], owner: str
+) -> None:
+    """Raise if samples and their receiver number the datasets differently.
+
+    Args:
+        samples: Metainfo of each sample, as ``MultiDataset`` stamps it:
+            ``dataset_idx``, ``dataset_name``, ``dataset_names``. One without
+            names, made by hand, has nothing to compare.
+        names: Names of the receiver's datasets, in its order.
+        owner: What the receiver is, for the message.
+
+    Raises:
+        ValueError: If a ``dataset_idx`` stands for another dataset here.
+
+    Example:
+        >>> sample = dict(dataset_idx=1, dataset_name='aic')
+        >>> sample['dataset_names'] = ('coco', 'aic')
+        >>> check_dataset_names([sample], ('coco', 'aic', 'mpii'), 'the head')
+    """
+    for sample in samples:
+        given = sample.get('dataset_names')
+        if given is None:
+            continue
+        idx, name = sample['dataset_idx'], sample['dataset_name']
+        if list(names[idx : idx + 1]) != [name]:
+            raise ValueError(
+                f'dataset {idx} is {name!r} in the names of MultiDataset, '
+                f'{list(given)}, but not in those of {owner}, '
+                f'{list(names)}; write the same list in both'
+            )
 
 
 #: Tensors of an ``MLP``.

@@ -113,6 +113,7 @@ def test_training_batch_of_several_datasets(repo_root):
     images, samples = training_batch(network, 12)
     assert images.shape[0] == 12
     assert [s.dataset_idx for s in samples] == [*range(6), *range(6)]
+    assert [s.dataset_name for s in samples[:2]] == ['coco', 'aic']
     channels = [s.gt_fields.heatmaps.shape[0] for s in samples[:6]]
     assert channels == [17, 14, 16, 17, 17, 133]
     losses = network.model.train()(images, samples, mode='loss')

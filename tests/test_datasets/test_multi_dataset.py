@@ -101,9 +101,19 @@ def test_samples_know_their_dataset(make_cfg):
         )
         idx = [joined[i]['data_samples'].dataset_idx for i in range(6)]
         assert idx == [1, 1, 1, 2, 2, 2]
+        names = [joined[i]['data_samples'].dataset_name for i in range(6)]
+        assert names == [NAMES[i] for i in idx]
+        assert joined[0]['data_samples'].dataset_names == tuple(NAMES)
         assert joined.metainfo['dataset_name'] == 'ap10k'
         assert set(joined.metainfo['datasets']) == {'ap10k', 'apt36k'}
         assert joined.metainfo['dataset_names'] == NAMES
+
+
+def test_names_do_not_depend_on_what_is_packed(make_cfg):
+    cfg = make_cfg()
+    cfg['pipeline'][-1]['meta_keys'] = ('id', 'img_id')
+    sample = MultiDataset(NAMES, dict(apt36k=cfg))[0]['data_samples']
+    assert (sample.dataset_idx, sample.dataset_name) == (2, 'apt36k')
 
 
 def test_how_often_each_dataset_is_drawn(make_cfg):

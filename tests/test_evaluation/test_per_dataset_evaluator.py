@@ -55,6 +55,31 @@ def test_each_metric_sees_its_dataset():
         assert metric.dataset_meta['num_keypoints'] == number
 
 
+def test_exchanged_names_are_refused_before_the_run():
+    """COCO and AP-10K have as many keypoints: no size would differ."""
+    exchanged = ['ap10k', 'aic', 'coco']
+    evaluator = make_evaluator()
+    evaluator.dataset_meta = META | dict(dataset_names=NAMES)
+    with pytest.raises(ValueError, match='write the same list') as error:
+        evaluator.dataset_meta = META | dict(dataset_names=exchanged)
+    assert str(NAMES) in str(error.value)
+    assert str(exchanged) in str(error.value)
+
+
+def test_samples_of_another_order_are_refused():
+    evaluator = make_evaluator()
+    for names in (NAMES, [*NAMES, 'mpii'], ['aic', 'coco', 'ap10k']):
+        sample = make_sample(1, 14, 0)
+        sample.set_metainfo(
+            dict(dataset_name=names[1], dataset_names=tuple(names))
+        )
+        if names[1] == 'aic':
+            evaluator.process([sample], dict())
+            continue
+        with pytest.raises(ValueError, match="dataset 1 is 'coco'"):
+            evaluator.process([sample], dict())
+
+
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match='dogs'):
         make_evaluator(metrics=dict(dogs=dict(type='PCKAccuracy')))

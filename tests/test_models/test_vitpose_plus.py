@@ -190,6 +190,30 @@ def test_samples_must_say_their_dataset(build, img):
         model.loss(img, samples)
 
 
+def test_exchanged_names_are_refused(build, img):
+    """COCO and AP-10K have as many keypoints: no size would differ."""
+    model = build()
+    names = list(tools.NAMES)
+    first, other = names.index('coco'), names.index('ap10k')
+    exchanged = list(names)
+    exchanged[first], exchanged[other] = 'ap10k', 'coco'
+    for given, fits in ((names, True), (exchanged, False)):
+        samples = tools.make_samples(MIXED)
+        for sample in samples:
+            name = given[sample.dataset_idx]
+            sample.set_metainfo(
+                dict(dataset_name=name, dataset_names=tuple(given))
+            )
+        for call in (model.loss, model.eval().predict):
+            if fits:
+                call(img, samples)
+                continue
+            with pytest.raises(ValueError, match='write the same') as error:
+                call(img, samples)
+            assert str(names) in str(error.value)
+            assert str(exchanged) in str(error.value)
+
+
 def test_plain_tensors_are_of_the_chosen_dataset(build, img):
     model = build().eval()
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """Hooks of the training loop."""
 
+from .broadcast_buffers import BroadcastBuffersHook
 from .cosine_ema import CosineEMA, CosineEMAHook
 from .curriculum import CurriculumHook
 from .finite_loss import FiniteLossHook
@@ -9,6 +10,7 @@ from .pretrained_file import PretrainedFileHook
 from .schedule_length import ScheduleLengthHook
 
 __all__ = [
+    'BroadcastBuffersHook',
     'CosineEMA',
     'CosineEMAHook',
     'CurriculumHook',

@@ -15,7 +15,11 @@ from mmpose.utils.typing import (
 )
 from torch import Tensor
 
-from gtpt_mm.layers.expert_mlp import DatasetGroups, group_by_dataset
+from gtpt_mm.layers.expert_mlp import (
+    DatasetGroups,
+    check_dataset_names,
+    group_by_dataset,
+)
 from gtpt_mm.models.heads.multi_dataset_head import MultiDatasetHead
 
 #: Options that may differ between datasets. Whether to flip is not among
@@ -30,7 +34,8 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
     ``dataset_idx`` in the metainfo of a sample is its dataset. A batch is
     sorted by it once, here; backbone and head work on contiguous groups, and
     predictions return in the order of the batch. A batch of one dataset runs
-    its experts only, at the cost of a model without experts.
+    its experts only, at the cost of a model without experts. The name that
+    ``MultiDataset`` stamps beside it must be that of the head.
 
     Args:
         backbone: Backbone. One with ``num_experts`` gets the sizes of the
@@ -98,6 +103,9 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
                 'MultiDataset, in training and in test, or split off the '
                 'model of one dataset (gtpt-mm split)'
             )
+        check_dataset_names(
+            (s.metainfo for s in samples), self.head.names, 'the head'
+        )
         return group_by_dataset(dataset_idx, len(self.head.names))
 
     def extract_feat(

@@ -20,6 +20,10 @@ SHIMS = (
     'numpy_api',
     'matplotlib_api',
     'config_text',
+    'metainfo',
+    'annotations',
+    'sample_errors',
+    'empty_loader',
 )
 
 _missing: dict[str, str] = {}

@@ -68,6 +68,8 @@ class Reading:
         )
         self._check_categories()
         findings.check()
+        for warning in findings.warnings:
+            _log(f'{findings.file}: {warning}', 'WARNING')
 
     def _check_categories(self) -> None:
         """Compare the keypoints of categories with the metainfo."""
@@ -108,18 +110,16 @@ class Reading:
                 "exchanged: give a metainfo of this file's keypoints in this "
                 'order, or reorder the keypoints of the file'
             )
-        elif unknown:
-            _log(
-                f'{self.findings.file}, {of}: these keypoints are called '
-                f'otherwise than in the metainfo {name!r}; see that they are '
-                f'the same: {checks.list_some(unknown)}',
-                'WARNING',
+        elif unknown or error:
+            self.findings.warnings.append(
+                f'{of}: these keypoints are called otherwise than in the '
+                f'metainfo {name!r}; see that they are the same: '
+                f'{error or checks.list_some(unknown)}'
             )
         elif not _is_person(category) and self._is_of_people():
-            _log(
-                f'{self.findings.file}, {of}: {type(self.dataset).__name__} '
-                f'with the metainfo {name!r} is of people; see that these are',
-                'WARNING',
+            self.findings.warnings.append(
+                f'{of}: {type(self.dataset).__name__} with the metainfo '
+                f'{name!r} is of people; see that these are'
             )
 
     def _is_of_people(self) -> bool:
@@ -188,7 +188,9 @@ class Reading:
             num = sum(dropped.values())
             raise AnnotationError(
                 f'{self.findings.file}: none of the {num:,} {word} in it can '
-                f'be used: {_count(dropped) or "it has no annotation"}'
+                f'be used: {_count(dropped)}'
+                if num
+                else f'{self.findings.file}: it has no annotation'
             )
         num = len(used) if self._reads_annotations() else len(data_list)
         _log_summary(self.findings, f'{num:,} {word} used', dropped)

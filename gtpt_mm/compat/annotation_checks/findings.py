@@ -22,6 +22,7 @@ class Findings:
     def __init__(self, file: str) -> None:
         self.file = file
         self.mended: Counter[str] = Counter()
+        self.warnings: list[str] = []
         self.unlisted: Counter[Any] = Counter()
         self.image_ids: dict[Any, int] = {}
         self._errors: dict[str, list[str]] = {}

@@ -50,7 +50,9 @@ def _words(name: str) -> tuple[str, ...]:
     """Split a name into its words, sorted."""
     spaced = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', str(name))
     words = re.findall(r'[a-z]+|\d+', spaced.lower())
-    return tuple(sorted(_SHORT.get(word, word) for word in words))
+    if len(words) > 1:
+        words = [_SHORT.get(word, word) for word in words]
+    return tuple(sorted(words))
 
 
 def _are_numbered(names: list[tuple[str, ...]]) -> bool:

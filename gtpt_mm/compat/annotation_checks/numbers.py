@@ -155,14 +155,14 @@ def mend_flags(content: dict, key: str, findings: Findings) -> None:
     """Let a field be an integer or absent."""
     for annotation in content.get('annotations', []):
         value = annotation.get(key, 0)
-        if type(value) is int:
+        if type(value) in (int, bool):
             continue
         if value is None:
             del annotation[key]
         elif isinstance(value, str) and value.isdecimal():
             annotation[key] = int(value)
             findings.mended[f'{key} given as text'] += 1
-        elif isinstance(value, (bool, float)) and math.isfinite(value):
+        elif isinstance(value, float) and math.isfinite(value):
             annotation[key] = int(value)
         else:
             findings.error(f'{key}={value!r} is no integer', name(annotation))

@@ -3,8 +3,12 @@
 import math
 from collections.abc import Callable
 
-from .findings import Findings
+from .findings import Findings, list_some
 
+_RESIZED = (
+    'have another size (w, h) than the annotations say, so that keypoints lie '
+    'elsewhere'
+)
 #: Tags of EXIF that swap width and height of the stored picture.
 _ORIENTATION, _TRANSPOSED = 274, range(5, 9)
 
@@ -28,8 +32,8 @@ def mend_sizes(
         num_looked_at: Number of images to open at least.
 
     Raises:
-        AnnotationError: If a size is missing and the file is, or the people
-            of an image lie outside the file, which was resized.
+        AnnotationError: If a size is missing and the file is, too, or most
+            files were resized after they had been annotated.
     """
     images = content['images']
     ends = _ends(content)
@@ -39,11 +43,22 @@ def mend_sizes(
     looked_at = without + left[:num_looked_at] + images[::step]
     if any(_differs(image, find) for image in looked_at):
         looked_at = images
-    seen: set[int] = set()
-    for image in looked_at:
-        if image['id'] not in seen:
-            seen.add(image['id'])
-            _mend_size(image, find, ends, findings)
+    looked_at = list({image['id']: image for image in looked_at}.values())
+    resized = [
+        place
+        for image in looked_at
+        if (place := _mend_size(image, find, ends, findings))
+    ]
+    if 2 * len(resized) > len(looked_at):
+        findings.error(
+            f'image files {_RESIZED}; annotate the images that are there, or '
+            'scale keypoints and boxes',
+            *resized,
+        )
+    elif resized:
+        findings.warnings.append(
+            f'some image files {_RESIZED}: {list_some(resized)}'
+        )
     findings.check()
 
 
@@ -85,7 +100,8 @@ def _mend_size(
     find: Callable[[dict], str],
     ends: dict[int, tuple[float, float]],
     findings: Findings,
-) -> None:
+) -> str:
+    """Mend the size of an image; return the place if it was resized."""
     size = image_size(find(image))
     if not _has_size(image):
         if size is None:
@@ -97,22 +113,17 @@ def _mend_size(
         else:
             image['width'], image['height'] = size
             findings.mended['image sizes read from the files'] += 1
-        return
+        return ''
     written = (image['width'], image['height'])
     if size in (None, written) or (
         size == written[::-1] and not _leaves(image, ends)
     ):
-        return
+        return ''
     if _was_resized(image, size, ends):
-        findings.error(
-            'the image files have another size than the annotations say, so '
-            'that keypoints lie elsewhere; annotate the images that are '
-            'there, or scale keypoints and boxes',
-            f'{written} but {size} in {find(image)}',
-        )
-    else:
-        image['width'], image['height'] = size
-        findings.mended['image sizes read from the files'] += 1
+        return f'{written} but {size} in {find(image)}'
+    image['width'], image['height'] = size
+    findings.mended['image sizes read from the files'] += 1
+    return ''
 
 
 def _was_resized(

@@ -31,6 +31,8 @@ from .annotation_checks import AnnotationError, Findings
 
 #: What the category of people is called; files of others say "instances".
 PEOPLE = frozenset(('person', 'people', 'human', 'pedestrian'))
+#: Area of a person as a part of the box, as mmpose's datasets estimate it.
+AREA_OF_BOX = 0.53
 #: RHD's own files name the keypoints in another order than they have them.
 MISNAMED = frozenset(('Rhd2DDataset',))
 #: Packages of mmpose whose datasets are of people.
@@ -51,6 +53,7 @@ class Reading:
         self.content: dict = {}
         self.findings = Findings(str(dataset.ann_file))
         self.instances: list[dict] = []
+        self.outside: set[int] = set()
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -135,8 +138,8 @@ class Reading:
     def check_instances(self, instances: list[dict]) -> None:
         """Check what a dataset made of the annotations.
 
-        Instances without a visible keypoint are not trained on: stock mmpose
-        keeps them where ``num_keypoints`` is missing or wrong.
+        Instances without a visible keypoint in the image are not trained on:
+        stock mmpose keeps them where ``num_keypoints`` is missing or wrong.
         """
         self.instances = instances
         num = self.dataset._metainfo.get('num_keypoints')
@@ -167,10 +170,23 @@ class Reading:
 
     def _forget_invisible(self) -> None:
         visible = [i['keypoints_visible'] for i in self.instances]
-        seen = (np.concatenate(visible) > 0).reshape(len(visible), -1).any(1)
-        for index in np.flatnonzero(~seen):
-            if 'num_keypoints' in self.instances[index]:
-                self.instances[index]['num_keypoints'] = 0
+        seen = (np.concatenate(visible) > 0).reshape(len(visible), -1)
+        inside = seen & self._lie_inside() if self.content else seen
+        for index in np.flatnonzero(~inside.any(1)):
+            instance = self.instances[index]
+            if 'num_keypoints' in instance:
+                instance['num_keypoints'] = 0
+                if seen[index].any():
+                    self.outside.add(instance['id'])
+
+    def _lie_inside(self) -> np.ndarray:
+        """Return whether keypoints lie in their image, (N, K)."""
+        sizes = {
+            i['id']: (i['width'], i['height']) for i in self.content['images']
+        }
+        limits = np.array([[sizes[i['img_id']]] for i in self.instances])
+        points = np.concatenate([i['keypoints'] for i in self.instances])
+        return np.all((points >= 0) & (points <= limits), axis=-1)
 
     def summarize(self, data_list: list[dict]) -> None:
         """Log who is used and who is not.
@@ -213,7 +229,10 @@ class Reading:
             if annotation['id'] not in used:
                 image = images.get(annotation['image_id'])
                 instance = parsed.get(annotation['id'])
-                dropped[_reason(annotation, image, instance, interval)] += 1
+                reason = _reason(annotation, image, instance, interval)
+                if annotation['id'] in self.outside:
+                    reason = 'with keypoints outside'
+                dropped[reason] += 1
         return dropped
 
 
@@ -262,29 +281,15 @@ def read_detections(dataset: Any) -> list[dict]:
             )
     with stock.get_local_path(dataset.ann_file) as file:
         dataset.coco = stock.COCO(file)
+    dataset._metainfo['CLASSES'] = list(dataset.coco.cats.values())
     reading = _current.get()
     assert reading is not None
     categories = _annotated_categories(reading.content)
-    dataset._metainfo['CLASSES'] = list(dataset.coco.cats.values())
     detections = _load_detections(dataset.bbox_file)
     findings = Findings(dataset.bbox_file)
-    dropped: Counter[str] = Counter()
-    kept = []
-    for index, detection in enumerate(detections):
-        image = detection.get('image_id')
-        image = reading.findings.image_ids.get(image, image)
-        error = _malformed(detection)
-        category = detection.get('category_id', min(categories))
-        if error:
-            findings.error(error, f'entry {index} of image {image}')
-        elif category not in categories:
-            dropped[f'of category {category}'] += 1
-        elif image not in dataset.coco.imgs:
-            dropped['of images that the annotation file lacks'] += 1
-        elif min(detection['bbox'][2:4]) <= 0:
-            dropped['with an empty box'] += 1
-        else:
-            kept.append((detection['bbox'][:4], detection, image, category))
+    kept, dropped = _sort_detections(
+        detections, categories, reading.findings.image_ids, findings
+    )
     findings.check()
     if not kept:
         raise AnnotationError(
@@ -295,8 +300,36 @@ def read_detections(dataset: Any) -> list[dict]:
         )
     _log_summary(findings, f'{len(kept):,} detections used', dropped)
     return [
-        _detected(dataset, index, *entry) for index, entry in enumerate(kept)
+        _detected(dataset, index, detection)
+        for index, detection in enumerate(kept)
     ]
+
+
+def _sort_detections(
+    detections: list[dict],
+    categories: set,
+    image_ids: dict[Any, int],
+    findings: Findings,
+) -> tuple[list[dict], Counter[str]]:
+    """Return the detections to use, and why the others are not."""
+    dropped: Counter[str] = Counter()
+    kept = []
+    for index, detection in enumerate(detections):
+        image = detection.get('image_id')
+        category = detection.get('category_id', min(categories))
+        error = _malformed(detection)
+        if error:
+            findings.error(error, f'entry {index} of image {image}')
+        elif category not in categories:
+            dropped[f'of category {category}'] += 1
+        elif image not in image_ids:
+            dropped['of images that the annotation file lacks'] += 1
+        elif min(detection['bbox'][2:4]) <= 0:
+            dropped['with an empty box'] += 1
+        else:
+            change = dict(image_id=image_ids[image], category_id=category)
+            kept.append(detection | change)
+    return kept, dropped
 
 
 def _load_detections(file: str) -> list[dict]:
@@ -348,21 +381,15 @@ def _malformed(detection: dict) -> str:
     return ''
 
 
-def _detected(
-    dataset: Any,
-    index: int,
-    box: list[float],
-    detection: dict,
-    image_id: int,
-    category: int,
-) -> dict:
+def _detected(dataset: Any, index: int, detection: dict) -> dict:
     """Return a sample for a detection, as the stock dataset does.
 
     Its keypoints are of no meaning; ``category_id`` is that of the file.
     """
+    image_id = detection['image_id']
     image = dataset.coco.imgs[image_id]
     num = dataset._metainfo['num_keypoints']
-    x, y, w, h = box
+    x, y, w, h = detection['bbox'][:4]
     return dict(
         img_id=image_id,
         img_path=osp.join(dataset.data_prefix['img'], image['file_name']),
@@ -372,8 +399,16 @@ def _detected(
         keypoints=np.zeros((1, num, 2), np.float32),
         keypoints_visible=np.ones((1, num), np.float32),
         id=index,
-        category_id=np.array(category),
+        category_id=np.array(detection['category_id']),
     )
+
+
+def _add_areas(content: dict) -> None:
+    """Add missing areas as the datasets do; the evaluation needs them."""
+    for annotation in content.get('annotations', ()):
+        if 'area' not in annotation and 'bbox' in annotation:
+            w, h = annotation['bbox'][2:]
+            annotation['area'] = max(w * h * AREA_OF_BOX, 1.0)
 
 
 def _name(instance: dict) -> str:
@@ -438,6 +473,8 @@ def repair() -> None:
                 content, findings = checks.read(annotation_file, needs=needs)
                 if reading:
                     reading.check_file(content, findings)
+                else:
+                    _add_areas(content)
                 options = dict(ann_data=content)
             super().__init__(annotation_file, *args, **options)
 

@@ -36,13 +36,14 @@ def repair() -> None:
 
 
 def _check(loader: DataLoader) -> None:
+    dataset: Any = loader.dataset
     try:
-        num, num_batches = len(loader.dataset), len(loader)
+        num, num_batches = len(dataset), len(loader)
     except TypeError:
         return  # a stream without an end
     if num_batches:
         return
-    kind = type(loader.dataset).__name__
+    kind = type(dataset).__name__
     if not num:
         raise ValueError(f'{kind} has no sample')
     raise ValueError(

@@ -369,6 +369,13 @@ def test_people_without_a_visible_keypoint(build, content, lines, kind):
     assert words in lines[-1][1]
 
 
+def test_people_whose_keypoints_lie_outside(build, content, lines):
+    for k in range(17):
+        content['annotations'][0]['keypoints'][3 * k] += 1000
+    assert len(build(content)) == 3
+    assert 'dropped: 1 with keypoints outside' in lines[-1][1]
+
+
 def test_other_instances_are_not_called_people(build, content, lines):
     content['categories'][0]['name'] = 'bee'
     build(content)

@@ -31,9 +31,8 @@ def compare_names(
     for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         if a == b:
             continue
-        sides = {'left', 'right'}
-        is_swapped = set(a) & sides and set(b) & sides
-        is_swapped = is_swapped and set(a) & sides != set(b) & sides
+        sides = [{'left', 'right'} & set(words) for words in (a, b)]
+        is_swapped = all(sides) and sides[0] != sides[1]
         if a in theirs or is_swapped:
             return f'keypoint {k} is {names[k]!r}, not {expected[k]!r}', []
         if not set(a) <= set(b) and not set(b) <= set(a):

@@ -67,7 +67,7 @@ def _by_length(annotations: list[dict], key: str) -> Iterable[list[dict]]:
     groups: dict[Any, list[dict]] = {}
     for annotation in annotations:
         value = annotation[key]
-        size = len(value) if isinstance(value, list) else -1
+        size: Any = len(value) if isinstance(value, list) else -1
         if size > 0 and isinstance(value[0], list):
             size = (size, str([np.shape(v) for v in value]))
         groups.setdefault(size, []).append(annotation)

@@ -35,15 +35,10 @@ def mend_sizes(
         AnnotationError: If a size is missing and the file is, too, or most
             files were resized after they had been annotated.
     """
-    images = content['images']
     ends = _ends(content)
-    without = [i for i in images if not _has_size(i)]
-    left = [i for i in images if _has_size(i) and _leaves(i, ends)]
-    step = max(len(images) // num_looked_at, 1)
-    looked_at = without + left[:num_looked_at] + images[::step]
+    looked_at = _choose(content['images'], ends, num_looked_at)
     if any(_differs(image, find) for image in looked_at):
-        looked_at = images
-    looked_at = list({image['id']: image for image in looked_at}.values())
+        looked_at = content['images']
     resized = [
         place
         for image in looked_at
@@ -60,6 +55,18 @@ def mend_sizes(
             f'some image files {_RESIZED}: {list_some(resized)}'
         )
     findings.check()
+
+
+def _choose(
+    images: list[dict],
+    ends: dict[int, tuple[float, float]],
+    num: int,
+) -> list[dict]:
+    """Return images without a size, some that people leave, some of all."""
+    without = [i for i in images if not _has_size(i)]
+    left = [i for i in images if _has_size(i) and _leaves(i, ends)]
+    chosen = without + left[:num] + images[:: max(len(images) // num, 1)]
+    return list({image['id']: image for image in chosen}.values())
 
 
 def _has_size(image: dict) -> bool:

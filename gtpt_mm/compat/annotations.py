@@ -186,6 +186,7 @@ class Reading:
         }
         limits = np.array([[sizes[i['img_id']]] for i in self.instances])
         points = np.concatenate([i['keypoints'] for i in self.instances])
+        points = points[..., :2]
         return np.all((points >= 0) & (points <= limits), axis=-1)
 
     def summarize(self, data_list: list[dict]) -> None:

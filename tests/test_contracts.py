@@ -344,10 +344,12 @@ def test_copies_of_a_transform_do_the_same(name):
 
 
 @pytest.fixture
-def people(tmp_path):
+def people(tmp_path, name):
     """A file of two images with a person each; return its options."""
-    points = np.full((17, 3), 2.0)
-    points[:, :2] = np.random.default_rng(0).uniform(5, 30, (17, 2))
+    num_keypoints = 14 if name == 'CrowdPosePeopleDataset' else 17
+    points = np.full((num_keypoints, 3), 2.0)
+    xy = np.random.default_rng(0).uniform(5, 30, (num_keypoints, 2))
+    points[:, :2] = xy
     for i in range(2):
         cv2.imwrite(str(tmp_path / f'{i}.jpg'), np.zeros((40, 50, 3)))
     labels = dict(
@@ -363,7 +365,7 @@ def people(tmp_path):
                 bbox=[0, 5, 20, 20],
                 area=400,
                 iscrowd=0,
-                num_keypoints=17,
+                num_keypoints=num_keypoints,
                 keypoints=points.flatten().tolist(),
             )
             for i in range(2)

@@ -20,11 +20,10 @@ SHIMS = (
     'numpy_api',
     'matplotlib_api',
     'config_text',
-    'cpu_launcher',
-    'keypoint_converter',
-    'coco_metric',
-    'mpii_pck',
-    'multi_dataset_evaluator',
+    'metainfo',
+    'annotations',
+    'sample_errors',
+    'empty_loader',
 )
 
 _missing: dict[str, str] = {}

@@ -37,8 +37,8 @@ class MultiDataset(CombinedDataset):
             as mmpose's inferencer: ``SplitRequired`` or nothing; never run.
 
     Raises:
-        ValueError: If a name is unknown or occurs twice, or ``pipeline`` has
-            steps.
+        ValueError: If a name is unknown or occurs twice, ``pipeline`` has
+            steps, or the ratios leave no sample.
 
     Example:
         >>> dataset = MultiDataset(
@@ -89,6 +89,11 @@ class MultiDataset(CombinedDataset):
             datasets=list(datasets.values()),
             sample_ratio_factor=ratios,
         )
+        if not len(self):
+            raise ValueError(
+                f'{sample_ratio_factor=} leaves no sample of the datasets '
+                f'{list(datasets)}; one ratio must be above 0'
+            )
         metainfos = {
             name: dataset.metainfo
             for name, dataset in zip(self.names, self.datasets, strict=True)

@@ -97,6 +97,13 @@ def test_long_side_is_rounded_down_unlike_mmcv():
     assert resized((480, 640), 800, 1333) == (800, 1066)
 
 
+def test_no_side_of_a_thin_image_is_rounded_to_nothing():
+    # Pitfall: the official rule gives 0 x 0 pixels.
+    assert resized((20000, 20), 96, 192) == (192, 1)
+    assert resized((20, 20000), 96, 192) == (1, 192)
+    assert resized((20, 20000), 800, 1333) == (1, 1000)
+
+
 @pytest.mark.parametrize('short', [40, 96])
 def test_pixels_are_pillows(golden, short):
     out = resize(dict(img=golden['pix/src']), short)

@@ -17,7 +17,9 @@ def resized(
     The short side gets ``short_side`` pixels or, if the long one had more
     than its limit, the most that keep it below, rounded. The long side is
     rounded down; after the rounding of the short one it may pass its limit by
-    a pixel or two (1335 instead of 1333 occurs).
+    a pixel or two (1335 instead of 1333 occurs). An image so long that the
+    short side would be rounded to 0, where the official code fails, gets one
+    pixel there and the limit on the other.
 
     Example:
         >>> resized((640, 480), 800, 1333), resized((100, 640), 800, 1333)
@@ -27,6 +29,8 @@ def resized(
     if max_long_side and long / short * short_side > max_long_side:
         short_side = int(round(max_long_side * short / long))
     w, h = size
+    if short_side == 0 and max_long_side:
+        return (1, max_long_side) if w < h else (max_long_side, 1)
     if w < h:
         return short_side, int(short_side * h / w)
     return int(short_side * w / h), short_side

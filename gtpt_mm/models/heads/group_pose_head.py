@@ -5,13 +5,11 @@
 # (h, w) map of a level
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.structures import InstanceData
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.functional import nms_torch
 from mmpose.models.heads.base_head import BaseHead
 from mmpose.registry import MODELS
@@ -21,6 +19,7 @@ from mmpose.utils.typing import InstanceList, OptSampleList, SampleList
 from torch import Tensor, nn
 
 from gtpt_mm.codecs.group_pose_label import PERSON, GroupPoseLabel
+from gtpt_mm.compat.metainfo import parse_metainfo
 from gtpt_mm.layers.deform_attention import DeformableAttention
 from gtpt_mm.layers.deform_encoder import DeformableEncoder
 from gtpt_mm.layers.instance_attention import QueryAttention
@@ -44,8 +43,6 @@ SIZES = dict(
     img_shape='PackPoseInputs by its meta_keys',
     input_size='GroupPoseResize, and PackPoseInputs by its meta_keys',
 )
-#: Folder of mmpose's skeletons, whatever the current folder.
-STOCK_METAINFO = Path('configs/_base_/datasets')
 
 
 @MODELS.register_module()
@@ -113,6 +110,11 @@ class GroupPoseHead(BaseHead):
     ) -> None:
         super().__init__(init_cfg)
         metainfo = parse_metainfo(metainfo)
+        if not len(metainfo['sigmas']):
+            raise ValueError(
+                f'the metainfo {metainfo["dataset_name"]!r} has no sigmas; '
+                'the loss of Group Pose needs one for each keypoint'
+            )
         self.num_keypoints = metainfo['num_keypoints']
         self.embed_dims = embed_dims
         self.num_levels = num_levels
@@ -401,28 +403,6 @@ def name_stages(losses: dict[str, Tensor]) -> dict[str, Tensor]:
         for name, stages in losses.items()
         for prefix, loss in zip(prefixes, stages, strict=True)
     }
-
-
-def parse_metainfo(metainfo: str | dict) -> dict:
-    """Parse a skeleton; a missing file is an error.
-
-    Args:
-        metainfo: A file, or a dict for ``parse_pose_metainfo``.
-
-    Raises:
-        ValueError: If there is no such file. mmpose would take its file of
-            that name instead.
-    """
-    if isinstance(metainfo, str):
-        metainfo = dict(from_file=metainfo)
-    file = metainfo.get('from_file')
-    is_stock = file and Path(file).parent == STOCK_METAINFO
-    if file and not is_stock and not Path(file).is_file():
-        raise ValueError(
-            f'the file of metainfo, {file!r}, does not exist; for a skeleton '
-            f'of mmpose write {STOCK_METAINFO}/NAME.py'
-        )
-    return parse_pose_metainfo(metainfo)
 
 
 def _read_size(sample: PoseDataSample, name: str) -> tuple[int, int]:

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .common import add_no_config_check
+
 if TYPE_CHECKING:
     from gtpt_mm.benchmark import Benchmark
 
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--json', type=Path, help='write all figures there')
     add('--plot', type=Path, help='write a picture there')
     # fmt: on
+    add_no_config_check(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,7 +103,8 @@ def _measure(args: argparse.Namespace) -> 'Benchmark':
         file.parent.mkdir(parents=True, exist_ok=True)
     size = tuple(args.input_size) if args.input_size else None
     networks = [
-        load_network(choice, size) for choice in parse_models(args.models)
+        load_network(choice, size, args.config_check)
+        for choice in parse_models(args.models)
     ]
     return run_benchmark(
         networks, config, lambda message: print(message, file=sys.stderr)

@@ -5,6 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .common import add_no_config_check
+
 if TYPE_CHECKING:
     from mmpose.models import TopdownPoseEstimator
 
@@ -28,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--device', default='cpu', help='cpu (default), cuda, cuda:1, ...'
     )
+    add_no_config_check(parser)
     _add_picture_options(parser)
 
 
@@ -97,7 +100,7 @@ def _draw(args: argparse.Namespace) -> None:
 
     from gtpt_mm.visualization import crop_instances, draw_tokens
 
-    model = _load(args.config, args.checkpoint, args.device)
+    model = _load(args.config, args.checkpoint, args.device, args.config_check)
     args.out.mkdir(parents=True, exist_ok=True)
     for path in args.images:
         img = cv2.imread(str(path))
@@ -117,7 +120,7 @@ def _draw(args: argparse.Namespace) -> None:
 
 
 def _load(
-    config: Path, checkpoint: str, device: str
+    config: Path, checkpoint: str, device: str, config_check: bool
 ) -> 'TopdownPoseEstimator':
     """Build the model with exactly the weights of the checkpoint.
 
@@ -125,6 +128,7 @@ def _load(
         ValueError: If device or weights do not fit.
     """
     import torch
+    from mmengine.config import Config
     from mmengine.runner import load_checkpoint
     from mmpose.apis import init_model
 
@@ -134,7 +138,10 @@ def _load(
         raise ValueError(
             f'--device {device} cannot be used ({error}); leave it out for cpu'
         ) from error
-    model = init_model(config, device=device)
+    cfg = Config.fromfile(config)
+    if not config_check:
+        cfg.config_check = False
+    model = init_model(cfg, device=device)
     try:
         # init_model would load what fits and draw noise for the rest.
         content = load_checkpoint(

@@ -20,6 +20,7 @@ SHIMS = (
     'numpy_api',
     'matplotlib_api',
     'config_text',
+    'runner_check',
 )
 
 _missing: dict[str, str] = {}

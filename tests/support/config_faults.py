@@ -142,6 +142,7 @@ TRAIN = 'train_dataloader.dataset.pipeline'
 #: (config, dotted key, value, text that a finding holds).
 DISAGREEMENTS: list[tuple[str, str, Any, str]] = [
     ('gtpt', f'{HEAD}.input_size', (192, 256), f'{HEAD}.input_size'),
+    ('gtpt', 'codec.input_size', (192, 256), 'codec.input_size'),
     ('gtpt', f'{HEAD}.simcc_split_ratio', 3.0, 'simcc_split_ratio'),
     ('gtpt', f'{TRAIN}.6.encoder.input_size', (192, 256), 'input_size'),
     ('gtpt', f'{TRAIN}.5.input_size', (192, 256), f'{TRAIN}.5.input_size'),
@@ -278,7 +279,7 @@ LEGAL: list[tuple[str, Any]] = [
     ('env_cfg.dist_cfg.backend', 'gloo'),
     ('env_cfg.cudnn_benchmark', True),
     ('visualizer.save_dir', 'elsewhere'),
-    ('model.test_cfg', dict(flip_test=False)),
+    ('model.test_cfg.flip_test', False),
 ]
 
 

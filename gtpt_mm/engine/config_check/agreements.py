@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .finding import MISSING, Finding
-from .registered import find_class
+from .registered import find_class, is_codec
 from .signatures import read_arguments
 from .view import RESIZES, Part, View, as_size, decoder_of, encoders
 
@@ -77,6 +77,40 @@ def _restores(view: View) -> bool:
     """Tell whether the test reads heatmaps as large as the input."""
     options = view.network.model.child('test_cfg').cfg
     return bool(options.get('restore_heatmap_size'))
+
+
+def find_unused_codec(view: View) -> Iterator[Finding]:
+    """Find a ``codec`` that is changed where nothing reads it any more.
+
+    A base is evaluated before its child: head and pipelines keep the codec
+    that they were given there.
+    """
+    codec = view.part('codec')
+    used = [decoder_of(head) for head in view.network.heads.values()]
+    used += [encoder for leaf in view.leaves for encoder in encoders(leaf)]
+    used = [other for other in used if other.cfg]
+    if not used or not is_codec(codec.cfg, codec.place):
+        return
+    differing = [
+        [key for key in CODEC_KEYS if _differ(codec, other, key)]
+        for other in used
+    ]
+    keys = min(differing, key=len)
+    if keys:
+        other = used[differing.index(keys)]
+        yield Finding(
+            f'codec.{keys[0]}',
+            codec.cfg.get(keys[0], MISSING),
+            f'nothing uses this codec; {other.place}.{keys[0]}='
+            f'{other.cfg.get(keys[0])!r}',
+            'change the head and the pipelines: they were given the codec of '
+            'the base',
+            'warning',
+        )
+
+
+def _differ(one: Part, other: Part, key: str) -> bool:
+    return _as_value(one.cfg.get(key)) != _as_value(other.cfg.get(key))
 
 
 def find_resize_differences(view: View) -> Iterator[Finding]:

@@ -3,14 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mmengine.optim import OptimWrapper
-from mmengine.runner import (
-    EpochBasedTrainLoop,
-    IterBasedTrainLoop,
-    LogProcessor,
-    TestLoop,
-    ValLoop,
-)
 from torch.utils.data import DataLoader
 
 from gtpt_mm.layers.attention import build_attentions
@@ -44,11 +36,11 @@ PASSED_ON: dict[tuple[str, str], Callable] = {
     ('EfficientViT', 'patch_embed'): OverlapPatchEmbed,
 }
 #: What mmengine builds where a section has no ``type``.
-BY_DEFAULT: dict[str, Callable] = {
-    'val_cfg': ValLoop,
-    'test_cfg': TestLoop,
-    'optim_wrapper': OptimWrapper,
-    'log_processor': LogProcessor,
+BY_DEFAULT = {
+    'val_cfg': 'ValLoop',
+    'test_cfg': 'TestLoop',
+    'optim_wrapper': 'OptimWrapper',
+    'log_processor': 'LogProcessor',
 }
 #: Keys that are read before the class is built, by the registry.
 ALSO = {
@@ -75,15 +67,17 @@ def find_wrong_arguments(view: View) -> Iterator[Finding]:
     for place, node in walk(view.cfg, skip=DATA):
         if place.split('.')[0] not in _BUILT:
             continue
-        if any(place.startswith(f'{other}.') for other in foreign):
-            continue
         kind = node.get('type')
+        is_inside = any(place.startswith(f'{other}.') for other in foreign)
+        is_own = kind is None or '.init_cfg' in place
+        if is_inside and not is_own and _is_local(kind):
+            continue  # another package chooses the registry
         if '_scope_' in node or not _is_local(kind) or kind in FOREIGN:
             foreign.append(place)
         if 'type' in node:
             yield from _check_typed(place, node)
         else:
-            yield from _check_untyped(place, node)
+            yield from _check_untyped(place, node, is_inside)
 
 
 _BUILT = {
@@ -101,7 +95,9 @@ def _is_local(kind: Any) -> bool:
     return kind.split('.')[0] in ('mmpose', 'mmengine')
 
 
-def _check_untyped(place: str, node: dict) -> Iterator[Finding]:
+def _check_untyped(
+    place: str, node: dict, is_inside: bool
+) -> Iterator[Finding]:
     """Report a dict that needs a ``type``."""
     for key in node:
         if key != 'dtype' and len(key) < 6 and find_near(key, {'type'}):
@@ -116,8 +112,8 @@ def _check_untyped(place: str, node: dict) -> Iterator[Finding]:
     is_part = place.endswith(('.decoder', 'data_preprocessor'))
     if is_part or not registries or not set(registries) <= TYPED:
         return
-    if place.startswith('default_hooks.'):
-        return  # mmengine has some by default
+    if is_inside or place.startswith('default_hooks.'):
+        return  # mmengine has some hooks by default
     yield Finding(
         f'{place}.type',
         MISSING,
@@ -138,6 +134,8 @@ def _check_typed(place: str, node: dict) -> Iterator[Finding]:
         also |= ALSO.get(name, set())
     if place.startswith('model'):
         also |= {'init_cfg'}
+    if place.endswith('.override'):
+        also |= {'name'}
     if place.endswith('norm_cfg'):
         also |= {'requires_grad'}
     if registries == ['VISUALIZERS']:
@@ -304,30 +302,19 @@ def find_constructor(view: View) -> Iterator[Finding]:
 
 def find_default_arguments(view: View) -> Iterator[Finding]:
     """Check the sections whose class mmengine chooses."""
-    for place, cls in BY_DEFAULT.items():
+    for place, kind in BY_DEFAULT.items():
         node = view.part(place).cfg
         if node and 'type' not in node and _is_single(place, node):
-            also = (
-                ALSO['OPTIM_WRAPPERS'] if place == 'optim_wrapper' else set()
-            )
-            yield from check_arguments(place, node, read_arguments(cls), also)
-    node = view.part('train_cfg').cfg
-    if node and 'type' not in node:
-        loop = (
-            EpochBasedTrainLoop
-            if node.get('by_epoch', True)
-            else IterBasedTrainLoop
-        )
-        arguments = read_arguments(loop)
-        yield from check_arguments('train_cfg', node, arguments, {'by_epoch'})
-        yield from _check_required(
-            'train_cfg', dict(node, type=loop.__name__), arguments
-        )
+            yield from _check_typed(place, dict(node, type=kind))
+    loop = view.part('train_cfg').cfg
+    if loop and 'type' not in loop:
+        kind = 'EpochBased' if loop.get('by_epoch', True) else 'IterBased'
+        typed = dict(loop, type=f'{kind}TrainLoop')
+        yield from _check_typed('train_cfg', typed)
     loader = read_arguments(DataLoader)
     for place in view.loaders:
-        yield from check_arguments(
-            place, view.part(place).cfg, loader, LOADER_KEYS
-        )
+        node = view.part(place).cfg
+        yield from check_arguments(place, node, loader, LOADER_KEYS)
 
 
 def _is_single(place: str, node: dict) -> bool:

@@ -49,10 +49,13 @@ def find_near(word: str, names: Iterable[str]) -> str | None:
     """Return the name that ``word`` misspells, or None.
 
     Case and underscores do not count; otherwise one letter may differ, in a
-    long name two, by adding, leaving out, replacing or swapping.
+    long name two, by adding, leaving out, replacing or swapping. A number
+    behind a name makes another name.
     """
     best: tuple[int, str] | None = None
     for name in names:
+        if _fold(word).rstrip('0123456789') == _fold(name) != _fold(word):
+            continue  # model2 is a second one
         distance = _count_edits(_fold(word), _fold(name))
         limit = 1 if min(len(word), len(name)) < 9 else 2
         if distance <= limit and (best is None or distance < best[0]):

@@ -15,8 +15,9 @@ from .view import View
 #: Read from the top level besides the arguments of ``Runner``.
 ALSO_READ = {
     'activation_checkpointing', 'compile', 'config_check', 'custom_imports',
-    'efficient_conv_bn_eval', 'find_unused_parameters', 'model_wrapper_cfg',
-    'preprocess_cfg', 'runner_type', 'strategy', 'sync_bn', 'vis_backends',
+    'efficient_conv_bn_eval', 'find_unused_parameters', 'force_work_dir',
+    'model_wrapper_cfg', 'preprocess_cfg', 'resume_with_other_batch_size',
+    'runner_type', 'strategy', 'sync_bn', 'vis_backends',
 }  # fmt: skip
 #: Sections without ``type``, as patterns of the dotted key: their keys, and
 #: whether there are no others.
@@ -107,15 +108,11 @@ LOADER_KEYS = {
     'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn',
     'num_batch_per_epoch',
 }  # fmt: skip
-#: Hooks that every run has, by their key in ``default_hooks``.
+#: Usual keys in ``default_hooks``.
 HOOK_KEYS = {
-    'checkpoint': 'CheckpointHook',
-    'logger': 'LoggerHook',
-    'param_scheduler': 'ParamSchedulerHook',
-    'runtime_info': 'RuntimeInfoHook',
-    'sampler_seed': 'DistSamplerSeedHook',
-    'timer': 'IterTimerHook',
-}
+    'badcase', 'checkpoint', 'logger', 'param_scheduler', 'runtime_info',
+    'sampler_seed', 'timer', 'visualization',
+}  # fmt: skip
 
 
 def find_unread_keys(view: View) -> Iterator[Finding]:
@@ -187,17 +184,17 @@ def find_randomness_keys(view: View) -> Iterator[Finding]:
 def find_hook_keys(view: View) -> Iterator[Finding]:
     """Find keys of ``default_hooks`` that misspell one that mmengine has."""
     for key, hook in view.part('default_hooks').cfg.items():
-        if key in HOOK_KEYS:
-            continue
         kind = hook.get('type') if isinstance(hook, dict) else None
-        names = {*HOOK_KEYS, 'visualization'} - {key}
+        names = {*HOOK_KEYS}
         if is_readable(kind):
-            names |= {_snake(str(kind).removesuffix('Hook'))} - {key}
+            names.add(_snake(str(kind).removesuffix('Hook')))
+        if key in names:
+            continue
         near = find_near(key, names)
-        if near is None and isinstance(hook, dict) and kind is None:
-            remedy = f'give type=..., or {suggest(key, names)}'
-        elif near is not None and key not in names:
+        if near is not None:
             remedy = f'did you mean {near!r}?'
+        elif isinstance(hook, dict) and kind is None:
+            remedy = f'give type=..., or {suggest(key, names)}'
         else:
             continue
         yield Finding(

@@ -21,6 +21,7 @@ PLACES = {
     r'\w+_dataloader(\.\w+)*\.encoder(\.\d+)?': 'KEYPOINT_CODECS',
     r'model(\.\w+)*\.decoder': 'KEYPOINT_CODECS MODELS',
     r'model(\.(backbone|neck|head|data_preprocessor))?': 'MODELS',
+    r'model(\.\w+)*\.init_cfg(\.\d+)?': 'WEIGHT_INITIALIZERS',
     r'data_preprocessor': 'MODELS',
     r'(default_hooks\.\w+|custom_hooks\.\d+)': 'HOOKS',
     r'(val|test)_evaluator(\.\d+)?': 'METRICS EVALUATORS',

@@ -28,6 +28,7 @@ MODEL_RULES: tuple[Rule, ...] = (
     arguments.find_arch_keys,
     agreements.find_unfit_codec,
     agreements.find_codec_differences,
+    agreements.find_unused_codec,
     agreements.find_resize_differences,
     agreements.find_udp_differences,
     agreements.find_image_size,

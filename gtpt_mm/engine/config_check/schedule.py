@@ -1,7 +1,7 @@
 """Length of the run, its schedules, and the choice of the best checkpoint."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from mmengine.hooks import CheckpointHook
 
@@ -171,7 +171,7 @@ def _check_cosine(place: str, scheduler: dict, span: int) -> Iterator[Finding]:
         )
 
 
-def _is_int(value: Any) -> bool:
+def _is_int(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -163,6 +163,8 @@ def find_mismatch(value: Any, arguments: Arguments, name: str) -> str | None:
     """Return what the value should be, or None if it may be right."""
     default = arguments.defaults.get(name)
     hint = arguments.hints.get(name)
+    if name == 'init_cfg':
+        hint = dict | list | None  # mmpretrain's leaves out lists
     if value is None and (default is None or name not in arguments.strict):
         return None  # stock annotations often leave out None
     if hint is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 from mmengine.config import Config
 
@@ -210,7 +210,7 @@ def _find_leaves(
         yield Leaf(loader, name, part, steps, num_around)
 
 
-def _is_list(value: Any) -> bool:
+def _is_list(value: Any) -> TypeGuard[list | tuple]:
     return isinstance(value, list | tuple)
 
 

@@ -2,6 +2,7 @@
 
 # (w, h) input_size, heatmap_size; (h, w) img_size
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,8 @@ def _compare(view: View, decoder: Part, encoder: Part) -> Iterator[Finding]:
     if not encoder.cfg.get('type'):
         return
     for key in (*CODEC_KEYS, *TARGET_KEYS):
+        if key == 'input_size':
+            continue  # compared in all places at once
         ours, theirs = (
             part.kind if key == 'type' else _as_value(part.get(key))
             for part in (decoder, encoder)
@@ -113,24 +116,53 @@ def _differ(one: Part, other: Part, key: str) -> bool:
     return _as_value(one.cfg.get(key)) != _as_value(other.cfg.get(key))
 
 
-def find_resize_differences(view: View) -> Iterator[Finding]:
-    """Compare the size that images get with the size of the codec."""
+def find_input_sizes(view: View) -> Iterator[Finding]:
+    """Compare the sizes of the input in codecs, pipelines and backbone.
+
+    The size that most places have is taken for right.
+    """
     for name, head in view.network.heads.items():
-        decoder = decoder_of(head)
-        for leaf in view.leaves_of(name):
-            codecs = encoders(leaf) or ([decoder] if decoder.cfg else [])
-            sizes = [as_size(codec.get('input_size')) for codec in codecs]
-            if not sizes or None in sizes:
+        sizes = list(_input_sizes(view, name, head))
+        if not sizes:
+            continue
+        counts = Counter(size for _, size in sizes)
+        right = max(counts, key=lambda size: counts[size])
+        witness = next(place for place, size in sizes if size == right)
+        for place, size in sizes:
+            if size == right:
                 continue
-            for step in leaf.steps:
-                size = as_size(step.cfg.get('input_size'))
-                if step.kind in RESIZES and size and size not in sizes:
-                    yield Finding(
-                        f'{step.place}.input_size',
-                        size,
-                        f'{codecs[0].place}.input_size={sizes[0]}',
-                        'give both the same size (w, h)',
-                    )
+            convention = '(w, h)'
+            if place.endswith('img_size'):
+                size, convention = size[::-1], '(h, w)'
+            elif witness.endswith('img_size'):
+                convention += f' where {witness} is (h, w)'
+            yield Finding(
+                place,
+                size,
+                f'{witness} makes the input (w, h) = {right}',
+                f'give all places the same size, here as {convention}',
+            )
+
+
+def _input_sizes(
+    view: View, name: str, head: Part
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the places with a size of the input, and it as (w, h)."""
+    leaves = view.leaves_of(name)
+    parts = [encoder for leaf in leaves for encoder in encoders(leaf)]
+    parts += [decoder_of(head)]
+    for leaf in leaves:
+        parts += [step for step in leaf.steps if step.kind in RESIZES]
+    if 'input_size' in head.cfg:
+        parts.append(head)
+    for part in parts:
+        size = as_size(part.get('input_size')) if part.cfg else None
+        if size:
+            yield f'{part.place}.input_size', size
+    backbone = view.network.backbone
+    img_size = as_size(backbone.get('img_size'))
+    if img_size:
+        yield f'{backbone.place}.img_size', img_size[::-1]
 
 
 def find_udp_differences(view: View) -> Iterator[Finding]:
@@ -154,57 +186,19 @@ def find_udp_differences(view: View) -> Iterator[Finding]:
                     )
 
 
-def find_image_size(view: View) -> Iterator[Finding]:
-    """Compare ``img_size`` of the backbone with the codec's input."""
-    backbone = view.network.backbone
-    img_size = as_size(backbone.get('img_size'))
-    if not img_size:
-        return
-    for place, size in _input_sizes(view):
-        if size == img_size[::-1]:
-            continue
-        swapped = ' and not (w, h)' if size == img_size else ''
-        yield Finding(
-            f'{backbone.place}.img_size',
-            img_size,
-            f'{place}={size} (w, h) gives images of (h, w) = {size[::-1]}',
-            f'set img_size={size[::-1]}; it is (h, w){swapped}',
-        )
-        return
-
-
-def _input_sizes(view: View) -> Iterator[tuple[str, tuple]]:
-    """Yield the places and sizes of all inputs of the network."""
+def find_split_ratio(view: View) -> Iterator[Finding]:
+    """Compare the bins of a SimCC head with those of its codec."""
     for head in view.network.heads.values():
         decoder = decoder_of(head)
-        size = as_size(decoder.get('input_size')) if decoder.cfg else None
-        if size:
-            yield f'{decoder.place}.input_size', size
-    for leaf in view.leaves:
-        for step in leaf.steps:
-            size = as_size(step.cfg.get('input_size'))
-            if step.kind == 'TopdownAffine' and size:
-                yield f'{step.place}.input_size', size
-
-
-def find_head_sizes(view: View) -> Iterator[Finding]:
-    """Compare sizes that a SimCC head has beside its codec."""
-    for head in view.network.heads.values():
-        decoder = decoder_of(head)
-        for key in ('input_size', 'simcc_split_ratio'):
-            if key not in head.cfg or not decoder.cfg:
-                continue
-            given, right = (
-                _as_value(head.cfg[key]),
-                _as_value(decoder.get(key)),
+        given = head.cfg.get('simcc_split_ratio')
+        right = decoder.get('simcc_split_ratio')
+        if given is not None and decoder.cfg and given != right:
+            yield Finding(
+                f'{head.place}.simcc_split_ratio',
+                given,
+                f'{decoder.place}.simcc_split_ratio={right!r}',
+                'give both the same',
             )
-            if given != right:
-                yield Finding(
-                    f'{head.place}.{key}',
-                    given,
-                    f'{decoder.place}.{key}={right!r}',
-                    'give both the same',
-                )
 
 
 def find_unfit_codec(view: View) -> Iterator[Finding]:

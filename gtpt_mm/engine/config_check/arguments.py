@@ -12,7 +12,7 @@ from gtpt_mm.layers.patch_embed import OverlapPatchEmbed
 from gtpt_mm.models.heads.group_pose_decoder import GroupPoseDecoder
 from gtpt_mm.models.losses.group_pose_criterion import GroupPoseCriterion
 
-from .finding import MISSING, Finding, find_near, suggest
+from .finding import MISSING, Finding, collect, find_near, suggest
 from .keys import LOADER_KEYS, walk
 from .registered import (
     find_class,
@@ -75,7 +75,7 @@ def find_wrong_arguments(view: View) -> Iterator[Finding]:
         if '_scope_' in node or not _is_local(kind) or kind in FOREIGN:
             foreign.append(place)
         if 'type' in node:
-            yield from _check_typed(place, node)
+            yield from collect(_check_typed(place, node))
         else:
             yield from _check_untyped(place, node, is_inside)
 

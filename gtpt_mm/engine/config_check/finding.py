@@ -39,6 +39,17 @@ class Finding:
 MISSING: Any = object()
 
 
+def collect(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings up to the first thing that cannot be read."""
+    found = []
+    try:
+        for finding in findings:
+            found.append(finding)
+    except Exception:  # a config may hold anything
+        return found
+    return found
+
+
 def _shorten(value: Any) -> str:
     """Return the value as text, cut where it is long."""
     text = repr(value)

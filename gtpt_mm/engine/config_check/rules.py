@@ -9,7 +9,7 @@ from mmengine.config import Config
 from gtpt_mm.compat.runner_check import before_runner
 
 from . import agreements, arguments, channels, keys, schedule, skeletons
-from .finding import Finding
+from .finding import Finding, collect
 from .view import View
 
 Rule = Callable[[View], Iterator[Finding]]
@@ -29,10 +29,9 @@ MODEL_RULES: tuple[Rule, ...] = (
     agreements.find_unfit_codec,
     agreements.find_codec_differences,
     agreements.find_unused_codec,
-    agreements.find_resize_differences,
+    agreements.find_input_sizes,
     agreements.find_udp_differences,
-    agreements.find_image_size,
-    agreements.find_head_sizes,
+    agreements.find_split_ratio,
     channels.find_channels,
     channels.find_group_pose_levels,
     channels.find_heatmap_sizes,
@@ -80,11 +79,8 @@ def check(cfg: Config | dict, is_run: bool = True) -> list[Finding]:
         rules = KEY_RULES[:1]  # another package's classes
     found: dict[tuple[str, str], Finding] = {}
     for rule in rules:
-        try:
-            for finding in rule(view):
-                found.setdefault((finding.place, finding.message), finding)
-        except Exception:  # a config may hold anything
-            continue
+        for finding in collect(rule(view)):
+            found.setdefault((finding.place, finding.message), finding)
     return sorted(found.values(), key=lambda finding: finding.severity)
 
 

@@ -96,7 +96,7 @@ def _add(
         found.defaults[name] = parameter.default
         if name in hints:
             found.hints[name] = hints[name]
-            if function.__module__.startswith(TYPED):
+            if getattr(function, '__module__', '').startswith(TYPED):
                 found.strict.add(name)
     for name in kwargs or ():
         found.defaults.setdefault(name, None)

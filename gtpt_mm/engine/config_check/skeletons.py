@@ -3,6 +3,7 @@
 # K keypoints
 
 import json
+import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -177,7 +178,9 @@ def read_names(metainfo: dict) -> tuple[str, ...] | None:
 
 @lru_cache(maxsize=32)
 def _read_file(file: str) -> tuple[str, ...] | None:
-    parsed = parse_pose_metainfo(dict(from_file=json.loads(file)))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # the run says so itself
+        parsed = parse_pose_metainfo(dict(from_file=json.loads(file)))
     names = parsed['keypoint_id2name']
     return tuple(names[i] for i in sorted(names))
 

@@ -22,7 +22,7 @@ from support.configs import (
     train_one_step,
 )
 
-from gtpt_mm.engine.config_check import check
+from gtpt_mm.engine import config_check
 from gtpt_mm.engine.hooks.freeze import freeze
 
 # A pretraining has no keypoints, several datasets have codec, loader and
@@ -201,6 +201,6 @@ def test_check_before_a_run_finds_nothing():
     wrong = {
         path.name: [str(finding) for finding in findings]
         for path in find_configs()
-        if (findings := check(read_config(path)))
+        if (findings := config_check.check(read_config(path)))
     }
     assert wrong == {}

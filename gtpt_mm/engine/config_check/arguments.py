@@ -75,9 +75,13 @@ def find_wrong_arguments(view: View) -> Iterator[Finding]:
         if '_scope_' in node or not _is_local(kind) or kind in FOREIGN:
             foreign.append(place)
         if 'type' in node:
-            yield from collect(_check_typed(place, node))
+            found = collect(_check_typed(place, node))
         else:
-            yield from _check_untyped(place, node, is_inside)
+            found = collect(_check_untyped(place, node, is_inside))
+        may_lack = not view.is_run and not place.startswith('model')
+        for finding in found:
+            if finding.value is not MISSING or not may_lack:
+                yield finding
 
 
 _BUILT = {
@@ -114,6 +118,10 @@ def _check_untyped(
         return
     if is_inside or place.startswith('default_hooks.'):
         return  # mmengine has some hooks by default
+    if place == 'param_scheduler' and any(
+        isinstance(value, list) for value in node.values()
+    ):
+        return  # lists of several optimizers, by name
     yield Finding(
         f'{place}.type',
         MISSING,
@@ -312,7 +320,7 @@ def find_default_arguments(view: View) -> Iterator[Finding]:
         typed = dict(loop, type=f'{kind}TrainLoop')
         yield from _check_typed('train_cfg', typed)
     loader = read_arguments(DataLoader)
-    for place in view.loaders:
+    for place in LOADERS:
         node = view.part(place).cfg
         yield from check_arguments(place, node, loader, LOADER_KEYS)
 

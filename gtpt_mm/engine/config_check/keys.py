@@ -19,6 +19,12 @@ ALSO_READ = {
     'model_wrapper_cfg', 'preprocess_cfg', 'resume_with_other_batch_size',
     'runner_type', 'strategy', 'sync_bn', 'vis_backends',
 }  # fmt: skip
+#: Those that are no dicts or lists.
+SCALARS = {
+    'config_check', 'default_scope', 'experiment_name', 'force_work_dir',
+    'find_unused_parameters', 'launcher', 'load_from', 'log_level', 'resume',
+    'resume_with_other_batch_size', 'runner_type', 'sync_bn', 'work_dir',
+}  # fmt: skip
 #: Sections without ``type``, as patterns of the dotted key: their keys, and
 #: whether there are no others.
 SECTIONS: dict[str, tuple[str, bool]] = {
@@ -121,13 +127,22 @@ def find_unread_keys(view: View) -> Iterator[Finding]:
     known = known - {'self', 'cfg'} | ALSO_READ
     for key in view.cfg:
         near = None if key in known else find_near(key, known)
-        if near is not None:
+        if near is not None and _is_alike(view.cfg[key], near):
             yield Finding(
                 key,
                 MISSING,
                 'nothing reads this key, its value is without effect',
                 f'did you mean {near!r}? (another name of your own is legal)',
             )
+
+
+def _is_alike(value: Any, key: str) -> bool:
+    """Tell whether a value could be meant for a key: a section or not."""
+    if value is None or key in ('compile', 'efficient_conv_bn_eval'):
+        return True
+    if key == 'model':
+        return isinstance(value, dict)
+    return isinstance(value, dict | list | tuple) != (key in SCALARS)
 
 
 def find_wrong_sections(view: View) -> Iterator[Finding]:
@@ -138,8 +153,8 @@ def find_wrong_sections(view: View) -> Iterator[Finding]:
         if hint is None or value is None or key in ('cfg', 'model'):
             continue
         expected = find_mismatch(value, arguments, key)
-        if key == 'resume' and isinstance(value, str):
-            continue  # mmpose's tools take a path here
+        if (key, type(value)) in (('resume', str), ('log_level', int)):
+            continue  # these work, too
         if expected is not None:
             yield Finding(
                 key,

@@ -71,7 +71,7 @@ def check(cfg: Config | dict, is_run: bool = True) -> list[Finding]:
             loops, schedules and checkpoints do not apply.
     """
     try:
-        view = View(cfg)
+        view = View(cfg, is_run)
     except Exception:
         return []
     rules = KEY_RULES + MODEL_RULES + (RUN_RULES if is_run else ())

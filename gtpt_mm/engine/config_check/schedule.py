@@ -7,7 +7,7 @@ from mmengine.hooks import CheckpointHook
 
 from .finding import MISSING, Finding, suggest
 from .registered import find_class
-from .view import View
+from .view import LOADERS, View
 
 #: Sections that make sense together only.
 TRIPLES = (
@@ -44,8 +44,6 @@ DECAYS = ('Cosine', 'Poly', 'OneCycle')
 def find_missing_partners(view: View) -> Iterator[Finding]:
     """Find sections whose partners are missing."""
     for names in TRIPLES:
-        if names[0] not in view.loaders:
-            continue
         given = [name for name in names if view.cfg.get(name) is not None]
         for name in names if 0 < len(given) < 3 else ():
             if name not in given:
@@ -89,7 +87,7 @@ def find_loop_lengths(view: View) -> Iterator[Finding]:
 
 def find_loader_numbers(view: View) -> Iterator[Finding]:
     """Find counts of loaders that PyTorch refuses."""
-    for place in view.loaders:
+    for place in LOADERS:
         for key, least in (('batch_size', 1), ('num_workers', 0)):
             value = view.part(place).cfg.get(key)
             if _is_int(value) and value < least:

@@ -206,8 +206,6 @@ def find_names(view: View) -> Iterator[Finding]:
         )
     yield from _compare_test_options(view, names)
     for place in ('train', 'val', 'test'):
-        if f'{place}_dataloader' not in view.loaders:
-            continue
         dataset = view.part(f'{place}_dataloader').child('dataset')
         yield from _compare_names(dataset, names, head)
         yield from _compare_keys(dataset, 'datasets', names, False)

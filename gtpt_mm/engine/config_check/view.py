@@ -96,14 +96,13 @@ class View:
 
     Args:
         cfg: The config; it is copied.
-        loaders: Loaders that the run uses.
+        is_run: Whether it is trained or tested; otherwise loaders may be
+            incomplete.
     """
 
-    def __init__(
-        self, cfg: Config | dict, loaders: tuple[str, ...] = LOADERS
-    ) -> None:
+    def __init__(self, cfg: Config | dict, is_run: bool = True) -> None:
         self.cfg = to_plain(cfg)
-        self.loaders = loaders
+        self.is_run = is_run
 
     def part(self, name: str) -> Part:
         """Return a dict of the config; an empty one if there is none."""
@@ -128,7 +127,7 @@ class View:
         """The datasets of all loaders."""
         return [
             leaf
-            for loader in self.loaders
+            for loader in LOADERS
             for leaf in _find_leaves(
                 loader,
                 '',

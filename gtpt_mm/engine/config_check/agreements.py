@@ -95,7 +95,7 @@ def find_unused_codec(view: View) -> Iterator[Finding]:
     if not used or not is_codec(codec.cfg, codec.place):
         return
     differing = [
-        [key for key in CODEC_KEYS if _differ(codec, other, key)]
+        [key for key in CODEC_KEYS if _differ(view, codec, other, key)]
         for other in used
     ]
     keys = min(differing, key=len)
@@ -112,7 +112,9 @@ def find_unused_codec(view: View) -> Iterator[Finding]:
         )
 
 
-def _differ(one: Part, other: Part, key: str) -> bool:
+def _differ(view: View, one: Part, other: Part, key: str) -> bool:
+    if key == 'heatmap_size' and _restores(view):
+        return False
     return _as_value(one.cfg.get(key)) != _as_value(other.cfg.get(key))
 
 
@@ -153,6 +155,8 @@ def _input_sizes(
     parts += [decoder_of(head)]
     for leaf in leaves:
         parts += [step for step in leaf.steps if step.kind in RESIZES]
+        if head.kind == 'AssociativeEmbeddingHead':  # others take any size
+            parts += [s for s in leaf.steps if s.kind == 'BottomupResize']
     if 'input_size' in head.cfg:
         parts.append(head)
     for part in parts:

@@ -12,7 +12,7 @@ from .signatures import read_arguments
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 #: Transforms that bring images to the input of the network.
-RESIZES = ('TopdownAffine', 'BottomupRandomAffine', 'BottomupResize')
+RESIZES = ('TopdownAffine', 'BottomupRandomAffine')
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,8 @@ def find_arch_keys(view: View) -> Iterator[Finding]:
     """Check the ``arch`` of our backbones, a name or a dict."""
     backbone = view.network.backbone
     cls = find_class(backbone.cfg, backbone.place)
-    settings = getattr(cls, 'arch_settings', None)
+    zoo = getattr(cls, 'arch_zoo', None)  # mmpretrain's
+    settings = zoo or getattr(cls, 'arch_settings', None)
     arch = backbone.cfg.get('arch')
     if cls is None or not isinstance(settings, dict):
         return
@@ -190,7 +191,7 @@ def find_arch_keys(view: View) -> Iterator[Finding]:
             f'{backbone.kind} has no such architecture',
             suggest(arch, settings),
         )
-    if isinstance(arch, dict):
+    if isinstance(arch, dict) and not zoo:
         yield from _check_arch_values(backbone.place, arch)
         names = set(next(iter(settings.values())))
         for key in sorted(set(arch) ^ names):

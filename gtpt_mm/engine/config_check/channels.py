@@ -13,9 +13,6 @@ from .view import Part, View, as_size, decoder_of, encoders
 #: Torchvision's residual networks: maps double in channels from stage 1 on.
 RESNETS = ('ResNet', 'ResNetV1d', 'SEResNet', 'ResNeXt')
 SWINS = ('SwinTransformer', 'OfficialSwin')
-#: Channels of mmpretrain's ViTs.
-VITS = dict(small=768, base=768, large=1024, huge=1280)
-VITS |= {'deit-tiny': 192, 'deit-small': 384, 'deit-base': 768}
 
 
 def find_channels(view: View) -> Iterator[Finding]:
@@ -69,6 +66,40 @@ def find_group_pose_levels(view: View) -> Iterator[Finding]:
             )
 
 
+def find_mae_sizes(view: View) -> Iterator[Finding]:
+    """Compare the patches and channels of a masked autoencoder."""
+    network = view.network
+    backbone, neck = network.backbone, network.neck
+    head = network.model.child('head')
+    if neck.kind != 'MAEPretrainDecoder':
+        return
+    patch, size = backbone.get('patch_size'), as_size(backbone.get('img_size'))
+    dims = channels_of(backbone)
+    rights = [(part, 'patch_size', patch) for part in (neck, head)]
+    if size is not None:
+        num = math.prod(length // patch for length in size)
+        rights.append((neck, 'num_patches', num))
+    if dims is not None:
+        rights.append((neck, 'embed_dim', dims[-1]))
+    for part, key, right in rights:
+        if part.get(key) != right:
+            yield Finding(
+                f'{part.place}.{key}',
+                part.get(key),
+                f'{backbone.place} ({_describe(backbone)}) needs {right}',
+                f'set it to {right}',
+            )
+    for step in (step for leaf in view.leaves for step in leaf.steps):
+        scale = as_size(step.cfg.get('scale'))
+        if step.kind == 'RandomResizedCrop' and scale != size:
+            yield Finding(
+                f'{step.place}.scale',
+                scale,
+                f'{backbone.place}.img_size={size}',
+                'give both the same size',
+            )
+
+
 def _describe(backbone: Part) -> str:
     for key in ('arch', 'depth'):
         if key in backbone.cfg:
@@ -80,7 +111,10 @@ def channels_of(backbone: Part) -> list[int] | None:
     """Return the channels of each map of a backbone; None if not known."""
     cls = find_class(backbone.cfg, backbone.place)
     arch = backbone.get('arch')
-    settings = getattr(cls, 'arch_settings', {})
+    # mmpretrain's transformers have a zoo.
+    settings = getattr(cls, 'arch_zoo', None) or getattr(
+        cls, 'arch_settings', None
+    )
     if isinstance(arch, str) and isinstance(settings, dict):
         chosen = settings.get(arch)
     else:
@@ -95,18 +129,15 @@ def channels_of(backbone: Part) -> list[int] | None:
     if backbone.kind in SWINS:
         first = backbone.get('embed_dims')
         return _choose([first * 2**i for i in range(4)], backbone)
-    return _channels_of_others(backbone, arch)
+    return _channels_of_others(backbone)
 
 
-def _channels_of_others(backbone: Part, arch: Any) -> list[int] | None:
+def _channels_of_others(backbone: Part) -> list[int] | None:
     if backbone.kind in ('HRNet', 'HRFormer'):
         stage = backbone.child('extra', 'stage4').cfg
         channels = list(stage['num_channels'])
         many = stage.get('multiscale_output', False)
         return channels if many else channels[:1]
-    if backbone.cfg.get('type') == 'mmpretrain.VisionTransformer':
-        dims = arch['embed_dims'] if isinstance(arch, dict) else VITS.get(arch)
-        return [dims] if dims else None
     if backbone.kind == 'CSPNeXt' and tuple(backbone.get('out_indices')) == (
         4,
     ):

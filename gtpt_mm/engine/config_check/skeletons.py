@@ -6,16 +6,47 @@ import json
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+import mmpose
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from .finding import Finding
 from .registered import find_class
 from .view import LOADERS, Leaf, Part, View, decoder_of
 
+#: Where mmpose's files of metainfo stand, as configs name them.
+STOCK_METAINFO = Path('configs/_base_/datasets')
+MMPOSE_CONFIGS = Path(mmpose.__file__).parent / '.mim/configs'
 #: Arguments that are K, the first that a head has.
 COUNTS = ('num_keypoints', 'num_joints', 'out_channels')
+
+
+def find_missing_files(view: View) -> Iterator[Finding]:
+    """Find files of metainfo that do not exist.
+
+    mmpose takes its own of the same name instead, whatever the folder.
+    """
+    head = view.part('model').child('head')
+    given = [(f'{head.place}.metainfo', head.cfg.get('metainfo'))]
+    for leaf in view.leaves:
+        metainfo = leaf.dataset.child('metainfo')
+        place = f'{metainfo.place}.from_file'
+        given.append((place, metainfo.cfg.get('from_file')))
+    for place, file in given:
+        if not isinstance(file, str) or Path(file).is_file():
+            continue
+        if (
+            Path(file).parent != STOCK_METAINFO
+            or not (MMPOSE_CONFIGS / file.removeprefix('configs/')).is_file()
+        ):
+            yield Finding(
+                place,
+                file,
+                f'there is no such file in {Path.cwd()}',
+                f"give its path; mmpose's own are {STOCK_METAINFO}/NAME.py",
+            )
 
 
 def find_keypoint_counts(view: View) -> Iterator[Finding]:

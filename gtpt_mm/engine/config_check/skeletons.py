@@ -18,7 +18,7 @@ from .view import LOADERS, Leaf, Part, View, decoder_of
 
 #: Where mmpose's files of metainfo stand, as configs name them.
 STOCK_METAINFO = Path('configs/_base_/datasets')
-MMPOSE_CONFIGS = Path(mmpose.__file__).parent / '.mim/configs'
+MMPOSE_METAINFO = Path(mmpose.__file__).parent / '.mim' / STOCK_METAINFO
 #: Arguments that are K, the first that a head has.
 COUNTS = ('num_keypoints', 'num_joints', 'out_channels')
 
@@ -37,10 +37,9 @@ def find_missing_files(view: View) -> Iterator[Finding]:
     for place, file in given:
         if not isinstance(file, str) or Path(file).is_file():
             continue
-        if (
-            Path(file).parent != STOCK_METAINFO
-            or not (MMPOSE_CONFIGS / file.removeprefix('configs/')).is_file()
-        ):
+        path = Path(file)
+        is_named = path.parts[-4:-1] == STOCK_METAINFO.parts
+        if not is_named or not (MMPOSE_METAINFO / path.name).is_file():
             yield Finding(
                 place,
                 file,

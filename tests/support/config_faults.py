@@ -176,6 +176,8 @@ DISAGREEMENTS: list[tuple[str, str, Any, str]] = [
      [dict(type='LinearLR', begin=9, end=9)], 'scheduler'),
     ('gtpt', 'param_scheduler',
      [dict(type='MultiStepLR', milestones=[50, 90], end=60)], 'milestones'),
+    ('gtpt_sample', 'param_scheduler.1.by_epoch', False,
+     'convert_to_iter_based'),
     ('gtpt_sample', f'{HEAD}.type', 'SimCCLabel', f'{HEAD}.type'),
     ('gtpt_sample', 'model.backbone.type', 'ViTPose', 'model'),
     ('whole_body', 'model.head.out_channels', 17, 'out_channels'),

@@ -73,3 +73,11 @@ def test_bad_input(words, message, capsys, tmp_path, monkeypatch):
     assert err.startswith('gtpt-mm benchmark: ')
     assert message.replace('\\', '') in err
     assert not list(tmp_path.iterdir())
+
+
+def test_config_is_checked_unless_the_user_says_no(capsys):
+    words = [SAMPLE, 'model.test_cfg.fliptest=True', '--count-only']
+    assert main(['benchmark', *words]) == 2
+    err = capsys.readouterr().err
+    assert 'model.test_cfg.fliptest=True' in err and "'flip_test'" in err
+    assert main(['benchmark', *words, '--no-config-check']) == 0

@@ -115,6 +115,7 @@ def find_schedules(view: View) -> Iterator[Finding]:
         length = loop.get('max_epochs' if by_epoch else 'max_iters')
         yield from _check_span(place, scheduler)
         yield from _check_milestones(place, scheduler)
+        yield from _check_conversion(place, scheduler)
         if not _is_int(length) or length < 1:
             continue
         begin, end = scheduler.get('begin', 0), scheduler.get('end', length)
@@ -142,6 +143,17 @@ def _check_span(place: str, scheduler: dict) -> Iterator[Finding]:
             end,
             f'it must be larger than begin={begin}',
             'give a larger one',
+        )
+
+
+def _check_conversion(place: str, scheduler: dict) -> Iterator[Finding]:
+    by_epoch = scheduler.get('by_epoch', True)
+    if scheduler.get('convert_to_iter_based') and not by_epoch:
+        yield Finding(
+            f'{place}.convert_to_iter_based',
+            True,
+            f'{place}.by_epoch=False: there is nothing to convert',
+            'set by_epoch=True, or leave it out',
         )
 
 

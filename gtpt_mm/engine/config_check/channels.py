@@ -32,7 +32,7 @@ def find_channels(view: View) -> Iterator[Finding]:
                 f'set it to {channels}',
             )
         return
-    if neck.cfg and neck.kind != 'GlobalAveragePooling':
+    if neck.cfg and not _keeps_channels(neck):
         return
     for head in network.heads.values():
         given = head.cfg.get('in_channels')
@@ -44,6 +44,12 @@ def find_channels(view: View) -> Iterator[Finding]:
                 'channels',
                 f'set it to {channels[-1]}',
             )
+
+
+def _keeps_channels(neck: Part) -> bool:
+    if neck.kind == 'FeatureMapProcessor':
+        return not neck.cfg.get('concat') and 'select_index' not in neck.cfg
+    return neck.kind == 'GlobalAveragePooling'
 
 
 def find_group_pose_levels(view: View) -> Iterator[Finding]:
@@ -159,7 +165,12 @@ def find_heatmap_sizes(view: View) -> Iterator[Finding]:
     """Compare the heatmaps that a head makes with its codec's."""
     network = view.network
     stride = stride_of(network.backbone)
-    if stride is None or network.neck.cfg:
+    scale = 1
+    if network.neck.kind == 'FeatureMapProcessor':
+        scale = network.neck.cfg.get('scale_factor', 1)
+    elif network.neck.cfg:
+        return
+    if stride is None:
         return
     for name, head in network.heads.items():
         factor = _upscale(head)
@@ -175,7 +186,9 @@ def find_heatmap_sizes(view: View) -> Iterator[Finding]:
             given = as_size(codec.get('heatmap_size'))
             if not size or not given:
                 continue
-            made = tuple(math.ceil(s / stride) * factor for s in size)
+            made = tuple(
+                round(math.ceil(s / stride) * scale * factor) for s in size
+            )
             if made != given:
                 yield Finding(
                     f'{codec.place}.heatmap_size',
@@ -209,6 +222,8 @@ def stride_of(backbone: Part) -> int | None:
     """Return the pixels of a cell of the last map; None if not known."""
     if backbone.kind == 'ViTPose':
         return backbone.get('patch_stride')
+    if backbone.kind in ('HEViTPose', 'EfficientViT'):
+        return _stride_of_pyramid(backbone)
     if backbone.kind in RESNETS and backbone.get('out_indices') == (3,):
         return 32
     if backbone.kind in ('HRNet', 'HRFormer'):
@@ -216,6 +231,19 @@ def stride_of(backbone: Part) -> int | None:
     if backbone.kind == 'CSPNeXt':
         return 32
     return None
+
+
+def _stride_of_pyramid(backbone: Part) -> int | None:
+    patch_embed = backbone.child('patch_embed').cfg
+    if tuple(backbone.get('out_indices')) != (-1,):
+        return None
+    first = math.prod(patch_embed.get('strides', (4,)))
+    if patch_embed.get('with_upsample'):
+        first //= 2
+    cls, arch = find_class(backbone.cfg, backbone.place), backbone.get('arch')
+    if isinstance(arch, str):
+        arch = getattr(cls, 'arch_settings', {})[arch]
+    return first * 2 ** (len(arch['depths']) - 1)
 
 
 def _upscale(head: Part) -> int | None:

@@ -2,15 +2,14 @@
 
 # K keypoints
 
-import json
-import warnings
+import runpy
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import mmpose
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmengine.config import Config
 
 from .finding import Finding
 from .registered import find_class
@@ -203,16 +202,19 @@ def read_names(metainfo: dict) -> tuple[str, ...] | None:
         return tuple(infos[i]['name'] for i in sorted(infos))
     if 'from_file' not in metainfo:
         return None
-    return _read_file(json.dumps(metainfo['from_file']))
+    return _read_file(metainfo['from_file'])
 
 
 @lru_cache(maxsize=32)
 def _read_file(file: str) -> tuple[str, ...] | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # the run says so itself
-        parsed = parse_pose_metainfo(dict(from_file=json.loads(file)))
-    names = parsed['keypoint_id2name']
-    return tuple(names[i] for i in sorted(names))
+    """Run a file of metainfo, as the run will, but without its copies."""
+    path = Path(file)
+    if not path.is_file():
+        path = MMPOSE_METAINFO / path.name
+    content = runpy.run_path(str(path))
+    if '_base_' in content:
+        content = Config.fromfile(path).to_dict()
+    return read_names(content['dataset_info'])
 
 
 # ------------------------------------------------------- several datasets

@@ -212,9 +212,12 @@ def _read_file(file: str) -> tuple[str, ...] | None:
     if not path.is_file():
         path = MMPOSE_METAINFO / path.name
     content = runpy.run_path(str(path))
-    if '_base_' in content:
-        content = Config.fromfile(path).to_dict()
-    return read_names(content['dataset_info'])
+    info, base = content.get('dataset_info', {}), content.get('_base_')
+    if base is None or 'keypoint_info' in info:
+        return read_names(info)
+    if isinstance(base, str) and base.startswith('mmpose::'):
+        return _read_file(base)  # mmengine would search all metafiles
+    return read_names(Config.fromfile(path).to_dict()['dataset_info'])
 
 
 # ------------------------------------------------------- several datasets

@@ -22,6 +22,7 @@ from support.configs import (
     train_one_step,
 )
 
+from gtpt_mm.engine import config_check
 from gtpt_mm.engine.hooks.freeze import freeze
 
 # A pretraining has no keypoints, several datasets have codec, loader and
@@ -193,3 +194,13 @@ def test_skeleton_of_the_docs_is_a_config(skeleton, tmp_path):
     assert meta['dataset_name'] == skeleton
     assert meta['num_keypoints'] == SKELETONS[skeleton]
     trains_one_step(cfg)
+
+
+def test_check_before_a_run_finds_nothing():
+    """Nor in pretraining, several datasets and projects."""
+    wrong = {
+        path.name: [str(finding) for finding in findings]
+        for path in find_configs()
+        if (findings := config_check.check(read_config(path)))
+    }
+    assert wrong == {}

@@ -1,4 +1,4 @@
-"""Load every config, build its model, check its name: ``make lint``."""
+"""Load and check every config, build its model: ``make lint``."""
 
 import re
 import sys
@@ -11,6 +11,7 @@ from mmengine.config import Config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
 import gtpt_mm  # noqa: E402, F401  (repairs what mmpose needs)
+from gtpt_mm.engine.config_check import check, format_findings  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # configs of projects import their models
@@ -57,6 +58,8 @@ def main() -> int:
         try:
             check_name(path)
             cfg = Config.fromfile(path)
+            if findings := check(cfg):
+                raise ValueError(format_findings(findings, path.name))
             init_default_scope(cfg.default_scope)
             import torch
             from mmpose.registry import MODELS

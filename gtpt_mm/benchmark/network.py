@@ -18,6 +18,8 @@ from mmpose.registry import DATASETS, MODELS, TRANSFORMS
 from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
+from gtpt_mm.engine.config_check import check_before_run
+
 from .selection import ModelChoice
 
 
@@ -47,7 +49,9 @@ class Network:
 
 
 def load_network(
-    choice: ModelChoice, input_size: tuple[int, int] | None = None
+    choice: ModelChoice,
+    input_size: tuple[int, int] | None = None,
+    config_check: bool = True,
 ) -> Network:
     """Build the network of a config with random weights.
 
@@ -56,6 +60,7 @@ def load_network(
     Args:
         choice: The config and what to change in it.
         input_size: Input (w, h) in pixels; None takes it from the config.
+        config_check: Whether to look for mistakes in the config first.
 
     Returns:
         The network.
@@ -66,6 +71,8 @@ def load_network(
     try:
         cfg = Config.fromfile(choice.config)
         cfg.merge_from_dict(choice.options)
+        if config_check:
+            check_before_run(cfg, is_run=False)
         init_default_scope(cfg.get('default_scope', 'mmpose'))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

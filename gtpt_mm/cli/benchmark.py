@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import add_overwrite, check_target
+from .common import add_no_config_check, add_overwrite, check_target
 
 if TYPE_CHECKING:
     from gtpt_mm.benchmark import Benchmark
@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--plot', type=Path, help='write a picture there')
     # fmt: on
     add_overwrite(parser)
+    add_no_config_check(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -108,7 +109,8 @@ def _measure(args: argparse.Namespace) -> 'Benchmark':
         check_target(file, args.overwrite)
     size = tuple(args.input_size) if args.input_size else None
     networks = [
-        load_network(choice, size) for choice in parse_models(args.models)
+        load_network(choice, size, args.config_check)
+        for choice in parse_models(args.models)
     ]
     for file in filter(None, (args.json, args.plot)):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,16 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_no_config_check(parser: argparse.ArgumentParser) -> None:
+    """Add ``--no-config-check``."""
+    parser.add_argument(
+        '--no-config-check',
+        dest='config_check',
+        action='store_false',
+        help='do not look for mistakes in the config first',
+    )
+
+
 def check_target(path: Path, overwrite: bool) -> None:
     """Check that a file may be written, before any work is done.
 

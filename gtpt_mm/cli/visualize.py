@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .common import (
+    add_no_config_check,
     add_overwrite,
     check_target,
     load_weights,
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--device', default='cpu', help='cpu (default), cuda, cuda:1, ...'
     )
+    add_no_config_check(parser)
     _add_picture_options(parser)
     add_overwrite(parser)
 
@@ -137,7 +139,7 @@ def _draw(args: argparse.Namespace) -> None:
     from gtpt_mm.compat.atomic_file import atomic_write
     from gtpt_mm.visualization import crop_instances, draw_tokens
 
-    model = _load(args.config, args.checkpoint, args.device)
+    model = _load(args.config, args.checkpoint, args.device, args.config_check)
     args.out.mkdir(parents=True, exist_ok=True)
     for path in args.images:
         img = _read_image(path)
@@ -152,7 +154,7 @@ def _draw(args: argparse.Namespace) -> None:
 
 
 def _load(
-    config: Path, checkpoint: str, device: str
+    config: Path, checkpoint: str, device: str, config_check: bool
 ) -> 'TopdownPoseEstimator':
     """Build the model with exactly the weights of the checkpoint.
 
@@ -169,6 +171,8 @@ def _load(
             f'--device {device} cannot be used ({error}); leave it out for cpu'
         ) from error
     cfg = read_config(config)
+    if not config_check:
+        cfg.config_check = False
     if not cfg.get('test_dataloader'):
         raise ValueError(
             f'{config} has no test_dataloader, whose pipeline crops the images'

@@ -20,10 +20,7 @@ SHIMS = (
     'numpy_api',
     'matplotlib_api',
     'config_text',
-    'metainfo',
-    'annotations',
-    'sample_errors',
-    'empty_loader',
+    'runner_check',
 )
 
 _missing: dict[str, str] = {}

@@ -1,5 +1,6 @@
 """Parts of a training: hooks, optimizer wrappers, initialisation."""
 
+from . import config_check as _config_check  # noqa: F401  (it registers)
 from .hooks import (
     BroadcastBuffersHook,
     CosineEMA,

@@ -76,7 +76,7 @@ def test_training_batch_of_an_end_to_end_model(repo_root):
 
 def test_what_cannot_be_built_is_named(tiny_config):
     choice = ModelChoice(tiny_config, 'x', {'model.backbone.depht': 50})
-    with pytest.raises(ValueError, match='x: .*tiny.py.*depht'):
+    with pytest.raises(ValueError, match='(?s)x: .*tiny.py.*depht'):
         load_network(choice)
 
 

@@ -113,3 +113,11 @@ def test_overwrite_replaces(capsys, tmp_path):
     assert main([*command, '--overwrite']) == 0
     assert json.loads(file.read_text())['models']
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_config_is_checked_unless_the_user_says_no(capsys):
+    words = [SAMPLE, 'model.test_cfg.fliptest=True', '--count-only']
+    assert main(['benchmark', *words]) == 2
+    err = capsys.readouterr().err
+    assert 'model.test_cfg.fliptest=True' in err and "'flip_test'" in err
+    assert main(['benchmark', *words, '--no-config-check']) == 0

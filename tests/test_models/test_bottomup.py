@@ -230,3 +230,11 @@ def test_masked_loss_counts_unmasked_pixels():
     loss = MaskedHeatmapLoss(2.0)
     out = loss(torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), None, mask)
     assert out.item() == pytest.approx(1.0)
+
+
+def test_masked_heatmap_loss_names_targets_of_another_size():
+    """Torch would broadcast a size of 1, with a warning only."""
+    loss = MaskedHeatmapLoss()
+    for shape in ((1, 3, 8, 8), (1, 1, 4, 4), (1, 17, 4, 4)):
+        with pytest.raises(ValueError, match=r'\(1, 3, 4, 4\).*targets are'):
+            loss(torch.ones(1, 3, 4, 4), torch.zeros(shape))

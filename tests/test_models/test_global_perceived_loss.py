@@ -105,3 +105,21 @@ def test_global_2_local_alone_is_that_term(options):
     unweighted = Global2LocalLoss(use_target_weight=False)(student, teacher)
     ones = Global2LocalLoss()(student, teacher, torch.ones(2, 3))
     torch.testing.assert_close(unweighted, ones)
+
+
+def test_targets_of_another_size_are_refused_by_name():
+    """Other bins, other keypoints, or one that would be broadcast."""
+    pred = tuple(torch.randn(2, 3, 8) for _ in 'xy')
+    loss = GlobalPerceivedLoss()
+    for shape in ((2, 3, 6), (2, 1, 8), (2, 3, 1)):
+        target = (torch.rand(shape), torch.rand(2, 3, 8))
+        with pytest.raises(ValueError, match=r'targets \[\(2, [31], [681]\)'):
+            loss(pred, None, target, torch.ones(2, 3))
+    target = tuple(torch.rand(2, 3, 8) for _ in 'xy')
+    for shape in ((2, 4), (2, 1), (3, 2), (2, 3, 1, 1)):
+        with pytest.raises(ValueError, match=r'target_weight is \('):
+            loss(pred, None, target, torch.ones(shape))
+    value = loss(pred, None, target, torch.ones(2, 3, 1))['loss_pruned']
+    torch.testing.assert_close(
+        value, loss(pred, None, target, torch.ones(2, 3))['loss_pruned']
+    )

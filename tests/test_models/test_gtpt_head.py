@@ -193,3 +193,34 @@ def test_wrong_supervision_is_named(keypoints):
     with pytest.raises(ValueError, match='0..16'):
         head.supervise(keypoints)
     assert head.supervised is None
+
+
+def make_targets(num_keypoints, num_x, num_y):
+    sample = PoseDataSample()
+    sample.gt_instance_labels = InstanceData(
+        keypoint_x_labels=torch.rand(1, num_keypoints, num_x),
+        keypoint_y_labels=torch.rand(1, num_keypoints, num_y),
+        keypoint_weights=torch.ones(1, num_keypoints),
+    )
+    return [sample]
+
+
+@pytest.mark.parametrize(
+    ('targets', 'given'),
+    [
+        ((17, 384, 512), None),
+        ((17, 192, 256), r'\(17, 192\) and \(17, 256\)'),
+        ((17, 512, 384), r'\(17, 512\) and \(17, 384\)'),
+        ((9, 384, 512), r'weights of 9 keypoints'),
+    ],
+)
+def test_targets_of_another_codec_are_named(targets, given):
+    head = GTPTHead(32, 17, CODEC)
+    feats = (torch.rand(1, 17, 32),)
+    samples = make_targets(*targets)
+    if given is None:
+        assert head.loss(feats, samples)['loss_pruned'].isfinite()
+        return
+    match = rf'\(17, 384\) for x and \(17, 512\) for y.*{given}'
+    with pytest.raises(ValueError, match=match):
+        head.loss(feats, samples)

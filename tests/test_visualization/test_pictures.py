@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmpose.registry import MODELS
 
 from gtpt_mm.cli import main
@@ -305,3 +306,17 @@ def test_command_refuses_weights_of_another_model(
     assert 'other.pth' in message
     assert 'backbone.human_token' in message
     assert 'gtpt-mm convert' in message
+
+
+def test_command_checks_the_config_unless_the_user_says_no(
+    body_config, checkpoint, image, tmp_path, capsys
+):
+    cfg = Config.fromfile(body_config)
+    cfg.load_form = 'nowhere.pth'
+    cfg.dump(tmp_path / 'misspelt.py')
+    argv = ['visualize', str(tmp_path / 'misspelt.py'), str(checkpoint)]
+    argv += [str(image), '--out', str(tmp_path / 'new')]
+    assert main(argv) == 2
+    assert "did you mean 'load_from'?" in capsys.readouterr().err
+    assert not (tmp_path / 'new').exists()
+    assert main([*argv, '--no-config-check']) == 0

@@ -112,6 +112,24 @@ class GTPTHead(BaseHead):
                 "and the embed_dims of the backbone's arch"
             )
 
+    def _check_targets(
+        self, target: tuple[Tensor, Tensor], weights: Tensor
+    ) -> None:
+        made = [
+            (self.out_channels, layer.out_features)
+            for layer in (self.fc_x, self.fc_y)
+        ]
+        given = [tuple(axis.shape[1:]) for axis in target]
+        if given != made or weights.shape[1] != self.out_channels:
+            raise ValueError(
+                f'GTPTHead predicts (K, bins) = {made[0]} for x and {made[1]} '
+                f'for y, the targets are {given[0]} and {given[1]}, the '
+                f'weights of {weights.shape[1]} keypoints; give the decoder '
+                'of the head and the encoder of GenerateTarget the same '
+                'input_size and simcc_split_ratio, and the head as many '
+                'out_channels as the dataset has keypoints'
+            )
+
     def _classify(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         return self.fc_x(self.norm_x(tokens)), self.fc_y(self.norm_y(tokens))
 
@@ -171,6 +189,9 @@ class GTPTHead(BaseHead):
         """Return the losses of the passes in ``feats`` and the accuracy.
 
         Both are averages over the ``supervised`` keypoints.
+
+        Raises:
+            ValueError: If the targets have other keypoints or bins.
         """
         labels = [d.gt_instance_labels for d in batch_data_samples]
         target = (
@@ -181,6 +202,7 @@ class GTPTHead(BaseHead):
         # All passes at once: fewer, larger products.
         tokens = torch.cat(feats)
         self._check(tokens)
+        self._check_targets(target, weights)
         if self.supervised is not None:
             tokens = tokens[:, self.supervised]
             target = (

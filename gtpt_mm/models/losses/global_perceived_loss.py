@@ -203,13 +203,29 @@ def _read_weight(
             f'{type(loss).__name__}(use_target_weight=True) needs '
             'target_weight, got None'
         )
-    return target_weight.reshape(logits[0].shape[:2])
+    expected = logits[0].shape[:2]
+    if target_weight.shape[:2] != expected or target_weight.ndim > 3:
+        raise ValueError(
+            f'target_weight is {tuple(target_weight.shape)} for logits of '
+            f'(B, K) = {tuple(expected)}; the model needs as many keypoints '
+            'as the dataset'
+        )
+    return target_weight.reshape(expected)
 
 
 def _both_axes(
     log_pred: SimCC, target: SimCC, weight: Tensor | None
 ) -> Tensor:
     """Return the sum of the divergences of x and y."""
+    shapes = [
+        [tuple(axis.shape) for axis in both] for both in (log_pred, target)
+    ]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f'predictions of x and y are {shapes[0]}, targets {shapes[1]}: '
+            '(B, K, bins); the pipeline needs the codec of the head, and the '
+            'model as many keypoints as the dataset'
+        )
     return simcc_kl(log_pred[0], target[0], weight) + simcc_kl(
         log_pred[1], target[1], weight
     )

@@ -39,5 +39,15 @@ class MaskedHeatmapLoss(KeypointMSELoss):
             target: Target heatmaps, (B, K, H, W).
             target_weights: Ignored, see above.
             mask: True where a pixel counts, (B, 1, H, W); None: everywhere.
+
+        Raises:
+            ValueError: If the target has another shape than the output.
         """
+        if output.shape != target.shape:
+            raise ValueError(
+                f'the head makes heatmaps of {tuple(output.shape)}, the '
+                f'targets are {tuple(target.shape)}: (B, K, H, W); the '
+                'pipeline needs the codec of the head, and the head as many '
+                'num_keypoints as the dataset has'
+            )
         return super().forward(output, target, None, mask)

@@ -21,6 +21,8 @@ SHIMS = (
     'matplotlib_api',
     'config_text',
     'data_loading',
+    'train_loops',
+    'runner_state',
 )
 
 _missing: dict[str, str] = {}

@@ -137,7 +137,7 @@ class Draws:
             for number, batch in enumerate(self._pass(), 1):
                 if number > skip:
                     yield batch
-            if number >= skip or not number:
+            if number > skip or not number or self.epoch is not None:
                 return
             skip -= number
             self.passes += 1

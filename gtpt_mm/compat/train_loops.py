@@ -138,11 +138,10 @@ class ExactLoop:
         if self.signals.number:
             self._stop()
 
-    def _validate_late(self) -> None:
-        """Do the validation that was interrupted, if one was."""
-        # The number of the last step, which is what stands there otherwise.
-        self.runner.message_hub.update_info('iter', self._iter - 1)
-        self._validate_if_due()
+    def _restore_count(self) -> None:
+        """Let the message hub count the last step, not the next one."""
+        if self.resumed:
+            self.runner.message_hub.update_info('iter', self._iter - 1)
 
     def _is_due(self) -> bool:
         raise NotImplementedError
@@ -179,9 +178,10 @@ class EpochBasedTrainLoop(ExactLoop, loops.EpochBasedTrainLoop):
 
     def _run(self) -> torch.nn.Module:
         self.runner.call_hook('before_train')
+        self._restore_count()
         if self.resumed and not self.resumed['inner'] and self._epoch:
             self.runner.message_hub.update_info('epoch', self._epoch - 1)
-            self._validate_late()
+            self._validate_if_due()
         if isinstance(self.dataloader, SeededLoader):
             self.dataloader.draws.advance(self._epoch)
         while self._epoch < self._max_epochs and not self.stop_training:
@@ -236,8 +236,9 @@ class IterBasedTrainLoop(ExactLoop, loops.IterBasedTrainLoop):
         self.runner.call_hook('before_train_epoch')
         if self._iter:
             self.dataloader_iterator.skip(self.resumed.get('inner', 0))
+        self._restore_count()
         if self.resumed:
-            self._validate_late()
+            self._validate_if_due()
             self.resumed = {}
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()

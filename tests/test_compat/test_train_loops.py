@@ -24,7 +24,7 @@ BY_ITER = dict(
             save_best='toy/score',
             rule='less',
         ),
-        logger=dict(type='LoggerHook', interval=1),
+        logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
     ),
     log_processor=dict(by_epoch=False),
 )

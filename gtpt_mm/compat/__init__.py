@@ -20,7 +20,9 @@ SHIMS = (
     'numpy_api',
     'matplotlib_api',
     'config_text',
-    'runner_check',
+    'data_loading',
+    'train_loops',
+    'runner_state',
 )
 
 _missing: dict[str, str] = {}

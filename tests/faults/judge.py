@@ -9,7 +9,7 @@ OK, BAD, MISSING, SKIPPED = 'OK', 'BAD', 'MISSING', 'SKIPPED'
 #: Bad in any case: code of a file ran, or a command showed its insides.
 ALWAYS_BAD = (
     (r'CODE RAN', 'code of the file ran'),
-    (r'^PWNED|/PWNED', 'code of the file ran'),
+    (r'^PWNED', 'code of the file ran'),
     (r'TRACEBACK|Traceback \(most recent call last\)', 'a traceback'),
     (
         r'Re-running `?torch\.load|documentation of torch\.load',

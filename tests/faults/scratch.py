@@ -57,6 +57,20 @@ REPLACEMENTS = (
         'the log is a part of what the user sees',
     ),
     Replacement(
+        'data = m.data_preprocessor(pseudo_collate([ds[i] for i in range(n)])',
+        'import mmengine.dataset as D; collate = getattr(D, '
+        "cfg.train_dataloader.get('collate_fn', {}).get("
+        "'type', 'pseudo_collate')); "
+        'data = m.data_preprocessor(collate([ds[i] for i in range(n)])',
+        'collated as the config says, which the pretraining needs',
+    ),
+    Replacement(
+        "'-> head of', head.names[x.dataset_idx])",
+        "'-> head of', head.names[x.dataset_idx], "
+        "'; the sample says', x.get('dataset_name'))",
+        'the name that the head compares',
+    ),
+    Replacement(
         'env -i PATH=/usr/bin:/bin',
         'env -i PATH=/usr/bin:/bin PYTHONPATH=@ROOT@',
         'the empty environment must still import this tree',

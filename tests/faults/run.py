@@ -49,6 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     if not (args.shared / 'faults' / 'cases').is_dir():
         print(f'no faults/cases in {args.shared}; see --shared')
         return 2
+    # Started in the background, this process ignores SIGINT, and so would all
+    # that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     exceptions = read_exceptions(PAGE)
     with contextlib.ExitStack() as stack:
         work = args.work or Path(
@@ -58,10 +61,9 @@ def main(argv: list[str] | None = None) -> int:
         can_mount = _can_mount(scratch.path)
         verdicts = []
         for name in args.scripts or SCRIPTS:
-            verdicts += run_script(
-                SCRIPTS[name], scratch, can_mount, args.again
-            )
-            _print_rows(verdicts, f'{name}: ', exceptions)
+            found = run_script(SCRIPTS[name], scratch, can_mount, args.again)
+            _print_rows(found, exceptions)
+            verdicts += found
     return _close(verdicts, exceptions)
 
 
@@ -176,13 +178,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def _print_rows(
-    verdicts: list[Verdict], prefix: str, exceptions: dict[str, str]
-) -> None:
+def _print_rows(verdicts: list[Verdict], exceptions: dict[str, str]) -> None:
     """Print one line for each case of a script."""
     for case, verdict, reason, printed in verdicts:
-        if not case.startswith(prefix):
-            continue
         if verdict in (BAD, MISSING) and case in exceptions:
             verdict, reason = f'({verdict})', f'listed: {exceptions[case]}'
         note = f'  <- {reason}' if reason else ''

@@ -47,7 +47,7 @@ SIGNALS = {
 }
 PROCESSES = {
     'worker killed': Rule(
-        (r'^worker \d+', 'ended after', r'worker.*exited'), ('STILL RUNNING',)
+        (r'^worker \d+', 'ended after', r'worker.*(exited|killed)'), ('STILL RUNNING',)
     ),
     'ddp: one of two killed': Rule(
         (r'rank pid \d+ of \d+ \d+', 'launcher ended', r'SIGKILL|-9'),

@@ -25,7 +25,7 @@ DISK = {
         (FAILED, r'epoch_\d\.pth', 'space', r'mnt/d'), mount=True
     ),
     'resume on the full disk after (nothing removed)': Rule(
-        (FAILED, r'resumed|auto', 'space', r'epoch_\d\.pth'), mount=True
+        (FAILED, 'space', r'epoch_\d\.pth'), mount=True
     ),
 }
 SIGNALS = {

@@ -223,6 +223,24 @@ _shared_shell = (
 )
 _own = (
     Script(
+        'convert',
+        ['bash', 'convert.sh'],
+        rules=shell_rules.CONVERT,
+        how=_dashes,
+        needs=('wd_a', 'ck'),
+        limit=600,
+        about='files that are no checkpoint, targets that cannot be',
+    ),
+    _python(
+        'inferencer',
+        'inferencer',
+        rules=shell_rules.INFERENCER,
+        how=_results,
+        needs=('wd_a',),
+        limit=200,
+        about='odd pictures, boxes and options',
+    ),
+    Script(
         'kill',
         ['bash', 'kill.sh'],
         rules=shell_rules.KILL,

@@ -1,7 +1,16 @@
 """Rules of the cases that are shell scripts or processes; see ``rules.py``."""
 
 from .judge import MISSING, Rule
-from .rules import NONE_LOADED, NUMBER_NAMED, RAISED
+from .rules import (
+    DAMAGED,
+    EXISTS,
+    FOUND,
+    NONE_LOADED,
+    NUMBER_NAMED,
+    RAISED,
+    error,
+    fine,
+)
 
 FAILED = r'\brc [1-9]'
 ENDED = r'\brc 0$'
@@ -47,7 +56,8 @@ SIGNALS = {
 }
 PROCESSES = {
     'worker killed': Rule(
-        (r'^worker \d+', 'ended after', r'worker.*(exited|killed)'), ('STILL RUNNING',)
+        (r'^worker \d+', 'ended after', r'worker.*(exited|killed)'),
+        ('STILL RUNNING',),
     ),
     'ddp: one of two killed': Rule(
         (r'rank pid \d+ of \d+ \d+', 'launcher ended', r'SIGKILL|-9'),
@@ -125,4 +135,65 @@ KILL = {
     'resume from bare weights': Rule((FAILED, 'load_from')),
     'resume with another batch size': Rule((FAILED, 'batch')),
     'pickle as bbox_file': Rule((FAILED, r'\.pkl', 'refuse|not read|pickle')),
+}
+
+
+def _refused(*words: str) -> Rule:
+    """One line with exit code 2."""
+    return Rule((r'^rc 2$', *words), (r'^rc [01]$',))
+
+
+CONVERT = {
+    **{
+        f'{name}': _refused(rf'ck/{name}\.pth', words)
+        for name, words in {
+            'evil': REFUSED,
+            'evil_old': REFUSED,
+            'evil_pickle': 'pickle|checkpoint|read',
+            'empty': 'empty|0 bytes|complete',
+            'html': 'html|checkpoint',
+            'half': DAMAGED,
+            'bitflip': f'{DAMAGED}|flipped|record|changed',
+            'tensor': r'\btensor\b(?!\.pth)|no state_dict',
+            'list': r'\blist\b(?!\.pth)|no state_dict',
+            'nothing': 'empty|nothing|no tensor|weights|holds no',
+            'nan': 'finite|nan',
+            'missing': FOUND,
+            'dir': 'found|folder|directory',
+        }.items()
+    },
+    'othernames': _refused('keys|names'),
+    **{
+        f'{name}.safetensors': _refused(rf'ck/{name}\.safetensors')
+        for name in ('empty', 'huge')
+    },
+    'wrong.safetensors': Rule((r'^rc [02]$',)),
+    'good to safetensors': Rule((ENDED, r'^good\.safetensors$', 'sha-?256')),
+    'official': Rule((ENDED, 'sha-?256')),
+    'target exists': _refused(*EXISTS),
+    'target a folder': _refused('folder|directory'),
+}
+INFERENCER = {
+    'HTML as jpg': error(r'html\.jpg'),
+    'empty file': error(r'empty\.jpg'),
+    'truncated JPEG': error(r'cut\.jpg'),
+    'empty folder': error('empty_folder'),
+    'missing file': error(r'nope\.jpg', FOUND),
+    'text file': error(r'text\.txt'),
+    '1x1': fine(),
+    '20x2000': fine(),
+    'unicode path': fine(),
+    'gray array': Rule((r'-> no error',), instead=(RAISED, 'channel|shape')),
+    'RGBA array': Rule((r'-> no error',), instead=(RAISED, 'channel|shape')),
+    'uint16 array': Rule((r'-> no error',), instead=(RAISED, 'uint')),
+    'float array with NaN': error('finite|nan|uint8|dtype'),
+    'empty array': error('empty|size|shape|assertion'),
+    'None': error('None', 'image|input|path'),
+    'boxes beside a detector': Rule(
+        ('bboxes|boxes', 'ignored|det_model|detector')
+    ),
+    'boxes of NaN': error('box', 'finite|nan|det_model'),
+    'unknown option': error('kpt_th'),
+    'folder of pictures is a file': error('a_file'),
+    'unknown model': error('gtpt-t'),
 }

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmpose.apis import MMPoseInferencer
 
 import gtpt_mm  # noqa: F401  (compat before anything of mmpose)
+
+from mmpose.apis import MMPoseInferencer  # isort: skip
 
 IMAGE = '@SHARED@/data/real/coco/000000000785.jpg'
 

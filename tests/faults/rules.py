@@ -297,7 +297,7 @@ def done(*words: str, **options) -> Rule:
 _CHECKPOINT_WORDS = {
     'evil': 'posix.system|refused|not loaded',
     'missing': FOUND,
-    'dir': 'found|folder|directory',
+    'dir': 'found|folder|directory|not a file',
     'empty': 'empty|0 bytes|complete|read',
     'html': 'html|read|checkpoint',
     'half': DAMAGED,

@@ -159,7 +159,7 @@ CONVERT = {
             'nothing': 'empty|nothing|no tensor|weights|holds no',
             'nan': 'finite|nan',
             'missing': FOUND,
-            'dir': 'found|folder|directory',
+            'dir': 'found|folder|directory|not a file',
         }.items()
     },
     'othernames': _refused('keys|names'),

@@ -178,6 +178,32 @@ def test_every_shared_script_is_run_or_used_by_one(shared_dir):
             assert path.name in f'{used} {helpers}'.split(), path
 
 
+def test_rules_find_bad_what_was_found_bad(shared_dir):
+    """What all_cases.md says was printed before anything was mended."""
+    tables = {
+        '2': ['checkpoints'],
+        '3': ['silent_codec'],
+        '4': ['numbers'],
+        '5': ['configs', 'silent_codec'],
+        '6': ['cli_split', 'cli_vis'],
+        'td': ['bad_data_td'],
+        'gp': ['bad_data_gp'],
+    }
+    page = (shared_dir / 'faults' / 'all_cases.md').read_text()
+    row = re.compile(r'^\| (\d) \| (.*?) \| (.*) \| (BAD|MISSING) \|$', re.M)
+    count = 0
+    for group, name, printed, expected in row.findall(page):
+        kind = re.match(r'\[(td|gp)\] ', name)
+        for script in tables.get(kind[1] if kind else group, ()):
+            name = name.removeprefix(kind[0]) if kind else name
+            rule = SCRIPTS[script].rules.get(name)
+            if rule is not None:
+                found = verdict(f'-> {printed}', rule)
+                assert found != OK, (script, name, printed, expected)
+                count += 1
+    assert count > 100
+
+
 @pytest.mark.slow
 def test_scripts_run_and_their_cases_are_judged(shared_dir, tmp_path, capsys):
     names = ['silent_codec', '12_schedules']

@@ -94,8 +94,13 @@ def run_script(
 
 def _run_into(log: Path, script: Script, scratch: Scratch) -> None:
     """Make what a script needs, run it, and keep all that it printed."""
-    for part in script.needs:
-        scratch.prepare(part)
+    try:
+        for part in script.needs:
+            scratch.prepare(part)
+    except RuntimeError as error:
+        log.write_text(f'not prepared: {error}')
+        print(f'== {script.name}: not prepared: {error}', flush=True)
+        return
     start = time.monotonic()
     ended = _run(script.command, scratch, log, script.limit)
     if script.output:

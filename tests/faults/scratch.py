@@ -153,7 +153,7 @@ class Scratch:
                 stderr=subprocess.STDOUT,
             )
         if code:
-            last = ''.join(log.read_text(errors='replace')[-1500:])
+            last = log.read_text(errors='replace')[-1500:]
             raise RuntimeError(f'{command} ended with {code}:\n{last}')
 
     def _copy_cases(self) -> None:

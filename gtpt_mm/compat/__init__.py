@@ -20,6 +20,7 @@ SHIMS = (
     'numpy_api',
     'matplotlib_api',
     'config_text',
+    'head_codec',
 )
 
 _missing: dict[str, str] = {}

@@ -24,6 +24,7 @@ SAME = (
     r'^loss \[\]',
 )
 DIFFERENT = (r'different [1-9]', r'equal False', r'^loss \[\(')
+KILLED = r'^killed, code -9'
 NO_PROCESS_LEFT = r'^0$'
 
 DISK = {
@@ -124,8 +125,8 @@ NAN_ROTATES = {
 }
 KILL = {
     'two runs are equal': Rule((ENDED, *SAME), DIFFERENT),
-    'SIGKILL in an epoch, resumed': Rule((ENDED, *SAME), DIFFERENT),
-    'SIGKILL in a save, resumed': Rule((ENDED, *SAME), DIFFERENT),
+    'SIGKILL in an epoch, resumed': Rule((KILLED, ENDED, *SAME), DIFFERENT),
+    'SIGKILL in a save, resumed': Rule((KILLED, ENDED, *SAME), DIFFERENT),
     'augmentation of two epochs, workers not persistent': Rule(
         (r'epochs equal False',), (r'epochs equal True',)
     ),

@@ -78,6 +78,11 @@ REPLACEMENTS = (
         'a picture that exists would be the only answer of all later cases',
     ),
     Replacement(
+        ' | tail -3 | cut',
+        ' | tail -8 | cut',
+        'more lines say what was resumed, and from which file',
+    ),
+    Replacement(
         'env -i PATH=/usr/bin:/bin',
         'env -i PATH=/usr/bin:/bin PYTHONPATH=@ROOT@',
         'the empty environment must still import this tree',

@@ -7,7 +7,7 @@ JSON = r'(train|val|t|v)\.json'
 PERSON = r'(annotation|\bid)\D{0,12}\d+'
 RIGHT = r"'(coco/)?AP': (1\.0|0\.99\d*)\b"
 ALL_FINITE = r"'bad params', 0"
-UNSEEN = r'(no|without a|nothing) visible'
+UNSEEN = r'((no|without( a)?|nothing) visible|keypoints outside)'
 
 
 def _fine_or(*words: str) -> Rule:

@@ -94,6 +94,7 @@ def run_script(
 
 def _run_into(log: Path, script: Script, scratch: Scratch) -> None:
     """Make what a script needs, run it, and keep all that it printed."""
+    scratch.fill()
     try:
         for part in script.needs:
             scratch.prepare(part)

@@ -122,8 +122,14 @@ class Scratch:
         )
         for name in ('logs', 'wd', 'ck', 'data', 'runs', 'env', 'output'):
             (self.path / name).mkdir(parents=True, exist_ok=True)
-        self._link('configs', ROOT / 'configs')
-        self._copy_cases()
+        self._is_filled = False
+
+    def fill(self) -> None:
+        """Copy the cases, once; what an earlier call copied is replaced."""
+        if not self._is_filled:
+            self._link('configs', ROOT / 'configs')
+            self._copy_cases()
+            self._is_filled = True
 
     def prepare(self, part: str) -> None:
         """Make a part that a script needs, unless it is there."""

@@ -6,7 +6,9 @@ from faults.scratch import PARTS, REPLACEMENTS, ROOT, Scratch
 
 @pytest.fixture
 def scratch(shared_dir, tmp_path):
-    return Scratch(tmp_path / 'work', shared_dir)
+    folder = Scratch(tmp_path / 'work', shared_dir)
+    folder.fill()
+    return folder
 
 
 def test_no_mark_is_left_in_a_copy(scratch):

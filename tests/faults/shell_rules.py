@@ -157,7 +157,7 @@ CONVERT = {
             'bitflip': f'{DAMAGED}|flipped|record|changed',
             'tensor': r'\btensor\b(?!\.pth)|no state_dict',
             'list': r'\blist\b(?!\.pth)|no state_dict',
-            'nothing': 'empty|nothing|no tensor|weights|holds no',
+            'nothing': r'empty|no tensor|holds no|keys are \[\]',
             'nan': 'finite|nan',
             'missing': FOUND,
             'dir': 'found|folder|directory|not a file',

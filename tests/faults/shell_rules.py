@@ -157,12 +157,12 @@ CONVERT = {
             'bitflip': f'{DAMAGED}|flipped|record|changed',
             'tensor': r'\btensor\b(?!\.pth)|no state_dict',
             'list': r'\blist\b(?!\.pth)|no state_dict',
-            'nothing': r'empty|no tensor|holds no|keys are \[\]',
             'nan': 'finite|nan',
             'missing': FOUND,
             'dir': 'found|folder|directory|not a file',
         }.items()
     },
+    'nothing': _refused(r'empty|no tensor|holds no|keys are \[\]'),
     'othernames': _refused('keys|names'),
     **{
         f'{name}.safetensors': _refused(rf'ck/{name}\.safetensors')

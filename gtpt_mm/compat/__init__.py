@@ -20,9 +20,7 @@ SHIMS = (
     'numpy_api',
     'matplotlib_api',
     'config_text',
-    'data_loading',
-    'train_loops',
-    'runner_state',
+    'head_codec',
 )
 
 _missing: dict[str, str] = {}

@@ -1,9 +1,10 @@
-"""Stock mmpose on today's stack, without a compiler.
+"""Run stock mmpose on current packages, without a compiler.
 
-The only place that patches or probes other packages. Each module here is one
-shim: ``missing()`` says in words what the installed packages lack ('' for
-nothing), ``repair()`` mends it. ``GTPT_MM_COMPAT=0`` in the environment
-leaves other packages as they are.
+All patches of other packages are here. Each module in ``SHIMS`` is one shim:
+``missing()`` describes the defect of the installed packages ('' for none),
+``repair()`` mends it. Its docstring names the defect, the broken versions and
+when the shim can go. ``GTPT_MM_COMPAT=0`` in the environment leaves other
+packages as they are.
 """
 
 import importlib
@@ -11,17 +12,41 @@ import os
 from types import ModuleType
 
 VARIABLE = 'GTPT_MM_COMPAT'
-# In this order: mmpose cannot be imported before the first two are in place.
-SHIMS = (
-    'mmcv_ops',
-    'mmpretrain_api',
-    'torch_api',
-    'compile_api',
-    'numpy_api',
-    'matplotlib_api',
-    'config_text',
-    'head_codec',
-)
+#: By what they repair, in this order: mmpose cannot be imported before the
+#: first two are in place, and readers of files come before their wrappers.
+SHIMS = {
+    'stack': (
+        'mmcv_ops',
+        'mmpretrain_api',
+        'torch_api',
+        'compile_api',
+        'numpy_api',
+        'matplotlib_api',
+        'config_text',
+    ),
+    'files': (
+        'checkpoint_files',
+        'loaded_tensors',
+        'checkpoint_hook',
+        'file_handlers',
+    ),
+    'evaluation': (
+        'keypoint_converter',
+        'coco_metric',
+        'mpii_pck',
+        'multi_dataset_evaluator',
+    ),
+    'data': ('metainfo', 'annotations', 'sample_errors', 'empty_loader'),
+    'runs': (
+        'work_dir_lock',
+        'cpu_launcher',
+        'runner_check',
+        'data_loading',
+        'train_loops',
+        'runner_state',
+    ),
+    'inference': ('inferencer_boxes', 'inferencer_inputs', 'head_codec'),
+}
 
 _missing: dict[str, str] = {}
 
@@ -42,9 +67,9 @@ def install(ops: ModuleType) -> None:
             f'{VARIABLE} must be 0 or 1, got {os.environ[VARIABLE]!r}'
         )
     arguments = dict(mmcv_ops=(ops,))
-    for name in SHIMS:
-        if name not in _missing:
-            shim = importlib.import_module(f'{__name__}.{name}')
+    for package, names in SHIMS.items():
+        for name in (n for n in names if n not in _missing):
+            shim = importlib.import_module(f'{__name__}.{package}.{name}')
             words = shim.missing()
             if words and _is_enabled():
                 shim.repair(*arguments.get(name, ()))
@@ -61,9 +86,12 @@ def left_out() -> str:
 
     '' if there are none.
     """
-    words = [f'{name} ({what})' for name, what in _missing.items() if what]
-    if _is_enabled() or not words:
+    found = [name for name, what in _missing.items() if what]
+    if _is_enabled() or not found:
         return ''
+    # Without these mmpose may not even start; the others make it safe.
+    words = [f'{n} ({_missing[n]})' for n in SHIMS['stack'] if n in found]
+    words += [name for name in found if name not in SHIMS['stack']]
     return f'{VARIABLE}=0 leaves out these repairs: {", ".join(words)}.'
 
 

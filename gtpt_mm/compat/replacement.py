@@ -1,8 +1,11 @@
-"""A class of ours in the place of a stock one, for the shims."""
+"""Replace stock classes and functions by those of a shim."""
 
 import sys
+from collections.abc import Callable
 
 from mmengine.registry import Registry
+
+PACKAGES = ('mmengine', 'mmpose', 'mmdet', 'mmpretrain')
 
 
 def replace_class(mixin: type, stock: type, registry: Registry) -> None:
@@ -13,7 +16,7 @@ def replace_class(mixin: type, stock: type, registry: Registry) -> None:
     which finds it there, imports the shims as well.
 
     Args:
-        mixin: What the new class derives from first; it calls ``super()``.
+        mixin: First base of the new class; it calls ``super()``.
         stock: The class that it stands for.
         registry: The registry that has ``stock`` under its name.
     """
@@ -27,3 +30,21 @@ def replace_class(mixin: type, stock: type, registry: Registry) -> None:
         if getattr(sys.modules[path], name, None) is stock:
             setattr(sys.modules[path], name, new)
         path = path.rpartition('.')[0]
+
+
+def replace_everywhere(original: Callable, new: Callable) -> None:
+    """Rebind every name of a function or class in OpenMMLab's modules.
+
+    ``from mmengine.runner import load_checkpoint`` copies the name; a module
+    that did so before this call would keep the old function.
+
+    Args:
+        original: The function or class to replace.
+        new: Its replacement.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.partition('.')[0] not in PACKAGES or module is None:
+            continue
+        for key, value in list(vars(module).items()):
+            if value is original:
+                setattr(module, key, new)

@@ -1,0 +1,1 @@
+"""Check annotations, skeletons and samples when they are read."""

@@ -1,0 +1,30 @@
+"""Checks of an annotation file in COCO's layout.
+
+Pure functions on the content of a file, without mmpose. A certain mistake is
+an error with the ids of the first few; a mistake that can be mended without a
+guess is mended and counted.
+"""
+
+from .file import read, reading_json
+from .findings import (
+    AnnotationError,
+    Findings,
+    count,
+    plain,
+)
+from .names import compare_names
+from .numbers import AREA_OF_BOX, add_areas
+from .sizes import mend_sizes
+
+__all__ = [
+    'AREA_OF_BOX',
+    'AnnotationError',
+    'Findings',
+    'add_areas',
+    'compare_names',
+    'count',
+    'mend_sizes',
+    'plain',
+    'read',
+    'reading_json',
+]

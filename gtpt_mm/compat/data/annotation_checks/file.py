@@ -1,0 +1,74 @@
+"""Read an annotation file; mend mistakes without a guess, refuse others."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .findings import AnnotationError, Findings
+from .ids import mend_annotation_ids, mend_categories, mend_images
+from .numbers import mend_flags, mend_numbers
+
+
+@contextlib.contextmanager
+def reading_json(file: str | Path) -> Iterator[None]:
+    """Name a file that is read within.
+
+    Raises:
+        AnnotationError: If it is empty, torn or no JSON.
+    """
+    try:
+        yield
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        path = Path(file)
+        size = f' ({path.stat().st_size:,} bytes)' if path.is_file() else ''
+        raise AnnotationError(
+            f'{file}{size} is empty, torn or not JSON: {error}. Write or copy '
+            'it again'
+        ) from error
+
+
+def read(
+    file: str | Path,
+    *,
+    needs: Sequence[str] = (),
+    image_needs: Sequence[str] = ('id',),
+) -> tuple:
+    """Read an annotation file and mend mistakes without a guess.
+
+    Args:
+        file: Path of the file.
+        needs: Lists that must be there, besides ``images``.
+        image_needs: What every image must have.
+
+    Returns:
+        The content, and the :class:`Findings`.
+
+    Raises:
+        AnnotationError: If it cannot be used.
+    """
+    with reading_json(file), open(file, encoding='utf-8') as lines:
+        content = json.load(lines)
+    findings = Findings(str(file))
+    if not isinstance(content, dict):
+        raise AnnotationError(
+            f'{file} holds a {type(content).__name__}, not the dictionary of '
+            'images, annotations and categories of COCO'
+        )
+    for key in ('images', 'annotations', 'categories'):
+        value = content.get(key, ())
+        is_list = isinstance(value, (list, tuple))
+        if not is_list or not all(isinstance(v, dict) for v in value):
+            findings.error(f'{key!r} must be a list of dictionaries')
+        elif key not in content and key in ('images', *needs):
+            findings.error(f'it has no list {key!r}')
+    findings.check()
+    mend_images(content, findings, image_needs)
+    mend_annotation_ids(content, findings)
+    mend_categories(content, findings)
+    for key, row in dict(bbox=4, keypoints=0, area=1).items():
+        mend_numbers(content, key, row, findings)
+    for key in ('iscrowd', 'num_keypoints'):
+        mend_flags(content, key, findings)
+    findings.check()
+    return content, findings

@@ -1,0 +1,1 @@
+"""Repairs of mmpose's metrics, evaluator and keypoint converter."""

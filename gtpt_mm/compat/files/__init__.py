@@ -1,0 +1,1 @@
+"""Write checkpoints and other files whole; check them when read."""

@@ -1,0 +1,1 @@
+"""Check the codec of models and the inputs of inferencers."""

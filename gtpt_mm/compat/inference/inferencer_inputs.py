@@ -1,0 +1,231 @@
+"""Check the images and options given to mmpose's inferencers.
+
+Broken: in mmpose (<= 1.3.2) a web page or torn file under an image's name, an
+empty folder, a gray array and None raise errors that do not name the input;
+arrays of NaN or of numbers outside 0..255 are taken for images;
+``MMPoseInferencer`` ignores misspelt options; an output folder that is a file
+fails only after the inference. Without ``det_model`` and internet the error
+speaks of a download only.
+
+Here: options and output folders are checked at the call, images before the
+model sees them; arrays of gray or BGRA become BGR.
+
+Can go: when mmpose's inferencers check their inputs and options.
+"""
+
+import difflib
+import functools
+import mimetypes
+import os
+from collections.abc import Callable, Iterable, Sized
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+from mmengine import fileio
+
+
+def missing() -> str:
+    """Say what is missing."""
+    return 'the inferencers of mmpose ignore misspelt options'
+
+
+def repair() -> None:
+    """Check what the inferencers are given."""
+    from mmpose.apis.inferencers import (
+        Hand3DInferencer,
+        MMPoseInferencer,
+        Pose2DInferencer,
+    )
+    from mmpose.apis.inferencers.base_mmpose_inferencer import (
+        BaseMMPoseInferencer as Base,
+    )
+
+    for kind in (Base, MMPoseInferencer):
+        kind.__call__ = check_options(kind.__call__)
+    Base._init_detector = explain_download(Base._init_detector)
+    Base._inputs_to_list = check_inputs(Base._inputs_to_list)
+    for kind in (Pose2DInferencer, Hand3DInferencer):
+        kind.preprocess_single = name_file(kind.preprocess_single)
+
+
+def explain_download(init_detector: Callable) -> Callable:
+    """Return ``_init_detector`` that says how to do without a download."""
+
+    @functools.wraps(init_detector)
+    def explained(self: Any, det_model: Any = None, **options: Any) -> None:
+        try:
+            init_detector(self, det_model=det_model, **options)
+        except OSError as error:
+            if det_model is not None:
+                raise
+            raise ConnectionError(
+                f"mmpose's own detector cannot be fetched ({error}): give "
+                "det_model and det_weights, or det_model='whole_image' for "
+                'images of one person'
+            ) from error
+
+    return explained
+
+
+def check_options(call: Callable) -> Callable:
+    """Return ``__call__`` that refuses unknown options and output files."""
+
+    @functools.wraps(call)
+    def checked(
+        self: Any,
+        inputs: Any,
+        return_datasamples: bool = False,
+        batch_size: int = 1,
+        out_dir: str | None = None,
+        **options: Any,
+    ) -> Any:
+        known = {'return_datasamples', 'batch_size', 'out_dir'}
+        for one in (self, getattr(self, 'inferencer', self)):
+            known |= one.preprocess_kwargs | one.forward_kwargs
+            known |= one.visualize_kwargs | one.postprocess_kwargs
+        for name in sorted(set(options) - known):
+            near = difflib.get_close_matches(name, known, 1)
+            words = f'did you mean {near[0]!r}? ' if near else ''
+            raise TypeError(
+                f'{type(self).__name__} has no option {name!r}; {words}It '
+                f'has {", ".join(sorted(known))}'
+            )
+        for name in ('out_dir', 'vis_out_dir', 'pred_out_dir'):
+            check_folder(name, options.get(name, out_dir))
+        return call(
+            self, inputs, return_datasamples, batch_size, out_dir, **options
+        )
+
+    return checked
+
+
+def check_folder(name: str, value: str | None) -> None:
+    """Raise if an output folder, which need not exist, cannot be one."""
+    if not value or '://' in str(value):
+        return
+    path = Path(value)
+    if name == 'vis_out_dir' and os.path.splitext(value)[1]:
+        # mmpose takes it for the name of a file.
+        if _media_type(str(value)) not in ('image', 'video'):
+            raise ValueError(f'{name}={str(value)!r}: leave out the dot')
+        path = path.parent
+    there = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(
+            f'{name}={str(value)!r}: {there} is a file, not a folder'
+        )
+
+
+def _media_type(path: str) -> str:
+    """Return 'image', 'video', 'text' and so on; '' if it is not known."""
+    return (mimetypes.guess_type(path)[0] or '').partition('/')[0]
+
+
+def check_inputs(inputs_to_list: Callable) -> Callable:
+    """Return ``_inputs_to_list`` that takes images and nothing else."""
+
+    @functools.wraps(inputs_to_list)
+    def _inputs_to_list(self: Any, inputs: Any) -> Any:
+        if isinstance(inputs, str | Path):
+            inputs = _find_files(str(inputs))
+        elif isinstance(inputs, np.ndarray) or not isinstance(
+            inputs, Iterable
+        ):
+            inputs = [as_image(inputs, 'the input')]
+        else:
+            images = (
+                as_image(one, f'input {i}') for i, one in enumerate(inputs)
+            )
+            inputs = list(images) if isinstance(inputs, Sized) else images
+        found = inputs_to_list(self, inputs)
+        if self._video_input and self.video_info['height'] <= 0:
+            raise ValueError(f'{inputs} cannot be read as a video')
+        return found
+
+    return _inputs_to_list
+
+
+def _find_files(path: str) -> str | list[str]:
+    """Return a video as it is, an image or those of a folder in a list."""
+    backend = fileio.get_file_backend(path)
+    if not hasattr(backend, 'isdir') or not backend.isdir(path):
+        # mmpose fails at names of which the type is not known.
+        return path if _media_type(path) else [path]
+    names = backend.list_dir_or_file(path, list_dir=False)
+    files = [fileio.join_path(path, name) for name in names]
+    images = sorted(file for file in files if _media_type(file) == 'image')
+    if not images:
+        raise ValueError(
+            f'the folder {path} holds no image ({len(files)} other files; '
+            'folders in it are not searched)'
+        )
+    return images
+
+
+def as_image(value: Any, place: str) -> str | np.ndarray:
+    """Return a path as a string, an array as BGR, or raise."""
+    if isinstance(value, str | Path):
+        return str(value)
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in 'uif':
+        kind = getattr(value, 'dtype', type(value).__name__)
+        raise TypeError(
+            f'{place} is {str(value)[:50]} ({kind}): give the path of an '
+            'image, or a numpy array of BGR in 0..255'
+        )
+    image = value[..., None] if value.ndim == 2 else value
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or not image.size:
+        raise ValueError(
+            f'{place} is an array of shape {value.shape}; the shape of an '
+            'image is (H, W) or (H, W, 1, 3 or 4), not empty'
+        )
+    if image.dtype != np.uint8:
+        low, high = image.min(), image.max()
+        is_float = image.dtype.kind == 'f'
+        # NaN is in no range; floats up to 1 were scaled.
+        if not (0 <= low <= high <= 255) or (is_float and 0 < high <= 1):
+            raise ValueError(
+                f'{place}, of {image.dtype}, is from {low} to {high}; an '
+                'image is finite and in 0..255'
+            )
+        image = image.astype(np.float32 if is_float else np.uint8)
+    if image.shape[2] == 1:
+        return np.repeat(image, 3, axis=2)
+    return np.ascontiguousarray(image[..., :3])
+
+
+def _find_problem(path: str) -> str:
+    """Say why a file is no image; '' if it is one."""
+    content = fileio.get(path)
+    if not content:
+        return 'is empty (0 bytes)'
+    try:
+        if mmcv.imfrombytes(content) is not None:
+            return ''
+    except Exception:  # each decoder has its own
+        pass
+    if content.lstrip().startswith(b'<'):
+        return 'is text of HTML or XML, not an image'
+    return 'cannot be decoded as an image: it is torn, or of another format'
+
+
+def name_file(preprocess_single: Callable) -> Callable:
+    """Return ``preprocess_single`` whose errors name a file that is no image.
+
+    Files that can be read are not read twice.
+    """
+
+    @functools.wraps(preprocess_single)
+    def named(self: Any, input: Any, *args: Any, **options: Any) -> list[dict]:
+        try:
+            return preprocess_single(self, input, *args, **options)
+        except OSError:  # names the file
+            raise
+        except Exception as error:
+            problem = _find_problem(input) if isinstance(input, str) else ''
+            if not problem:
+                raise
+            raise ValueError(f'the image {input} {problem}') from error
+
+    return named

@@ -1,0 +1,1 @@
+"""Stop, resume, distribute, lock and check trainings."""

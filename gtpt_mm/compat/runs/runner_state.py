@@ -1,0 +1,292 @@
+"""Save the whole state of a training in its checkpoints.
+
+Broken: checkpoints of mmengine <= 0.10.7 hold neither the generators, nor the
+buffers of other processes than the first (each has BatchNorm statistics of
+its own), nor gradients that are being accumulated, nor the count of
+EarlyStoppingHook, nor the place in an epoch. A file without optimizer state
+is resumed as if it were whole, and so is one of another batch size.
+
+Here: a hook in every runner writes these under ``exact_resume`` and puts them
+back. A resume that cannot be exact is refused and the way out named;
+``resume_with_other_batch_size=True`` in the config allows another batch size
+or another number of processes.
+
+Can go: when mmengine saves generators and refuses such files.
+"""
+
+import functools
+import hashlib
+from typing import Any
+
+import torch
+from mmengine.dist import (
+    all_gather_object,
+    broadcast_object_list,
+    get_rank,
+    get_world_size,
+)
+from mmengine.hooks import (
+    CheckpointHook,
+    EarlyStoppingHook,
+    EMAHook,
+    Hook,
+)
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+
+from ..messages import list_some
+from .data_loading import SeededLoader
+from .generators import read_states, restore_states
+from .train_loops import ExactLoop
+
+KEY = 'exact_resume'
+SWITCH = 'resume_with_other_batch_size'
+
+
+class ExactResumeHook(Hook):
+    """Save and restore the state that mmengine leaves out of checkpoints.
+
+    ``ranks`` is filled by all processes before the first one saves.
+    """
+
+    priority = 'HIGHEST'
+
+    def __init__(self) -> None:
+        self.ranks: list[dict] = []
+        self.loaded: dict = {}
+
+    def collect(self, runner: Any) -> None:
+        """Gather the state of each process; all processes must call this."""
+        mine = read_states()
+        if not _has_updated(runner.optim_wrapper):
+            mine['gradients'] = {
+                name: parameter.grad.cpu()
+                for name, parameter in _model(runner).named_parameters()
+                if parameter.grad is not None
+            }
+        self.ranks = [mine]
+        if get_world_size() > 1:
+            mine['buffers'] = _other_buffers(runner)
+            self.ranks = list(all_gather_object(mine) or ())
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Add generators, buffers, seeds and the place in the epoch."""
+        loop = runner.train_loop
+        state: dict = dict(ranks=self.ranks)
+        if isinstance(loop, ExactLoop):
+            state['place'] = loop.read_place(checkpoint['meta'])
+            seed = getattr(_order(loop.dataloader), 'seed', None)
+            state['order_seed'] = seed
+        for hook in _early_stopping(runner):
+            state['early'] = [hook.wait_count, hook.best_score]
+            state['stop'] = loop.stop_training
+        checkpoint[KEY] = state
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Refuse a file that cannot be resumed; keep its state for later."""
+        if not runner._resume:
+            return
+        whats = {
+            'epoch and iteration': 'iter' in checkpoint.get('meta', {}),
+            'optimizer state': 'optimizer' in checkpoint,
+        }
+        for what, is_there in whats.items():
+            if not is_there:
+                raise ValueError(
+                    f'cannot resume from {runner._load_from or "the file"}: '
+                    f'it holds no {what}. To start a new training from its '
+                    'weights, set load_from to it and leave out resume'
+                )
+        _check_shapes(runner, checkpoint.get('state_dict', {}))
+        self.loaded = checkpoint.get(KEY, {}) or dict(ranks=[])
+        if isinstance(runner.train_loop, ExactLoop) and 'place' in self.loaded:
+            _check_batches(runner, self.loaded['place'])
+
+    def before_train(self, runner: Any) -> None:
+        """Go on where the checkpoint was written."""
+        state, self.loaded = self.loaded, {}
+        loop = runner.train_loop
+        if not state:
+            return
+        if isinstance(loop, ExactLoop):
+            loop.resume_at(state.get('place') or loop.guess_place())
+            # Loaders were built before the seed of the checkpoint was known.
+            for each in filter(None, (loop, runner.val_loop)):
+                _set_seed(each.dataloader, runner.seed)
+            if state.get('order_seed') is not None:
+                _order(loop.dataloader).seed = state['order_seed']
+        info = runner.message_hub.runtime_info
+        for hook in runner.hooks:
+            if isinstance(hook, CheckpointHook):
+                # Without it a best score does not get into the checkpoint.
+                hook.last_ckpt = info.get('last_ckpt')
+        for hook in _early_stopping(runner):
+            if 'early' in state:
+                hook.wait_count, hook.best_score = state['early']
+                loop.stop_training = state['stop']
+        if len(state['ranks']) == get_world_size():
+            mine = state['ranks'][get_rank()]
+            _restore_tensors(runner, mine)
+            restore_states(mine)
+
+
+def _check_shapes(runner: Any, weights: dict) -> None:
+    """Raise if the checkpoint is of another model: its optimizer is, too."""
+    own = _model(runner).state_dict()
+    others = [
+        f'{name} {tuple(weights[name].shape)} instead of {tuple(mine.shape)}'
+        for name, mine in own.items()
+        if name in weights and weights[name].shape != mine.shape
+    ]
+    if others:
+        raise ValueError(
+            f'cannot resume from {runner._load_from or "the file"}: it is of '
+            f'another model: {list_some(others)}. To start a new training '
+            'from the weights that fit, set load_from to it and leave out '
+            'resume'
+        )
+
+
+def _check_batches(runner: Any, place: dict) -> None:
+    """Raise if the batches of the checkpoint were others, unless allowed."""
+    now = runner.train_loop.read_batches()
+    if now['num_samples'] != place['num_samples']:
+        runner.logger.warning(
+            f'the checkpoint was written with {place["num_samples"]} training '
+            f'samples, now there are {now["num_samples"]}: the resumed '
+            'training differs from one that was not interrupted'
+        )
+    sizes = 'batch_size', 'world_size'
+    if all(now[key] == place[key] for key in sizes):
+        return
+    words = (
+        '{batch_size} samples in a batch on {world_size} process(es)'.format
+    )
+    if not runner.cfg.get(SWITCH, False):
+        raise ValueError(
+            f'cannot resume with {words(**now)}: the checkpoint was written '
+            f'with {words(**place)}, and steps and learning rates count '
+            f'batches. Set them as they were, or {SWITCH}=True in the config '
+            f'(--cfg-options {SWITCH}=True) to resume anyway'
+        )
+    runner.logger.warning(
+        f'resumed with {words(**now)}, after {words(**place)}: schedules '
+        'that count steps keep their count'
+    )
+
+
+def _set_seed(loader: Any, seed: int) -> None:
+    if isinstance(loader, SeededLoader):
+        loader.draws.seed = seed
+
+
+def _order(loader: Any) -> Any:
+    """Return the sampler of single indices of a loader."""
+    batch_sampler = getattr(loader, 'batch_sampler', None)
+    return getattr(batch_sampler, 'sampler', loader.sampler)
+
+
+def _model(runner: Any) -> torch.nn.Module:
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model
+
+
+def _early_stopping(runner: Any) -> list[EarlyStoppingHook]:
+    return [h for h in runner.hooks if isinstance(h, EarlyStoppingHook)]
+
+
+def _has_updated(wrapper: Any) -> bool:
+    """Tell whether no gradients wait for further steps."""
+    if isinstance(wrapper, OptimWrapperDict):
+        return all(map(_has_updated, wrapper.values()))
+    return not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
+
+
+def _buffers(runner: Any) -> dict[str, torch.Tensor]:
+    """Return the buffers of the model and of its averages, by name."""
+    modules = [_model(runner)]
+    modules += [h.ema_model for h in runner.hooks if isinstance(h, EMAHook)]
+    return {
+        f'{number}.{name}': buffer
+        for number, module in enumerate(modules)
+        for name, buffer in module.named_buffers()
+    }
+
+
+def _other_buffers(runner: Any) -> dict[str, torch.Tensor]:
+    """Return the buffers that differ from those of the first process."""
+    buffers = {k: v.detach().cpu() for k, v in _buffers(runner).items()}
+    digests = {
+        name: hashlib.sha256(
+            buffer.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        ).hexdigest()
+        for name, buffer in buffers.items()
+    }
+    first = [digests]
+    broadcast_object_list(first)
+    return {
+        name: buffer
+        for name, buffer in buffers.items()
+        if digests[name] != first[0].get(name)
+    }
+
+
+def _restore_tensors(runner: Any, state: dict) -> None:
+    """Put back the buffers and gradients of this process."""
+    current = _buffers(runner)
+    for name, buffer in state.get('buffers', {}).items():
+        if name in current:
+            current[name].data.copy_(buffer)
+    parameters = dict(_model(runner).named_parameters())
+    for name, gradient in state.get('gradients', {}).items():
+        if name in parameters:
+            parameters[name].grad = gradient.to(parameters[name])
+
+
+#: Hooks that mmengine registers by itself; None leaves one out.
+STOCK_HOOKS = (
+    'runtime_info',
+    'timer',
+    'sampler_seed',
+    'logger',
+    'param_scheduler',
+    'checkpoint',
+)
+
+
+def missing() -> str:
+    """Say what is missing."""
+    return (
+        'checkpoints hold no random generators; files that cannot be resumed '
+        'are not refused'
+    )
+
+
+def repair() -> None:
+    """Add the hook to every runner; let it collect before a save."""
+    from mmengine.runner import Runner
+
+    # Before CheckpointHook, which writes its count.
+    EarlyStoppingHook.priority = 'LOW'
+    register, save = Runner.register_default_hooks, Runner.save_checkpoint
+
+    @functools.wraps(register)
+    def register_default_hooks(self: Runner, hooks: Any = None) -> None:
+        # mmengine takes None for its own hooks only.
+        hooks = {
+            name: hook
+            for name, hook in (hooks or {}).items()
+            if hook is not None or name in STOCK_HOOKS
+        }
+        register(self, hooks)
+        self.register_hook(ExactResumeHook())
+
+    @functools.wraps(save)
+    def save_checkpoint(self: Runner, *args: Any, **options: Any) -> None:
+        for hook in self.hooks:
+            if isinstance(hook, ExactResumeHook):
+                hook.collect(self)
+        save(self, *args, **options)
+
+    Runner.register_default_hooks = register_default_hooks
+    Runner.save_checkpoint = save_checkpoint

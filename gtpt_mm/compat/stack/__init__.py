@@ -1,0 +1,1 @@
+"""Run stock mmpose on the installed versions of torch, numpy and others."""

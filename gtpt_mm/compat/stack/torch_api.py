@@ -1,0 +1,194 @@
+"""Load mmengine's checkpoints with ``weights_only`` of torch.
+
+Broken: since torch 2.6 ``torch.load`` builds only tensors and plain values
+unless told otherwise, but mmengine <= 0.10.7 writes numpy scalars and its own
+``HistoryBuffer`` into every checkpoint. Testing with and resuming from a file
+that ``mim train`` has just written fails.
+
+Here: exactly those types are declared safe, under the names that numpy 1 and
+numpy 2 give them. A pickled ``HistoryBuffer`` also asks for ``getattr``,
+which can reach any function; in its place stands one that knows the four
+statistics of that class and nothing else. Everything else is still refused,
+and nothing of a refused file is run.
+
+torch 2.4 and 2.5 load without that restriction by default; for mmengine's
+loader it is turned on. torch < 2.4 cannot be told which types are safe, so
+there files are loaded without protection, with a warning.
+
+Can go: when mmengine writes plain numbers into its checkpoints.
+"""
+
+import _compat_pickle
+import contextlib
+import functools
+import importlib
+import os
+import pickle
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+STATISTICS = ('min', 'max', 'mean', 'current')
+NUMBERS = '?bBhHiIlLqQefdg'  # numpy's letters: bool, integers, floats
+RESTRICTED_BY_DEFAULT = (2, 6)
+CAN_DECLARE_SAFE = (2, 4)
+
+
+class UnsafeCheckpointError(pickle.UnpicklingError):
+    """A checkpoint holds an object that must not be built from a file."""
+
+
+def missing() -> str:
+    """Say what is missing."""
+    if torch_version() < CAN_DECLARE_SAFE:
+        return f'torch {torch.__version__} loads checkpoints unchecked'
+    return (
+        'torch.load refuses the numpy numbers and the log history that '
+        'mmengine writes into checkpoints'
+    )
+
+
+def repair() -> None:
+    """Declare mmengine's harmless types safe and explain refusals."""
+    from mmengine.logging import HistoryBuffer
+    from mmengine.runner import CheckpointLoader
+
+    _explain_refusals(CheckpointLoader)
+    if torch_version() >= CAN_DECLARE_SAFE:
+        torch.serialization.add_safe_globals(harmless_types(HistoryBuffer))
+
+
+def torch_version() -> tuple[int, int]:
+    """Return the first two numbers of torch's version."""
+    major, minor = torch.__version__.split('.')[:2]
+    return int(major), int(minor)
+
+
+def harmless_types(history_buffer: type) -> list:
+    """Return the types and functions that mmengine's checkpoints need."""
+    numpy_2 = np.lib.NumpyVersion(np.__version__) >= '2.0.0'
+    core = 'numpy._core' if numpy_2 else 'numpy.core'
+    multiarray = importlib.import_module(f'{core}.multiarray')
+    builders = [
+        _named(getattr(multiarray, name), f'{package}.multiarray', name)
+        for package in ('numpy.core', 'numpy._core')
+        for name in ('_reconstruct', 'scalar')
+    ]
+
+    def statistic(owner: object, name: str) -> Callable:
+        if owner is history_buffer and name in STATISTICS:
+            return getattr(owner, name)
+        raise pickle.UnpicklingError(
+            f'Unsupported global: GLOBAL builtins.getattr was not an allowed '
+            f'global by default (asked for {name!r} of {owner!r})'
+        )
+
+    dtypes = {type(np.dtype(letter)) for letter in NUMBERS}
+    return [
+        history_buffer,
+        _named(statistic, 'builtins', 'getattr'),
+        np.ndarray,
+        np.dtype,
+        *dtypes,
+        *builders,
+    ]
+
+
+def _named(function: Callable, module: str, name: str) -> Callable:
+    """Return the function under the name that a pickle asks for."""
+
+    def stand_in(*args: Any) -> Any:
+        return function(*args)
+
+    stand_in.__module__ = module
+    stand_in.__name__ = stand_in.__qualname__ = name
+    return stand_in
+
+
+def _explain_refusals(loader: Any) -> None:
+    """Make mmengine's loader say what was refused and what to do."""
+    original = loader.load_checkpoint.__func__
+
+    @functools.wraps(original)
+    def load_checkpoint(
+        cls: type, filename: str, *args: Any, **options: Any
+    ) -> Any:
+        try:
+            with _weights_only():
+                return original(cls, filename, *args, **options)
+        except pickle.UnpicklingError as error:
+            # Not chained: torch's text advises to switch the check off.
+            raise UnsafeCheckpointError(
+                explain_refusal(str(filename), str(error))
+            ) from None
+
+    loader.load_checkpoint = classmethod(load_checkpoint)
+
+
+def explain_refusal(filename: str, error: str) -> str:
+    """Say why a file was not loaded, without torch's advice to do it.
+
+    Args:
+        filename: The file.
+        error: Text of torch's error.
+    """
+    found = re.search(
+        r'GLOBAL (\S+)(?: was not| whose)|unrecognized function ([^\n]+)',
+        error,
+    )
+    if not found:
+        reason = error.rpartition('WeightsUnpickler error:')[2].strip()
+        return (
+            f'{filename} could not be read as a checkpoint; is it complete, '
+            'and was it written by torch.save? torch says: '
+            f'{reason.partition(chr(10))[0]}'
+        )
+    kind = found[1] or found[2]
+    advice = (
+        f'{filename} was not loaded: it holds {kind}, and a file that may '
+        'build such objects could also run commands on this computer. Only '
+        "tensors, plain Python values, numpy numbers and mmengine's log "
+        'history are read. Ask for a file with the weights alone. If you '
+        'trust whoever made this one, write such a file yourself: '
+        'python -c "import torch; '
+        f"c = torch.load({filename!r}, map_location='cpu', "
+        "weights_only=False); torch.save({'state_dict': c.get('state_dict', "
+        "c)}, 'weights.pth')\"."
+    )
+    package = kind.split('.')[0]
+    python_2 = {module for module, _ in _compat_pickle.NAME_MAPPING}
+    python_2.update(_compat_pickle.IMPORT_MAPPING)
+    if package in {kind, *python_2, *sys.stdlib_module_names}:
+        return advice  # no type of the user's
+    return (
+        f'{advice} If the type is your own, declare it in a module of your '
+        f'custom_imports: torch.serialization.add_safe_globals([{kind}]).'
+    )
+
+
+@contextlib.contextmanager
+def _weights_only() -> Iterator[None]:
+    """Turn on the restriction where torch does not by default."""
+    version = torch_version()
+    variable = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+    if version >= RESTRICTED_BY_DEFAULT or variable in os.environ:
+        yield
+    elif version < CAN_DECLARE_SAFE:
+        warnings.warn(
+            f'torch {torch.__version__} cannot check what a checkpoint '
+            'builds: load only files from sources you trust, or install '
+            'torch>=2.6',
+            stacklevel=2,
+        )
+        yield
+    else:
+        os.environ[variable] = '1'
+        try:
+            yield
+        finally:
+            del os.environ[variable]

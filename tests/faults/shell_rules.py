@@ -44,7 +44,7 @@ SIGNALS = {
         otherwise=MISSING,
     ),
     'signal 2': Rule((r'KeyboardInterrupt|SIGINT', NO_PROCESS_LEFT)),
-    'last_checkpoint missing file': Rule((ENDED, r'epoch_4\.pth', 'resumed')),
+    'last_checkpoint missing file': Rule((ENDED, 'resumed epoch: 4')),
     'last_checkpoint absent though epochs are there': Rule(
         (r'epoch_5\.pth',), (r'Epoch\(train\)',)
     ),
@@ -190,9 +190,12 @@ INFERENCER = {
     'float array with NaN': error('finite|nan|uint8|dtype'),
     'empty array': error('empty|size|shape|assertion'),
     'None': error('None', 'image|input|path'),
+    # Used, or refused.
     'boxes beside a detector': Rule(
-        ('bboxes|boxes', 'ignored|det_model|detector')
+        (r'-> no error', r'box \[0(\.0)?, 0(\.0)?, 100(\.0)?, 100(\.0)?\]'),
+        instead=(RAISED, 'bboxes', 'ignored|det_model|detector'),
     ),
+    'boxes of size zero': error('box', 'empty|size|zero|area'),
     'boxes of NaN': error('box', 'finite|nan|det_model'),
     'unknown option': error('kpt_th'),
     'folder of pictures is a file': error('a_file'),

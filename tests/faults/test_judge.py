@@ -159,6 +159,16 @@ def test_each_exception_of_the_page_is_a_case_and_has_a_reason():
         assert len(reason) > 20
 
 
+def test_what_the_page_names_exists():
+    text, root = PAGE.read_text(), PAGE.parents[1]
+    tests = set(re.findall(r'test_\w+/test_\w+\.py', text))
+    assert len(tests) > 20
+    for name in tests:
+        assert (root / 'tests' / name).is_file(), name
+    for name in re.findall(r'`(compat/\w[\w/]*(?:\.py|/))`', text):
+        assert (root / 'gtpt_mm' / name).exists(), name
+
+
 def test_expressions_compile():
     for script in SCRIPTS.values():
         for rule in script.rules.values():

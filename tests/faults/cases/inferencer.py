@@ -60,7 +60,8 @@ def main():
 
     def infer(what, **options):
         people = next(inferencer(what, **options))['predictions'][0]
-        return len(people), [round(v, 1) for v in people[0]['keypoints'][0]]
+        keypoint = [round(v, 1) for v in people[0]['keypoints'][0]]
+        return len(people), keypoint, f'box {list(people[0]["bbox"][0])}'
 
     for name, what in {
         'HTML as jpg': 'img/html.jpg',
@@ -82,6 +83,7 @@ def main():
         attempt(name, lambda what=what: infer(what))
     for name, options in {
         'boxes beside a detector': dict(bboxes=[[0, 0, 100, 100]]),
+        'boxes of size zero': dict(bboxes=[[5, 5, 5, 5]]),
         'boxes of NaN': dict(bboxes=[[float('nan')] * 4]),
         'unknown option': dict(kpt_th=0.5),
         'folder of pictures is a file': dict(vis_out_dir='img/a_file'),

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file and print its new content."""
     from gtpt_mm import convert
-    from gtpt_mm.compat.loaded_tensors import check_finite
+    from gtpt_mm.compat.files.loaded_tensors import check_finite
 
     check_target(args.target, args.overwrite)
     convert.check_dataset_name(args.name)

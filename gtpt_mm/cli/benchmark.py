@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the tables; return 1 if a model did not run eagerly in fp32."""
     from gtpt_mm.benchmark import format_report, plot_report, to_json
-    from gtpt_mm.compat.atomic_file import atomic_write
+    from gtpt_mm.compat.files.atomic_file import atomic_write
 
     benchmark = _measure(args)
     print(format_report(benchmark))

@@ -9,9 +9,6 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
 
-#: Names in a message.
-NUM_NAMES = 5
-
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     """Add ``--overwrite``."""
@@ -138,7 +135,8 @@ def load_weights(model: 'nn.Module', checkpoint: str, config: Path) -> dict:
         ValueError: If the file cannot be read, its weights are not finite,
             or are not those of the model.
     """
-    from gtpt_mm.compat.loaded_tensors import check_finite
+    from gtpt_mm.compat.files.loaded_tensors import check_finite
+    from gtpt_mm.compat.messages import list_some
     from gtpt_mm.convert import find_weights, read_checkpoint
 
     content = read_checkpoint(checkpoint)
@@ -152,7 +150,9 @@ def load_weights(model: 'nn.Module', checkpoint: str, config: Path) -> dict:
         wrong = model.load_state_dict(weights, strict=False)
     except RuntimeError as error:  # other shapes
         differing = [line.strip() for line in str(error).splitlines()[1:]]
-        problems = [f'{len(differing)} tensors differ ({_name(differing)})']
+        problems = [
+            f'{len(differing)} tensors differ ({list_some(differing)})'
+        ]
     else:
         # Models of mmengine count without: old files lack that number.
         missing = [
@@ -161,7 +161,7 @@ def load_weights(model: 'nn.Module', checkpoint: str, config: Path) -> dict:
             if not key.endswith('num_batches_tracked')
         ]
         problems = [
-            f'{len(keys)} tensors are {words} ({_name(keys)})'
+            f'{len(keys)} tensors are {words} ({list_some(keys)})'
             for keys, words in (
                 (missing, 'missing'),
                 (wrong.unexpected_keys, 'not of this model'),
@@ -176,8 +176,3 @@ def load_weights(model: 'nn.Module', checkpoint: str, config: Path) -> dict:
         )
     meta = content.get('meta')
     return meta if isinstance(meta, dict) else {}
-
-
-def _name(names: list[str]) -> str:
-    more = ', ...' if len(names) > NUM_NAMES else ''
-    return ', '.join(names[:NUM_NAMES]) + more

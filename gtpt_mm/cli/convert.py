@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Convert one file and print what was done."""
     from gtpt_mm import convert
-    from gtpt_mm.compat.loaded_tensors import check_finite
+    from gtpt_mm.compat.files.loaded_tensors import check_finite
 
     check_target(args.target, args.overwrite)
     if args.target.suffix == convert.SAFETENSORS and args.to == 'official':

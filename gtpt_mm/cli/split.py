@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the files and print their names."""
-    from gtpt_mm.compat.atomic_file import atomic_write
+    from gtpt_mm.compat.files.atomic_file import atomic_write
     from gtpt_mm.convert import save_state_dict, split_config, split_model
 
     cfg = read_config(args.config)

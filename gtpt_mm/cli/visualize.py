@@ -136,7 +136,7 @@ def _draw(args: argparse.Namespace) -> None:
     """Load the model and write a picture for each image."""
     import cv2
 
-    from gtpt_mm.compat.atomic_file import atomic_write
+    from gtpt_mm.compat.files.atomic_file import atomic_write
     from gtpt_mm.visualization import crop_instances, draw_tokens
 
     model = _load(args.config, args.checkpoint, args.device, args.config_check)

@@ -12,9 +12,12 @@ import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from gtpt_mm.compat.atomic_file import atomic_write, remove_leftovers
-from gtpt_mm.compat.checkpoint_files import check_file
-from gtpt_mm.compat.torch_api import UnsafeCheckpointError, explain_refusal
+from gtpt_mm.compat.files.atomic_file import atomic_write, remove_leftovers
+from gtpt_mm.compat.files.checkpoint_files import check_file
+from gtpt_mm.compat.stack.torch_api import (
+    UnsafeCheckpointError,
+    explain_refusal,
+)
 
 #: Entries with the weights in files of mmengine and the official ViTPose, of
 #: FAIR, and of DeepSpeed. Other files contain only weights.
@@ -179,7 +182,13 @@ def save_state_dict(
     # An open file: to a name torch writes the reason of no failure, and the
     # name itself into the file.
     with path.open('wb') as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            # Of a full disk torch tells only where its writer stands.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def find_sha256(path: str | Path) -> str:

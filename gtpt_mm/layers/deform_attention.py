@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from gtpt_mm.compat.mmcv_ops import compiled_mmcv
+from gtpt_mm.compat.stack.mmcv_ops import compiled_mmcv
 from gtpt_mm.ops.deform_attention import (
     IMPLEMENTATIONS,
     DeformSampler,

@@ -1,4 +1,4 @@
-"""Sizes and codecs that must be the same in the model and the pipelines."""
+"""Rules: sizes and codecs agree between the model and the pipelines."""
 
 # (w, h) input_size, heatmap_size; (h, w) img_size
 

@@ -1,4 +1,4 @@
-"""Arguments of everything that is built: names, types, presence."""
+"""Rules: arguments of each built object have known names and types."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -49,6 +49,8 @@ ALSO = {
     'PARAM_SCHEDULERS': {'convert_to_iter_based', 'end'},
     'LOOPS': {'by_epoch'},
 }
+#: Keys of mmengine in any dict.
+RESERVED = {'type', '_scope_', '_delete_'}
 #: These are data, not modules.
 DATA = ('metainfo', 'meta_keys', 'keypoint_groups', 'clip_grad')
 #: What is inside of these is built by another package.
@@ -137,7 +139,7 @@ def _check_typed(place: str, node: dict) -> Iterator[Finding]:
         yield from _check_type(place, node['type'])
         return
     registries = find_place(place)
-    also = {'type', '_scope_', '_delete_', 'override'}
+    also = {*RESERVED, 'override'}
     for name in registries:
         also |= ALSO.get(name, set())
     if place.startswith('model'):
@@ -163,7 +165,7 @@ def _check_typed(place: str, node: dict) -> Iterator[Finding]:
 
 
 def find_wrong_overrides(view: View) -> Iterator[Finding]:
-    """Check what the heads of a ``MultiDatasetHead`` have of their own."""
+    """Check the arguments that single heads of a ``MultiDatasetHead`` set."""
     shared = view.part('model').child('head', 'shared')
     cls = find_class(shared.cfg, shared.place)
     for name, head in view.network.heads.items():
@@ -264,7 +266,7 @@ def check_arguments(
                     f'{place}.{key}',
                     value,
                     f'{node.get("type", place)} takes no such argument',
-                    suggest(key, names | also - {'type', '_scope_'}),
+                    suggest(key, names | also - RESERVED),
                 )
             continue
         expected = find_mismatch(value, arguments, key)

@@ -1,4 +1,4 @@
-"""Channels and strides of backbone, neck and head."""
+"""Rules: channels and strides of backbone, neck and head agree."""
 
 # C channels; (w, h) sizes
 

@@ -1,4 +1,4 @@
-"""Keys that nobody reads: at the top level and in sections without type."""
+"""Rules: keys of the top level and of sections without type are known."""
 
 import inspect
 import re

@@ -29,7 +29,7 @@ PLACES = {
     r'optim_wrapper': 'OPTIM_WRAPPERS',
     r'optim_wrapper\.constructor': 'OPTIM_WRAPPER_CONSTRUCTORS',
     r'optim_wrapper(\.\w+)?\.optimizer': 'OPTIMIZERS',
-    r'param_scheduler(\.\d+)?': 'PARAM_SCHEDULERS',
+    r'(\w+\.)*param_scheduler(\.\d+)?': 'PARAM_SCHEDULERS',
     r'(train|val|test)_cfg': 'LOOPS',
     r'visualizer': 'VISUALIZERS',
     r'(vis_backends|visualizer\.vis_backends)\.\d+': 'VISBACKENDS',

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from mmengine.config import Config
 
-from gtpt_mm.compat.runner_check import before_runner
+from gtpt_mm.compat.runs.runner_check import before_runner
 
 from . import agreements, arguments, channels, keys, schedule, skeletons
 from .finding import Finding, collect

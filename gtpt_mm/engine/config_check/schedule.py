@@ -1,4 +1,4 @@
-"""Length of the run, its schedules, and the choice of the best checkpoint."""
+"""Rules: lengths of the run, its schedules, and the best checkpoint."""
 
 from collections.abc import Iterator
 from typing import Any, TypeGuard

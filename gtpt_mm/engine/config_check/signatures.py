@@ -91,10 +91,10 @@ def _add(
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             is_closed = kwargs is not None
-        if parameter.kind in VARIADIC or name in found.defaults:
+        if parameter.kind in VARIADIC:
             continue
-        found.defaults[name] = parameter.default
-        if name in hints:
+        found.defaults.setdefault(name, parameter.default)
+        if name in hints and name not in found.hints:
             found.hints[name] = hints[name]
             if getattr(function, '__module__', '').startswith(TYPED):
                 found.strict.add(name)
@@ -165,6 +165,8 @@ def find_mismatch(value: Any, arguments: Arguments, name: str) -> str | None:
     hint = arguments.hints.get(name)
     if name == 'init_cfg':
         hint = dict | list | None  # mmpretrain's leaves out lists
+    if name == 'loss_scale' and hint is str:
+        hint = str | float | dict  # as mmengine's code, unlike its annotation
     if value is None and (default is None or name not in arguments.strict):
         return None  # stock annotations often leave out None
     if hint is not None:

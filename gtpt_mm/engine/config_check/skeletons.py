@@ -1,4 +1,4 @@
-"""The number of keypoints and the names, everywhere the same."""
+"""Rules: number and names of keypoints agree in head and data."""
 
 # K keypoints
 

@@ -96,7 +96,7 @@ class View:
 
     Args:
         cfg: The config; it is copied.
-        is_run: Whether it is trained or tested; otherwise loaders may be
+        is_run: Whether the config is for a run; otherwise loaders may be
             incomplete.
     """
 

@@ -1,4 +1,4 @@
-"""One model for all processes of a validation."""
+"""Validate with the same buffers in all processes."""
 
 from mmengine.dist import broadcast, is_distributed
 from mmengine.hooks import Hook
@@ -10,15 +10,16 @@ from mmpose.registry import HOOKS
 class BroadcastBuffersHook(Hook):
     """Validate with the buffers of the first process, which are saved.
 
-    The running statistics of BatchNorm differ between processes, each has
-    those of its own samples; a checkpoint has the first one's. Without this
-    hook every process validates its share of the samples with another model,
-    the metrics are of none that is saved, and a resumed run has others.
+    The running statistics of BatchNorm differ between processes, since each
+    sees its own samples; a checkpoint has those of the first process. Without
+    this hook every process validates its share of the samples with another
+    model: the metrics belong to no saved model, and a resumed run gives
+    others.
 
     mmengine's ``SyncBuffersHook`` averages the statistics instead, which
-    changes the saved ones and what is left of them after a resume.
+    changes the saved statistics and those of a resumed run.
 
-    Training and checkpoints stay the same; one process has nothing to do.
+    Training and checkpoints stay the same; with one process nothing changes.
     """
 
     priority = 'LOW'  # after an average has taken the model's place

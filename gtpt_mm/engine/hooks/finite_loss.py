@@ -1,7 +1,8 @@
 """Stop at a loss that is not finite; report batches without keypoints."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, wraps
+from types import MethodType
 from typing import Any, NoReturn
 
 import torch
@@ -30,11 +31,11 @@ class FiniteLossHook(Hook):
 
     The error names epoch, step, losses and the samples of the batch, with
     those first whose targets are not finite. All processes decide together. A
-    checkpoint of weights that are not finite is refused, too, since the last
-    step before it may have spoilt them.
+    checkpoint with weights that are not finite is also refused, since the
+    last step before it may have spoilt them.
 
     The loss is read after its backward pass and before the step: by then a
-    GPU has computed it, so that nobody waits for it.
+    GPU has computed it, so that reading it costs no wait.
 
     Batches without a visible keypoint teach nothing. The first of them are
     reported, and their number after each epoch.
@@ -65,7 +66,7 @@ class FiniteLossHook(Hook):
         self._is_left_out = False
         self._losses: dict[str, Tensor] = {}
         self._batch: Any = None
-        self._watched: list[tuple[object, str]] = []
+        self._watched: list[tuple[object, str, Callable | None]] = []
         # Never finite, and never meant to be: masks of -inf.
         self._exempt: set[str] = set()
         self._num_batches = self._num_invisible = self._num_warnings = 0
@@ -93,19 +94,29 @@ class FiniteLossHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Leave model and optimizer as they were."""
-        for watched, name in self._watched:
-            delattr(watched, name)
+        for watched, name, hidden in self._watched:
+            if hidden is None:
+                delattr(watched, name)
+            else:
+                setattr(watched, name, hidden)
         self._watched.clear()
 
     def _watch(self, watched: object, name: str, function: Callable) -> None:
         """Let ``function`` be called in place of a method, which it is given.
 
         The method is hidden by an attribute of this one object. mmengine has
-        no hook between loss and step.
+        no hook between loss and step. The attribute is a bound method, and
+        has the marks of the hidden one: schedulers that are built during the
+        training, as by a curriculum, look for both.
         """
         method = getattr(watched, name)
-        setattr(watched, name, partial(function, method))
-        self._watched.append((watched, name))
+
+        @wraps(method)
+        def hiding(owner: object, *args: Any, **kwargs: Any) -> Any:
+            return function(method, *args, **kwargs)
+
+        self._watched.append((watched, name, vars(watched).get(name)))
+        setattr(watched, name, MethodType(hiding, watched))
 
     def _parse_losses(
         self, method: Callable, losses: Mapping
@@ -156,7 +167,7 @@ class FiniteLossHook(Hook):
     def _describe(self, runner: Runner, loss: Tensor) -> str:
         """Name epoch, step, losses and samples; the same in all processes."""
         losses = {
-            name: float(value)
+            name: float(torch.as_tensor(value).detach())
             for name, value in self._losses.items()
             if 'loss' in name and not torch.as_tensor(value).isfinite().all()
         }
@@ -254,7 +265,7 @@ class FiniteLossHook(Hook):
 
 
 class _Check:
-    """Whether the loss of any process is not finite, known a little later."""
+    """Check asynchronously whether the loss of any process is not finite."""
 
     def __init__(self, loss: Tensor) -> None:
         failed = (~loss.detach().isfinite()).float()

@@ -1,7 +1,7 @@
-"""Names of the samples of a batch, for messages; what they are labelled with.
+"""Name the samples of a batch in messages, and check their labels.
 
-Batches are those of mmpose: a dict whose ``data_samples`` hold what
-``PackPoseInputs`` packs. Of other batches nothing is said.
+A batch of mmpose is a dict with ``data_samples`` made by ``PackPoseInputs``.
+Other batches are neither named nor checked.
 """
 
 # N instances, K keypoints

@@ -1,4 +1,4 @@
-"""Warn of learning rates that end at another step than the training."""
+"""Warn if a schedule ends at another step than the training."""
 
 from mmengine.hooks import Hook
 from mmengine.optim import PolyParamScheduler, _ParamScheduler

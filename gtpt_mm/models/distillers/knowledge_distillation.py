@@ -16,7 +16,7 @@ from mmpose.registry import MODELS
 from mmpose.utils.typing import SampleList
 from torch import Tensor, nn
 
-from gtpt_mm.compat.atomic_file import atomic_write
+from gtpt_mm.compat.files.atomic_file import atomic_write
 from gtpt_mm.layers.knowledge_token import KnowledgeToken
 from gtpt_mm.models.losses.heatmap_losses import heatmap_losses
 

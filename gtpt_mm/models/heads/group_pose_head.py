@@ -19,7 +19,7 @@ from mmpose.utils.typing import InstanceList, OptSampleList, SampleList
 from torch import Tensor, nn
 
 from gtpt_mm.codecs.group_pose_label import PERSON, GroupPoseLabel
-from gtpt_mm.compat.metainfo import parse_metainfo
+from gtpt_mm.compat.data.metainfo import parse_metainfo
 from gtpt_mm.layers.deform_attention import DeformableAttention
 from gtpt_mm.layers.deform_encoder import DeformableEncoder
 from gtpt_mm.layers.instance_attention import QueryAttention

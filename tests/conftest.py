@@ -21,13 +21,26 @@ import torch
 
 import gtpt_mm  # noqa: F401  (compat before anything of mmpose)
 
+from mmengine.registry import DefaultScope  # isort: skip
+
 ROOT = Path(__file__).resolve().parents[1]
+#: Scripts that tests start in processes of their own; no test imports them.
+collect_ignore_glob = ['processes/*', 'faults/cases/*']
 
 
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    """Leave no scope behind: a runner makes its own the default."""
+    before = DefaultScope._instance_dict.copy()
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
 
 
 @pytest.fixture(scope='session')

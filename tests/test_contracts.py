@@ -62,11 +62,15 @@ NO_NETWORK = {'CosineEMA'}
 
 
 def registered(registry) -> set[str]:
-    """Return the names of our classes in a registry."""
+    """Return the names of our classes in a registry.
+
+    Without those of the shims, which stand for stock classes.
+    """
     return {
         name
         for name, kind in registry.module_dict.items()
         if kind.__module__.startswith('gtpt_mm.')
+        and not kind.__module__.startswith('gtpt_mm.compat.')
     }
 
 
@@ -253,7 +257,6 @@ TRANSFORM_CASES = dict(
     GroupPoseCrop=dict(min_size=90, max_size=120),
     GroupPoseFlip=dict(prob=1.0),
     GroupPoseResize=dict(short_sides=[80, 96]),
-    KeypointConverter=dict(num_keypoints=2, mapping=[(5, 0), ((1, 2), 1)]),
     RandomHalfBodyByIds=dict(
         upper_body_ids=range(11), lower_body_ids=range(11, 17)
     ),

@@ -26,6 +26,7 @@ def put(self, obj, filepath):
         os._exit(9)
 
 
-LocalBackend.put = put
-options = dict(interval=1, max_keep_ckpts=1, save_best=None)
-make_line_runner(sys.argv[1], 4, checkpoint=options).train()
+if __name__ == '__main__':
+    LocalBackend.put = put
+    options = dict(interval=1, max_keep_ckpts=1, save_best=None)
+    make_line_runner(sys.argv[1], 4, checkpoint=options).train()

@@ -253,6 +253,20 @@ DISAGREEMENTS: list[tuple[str, str, Any, str]] = [
     ('stock_simcc', 'model.head.in_featuremap_size', (8, 6), 'featuremap'),
     ('stock_simcc', 'model.backbone.depth', 18, 'in_channels'),
 ]  # fmt: skip
+AMP = dict(
+    type='AmpOptimWrapper',
+    loss_scale=512.0,
+    optimizer=dict(type='Adam', lr=1e-3),
+)
+#: A hook that is given schedules as the config itself is.
+CURRICULUM = dict(
+    type='CurriculumHook',
+    switch_epoch=1,
+    param_scheduler=[
+        dict(type='LinearLR', start_factor=0.1, end=20, by_epoch=False),
+        dict(type='CosineAnnealingLR', T_max=1, convert_to_iter_based=True),
+    ],
+)
 #: (dotted key, value): changes that are no mistake, in every config.
 LEGAL: list[tuple[str, Any]] = [
     ('optim_wrapper.optimizer.lr', 1e-5),
@@ -297,10 +311,14 @@ LEGAL: list[tuple[str, Any]] = [
     ('default_hooks.visualization.enable', True),
     ('default_hooks.my_timer', dict(type='IterTimerHook')),
     ('default_hooks.runtime_info', dict(type='RuntimeInfoHook')),
+    ('default_hooks.finite_loss', None),
+    ('default_hooks.timer', None),
     ('env_cfg.dist_cfg.backend', 'gloo'),
     ('env_cfg.cudnn_benchmark', True),
     ('visualizer.save_dir', 'elsewhere'),
     ('model.test_cfg.flip_test', False),
+    ('custom_hooks', [CURRICULUM]),
+    ('optim_wrapper', AMP),
 ]
 
 

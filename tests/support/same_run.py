@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-#: What differs by nature: clocks, and names that hold the time of the start.
+#: What differs by nature: clocks, names that hold the time of the start, and
+#: which older files lay in the folder, to be removed.
 CLOCKS = ('time', 'data_time', 'memory', 'eta')
-NAMES = ('cfg', 'experiment_name', *CLOCKS)
+NAMES = ('cfg', 'experiment_name', 'outdated_ckpts', *CLOCKS)
 
 
 def assert_same_run(run: Path, expected: Path) -> None:

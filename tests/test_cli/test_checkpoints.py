@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from gtpt_mm.cli import main
 from gtpt_mm.convert import check_dataset_name, read_checkpoint
+from gtpt_mm.convert.files import write_state_dict
 
 CONFIG = (
     'configs/body_2d_keypoint/gtpt/sample/gtpt-t_1xb16-14e_sample-96x64.py'
@@ -221,6 +222,24 @@ def test_a_full_disk_leaves_the_old_file(
     assert main(command) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert 'No space left on device' in line and 'out' in line
+    assert target.read_text() == 'old'
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='limits are of POSIX')
+def test_a_disk_that_fills_while_torch_writes_is_named(tmp_path):
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    target = tmp_path / 'out.pth'
+    target.write_text('old')
+    weights = dict(a=torch.zeros(10**5), b=torch.zeros(10**5))
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5 * 10**5, limits[1]))
+        with pytest.raises(OSError, match='File too large.*out.pth'):
+            write_state_dict(target, weights, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert target.read_text() == 'old'
     assert list(tmp_path.iterdir()) == [target]
 

@@ -12,7 +12,7 @@ import pytest
 import gtpt_mm
 import gtpt_mm.cli
 from gtpt_mm.cli import common, doctor, main
-from gtpt_mm.compat.torch_api import UnsafeCheckpointError
+from gtpt_mm.compat.stack.torch_api import UnsafeCheckpointError
 
 
 @pytest.fixture

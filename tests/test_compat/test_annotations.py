@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, METRICS
 from PIL import Image
 
-from gtpt_mm.compat import annotation_checks as checks
+from gtpt_mm.compat.data import annotation_checks as checks
 
 SIDES = 'eye ear shoulder elbow wrist hip knee ankle'
 COCO = ['nose'] + [
@@ -124,7 +124,7 @@ def test_the_first_places_and_their_number_are_named(build, content):
         annotation['bbox'] = [1, 2, 3]
     with pytest.raises(checks.AnnotationError) as error:
         build(content)
-    assert 'annotation 6 of image 11, ... (8 in all)' in str(error.value)
+    assert 'annotation 6 of image 11 and 3 more' in str(error.value)
     assert 'annotation 7' not in str(error.value)
 
 
@@ -245,7 +245,12 @@ def test_text_becomes_numbers(build, content, lines):
 
 
 @pytest.mark.parametrize(
-    'old, new', [(lambda i: f'{i}', 11), (lambda i: f'im{i}', 1)]
+    'old, new',
+    [
+        (lambda i: f'{i}', 11),
+        (lambda i: f'{i:05d}', 11),
+        (lambda i: f'im{i}', 1),
+    ],
 )
 def test_ids_that_are_text(build, content, tmp_path, old, new):
     """The dataset and the metric give the same numbers."""
@@ -278,6 +283,11 @@ def test_visibility_outside_its_range(build, content):
     found = infos(build(content))
     assert found[0]['keypoints_visible'].tolist() == [[1] * 17]
     assert found[1]['keypoints_visible'].tolist() == [[0] * 8 + [1] * 9]
+
+
+def test_areas_of_large_images_are_square_pixels(build, content):
+    content['annotations'][0]['area'] = 3.5e6
+    assert float(infos(build(content))[0]['area']) == 3.5e6
 
 
 def test_area_is_computed_where_it_is_absent(build, content):
@@ -459,6 +469,12 @@ def test_detections_as_stock_mmpose_reads_them(shared_dir):
         assert info['keypoints'].shape == (1, 17, 2)
 
 
+def test_detections_with_ids_as_text(detect, lines):
+    """Pitfall: 7 is not '7', and none would be used."""
+    [found] = infos(detect([box(image_id='11', category_id='7')]))
+    assert (found['img_id'], int(found['category_id'])) == (11, 7)
+
+
 @pytest.mark.parametrize(
     'wrong, words',
     [
@@ -490,6 +506,8 @@ def test_no_detection_left_says_why(detect):
         ('eyeL,wingR', 'left_eye,right_wing', '', 0),
         ('head,neck', 'top_head,neck', '', 0),
         ('kpt-1,kpt-2', 'nose,chin', '', 0),
+        ('p1,p0', 'p0,p1', "keypoint 0 is 'p1'", 0),
+        ('右眼,左眼', '左眼,右眼', "keypoint 0 is '右眼'", 0),
         ('r_eye,l_eye', 'L_Eye,R_Eye', "keypoint 0 is 'r_eye'", 0),
         ('a,right_foot,b', 'a,left_toe,b', "keypoint 1 is 'right_foot'", 0),
         ('nose,a,b', 'nose,a,c', '', 1),

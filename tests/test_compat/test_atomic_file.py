@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from gtpt_mm.compat.atomic_file import atomic_write
+from gtpt_mm.compat.files.atomic_file import atomic_write
 
 
 def test_new_file_has_the_usual_mode_and_nothing_is_left_beside(tmp_path):

@@ -12,8 +12,8 @@ from mmengine.runner import CheckpointLoader, load_checkpoint, save_checkpoint
 from mmengine.runner.checkpoint import find_latest_checkpoint
 from support.line import Line, make_line_runner
 
-from gtpt_mm.compat.atomic_file import TEMPORARY, atomic_write
-from gtpt_mm.compat.checkpoint_files import BrokenCheckpointError
+from gtpt_mm.compat.files.atomic_file import TEMPORARY, atomic_write
+from gtpt_mm.compat.files.checkpoint_files import BrokenCheckpointError
 
 
 @pytest.fixture(scope='module')
@@ -57,6 +57,7 @@ BROKEN = {
     'empty': (b'', 'is empty'),
     'page': (b'\n<!DOCTYPE html><html>' * 9, 'is a web page'),
     'lfs': (b'version https://git-lfs.github.com/spec/v1\n', 'Git LFS'),
+    'zeros': (bytes(2000), 'holds zeros'),
     'text': (b'not found', 'does not begin as a checkpoint'),
     'pickle': (b'\x80\x04N.', 'is it complete'),
 }
@@ -155,7 +156,7 @@ def test_failed_save_keeps_the_file_and_names_it(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr('gtpt_mm.compat.atomic_file._flush', fail)
+    monkeypatch.setattr('gtpt_mm.compat.files.atomic_file._flush', fail)
     with pytest.raises(OSError, match=r'earlier ones are kept.*a\.pth'):
         save_checkpoint(dict(a=2), str(path))
     assert CheckpointLoader.load_checkpoint(str(path)) == dict(a=1)
@@ -214,6 +215,8 @@ def test_named_checkpoint_of_a_copied_or_moved_folder(run, trained):
         (None, 'last_checkpoint is missing'),
         ('', 'last_checkpoint is empty'),
         ('\0' * 30, 'last_checkpoint is empty'),
+        ('epoch\0_1.pth', 'last_checkpoint is damaged'),
+        ('epoch_' * 1000, 'last_checkpoint is damaged'),
         (
             '/gone/epoch_9.pth',
             r'Passed over: /gone/epoch_9.pth does not exist',

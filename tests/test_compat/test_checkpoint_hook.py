@@ -19,7 +19,7 @@ def checkpoints(folder):
 
 def test_stock_name_is_ours():
     hook = make_hook()
-    assert type(hook).__module__ == 'gtpt_mm.compat.checkpoint_hook'
+    assert type(hook).__module__ == 'gtpt_mm.compat.files.checkpoint_hook'
     assert mmengine.hooks.checkpoint_hook.CheckpointHook is CheckpointHook
 
 

@@ -2,13 +2,12 @@
 
 import copy
 import json
+import logging
 
 import numpy as np
 import pytest
 from mmengine.registry import init_default_scope
 from mmpose.registry import METRICS
-
-from gtpt_mm.compat import coco_metric
 
 K = 5
 META = dict(dataset_name='five', num_keypoints=K, sigmas=np.full(K, 0.05))
@@ -23,7 +22,12 @@ def _scope():
 @pytest.fixture
 def warnings(monkeypatch):
     words: list[str] = []
-    monkeypatch.setattr(coco_metric, '_warn', words.append)
+
+    def note(message, logger=None, level=logging.INFO):
+        if level == logging.WARNING:
+            words.append(message)
+
+    monkeypatch.setattr('mmengine.logging.print_log', note)
     return words
 
 
@@ -185,21 +189,25 @@ def test_null_area_is_missing_and_words_are_refused(score, warnings):
 
     assert score(change(None), error=5) == score(error=5)
     assert '1 of 6' in warnings[0]
-    with pytest.raises(ValueError, match="annotation 3 has area='big'"):
+    words = r'labels.json cannot(?s:.*)area .*numbers.*: big of annotation 3'
+    with pytest.raises(ValueError, match=words):
         score(change('big'))
 
 
-def test_area_of_0_is_warned_of_before_the_run(tmp_path, warnings):
-    labels = make_labels()
-    for ann in labels['annotations'][1:]:
-        ann['area'] = 0
-    path = tmp_path / 'labels.json'
-    path.write_text(json.dumps(labels))
-    METRICS.build(dict(type='CocoMetric', ann_file=str(path)))
+def test_area_of_0_is_filled_and_warned_of_before_the_run(score, warnings):
+    """With it only an exact hit would count."""
+
+    def change(labels):
+        for ann in labels['annotations'][1:]:
+            ann['area'] = 0
+
+    whole = score(error=5)
+    assert score(change, error=5) == whole
     [words] = warnings
-    assert '5 annotations have an area of 0' in words
-    assert '[2, 3, 4, 5, 6]' in words
-    METRICS.build(dict(type='CocoMetric', ann_file=str(path), use_area=False))
+    assert '5 of 6 annotations have no area above 0' in words
+    assert (
+        score(change, error=5, use_area=False)['coco/AP'] == whole['coco/AP']
+    )
     assert len(warnings) == 1
 
 
@@ -255,17 +263,27 @@ def test_people_whom_datasets_drop_do_not_count(key, score, warnings):
 
 
 @pytest.mark.parametrize(
-    ('part', 'key'),
-    [('annotations', 'image_id'), ('annotations', 'id'), ('images', 'id')],
+    ('part', 'key', 'entry'),
+    [
+        ('annotations', 'image_id', 'annotation 4'),
+        ('images', 'id', "entry 3, {.*'width': 140"),
+        ('categories', 'id', "{'name': 'starfish'}"),
+    ],
 )
-def test_entries_without_an_id_are_named(part, key, score):
+def test_entries_without_an_id_are_named(part, key, entry, score):
     def change(labels):
-        del labels[part][3][key]
+        del labels[part][-3 if len(labels[part]) > 1 else 0][key]
 
-    with pytest.raises(
-        ValueError, match=rf'labels.json: entry 3 of {part}.*has no {key}'
-    ):
+    words = rf'labels.json cannot(?s:.*)- {part} without {key}: {entry}'
+    with pytest.raises(ValueError, match=words):
         score(change)
+
+
+def test_annotations_without_an_id_are_numbered(score):
+    def change(labels):
+        del labels['annotations'][3]['id']
+
+    assert score(change, error=5) == score(error=5)
 
 
 def test_crowdpose_needs_its_index(score):
@@ -338,7 +356,8 @@ def test_annotations_are_converted_once(tmp_path, meta_is_converted):
     assert len(meta['sigmas']) == (3 if meta_is_converted else 5)
 
 
-def test_annotations_of_samples_are_completed():
+@pytest.mark.parametrize('name', [int, 'img{}'.format])
+def test_annotations_of_samples_are_completed(name):
     """Without a file, from what the samples carry."""
     metric = METRICS.build(dict(type='CocoMetric'))
     metric.dataset_meta = META | dict(dataset_name='without_a_file')
@@ -347,9 +366,10 @@ def test_annotations_of_samples_are_completed():
         raw = {
             key: person[key] for key in ('id', 'image_id', 'bbox', 'keypoints')
         }
+        raw['image_id'] = name(person['image_id'])
         sample = dict(
             id=person['id'],
-            img_id=person['image_id'],
+            img_id=raw['image_id'],
             ori_shape=(140, 140),
             raw_ann_info=[raw | dict(category_id=7)],
             pred_instances=dict(

@@ -2,7 +2,7 @@
 
 import torch
 
-from gtpt_mm.compat import compile_api
+from gtpt_mm.compat.stack import compile_api
 
 
 def test_nothing_is_done_where_the_name_is():

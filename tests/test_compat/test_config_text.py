@@ -3,7 +3,7 @@
 from mmengine.config import Config
 from mmengine.config import config as mmengine_config
 
-from gtpt_mm.compat import config_text
+from gtpt_mm.compat.stack import config_text
 
 
 def test_text_is_that_of_yapf_and_is_laid_out_once(monkeypatch):

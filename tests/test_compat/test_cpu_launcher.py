@@ -14,7 +14,7 @@ from mmengine.dist import utils as dist_utils
 from mmpose.registry import MODELS
 from support.runs import ENV, logged, make_runner, read_scalars
 
-from gtpt_mm.compat import cpu_launcher
+from gtpt_mm.compat.runs import cpu_launcher
 
 CONFIG = (
     'configs/body_2d_keypoint/vitpose/sample/td-hm_vitpose-s_1xb16-14e_'

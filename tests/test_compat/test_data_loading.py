@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from support.toy_training import RandomData, loader
 from torch.utils.data import DataLoader, RandomSampler
 
-from gtpt_mm.compat.data_loading import SeededLoader
+from gtpt_mm.compat.runs.data_loading import SeededLoader
 
 
 def build(seed=3, **options) -> SeededLoader:

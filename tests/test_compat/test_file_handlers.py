@@ -14,7 +14,7 @@ from mmpose.datasets.datasets import CocoDataset
 from mmpose.datasets.datasets.wholebody3d import H36MWholeBodyDataset
 from mmpose.evaluation.metrics import CocoMetric
 
-from gtpt_mm.compat.file_handlers import UnsafeFileError, check_arrays
+from gtpt_mm.compat.files.file_handlers import UnsafeFileError, check_arrays
 
 
 class Command:

@@ -7,7 +7,7 @@ from mmpose.codecs import UDPHeatmap
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 
-from gtpt_mm.compat import head_codec
+from gtpt_mm.compat.inference import head_codec
 
 SIZES = dict(input_size=(64, 96), heatmap_size=(16, 24))
 

@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 
-from gtpt_mm.compat.keypoint_converter import convert_flips
+from gtpt_mm.compat.evaluation.keypoint_converter import convert_flips
 
 #: Nose, shoulders, wrists, hips, ankles.
 SOURCES = [0, 5, 6, 9, 10, 11, 12, 15, 16]

@@ -11,8 +11,8 @@ from mmengine.runner import load_checkpoint, load_state_dict
 from support.line import Line, make_line_runner
 from torch import nn
 
-from gtpt_mm.compat.checkpoint_files import BrokenCheckpointError
-from gtpt_mm.compat.loaded_tensors import check_finite
+from gtpt_mm.compat.files.checkpoint_files import BrokenCheckpointError
+from gtpt_mm.compat.files.loaded_tensors import check_finite
 
 
 class Net(BaseModule):

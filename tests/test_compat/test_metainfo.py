@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from gtpt_mm.compat.metainfo import (
+from gtpt_mm.compat.data.metainfo import (
     MetainfoError,
     MissingMetainfoError,
     parse_metainfo,

@@ -14,7 +14,7 @@ import torch
 from torch.autograd import gradcheck
 
 from gtpt_mm import ops
-from gtpt_mm.compat import mmcv_ops
+from gtpt_mm.compat.stack import mmcv_ops
 
 pytestmark = pytest.mark.skipif(
     mmcv_ops.compiled_mmcv() is not None, reason='compiled mmcv is installed'

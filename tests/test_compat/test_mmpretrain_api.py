@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from gtpt_mm.compat import mmpretrain_api
+from gtpt_mm.compat.stack import mmpretrain_api
 
 CODE = """
 import gtpt_mm, mmdet.models

@@ -92,7 +92,7 @@ def test_circle_lies_where_it_was_asked():
 
 
 def test_nothing_is_missing_where_numpy_and_matplotlib_suffice(monkeypatch):
-    from gtpt_mm.compat import matplotlib_api, numpy_api
+    from gtpt_mm.compat.stack import matplotlib_api, numpy_api
 
     monkeypatch.setattr(numpy_api.np, 'ones', lambda size: 1.0)
     assert numpy_api.missing() == ''

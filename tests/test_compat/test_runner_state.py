@@ -9,7 +9,7 @@ import torch
 from support.same_run import assert_same_run
 from support.toy_training import RandomData, loader, make_runner
 
-from gtpt_mm.compat.generators import read_states, restore_states
+from gtpt_mm.compat.runs.generators import read_states, restore_states
 
 
 @pytest.fixture(scope='module')
@@ -79,6 +79,26 @@ def test_best_checkpoint_is_refused(trained, tmp_path):
     [best] = trained.glob('best_*.pth')
     with pytest.raises(ValueError, match='no optimizer state'):
         resume(best, tmp_path)
+
+
+def test_checkpoint_of_another_model_is_refused(trained, tmp_path):
+    checkpoint = torch.load(trained / 'epoch_2.pth', weights_only=False)
+    name = next(iter(checkpoint['state_dict']))
+    tensor = checkpoint['state_dict'][name]
+    checkpoint['state_dict'][name] = torch.cat([tensor, tensor])
+    path = tmp_path / 'other.pth'
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match='of another model.*load_from') as e:
+        resume(path, tmp_path / 'run')
+    assert f'{name} (' in str(e.value) and str(path) in str(e.value)
+
+
+def test_none_leaves_out_any_default_hook(tmp_path):
+    runner = make_runner(
+        tmp_path, default_hooks=dict(timer=None, finite_loss=None)
+    )
+    names = {type(hook).__name__ for hook in runner.hooks}
+    assert 'IterTimerHook' not in names and 'LoggerHook' in names
 
 
 def test_other_batch_size(trained, tmp_path, caplog):

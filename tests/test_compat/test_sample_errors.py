@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.registry import DATASETS
 
-from gtpt_mm.compat.sample_errors import name_sample
+from gtpt_mm.compat.data.sample_errors import name_sample
 
 
 class StubbornError(Exception):

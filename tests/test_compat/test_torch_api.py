@@ -12,7 +12,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from support.line import Line, make_line_runner
 
-from gtpt_mm.compat.torch_api import UnsafeCheckpointError
+from gtpt_mm.compat.stack.torch_api import UnsafeCheckpointError
 
 
 def train(work_dir, max_epochs, resume=False):
@@ -156,7 +156,7 @@ def test_a_file_that_is_no_checkpoint(tmp_path):
 
 
 def test_older_torch_is_told_to_restrict(monkeypatch):
-    from gtpt_mm.compat import torch_api
+    from gtpt_mm.compat.stack import torch_api
 
     variable = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
     monkeypatch.delenv(variable, raising=False)

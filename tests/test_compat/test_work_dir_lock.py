@@ -9,8 +9,8 @@ import time
 import pytest
 from support.line import make_line_runner
 
-from gtpt_mm.compat import work_dir_lock
-from gtpt_mm.compat.work_dir_lock import (
+from gtpt_mm.compat.runs import work_dir_lock
+from gtpt_mm.compat.runs.work_dir_lock import (
     NAME,
     WorkDirInUseError,
     lock_work_dir,

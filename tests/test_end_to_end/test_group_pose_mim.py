@@ -78,8 +78,7 @@ def test_checkpoint_has_the_metric_of_the_training(layout, config, trained):
 def test_resume_goes_on_where_it_stopped(config, trained, tmp_path):
     """As after a kill in epoch 2: the files of epoch 1 are there.
 
-    Weights cannot be equal to an uninterrupted run: mmengine does not save
-    the random state that draws augmentations.
+    That weights are equal as well is tested in ``test_exact_resume.py``.
     """
     shutil.copy(trained / 'epoch_1.pth', tmp_path)
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))

@@ -161,8 +161,7 @@ def _kill_after_first_checkpoint(command, work_dir: Path) -> None:
 def test_resume_after_kill_goes_on_where_it_stopped(config, trained, tmp_path):
     """Epoch 1, kill -9, resume: counters, rates and averages go on.
 
-    Weights cannot be equal to an uninterrupted run: mmengine does not save
-    the random state that draws augmentations.
+    That weights are equal as well is tested in ``test_exact_resume.py``.
     """
     command = [sys.executable, '-m', 'mim', 'train', 'mmpose', str(config)]
     command += ['--work-dir', str(tmp_path)]

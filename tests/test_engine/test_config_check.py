@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmpose.apis import MMPoseInferencer, init_model
 from support.configs import read_config
 
-from gtpt_mm.compat import runner_check
+from gtpt_mm.compat.runs import runner_check
 from gtpt_mm.engine.config_check import ConfigError, check, check_before_run
 
 SAMPLE = (
@@ -154,13 +154,13 @@ def test_config_of_another_package_is_judged_by_its_top_level_only():
 
 def test_save_best_auto_needs_a_rule_that_can_be_inferred(monkeypatch):
     """Whichever class saves: a key without a rule is told before the run."""
-    from mmengine.hooks import CheckpointHook
     from mmpose.registry import HOOKS
 
-    class Stock(CheckpointHook):
-        """mmengine's, whatever a repair registers."""
+    from gtpt_mm.compat.files.checkpoint_hook import StockCheckpointHook
 
-    monkeypatch.setitem(HOOKS.module_dict, 'CheckpointHook', Stock)
+    monkeypatch.setitem(
+        HOOKS.module_dict, 'CheckpointHook', StockCheckpointHook
+    )
     for key in ('auto', 'coco/AP'):
         cfg = faulty(default_hooks__checkpoint__save_best=key)
         assert places(cfg) == ['default_hooks.checkpoint.rule']

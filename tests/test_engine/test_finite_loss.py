@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 from support.toy import Line, make_runner, make_sample
@@ -65,6 +66,31 @@ def test_finite_training_is_not_touched(tmp_path):
     assert (tmp_path / 'epoch_2.pth').is_file()
     assert 'not finite' not in read_log(tmp_path)
     assert 'parse_losses' not in vars(runner.model)
+
+
+@pytest.mark.parametrize('before', [None, dict(type='ConstantLR', factor=1)])
+def test_schedules_may_be_built_during_the_training(tmp_path, before):
+    """A curriculum does; mmengine looks into the step of the optimizer."""
+
+    class NewSchedule(Hook):
+        def before_train_epoch(self, runner):
+            runner.param_schedulers = runner.build_param_scheduler(
+                dict(type='ConstantLR', factor=0.5, end=9)
+            )
+
+    runner = make_runner(
+        tmp_path,
+        make_samples(2, 3, 4, NAN),
+        param_scheduler=before,
+        custom_hooks=[NewSchedule()],
+    )
+    with pytest.raises(FloatingPointError, match='epoch 1, step 2'):
+        runner.train()
+    gradient = np.mean([2 * 2 * (2 - 1), 2 * 3 * (3 - 1)])
+    weight = float(runner.model.weight)
+    assert weight == pytest.approx(1 - 0.05 * gradient, rel=1e-6)
+    # The step that schedulers have marked is there again.
+    assert hasattr(runner.optim_wrapper.step, '_with_counter') == bool(before)
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):

@@ -93,6 +93,17 @@ def test_checkpoint_of_another_model_is_refused(trained, tmp_path):
     assert f'{name} (' in str(e.value) and str(path) in str(e.value)
 
 
+def test_averages_that_are_not_finite_are_not_resumed(trained, tmp_path):
+    checkpoint = torch.load(trained / 'epoch_2.pth', weights_only=False)
+    average = checkpoint['ema_state_dict']
+    name = next(k for k, v in average.items() if v.is_floating_point())
+    average[name] = torch.full_like(average[name], float('nan'))
+    path = tmp_path / 'nan.pth'
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match='ema_state_dict.*NaN or infinite'):
+        resume(path, tmp_path / 'run')
+
+
 def test_none_leaves_out_any_default_hook(tmp_path):
     runner = make_runner(
         tmp_path, default_hooks=dict(timer=None, finite_loss=None)

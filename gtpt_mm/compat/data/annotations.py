@@ -15,7 +15,9 @@ detections of the annotated category count.
 Can go: when mmpose checks the annotations that it reads.
 """
 
+import contextlib
 import functools
+from collections.abc import Iterator
 import os.path as osp
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -91,14 +93,15 @@ class Reading:
         ]
         fits = [len(c['keypoints']) == num for c in categories]
         for category, is_as_long in zip(categories, fits, strict=True):
-            if is_as_long:
-                self._compare(category, expected)
+            length = len(category['keypoints'])
+            if is_as_long or (not any(fits) and length < num):
+                # Whole bodies name the first of their keypoints alone.
+                self._compare(category, expected[:length])
             elif any(fits):
                 self.findings.error(
                     f'categories differ in keypoints; the metainfo has {num}: '
                     'read each with a dataset of its own',
-                    f'{category.get("name")!r} has '
-                    f'{len(category["keypoints"])}',
+                    f'{category.get("name")!r} has {length}',
                 )
 
     def _compare(self, category: dict, expected: Sequence[str]) -> None:
@@ -332,6 +335,18 @@ def _sort_detections(
     return kept, dropped
 
 
+@contextlib.contextmanager
+def _naming_parser(dataset: Any) -> Iterator[None]:
+    """Name file and dataset where a stock parser fails within."""
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise AnnotationError(
+            f'{dataset.ann_file}: {type(dataset).__name__} cannot read an '
+            f'annotation of it: {error!r}'
+        ) from error
+
+
 def _load_detections(file: str) -> list[dict]:
     from mmpose.datasets.datasets.base import base_coco_style_dataset as stock
 
@@ -474,7 +489,7 @@ def _load_data_list(self: Any) -> list[dict]:
     try:
         if self.bbox_file:
             return self._load_detection_results()
-        with checks.reading_json(self.ann_file):
+        with checks.reading_json(self.ann_file), _naming_parser(self):
             instances, images = self._load_annotations()
         reading.check_instances(instances)
         if self.data_mode == 'topdown':

@@ -34,6 +34,7 @@ from mmengine.hooks import (
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 
+from ..files.loaded_tensors import check_finite
 from ..messages import list_some
 from .data_loading import SeededLoader
 from .generators import read_states, restore_states
@@ -98,6 +99,9 @@ class ExactResumeHook(Hook):
                     'weights, set load_from to it and leave out resume'
                 )
         _check_shapes(runner, checkpoint.get('state_dict', {}))
+        for key in ('state_dict', 'ema_state_dict'):
+            source = f'{key} of {runner._load_from or "the checkpoint"}'
+            check_finite(checkpoint.get(key, {}), source)
         self.loaded = checkpoint.get(KEY, {}) or dict(ranks=[])
         if isinstance(runner.train_loop, ExactLoop) and 'place' in self.loaded:
             _check_batches(runner, self.loaded['place'])

@@ -76,6 +76,7 @@ def find_wrong_arguments(view: View) -> Iterator[Finding]:
             continue  # another package chooses the registry
         if '_scope_' in node or not _is_local(kind) or kind in FOREIGN:
             foreign.append(place)
+        yield from _find_scalars(place, node)
         if 'type' in node:
             found = collect(_check_typed(place, node))
         else:
@@ -84,6 +85,20 @@ def find_wrong_arguments(view: View) -> Iterator[Finding]:
         for finding in found:
             if finding.value is not MISSING or not may_lack:
                 yield finding
+
+
+def _find_scalars(place: str, node: dict) -> Iterator[Finding]:
+    """Find texts and numbers where a module is built."""
+    for key, value in node.items():
+        names = find_place(f'{place}.{key}')
+        by_name = 'OPTIM_WRAPPER_CONSTRUCTORS' in names
+        if names and not by_name and isinstance(value, str | int | float):
+            yield Finding(
+                f'{place}.{key}',
+                value,
+                'a module is built there',
+                "give a dict with its 'type'",
+            )
 
 
 _BUILT = {

@@ -88,13 +88,16 @@ def find_loop_lengths(view: View) -> Iterator[Finding]:
 def find_loader_numbers(view: View) -> Iterator[Finding]:
     """Find counts of loaders that PyTorch refuses."""
     for place in LOADERS:
+        cfg = view.part(place).cfg
         for key, least in (('batch_size', 1), ('num_workers', 0)):
-            value = view.part(place).cfg.get(key)
-            if _is_int(value) and value < least:
+            value = cfg.get(key, least)
+            if value is None and key == 'batch_size':
+                continue  # samples one by one
+            if not _is_int(value) or value < least:
                 yield Finding(
                     f'{place}.{key}',
                     value,
-                    f'it must be at least {least}',
+                    f'it must be a whole number, at least {least}',
                     'give such a number',
                 )
 

@@ -165,28 +165,36 @@ def find_mismatch(value: Any, arguments: Arguments, name: str) -> str | None:
     hint = arguments.hints.get(name)
     if name == 'init_cfg':
         hint = dict | list | None  # mmpretrain's leaves out lists
-    if name == 'loss_scale' and hint is str:
-        hint = str | float | dict  # as mmengine's code, unlike its annotation
+    if name == 'loss_scale' and isinstance(value, float | dict):
+        return None  # mmengine takes them, unlike its annotation
     if value is None and (default is None or name not in arguments.strict):
         return None  # stock annotations often leave out None
     if hint is not None:
         if type(value) is type(default) and value == default:
             return None
-        is_close = isinstance(value, float) and name not in arguments.strict
+        is_close = isinstance(value, float) and (
+            value.is_integer() or not is_count(name)
+        )
+        is_close = is_close and name not in arguments.strict
         if fits(value, hint) or (is_close and fits(1, hint)):
             return None
         return _name_type(hint)
     return _compare_to_default(value, default, name)
 
 
+def is_count(name: str) -> bool:
+    """Tell whether an argument counts something, by its name."""
+    return name.startswith('num_') or name.endswith(
+        ('_channels', '_dims', 'depth', 'interval', 'begin', 'end', '_ckpts')
+    )
+
+
 def _compare_to_default(value: Any, default: Any, name: str) -> str | None:
     """Judge a value whose argument has no annotation."""
     is_number = isinstance(default, int | float)
     if default is inspect.Parameter.empty:
-        counts = name.startswith('num_') or name.endswith(
-            ('_channels', '_dims', 'depth')
-        )
-        return 'a number' if counts and isinstance(value, str | dict) else None
+        is_wrong = is_count(name) and isinstance(value, str | dict)
+        return 'a number' if is_wrong else None
     if isinstance(value, str) and (is_number or type(default) is tuple):
         return f'a {type(default).__name__}'
     if isinstance(default, str) and isinstance(value, int | float | list):

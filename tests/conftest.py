@@ -21,7 +21,7 @@ import torch
 
 import gtpt_mm  # noqa: F401  (compat before anything of mmpose)
 
-from mmengine.registry import DefaultScope  # isort: skip
+from mmengine.registry import init_default_scope  # isort: skip
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Scripts that tests start in processes of their own; no test imports them.
@@ -34,13 +34,10 @@ def _seed():
     np.random.seed(0)
 
 
-@pytest.fixture(autouse=True)
-def _scope():
-    """Leave no scope behind: a runner makes its own the default."""
-    before = DefaultScope._instance_dict.copy()
-    yield
-    DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(before)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Before all fixtures: a runner of an earlier test left its own scope."""
+    init_default_scope('mmpose')
 
 
 @pytest.fixture(scope='session')

@@ -21,7 +21,7 @@ def replace_class(mixin: type, stock: type, registry: Registry) -> None:
         registry: The registry that has ``stock`` under its name.
     """
     name = stock.__name__
-    new = type(name, (mixin, stock), dict(__doc__=stock.__doc__))
+    new = type(name, (mixin, stock), dict(__doc__=mixin.__doc__))
     new.__module__ = mixin.__module__
     registry.register_module(name=name, force=True, module=new)
     setattr(sys.modules[mixin.__module__], name, new)

@@ -135,8 +135,10 @@ def load_weights(model: 'nn.Module', checkpoint: str, config: Path) -> dict:
         ValueError: If the file cannot be read, its weights are not finite,
             or are not those of the model.
     """
-    from gtpt_mm.compat.files.loaded_tensors import check_finite
-    from gtpt_mm.compat.messages import list_some
+    from gtpt_mm.compat.files.loaded_tensors import (
+        check_finite,
+        load_state_dict,
+    )
     from gtpt_mm.convert import find_weights, read_checkpoint
 
     content = read_checkpoint(checkpoint)
@@ -145,34 +147,13 @@ def load_weights(model: 'nn.Module', checkpoint: str, config: Path) -> dict:
     except ValueError as error:
         raise ValueError(f'{checkpoint}: {error}') from error
     check_finite(weights, f'the weights of {checkpoint}')
-    weights = {k.removeprefix('module.'): v for k, v in weights.items()}
     try:
-        wrong = model.load_state_dict(weights, strict=False)
-    except RuntimeError as error:  # other shapes
-        differing = [line.strip() for line in str(error).splitlines()[1:]]
-        problems = [
-            f'{len(differing)} tensors differ ({list_some(differing)})'
-        ]
-    else:
-        # Models of mmengine count without: old files lack that number.
-        missing = [
-            key
-            for key in wrong.missing_keys
-            if not key.endswith('num_batches_tracked')
-        ]
-        problems = [
-            f'{len(keys)} tensors are {words} ({list_some(keys)})'
-            for keys, words in (
-                (missing, 'missing'),
-                (wrong.unexpected_keys, 'not of this model'),
-            )
-            if keys
-        ]
-    if problems:
+        load_state_dict(model, weights, strict=True)
+    except RuntimeError as error:
         raise ValueError(
-            f'{checkpoint} does not hold the weights of {config}: '
-            f'{" and ".join(problems)}; give the config it was trained with; '
-            'an official file is converted by `gtpt-mm convert`'
-        )
+            f'{checkpoint} does not hold the weights of {config}: {error} '
+            'Give the config it was trained with; an official file is '
+            'converted by `gtpt-mm convert`'
+        ) from error
     meta = content.get('meta')
     return meta if isinstance(meta, dict) else {}

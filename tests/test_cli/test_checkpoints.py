@@ -174,8 +174,8 @@ def test_weights_of_another_model_are_counted(run, plus, tmp_path):
     torch.save(content, tmp_path / 'other.pth')
     code, [line] = run('split', tmp_path / 'other.pth')
     assert code == 2
-    assert '1 tensors are missing (backbone.last_norm.weight)' in line
-    assert '1 tensors are not of this model (extra.weight)' in line
+    assert 'Not in the file: backbone.last_norm.weight.' in line
+    assert 'Not in the model: extra.weight.' in line
     assert 'the config it was trained with' in line
     code, lines = run('visualize', plus[1])
     assert code == 2 and len(lines[-1]) < 1500

@@ -121,6 +121,26 @@ def test_missing_file_and_folder(tmp_path):
             load_checkpoint(Line(), str(tmp_path / name))
 
 
+def test_file_of_torch_under_the_name_of_safetensors(tmp_path):
+    """``filename_tmpl='{}.safetensors'`` writes such files."""
+    path = tmp_path / 'epoch_1.safetensors'
+    write_weights(path, 1.25)
+    loaded = Line()
+    load_checkpoint(loaded, str(path))
+    assert loaded.fc.weight[0, 0] == 1.25
+
+
+def test_lost_name_of_a_run_that_saves_elsewhere(tmp_path):
+    options = dict(interval=1, out_dir=str(tmp_path / 'out'), save_best=None)
+    work_dir = tmp_path / 'run'
+    make_line_runner(work_dir, 2, checkpoint=options).train()
+    (work_dir / 'last_checkpoint').unlink()
+    runner = make_line_runner(work_dir, 3, checkpoint=options, resume=True)
+    runner.call_hook('before_run')
+    runner.load_or_resume()
+    assert runner.epoch == 2
+
+
 def test_safetensors_are_loaded(tmp_path):
     safetensors = pytest.importorskip('safetensors.torch')
     path = tmp_path / 'a.safetensors'

@@ -93,6 +93,12 @@ def test_checkpoint_of_another_model_is_refused(trained, tmp_path):
     assert f'{name} (' in str(e.value) and str(path) in str(e.value)
 
 
+def test_other_optimizer(trained, tmp_path):
+    options = dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)))
+    with pytest.raises(ValueError, match='optimizer is Adam.* has SGD'):
+        resume(trained / 'epoch_2.pth', tmp_path, **options)
+
+
 def test_averages_that_are_not_finite_are_not_resumed(trained, tmp_path):
     checkpoint = torch.load(trained / 'epoch_2.pth', weights_only=False)
     average = checkpoint['ema_state_dict']

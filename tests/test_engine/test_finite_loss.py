@@ -106,6 +106,25 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     assert not list(tmp_path.glob('*.pth'))
 
 
+@pytest.mark.parametrize('policy', ['stop', 'skip'])
+def test_weights_spoilt_in_the_step_before_are_told(tmp_path, policy):
+    """A NaN gradient behind a finite loss; the samples are innocent."""
+
+    class Spoil(Hook):
+        def after_train_iter(self, runner, batch_idx, **kwargs):
+            runner.model.weight.data.fill_(NAN)
+
+    runner = make_runner(
+        tmp_path,
+        make_samples(2, 3, 4, 5),
+        hook=dict(policy=policy),
+        custom_hooks=[Spoil()],
+    )
+    with pytest.raises(FloatingPointError, match='step before') as error:
+        runner.train()
+    assert 'step 2' in str(error.value) and 'weight' in str(error.value)
+
+
 def test_masks_of_infinity_are_saved(tmp_path):
     model = Line()
     model.register_buffer('mask', torch.tensor([0.0, -INF]))

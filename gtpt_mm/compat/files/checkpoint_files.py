@@ -23,12 +23,13 @@ import pickle
 import re
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.fileio import FileClient, LocalBackend, get_file_backend
+from mmengine.hooks import CheckpointHook
 from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner import runner as mmengine_runner
@@ -154,7 +155,7 @@ def find_problem(path: str | Path) -> str:
         return 'is empty (0 bytes), as a crash or a full disk leaves a file'
     if not start.strip(b'\0'):
         return 'holds zeros, as a power cut leaves a file'
-    if path.suffix == SAFETENSORS:
+    if path.suffix == SAFETENSORS and not start.startswith(ZIP):
         return ''  # its reader checks names and lengths
     if zipfile.is_zipfile(path):
         return _find_damage(path)
@@ -210,10 +211,12 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     """
     path = os.path.expanduser(filename)
     check_file(path)
-    if path.endswith(SAFETENSORS):
+    if path.endswith(SAFETENSORS) and not zipfile.is_zipfile(path):
         return _load_safetensors(path, map_location)
     try:
-        return torch.load(path, map_location=map_location)
+        # An open file: of a name torch reads the suffix, not the content.
+        with open(path, 'rb') as file:
+            return torch.load(file, map_location=map_location)
     except (OSError, pickle.UnpicklingError):
         raise
     except Exception as error:  # files of the old format raise many kinds
@@ -251,7 +254,9 @@ def _load_safetensors(path: str, map_location: Any) -> dict:
 # ------------------------------------------------------------------ resuming
 
 
-def find_latest_checkpoint(path: str) -> str | None:
+def find_latest_checkpoint(
+    path: str, others: Sequence[Path] = ()
+) -> str | None:
     """Return the newest whole checkpoint of a work folder, or None.
 
     First the one that ``last_checkpoint`` names, also by its name alone if
@@ -260,6 +265,7 @@ def find_latest_checkpoint(path: str) -> str | None:
 
     Args:
         path: Work folder of a training.
+        others: Further folders to which the training saves.
 
     Raises:
         BrokenCheckpointError: If there are checkpoints and none is whole.
@@ -281,7 +287,7 @@ def find_latest_checkpoint(path: str) -> str | None:
         passed[file] = problem
     # Elsewhere only if the run saves elsewhere (out_dir).
     for folder in dict.fromkeys(
-        (Path(path), Path(named).parent if named else Path(path))
+        (Path(path), Path(named).parent if named else Path(path), *others)
     ):
         for file in _other_files(folder, passed):
             if not (problem := find_problem(file)):
@@ -374,8 +380,22 @@ def say_what_is_resumed(load_or_resume: Callable) -> Callable:
     def wrapper(self: Runner) -> None:
         if self._has_loaded or not self._resume or self._load_from is not None:
             load_or_resume(self)
-        elif (path := find_latest_checkpoint(self.work_dir)) is not None:
+        elif path := find_latest_checkpoint(self.work_dir, _out_dirs(self)):
             self.resume(path)
             self._has_loaded = True
 
     return wrapper
+
+
+def _out_dirs(runner: Runner) -> list[Path]:
+    """Return the local folders that ``CheckpointHook(out_dir=...)`` names."""
+    names = [
+        hook.out_dir
+        for hook in runner.hooks
+        if isinstance(hook, CheckpointHook) and hook.out_dir is not None
+    ]
+    return [
+        Path(name, Path(runner.work_dir).name)
+        for name in names
+        if '://' not in name
+    ]

@@ -73,7 +73,7 @@ class ExactResumeHook(Hook):
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Add generators, buffers, seeds and the place in the epoch."""
         loop = runner.train_loop
-        state: dict = dict(ranks=self.ranks)
+        state: dict = dict(ranks=self.ranks, optimizer=_optimizer(runner))
         if isinstance(loop, ExactLoop):
             state['place'] = loop.read_place(checkpoint['meta'])
             seed = getattr(_order(loop.dataloader), 'seed', None)
@@ -103,6 +103,7 @@ class ExactResumeHook(Hook):
             source = f'{key} of {runner._load_from or "the checkpoint"}'
             check_finite(checkpoint.get(key, {}), source)
         self.loaded = checkpoint.get(KEY, {}) or dict(ranks=[])
+        _check_optimizer(runner, self.loaded.get('optimizer'))
         if isinstance(runner.train_loop, ExactLoop) and 'place' in self.loaded:
             _check_batches(runner, self.loaded['place'])
 
@@ -149,6 +150,24 @@ def _check_shapes(runner: Any, weights: dict) -> None:
             'from the weights that fit, set load_from to it and leave out '
             'resume'
         )
+
+
+def _check_optimizer(runner: Any, saved: Any) -> None:
+    """Raise if the state of the checkpoint is another optimizer's."""
+    now = _optimizer(runner)
+    if None not in (saved, now) and saved != now:
+        raise ValueError(
+            f'cannot resume from {runner._load_from or "the file"}: its '
+            f'optimizer is {saved}, the config has {now}. Set it as it was, '
+            'or start a new training from the weights: set load_from to the '
+            'file and leave out resume'
+        )
+
+
+def _optimizer(runner: Any) -> str | None:
+    """Return the class of the only optimizer; None for several."""
+    optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+    return type(optimizer).__name__ if optimizer is not None else None
 
 
 def _check_batches(runner: Any, place: dict) -> None:

@@ -81,6 +81,8 @@ def find_mae_sizes(view: View) -> Iterator[Finding]:
         return
     patch, size = backbone.get('patch_size'), as_size(backbone.get('img_size'))
     dims = channels_of(backbone)
+    if patch is None:
+        return  # another project's backbone
     rights = [(part, 'patch_size', patch) for part in (neck, head)]
     if size is not None:
         num = math.prod(length // patch for length in size)
@@ -97,7 +99,7 @@ def find_mae_sizes(view: View) -> Iterator[Finding]:
             )
     for step in (step for leaf in view.leaves for step in leaf.steps):
         scale = as_size(step.cfg.get('scale'))
-        if step.kind == 'RandomResizedCrop' and scale != size:
+        if step.kind == 'RandomResizedCrop' and size not in (None, scale):
             yield Finding(
                 f'{step.place}.scale',
                 scale,

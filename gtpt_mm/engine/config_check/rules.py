@@ -54,6 +54,7 @@ RUN_RULES: tuple[Rule, ...] = (
     schedule.find_loop_lengths,
     schedule.find_loader_numbers,
     schedule.find_schedules,
+    schedule.find_mixed_units,
     schedule.find_best_checkpoint,
 )
 

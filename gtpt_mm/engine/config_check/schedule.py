@@ -138,6 +138,34 @@ def find_schedules(view: View) -> Iterator[Finding]:
         )
 
 
+def find_mixed_units(view: View) -> Iterator[Finding]:
+    """Find epochs in a loop over iterations, and the reverse."""
+    loop = view.part('train_cfg')
+    if loop.get('by_epoch') is False or loop.kind == 'IterBasedTrainLoop':
+        given = view.cfg.get('param_scheduler') or []
+        given = [given] if isinstance(given, dict) else given
+        parts = [(f'param_scheduler.{i}', s) for i, s in enumerate(given)]
+        hook = view.part('default_hooks').child('checkpoint')
+        for place, cfg in (*parts, (hook.place, hook.cfg)):
+            if isinstance(cfg, dict) and cfg and cfg.get('by_epoch', True):
+                yield Finding(
+                    f'{place}.by_epoch',
+                    cfg.get('by_epoch', MISSING),
+                    'the loop counts iterations, its epochs never end',
+                    'set by_epoch=False, and lengths in iterations',
+                    'warning',
+                )
+    elif 'max_epochs' in loop.cfg:
+        sampler = view.part('train_dataloader').child('sampler')
+        if sampler.kind == 'InfiniteSampler':
+            yield Finding(
+                f'{sampler.place}.type',
+                sampler.kind,
+                'the first epoch would never end',
+                "take 'DefaultSampler', or train_cfg.by_epoch=False",
+            )
+
+
 def _check_span(place: str, scheduler: dict) -> Iterator[Finding]:
     begin, end = scheduler.get('begin', 0), scheduler.get('end')
     if _is_int(begin) and _is_int(end) and end <= begin:

@@ -135,7 +135,16 @@ class FiniteLossHook(Hook):
         if not self._is_left_out:
             return
         words = self._describe(runner, loss)
-        if self.policy == 'stop':
+        own = _not_finite(
+            dict(unwrap_model(runner.model).named_parameters()), self._exempt
+        )
+        if own:  # of a gradient that was not finite, behind a finite loss
+            words = (
+                f'{words} The weights {own[:5]} were not finite any more: '
+                'the gradient of the step before was not, so its samples '
+                'are to blame.'
+            )
+        if self.policy == 'stop' or own:
             self._stop(runner, f'{words} {REMEDY}')
         self._num_skips += 1
         if self._num_skips > self.max_skips:

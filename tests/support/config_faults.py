@@ -171,6 +171,8 @@ DISAGREEMENTS: list[tuple[str, str, Any, str]] = [
     ('gtpt', 'default_hooks.logger.interval', 10.5, 'interval'),
     ('gtpt', 'train_dataloader.dataset', 'abc', 'train_dataloader.dataset'),
     ('gtpt', 'optim_wrapper.optimizer', 'Adam', 'optim_wrapper.optimizer'),
+    ('gtpt', 'default_hooks.finte_loss', dict(policy='skip'), 'finite_loss'),
+    ('vitpose', 'model.test_cfg.flip_mode', 'heatmapp', 'flip_mode'),
     ('gtpt', 'train_dataloader.num_workers', -1, 'num_workers'),
     ('gtpt', 'train_dataloader.sampler.type', 'InfiniteSampler',
      'train_dataloader.sampler.type'),

@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from mmengine.runner import Runner
 
@@ -99,7 +99,7 @@ VALUES: dict[str, Any] = {
     'deterministic': bool,
     'diff_rank_seed': bool,
     'flip_test': bool,
-    'flip_mode': str,
+    'flip_mode': Literal['heatmap', 'udp_combined', 'offset'],
     'shift_heatmap': bool,
     'num_select': int,
     'score_thr': float,
@@ -114,10 +114,11 @@ LOADER_KEYS = {
     'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn',
     'num_batch_per_epoch',
 }  # fmt: skip
-#: Usual keys in ``default_hooks``.
+#: Usual keys in ``default_hooks``: of mmengine, mmpose and the runtime base.
 HOOK_KEYS = {
-    'badcase', 'checkpoint', 'logger', 'param_scheduler', 'runtime_info',
-    'sampler_seed', 'timer', 'visualization',
+    'badcase', 'broadcast_buffers', 'checkpoint', 'finite_loss', 'logger',
+    'param_scheduler', 'runtime_info', 'sampler_seed', 'schedule_length',
+    'timer', 'visualization',
 }  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """Damaged files are named; to resume, the newest whole one is taken."""
 
-import logging
 import os
 import shutil
 import subprocess
@@ -200,18 +199,6 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
 
 
 # ------------------------------------------------------------------ resuming
-
-
-@pytest.fixture
-def log(caplog):
-    """Return what mmengine's current logger says."""
-    from mmengine.logging import MMLogger
-
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    caplog.set_level(logging.INFO)
-    yield caplog
-    logger.removeHandler(caplog.handler)
 
 
 def test_named_checkpoint_is_taken(trained, log):

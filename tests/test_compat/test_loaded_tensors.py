@@ -1,10 +1,7 @@
 """How much of a checkpoint is loaded, through every door."""
 
-import logging
-
 import pytest
 import torch
-from mmengine.logging import MMLogger
 from mmengine.model import BaseModule, MMDistributedDataParallel
 from mmengine.model.weight_init import PretrainedInit
 from mmengine.runner import load_checkpoint, load_state_dict
@@ -20,15 +17,6 @@ class Net(BaseModule):
         super().__init__()
         self.stem = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
         self.head = nn.Linear(3, 1)
-
-
-@pytest.fixture
-def log(caplog):
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    caplog.set_level(logging.INFO)
-    yield caplog
-    logger.removeHandler(caplog.handler)
 
 
 def write(path, state_dict):

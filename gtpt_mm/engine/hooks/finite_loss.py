@@ -44,6 +44,7 @@ class FiniteLossHook(Hook):
         policy: ``'stop'`` ends the training with an error; ``'skip'`` leaves
             out the step with a warning, ``max_skips`` times, and then stops.
             Gradients that were accumulated for the same step are dropped.
+            Where the weights are not finite any more, both stop.
         max_skips: Steps that ``'skip'`` leaves out, > 0.
 
     Raises:

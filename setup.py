@@ -6,16 +6,20 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+#: What only some users need: requirements/<name>.txt.
+EXTRAS = ('app', 'onnx', 'pandas', 'supervision', 'tracking', 'transformers')
 
 
 def read_requirements(name: str) -> list[str]:
     """Return the requirement lines of ``requirements/<name>.txt``."""
-    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
-    return [
-        line.strip()
-        for line in lines
-        if line.strip() and not line.startswith('#')
-    ]
+    found = []
+    text = (ROOT / 'requirements' / f'{name}.txt').read_text()
+    for line in text.splitlines():
+        if line.startswith('-r '):
+            found += read_requirements(line[3:].removesuffix('.txt'))
+        elif line.strip() and not line.startswith('#'):
+            found.append(line.strip())
+    return found
 
 
 def read_version() -> str:
@@ -49,6 +53,7 @@ setup(
         # the versions from here.
         'openmmlab': read_requirements('mminstall'),
         'optional': read_requirements('optional'),
+        **{name: read_requirements(name) for name in EXTRAS},
         'tests': read_requirements('tests') + read_requirements('optional'),
     },
     entry_points={'console_scripts': ['gtpt-mm = gtpt_mm.cli:main']},

@@ -1,0 +1,212 @@
+"""A packed model predicts what the model predicted, wherever it lies."""
+
+import json
+import os
+import shutil
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmpose.apis import inference_bottomup, inference_topdown, init_model
+from mmpose.registry import MODELS
+from support.configs import read_config, shrink
+
+from gtpt_mm.apis.model_folder import find_folder, is_folder, pack, read_folder
+from gtpt_mm.cli import main
+
+BODY = 'configs/body_2d_keypoint'
+CONFIGS = {
+    'gtpt': f'{BODY}/gtpt/sample/gtpt-t_1xb16-14e_sample-96x64.py',
+    'hevitpose': (
+        f'{BODY}/hevitpose/sample/'
+        'td-hm_hevitpose-t_1xb16-6e_sample-coco-128x96.py'
+    ),
+    'vitpose': (
+        f'{BODY}/vitpose/sample/td-hm_vitpose-s_1xb16-14e_sample-96x64.py'
+    ),
+    'group_pose': (
+        f'{BODY}/group_pose/sample/'
+        'group-pose_res18_1xb8-20e_sample-coco-96x144.py'
+    ),
+}
+PLUS = (
+    'configs/multi_dataset/vitpose_plus/sample/'
+    'td-hm_vitpose-plus-t_1xb32-14e_sample-six-datasets-96x64.py'
+)
+METAINFO = """
+dataset_info = dict(
+    dataset_name='pendulum',
+    keypoint_info={
+        0: dict(name='pivot', id=0, color=[255, 0, 0], type='', swap=''),
+        1: dict(name='mass', id=1, color=[0, 0, 255], type='', swap=''),
+    },
+    skeleton_info={0: dict(link=('pivot', 'mass'), id=0, color=[0, 9, 0])},
+    joint_weights=[1.0, 1.0],
+    sigmas=[0.05, 0.1])
+"""
+
+
+def write_checkpoint(cfg: Config, path):
+    """Save random weights of a config's model; return the model."""
+    torch.manual_seed(3)
+    if cfg.model.type == 'MultiDatasetPoseEstimator':
+        model = MODELS.build(cfg.model)
+    else:
+        model = init_model(cfg, None, device='cpu')
+    torch.save(dict(state_dict=model.state_dict(), meta={}), path)
+    return model
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Return a function that packs a small model of a config."""
+
+    def pack_config(config: str, name: str = 'my_pose', edit=None):
+        cfg = read_config(config)
+        cfg.model = shrink(cfg.model)
+        if edit:
+            edit(cfg)
+        path = tmp_path / f'{name}_config.py'
+        cfg.dump(path)
+        model = write_checkpoint(read_file(path), tmp_path / f'{name}.pth')
+        folder = pack(path, tmp_path / f'{name}.pth', tmp_path / name)
+        return model, folder
+
+    return pack_config
+
+
+def read_file(path):
+    return Config.fromfile(path)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_predicts_the_same_elsewhere(name, make, tmp_path, monkeypatch):
+    """Moved, and with nothing else at hand."""
+    model, folder = make(CONFIGS[name])
+    elsewhere = tmp_path / 'else' / 'where'
+    shutil.move(folder, elsewhere)
+    monkeypatch.chdir(tmp_path / 'else')
+    cfg, weights = read_folder(elsewhere)
+    loaded = init_model(cfg, str(weights), device='cpu')
+    image = np.random.default_rng(0).integers(0, 255, (96, 80, 3), np.uint8)
+    infer = inference_bottomup if name == 'group_pose' else inference_topdown
+    expected, got = infer(model, image)[0], infer(loaded, image)[0]
+    np.testing.assert_array_equal(
+        got.pred_instances.keypoints, expected.pred_instances.keypoints
+    )
+    assert sorted(os.listdir(elsewhere)) == [
+        'README.md',
+        'config.py',
+        'model.json',
+        'model.safetensors',
+    ]
+
+
+def test_own_keypoints_need_no_metainfo_file(make, tmp_path):
+    file = tmp_path / 'pendulum.py'
+    file.write_text(textwrap.dedent(METAINFO))
+
+    def edit(cfg):
+        for loader in ('train', 'val', 'test'):
+            dataset = cfg[f'{loader}_dataloader'].dataset
+            dataset.metainfo = dict(from_file=str(file))
+        cfg.model.head.out_channels = 2
+        cfg.model.backbone.init_cfg = dict(
+            type='Pretrained', checkpoint='gone.pth'
+        )
+
+    # The backbone's own weights are fetched at the start of a training only.
+    _, folder = make(CONFIGS['vitpose'], edit=edit)
+    file.unlink()
+    cfg, weights = read_folder(folder)
+    model = init_model(cfg, str(weights), device='cpu')
+    assert model.dataset_meta['keypoint_id2name'] == {0: 'pivot', 1: 'mass'}
+    assert str(tmp_path / 'pendulum.py') not in cfg.pretty_text
+    assert cfg.model.backbone.init_cfg is None
+    facts = json.loads((folder / 'model.json').read_text())
+    assert facts['datasets']['pendulum'] == dict(
+        dataset='pendulum',
+        keypoints=['pivot', 'mass'],
+        skeleton=[[0, 1]],
+        flip_indices=[0, 1],
+        sigmas=pytest.approx([0.05, 0.1]),
+    )
+    assert facts['input']['size'] == [64, 96]
+    assert facts['input']['channels'] == 'RGB'
+    assert facts['input']['mean'] == pytest.approx([123.675, 116.28, 103.53])
+
+
+def test_vitpose_plus_keeps_its_datasets(make):
+    _, folder = make(PLUS)
+    facts = json.loads((folder / 'model.json').read_text())
+    names = ['coco', 'aic', 'mpii', 'ap10k', 'apt36k', 'wholebody']
+    assert list(facts['datasets']) == names
+    counts = [len(d['keypoints']) for d in facts['datasets'].values()]
+    assert counts == [17, 14, 16, 17, 17, 133]
+    assert set(facts['codec']) == set(names)
+
+
+def test_fine_tuning_starts_from_the_weights(make, tmp_path):
+    _, folder = make(CONFIGS['vitpose'])
+    shutil.move(folder, tmp_path / 'moved')
+    cfg = Config.fromfile(tmp_path / 'moved' / 'config.py')
+    assert cfg.load_from == str(tmp_path / 'moved' / 'model.safetensors')
+    assert 'work_dir' not in cfg
+
+
+def test_another_file_of_weights_is_refused(make):
+    _, folder = make(CONFIGS['vitpose'])
+    weights = folder / 'model.safetensors'
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ValueError, match='not the file that was packed'):
+        read_folder(folder)
+    weights.unlink()
+    with pytest.raises(ValueError, match=r'has no model\.safetensors'):
+        read_folder(folder)
+    (folder / 'model.json').write_text('{"format": 99}')
+    with pytest.raises(ValueError, match='later format'):
+        read_folder(folder)
+
+
+def test_weights_of_another_model_leave_nothing_behind(make, tmp_path):
+    make(CONFIGS['vitpose'])
+    make(CONFIGS['gtpt'], 'other')
+    with pytest.raises(ValueError, match='does not hold the weights'):
+        pack(
+            tmp_path / 'my_pose_config.py',
+            tmp_path / 'other.pth',
+            tmp_path / 'new',
+        )
+    assert not (tmp_path / 'new').exists()
+
+
+def test_command(make, tmp_path, capsys):
+    _, folder = make(CONFIGS['vitpose'])
+    words = [
+        'pack',
+        str(tmp_path / 'my_pose_config.py'),
+        str(tmp_path / 'my_pose.pth'),
+    ]
+    assert main([*words, str(folder)]) == 2
+    assert 'holds a packed model' in capsys.readouterr().err
+    assert main([*words, str(folder), '--overwrite']) == 0
+    assert 'coco: 17 keypoints' in capsys.readouterr().out
+    (tmp_path / 'full').mkdir()
+    (tmp_path / 'full' / 'thesis.tex').write_text('')
+    assert main([*words, str(tmp_path / 'full'), '--overwrite']) == 2
+    assert 'holds other files' in capsys.readouterr().err
+    assert os.listdir(tmp_path / 'full') == ['thesis.tex']
+
+
+def test_names_of_folders(tmp_path):
+    (tmp_path / 'model.json').write_text('{}')
+    assert is_folder(tmp_path)
+    assert is_folder('hf://me/pose')
+    assert not is_folder('vitpose-b')
+    assert not is_folder(Config())
+    with pytest.raises(ValueError, match='hf://USER/NAME'):
+        find_folder('hf://pose')

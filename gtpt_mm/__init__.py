@@ -10,11 +10,20 @@ package's modules in mmpose's registries. A config needs only
 
 import logging
 import warnings
-from typing import NoReturn
+from typing import Any
 
 from .version import __version__
 
-__all__ = ['__version__', 'import_error']
+__all__ = [
+    '__version__',
+    'get_config',
+    'import_error',
+    'list_models',
+    'load_model',
+]
+
+#: Functions of ``apis.model_names``, imported at their first use.
+_BY_NAME = ('get_config', 'list_models', 'load_model')
 
 #: Why nothing could be registered, or None. ``gtpt-mm doctor`` must start
 #: where torch or mmpose is broken: the error is kept, logged (stderr, unless
@@ -40,10 +49,14 @@ def _register() -> None:
         warnings.warn(words, RuntimeWarning, stacklevel=2)
 
 
-def __getattr__(name: str) -> NoReturn:
-    """Raise the kept error for whatever was not imported."""
+def __getattr__(name: str) -> Any:
+    """Import a function; raise the kept error for what was not imported."""
     if import_error is not None and not name.startswith('_'):
         raise import_error
+    if name in _BY_NAME:
+        from .apis import model_names
+
+        return getattr(model_names, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

@@ -26,6 +26,8 @@ from gtpt_mm.convert import (
     split_state_dict,
 )
 
+from .model_folder import is_folder, read_folder
+
 __all__ = ['get_config', 'list_models', 'load_model', 'resolve']
 
 #: Asks :func:`load_model` for random weights.
@@ -37,7 +39,8 @@ def get_config(name: str | os.PathLike) -> Config:
 
     Args:
         name: Short name such as ``gtpt-t``, full name of a config of this
-            package with or without ``.py``, or path of any config.
+            package with or without ``.py``, path of any config, or a folder
+            of ``gtpt-mm pack``, also ``hf://USER/NAME``.
 
     Raises:
         ValueError: If there is no such model, with the nearest names, or the
@@ -47,6 +50,8 @@ def get_config(name: str | os.PathLike) -> Config:
         >>> get_config('gtpt-t').model.backbone.arch
         'tiny'
     """
+    if is_folder(name):
+        return read_folder(name)[0]
     path = Path(name)
     if not (path.suffix == '.py' and path.is_file()):
         path = _find(str(name)).path
@@ -96,6 +101,9 @@ def resolve(
         ValueError: If there is no such model, or weights are None and there
             are none; it says how to get some.
     """
+    if weights is None and is_folder(model):
+        cfg, file = read_folder(model)
+        return cfg, str(file)
     cfg = (
         copy.deepcopy(model)
         if isinstance(model, Config)

@@ -14,6 +14,7 @@ from mmpose.registry import MODELS
 from support.configs import read_config, shrink
 
 from gtpt_mm.apis.model_folder import find_folder, is_folder, pack, read_folder
+from gtpt_mm.apis.model_names import load_model
 from gtpt_mm.cli import main
 
 BODY = 'configs/body_2d_keypoint'
@@ -93,6 +94,10 @@ def test_predicts_the_same_elsewhere(name, make, tmp_path, monkeypatch):
     image = np.random.default_rng(0).integers(0, 255, (96, 80, 3), np.uint8)
     infer = inference_bottomup if name == 'group_pose' else inference_topdown
     expected, got = infer(model, image)[0], infer(loaded, image)[0]
+    named = infer(load_model(elsewhere, device='cpu'), image)[0]
+    np.testing.assert_array_equal(
+        named.pred_instances.keypoints, got.pred_instances.keypoints
+    )
     np.testing.assert_array_equal(
         got.pred_instances.keypoints, expected.pred_instances.keypoints
     )

@@ -27,6 +27,7 @@ COMMANDS = (
     'visualize',
     'benchmark',
     'pack',
+    'app',
 )
 #: Errors that are told in one line: whatever our functions raise for bad
 #: input, and what a file, a disk or a pipe raises by itself.

@@ -8,6 +8,7 @@ package's modules in mmpose's registries. A config needs only
     custom_imports = dict(imports=['gtpt_mm'], allow_failed_imports=False)
 """
 
+import importlib
 import logging
 import warnings
 from typing import Any
@@ -54,9 +55,8 @@ def __getattr__(name: str) -> Any:
     if import_error is not None and not name.startswith('_'):
         raise import_error
     if name in _BY_NAME:
-        from .apis import model_names
-
-        return getattr(model_names, name)
+        module = importlib.import_module(f'{__name__}.apis.model_names')
+        return getattr(module, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

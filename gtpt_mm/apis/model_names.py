@@ -19,6 +19,7 @@ from gtpt_mm.config_names import (
     suggest,
 )
 from gtpt_mm.convert import (
+    convert_to_native,
     find_datasets,
     find_weights,
     read_checkpoint,
@@ -27,8 +28,22 @@ from gtpt_mm.convert import (
 )
 
 from .model_folder import is_folder, read_folder
+from .weights import (
+    DRIVES,
+    PUBLIC,
+    VARIABLE,
+    StoredWeights,
+    explain,
+    get_weights,
+)
 
-__all__ = ['get_config', 'list_models', 'load_model', 'resolve']
+__all__ = [
+    'get_config',
+    'list_models',
+    'load_model',
+    'resolve',
+    'select_dataset',
+]
 
 #: Asks :func:`load_model` for random weights.
 RANDOM = 'random'
@@ -91,34 +106,76 @@ def resolve(
 
     Args:
         model: What :func:`get_config` takes, or a config, which is copied.
-        weights: File or URL; ``'random'`` for none; None for the public ones
-            of the model, which are fetched once.
+        weights: File or URL; a name, for the weights that are fetched by it;
+            ``'random'`` for none; None for the public weights of the model.
 
     Returns:
-        The config, and the path or URL of the weights, None for random.
+        The config; and the file of the weights, in the cache if they were
+        fetched, a URL, or None for random ones.
 
     Raises:
         ValueError: If there is no such model, or weights are None and there
             are none; it says how to get some.
     """
-    if weights is None and is_folder(model):
-        cfg, file = read_folder(model)
-        return cfg, str(file)
-    cfg = (
-        copy.deepcopy(model)
-        if isinstance(model, Config)
-        else get_config(model)
-    )
+    cfg = _read(model)
+    stored, path = _find_weights(model, cfg, weights)
+    return cfg, str(stored.path) if stored else path
+
+
+def _read(model: str | os.PathLike | Config) -> Config:
+    """Return a config of one's own."""
+    if isinstance(model, Config):
+        return copy.deepcopy(model)
+    return get_config(model)
+
+
+def _find_weights(
+    model: str | os.PathLike | Config,
+    cfg: Config,
+    weights: str | os.PathLike | None,
+    dataset: str | None = None,
+) -> tuple[StoredWeights | None, str | None]:
+    """Return weights in the cache, or a file or URL; neither for random."""
     if weights == RANDOM:
-        return cfg, None
-    if weights is not None:
-        return cfg, os.fspath(weights)
-    return cfg, str(_find_public(model, cfg))
+        return None, None
+    if weights is None and is_folder(model):
+        return None, str(read_folder(model)[1])
+    if weights is None:
+        name = _weights_name(model, cfg)
+    elif Path(weights).is_file() or '://' in str(weights):
+        return None, os.fspath(weights)
+    else:
+        name = str(weights)
+    known = find_model(name)
+    if known is None:
+        raise ValueError(
+            f'weights={name!r} is neither a file nor a URL, nor the name of '
+            f'public weights; {suggest(name)}'
+        )
+    heads = PUBLIC[known.name].datasets if known.name in PUBLIC else ()
+    if heads and dataset not in (None, *heads) and VARIABLE not in os.environ:
+        raise ValueError(
+            f'the public weights of {known.name} have a head of '
+            f'{", ".join(heads)}, none of {dataset!r}; {explain(known.name)}'
+        )
+    return get_weights(known.name), None
 
 
-def _find_public(model: str | os.PathLike | Config, cfg: Config) -> Path:
+def _weights_name(model: str | os.PathLike | Config, cfg: Config) -> str:
+    """Return the name of the default weights of a model.
+
+    Raises:
+        ValueError: If it is a config of somebody else.
+    """
+    file = Path(cfg.filename or '')
+    if not isinstance(model, Config) and not Path(model).is_file():
+        return str(model)
+    known = find_model(file.stem)
+    if known is not None and file.resolve() == known.path.resolve():
+        return known.name
     raise ValueError(
-        "give weights, the file of a checkpoint, or weights='random'"
+        f'{_name_of(cfg)} is not a config of gtpt_mm, so that it has no '
+        "public weights; give weights=FILE, or weights='random'"
     )
 
 
@@ -132,8 +189,9 @@ def load_model(
 
     Args:
         model: Name or path of a config, or a config; see :func:`resolve`.
-        weights: File or URL of a checkpoint with native names; None for the
-            public weights of the model; ``'random'`` for random ones.
+        weights: File or URL of a checkpoint, of this project or of any other
+            that ``gtpt-mm convert`` reads; None for the public weights of
+            the model, fetched once; a name, for those; ``'random'``.
         device: Such as ``cpu`` or ``cuda:1``; None takes the best one.
         dataset: For a ViTPose++, one of its datasets; None for the first. The
             model returned is a plain ViTPose of that dataset.
@@ -146,25 +204,48 @@ def load_model(
     Raises:
         ValueError: If there is no such model or dataset, or the weights are
             not those of the model.
+
+    Example:
+        >>> model = load_model('vitpose-b')  # doctest: +SKIP
+        >>> model.weights_source  # doctest: +SKIP
+        'hf://usyd-community/vitpose-base'
     """
-    cfg, path = resolve(model, weights)
-    names = cfg.model.get('head', {}).get('names')
-    if dataset is not None and names is None:
-        raise ValueError(
-            f'dataset={dataset!r} is for a model of several datasets; '
-            f'{_name_of(cfg)} has one'
-        )
-    if names is not None:
-        dataset = dataset or names[0]
-        cfg = split_config(cfg, dataset)
+    cfg, dataset = select_dataset(_read(model), dataset)
+    stored, path = _find_weights(model, cfg, weights, dataset)
     built = init_model(cfg, device='cpu')
     built.dataset_meta = _find_metainfo(cfg) or built.dataset_meta
-    built.weights_source = path or RANDOM
+    if stored is not None:
+        path = str(stored.path)
     if path is None:
         warn(f'{_name_of(cfg)} has random weights: its poses mean nothing')
     else:
         _load(built, path, dataset)
+    built.weights_source = stored.source if stored else path or RANDOM
     return built.to(device or get_device()).eval()
+
+
+def select_dataset(
+    cfg: Config, dataset: str | None
+) -> tuple[Config, str | None]:
+    """Return the config for one dataset of a ViTPose++, and its name.
+
+    Args:
+        cfg: Any config; one of a single dataset is returned as it is.
+        dataset: Name of the dataset; None for the first.
+
+    Raises:
+        ValueError: If there is no such dataset, or the config has only one.
+    """
+    names = cfg.model.get('head', {}).get('names')
+    if names is not None:
+        dataset = dataset or names[0]
+        return split_config(cfg, dataset), dataset
+    if dataset is not None:
+        raise ValueError(
+            f'dataset={dataset!r} is for a model of several datasets; '
+            f'{_name_of(cfg)} has one'
+        )
+    return cfg, None
 
 
 def _name_of(cfg: Config) -> str:
@@ -189,13 +270,13 @@ def _load(model: nn.Module, path: str, dataset: str | None) -> None:
     """
     content = read_checkpoint(path)
     try:
-        weights = find_weights(content)
+        weights = convert_to_native(find_weights(content))
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
     meta = content.get('meta')
     metainfo = (meta if isinstance(meta, dict) else {}).get('dataset_meta')
     if dataset is not None and find_datasets(weights):
-        weights = split_state_dict(weights, dataset)
+        weights = _split(weights, dataset, path)
         metainfo = (metainfo or {}).get('datasets', {}).get(dataset)
     check_finite(weights, f'the weights of {path}')
     try:
@@ -203,7 +284,22 @@ def _load(model: nn.Module, path: str, dataset: str | None) -> None:
     except RuntimeError as error:
         raise ValueError(
             f'{path} does not hold the weights of {_name_of(model.cfg)}: '
-            f'{error} Give the model it was trained with; a file of another '
-            'project is converted by `gtpt-mm convert`'
+            f'{error} Give the model it was trained with'
         ) from error
     model.dataset_meta = metainfo or model.dataset_meta
+
+
+def _split(weights: dict, dataset: str, path: str) -> dict:
+    """Return the weights of one dataset.
+
+    Raises:
+        ValueError: If the file has no head of it.
+    """
+    heads = find_datasets(weights)
+    if dataset in heads:
+        return split_state_dict(weights, dataset)
+    raise ValueError(
+        f'{path} has a head of {", ".join(heads)}, none of {dataset!r}; the '
+        'files of the Hugging Face Hub have that of COCO only, the official '
+        f'ones ({DRIVES["vitpose-plus-b"].page}) have all'
+    )

@@ -12,6 +12,7 @@ The folder may be moved and copied, and uploaded to the Hub as it is:
 
 import copy
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -98,7 +99,7 @@ def pack(
     return folder
 
 
-def read_folder(folder: str | Path) -> tuple[Config, Path]:
+def read_folder(folder: str | os.PathLike) -> tuple[Config, Path]:
     """Read a packed model.
 
     Args:
@@ -155,12 +156,12 @@ def read_facts(folder: str | Path) -> dict[str, Any]:
 
 def is_folder(model: Any) -> bool:
     """Tell whether a model is named by a packed folder or a Hub address."""
-    if not isinstance(model, str | Path):
+    if not isinstance(model, str | os.PathLike):
         return False
     return str(model).startswith(HUB) or (Path(model) / FACTS).is_file()
 
 
-def find_folder(folder: str | Path) -> Path:
+def find_folder(folder: str | os.PathLike) -> Path:
     """Return a local folder; one of the Hub is fetched into its cache.
 
     Raises:

@@ -139,7 +139,7 @@ def _find_weights(
     if weights == RANDOM:
         return None, None
     if weights is None and is_folder(model):
-        return None, str(read_folder(model)[1])
+        return None, str(read_folder(os.fspath(model))[1])
     if weights is None:
         name = _weights_name(model, cfg)
     elif Path(weights).is_file() or '://' in str(weights):

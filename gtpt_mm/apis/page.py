@@ -1,12 +1,13 @@
 """A page in the browser: a picture or video in, its people out."""
 
+import contextlib
 import html
 import inspect
 import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ class Actions:
         detector: str,
         threshold: float,
         least: float,
-        progress: Callable | None = None,
+        progress: Any = None,
     ) -> tuple:
         """Return notice, drawn video and JSON lines of a video."""
         from .video import VideoWriter, read_video
@@ -198,7 +199,7 @@ class Actions:
                 model, weights, dataset, detector, least
             )
             number = 0
-            with VideoWriter(target, info.fps, info.size) as writer:
+            with VideoWriter(target, info.fps or 25, info.size) as writer:
                 for number, result in enumerate(inferencer(reader), 1):
                     file.write(json.dumps(result.to_dict()) + '\n')
                     writer.write(result.draw(threshold=threshold))
@@ -346,10 +347,13 @@ def _add_picture(
     )
     table = gr.Dataframe(headers=list(COLUMNS), label='Keypoints')
     file = gr.File(label='JSON')
+
+    def predict(*arguments: Any) -> tuple:
+        with _explained(gr):
+            return actions.predict_image(*arguments)
+
     button.click(
-        _explained(gr, actions.predict_image),
-        [image, *choices],
-        [notice, drawing, kept, table, file],
+        predict, [image, *choices], [notice, drawing, kept, table, file]
     )
 
 
@@ -362,24 +366,30 @@ def _add_video(gr: Any, actions: Actions, choices: list, notice: Any) -> None:
     )
     file = gr.File(label='JSON lines')
 
-    def predict(*arguments: Any, progress: Any = gr.Progress()) -> tuple:  # noqa: B008
-        return actions.predict_video(*arguments, progress)
+    def predict(
+        video: str | None,
+        model: str,
+        weights: str,
+        dataset: str | None,
+        detector: str,
+        threshold: float,
+        least: float,
+        progress: Any = gr.Progress(),  # noqa: B008 (gradio looks for it)
+    ) -> tuple:
+        arguments = model, weights, dataset, detector, threshold, least
+        with _explained(gr):
+            return actions.predict_video(video, *arguments, progress)
 
-    button.click(
-        _explained(gr, predict), [video, *choices], [notice, drawn, file]
-    )
+    button.click(predict, [video, *choices], [notice, drawn, file])
 
 
-def _explained(gr: Any, action: Callable) -> Callable:
-    """Return an action whose errors are shown on the page."""
-
-    def run(*arguments: Any) -> tuple:
-        try:
-            return action(*arguments)
-        except (ValueError, OSError, ImportError) as error:
-            raise gr.Error(str(error), duration=None) from error
-
-    return run
+@contextlib.contextmanager
+def _explained(gr: Any) -> Iterator[None]:
+    """Show errors on the page."""
+    try:
+        yield
+    except (ValueError, OSError, ImportError) as error:
+        raise gr.Error(str(error), duration=None) from error
 
 
 def launch(page: Any, host: str, port: int | None, **options: Any) -> tuple:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from fractions import Fraction
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +12,7 @@ import numpy as np
 from gtpt_mm.compat.files.atomic_file import atomic_write
 
 from .results import Frame
+from .video import WRITTEN_FORMATS, VideoError, VideoWriter, read_video
 
 #: Suffixes of the pictures that OpenCV writes.
 PICTURES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
@@ -85,8 +87,6 @@ def _split_name(frame: Frame) -> tuple[str, str]:
     stem = stem.encode()[:MAX_NAME].decode(errors='ignore') or 'picture'
     if frame.index is None:
         return stem, suffix if suffix.lower() in PICTURES else '.png'
-    from .video import WRITTEN_FORMATS
-
     return stem, suffix if suffix.lower() in WRITTEN_FORMATS else '.mp4'
 
 
@@ -106,8 +106,6 @@ class VideoPicture:
     """
 
     def __init__(self, path: Path, first: Frame) -> None:
-        from .video import VideoWriter
-
         assert first.image is not None
         self.path = path
         self._source = first.source
@@ -137,10 +135,8 @@ class VideoPicture:
         self._writer.close()
 
 
-def _find_fps(source: str) -> float | None:
+def _find_fps(source: str) -> Fraction | None:
     """Return the frames per second of a video file, if it tells them."""
-    from .video import VideoError, read_video
-
     if not os.path.isfile(source):
         return None
     try:

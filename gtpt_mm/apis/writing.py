@@ -66,7 +66,7 @@ def write_results(
     Example:
         >>> import os, tempfile
         >>> import numpy as np
-        >>> from gtpt_mm.apis.results import Skeleton
+        >>> from gtpt_mm.apis.results import Frame, Skeleton
         >>> frame = Frame(np.zeros((40, 60, 3), np.uint8), 'shots/a.jpg')
         >>> result = PoseResult.empty(Skeleton(('nose',)), frame)
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -245,7 +245,7 @@ def find_by_name(values: Mapping[str, Any], source: str) -> Any:
 
 def _rows(plain: dict) -> list[list]:
     """Return the rows of a result's dict, by ``COLUMNS``."""
-    image = [plain[name] if name in plain else None for name in COLUMNS[:3]]
+    image = [plain.get(name) for name in COLUMNS[:3]]
     return [
         [*image, number, person.get('id'), name, *point, score, *person['box']]
         + [person['box_score']]

@@ -1,0 +1,622 @@
+"""Videos, webcams and streams as frames, and frames as videos, by PyAV."""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import ColorRange, Colorspace
+from PIL import Image
+
+from .results import Frame
+
+logger = logging.getLogger(__name__)
+
+#: Containers that ``read_video`` takes; docs/video.md says what was tested.
+# fmt: off
+VIDEO_SUFFIXES = (
+    '.mp4', '.m4v', '.mov', '.3gp', '.mkv', '.webm', '.avi', '.ts', '.mts',
+    '.m2ts', '.mpg', '.mpeg', '.gif', '.flv', '.wmv', '.ogv',
+)
+# fmt: on
+#: Protocols of live streams. http:// may be a stream, a video or a picture.
+STREAM_SCHEMES = ('rtsp', 'rtsps', 'rtmp', 'rtmps', 'udp', 'rtp', 'srt', 'tcp')
+#: How ``VideoWriter`` writes: suffix -> (muxer, codecs, best first).
+WRITTEN_FORMATS = {
+    '.mp4': ('mp4', ('libx264', 'mpeg4')),
+    '.m4v': ('mp4', ('libx264', 'mpeg4')),
+    '.mov': ('mov', ('libx264', 'mpeg4')),
+    '.mkv': ('matroska', ('libx264', 'mpeg4')),
+    '.ts': ('mpegts', ('libx264', 'mpeg4')),
+    '.webm': ('webm', ('libvpx-vp9', 'libvpx')),
+    '.avi': ('avi', ('mpeg4',)),
+    '.gif': ('gif', ('gif',)),
+}
+#: Near-lossless to the eye, and fast beside a pose model.
+_CODEC_OPTIONS = {
+    'libx264': {'preset': 'veryfast', 'crf': '18'},
+    'mpeg4': {'flags': '+qscale', 'global_quality': '354'},  # 3 * FF_QP2LAMBDA
+    'libvpx-vp9': {'crf': '24', 'b': '0', 'deadline': 'realtime'}
+    | {'cpu-used': '6', 'row-mt': '1'},
+    'libvpx': {'crf': '10', 'b': '4M', 'deadline': 'realtime'},
+}
+#: A killed process leaves a file that plays: MP4 is written in fragments that
+#: become one ordinary index at the end; other muxers write through.
+_MUXER_OPTIONS = {'flush_packets': '1'}
+_MP4_OPTIONS = {'movflags': '+hybrid_fragmented+frag_keyframe'}
+
+
+class VideoError(ValueError):
+    """A video that cannot be read or written; the message says which."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """Facts about a video, as its container and first frame tell them.
+
+    Attributes:
+        source: Path or URL, without a password.
+        size: (w, h) of the frames, upright.
+        fps: Frames per second, an average where the rate varies; None if a
+            stream does not say.
+        num_frames: Number of frames that the container counts, else duration
+            times fps (a few off at most); None for streams and webcams.
+        rotation: Degrees clockwise (0, 90, 180, 270) that were applied to the
+            stored pixels.
+        live: Whether it is a webcam or a stream, which cannot be read twice.
+    """
+
+    source: str
+    size: tuple[int, int]
+    fps: Fraction | None = None
+    num_frames: int | None = None
+    rotation: int = 0
+    live: bool = False
+
+
+def is_webcam(source: str | Path) -> bool:
+    """Return whether the source is ``'webcam'`` or ``'webcam:N'``."""
+    return str(source).split(':')[0] == 'webcam'
+
+
+def is_video(source: str | Path) -> bool:
+    """Return whether ``read_video`` is the reader for a path or URL."""
+    parts = urlsplit(str(source))
+    path = parts.path if parts.scheme in ('http', 'https') else str(source)
+    return (
+        is_webcam(source)
+        or parts.scheme in STREAM_SCHEMES
+        or Path(path).suffix.lower() in VIDEO_SUFFIXES
+    )
+
+
+def read_video(source: str | Path, timeout: float = 10.0) -> 'VideoReader':
+    """Open a video file, ``'webcam'``, ``'webcam:N'`` or a stream.
+
+    Args:
+        source: Path with one of ``VIDEO_SUFFIXES``, a webcam, or a URL
+            (``rtsp://``, ``http://``, ...).
+        timeout: Seconds that a stream may take to open, and to send the next
+            data.
+
+    Returns:
+        An iterator over its frames, see ``VideoReader``.
+
+    Raises:
+        VideoError: If there is no such video, or not one frame in it.
+    """
+    return VideoReader(source, timeout)
+
+
+class VideoReader(Iterator[Frame]):
+    """Frames of a video, upright, BGR, in the order of display.
+
+    A file that is torn or damaged gives the frames it has and then, as the
+    last item, a frame without image whose ``error`` says what happened; so
+    does a stream that breaks off. A frame of another size (a stream that
+    changed its resolution) is scaled to the size of the first.
+
+    Attributes:
+        info: Size, rate and number of frames.
+    """
+
+    info: VideoInfo
+
+    def __init__(self, source: str | Path, timeout: float = 10.0) -> None:
+        if is_webcam(source):
+            self._frames = self._read_camera(str(source))
+        else:
+            self._frames = self._read_container(str(source), timeout)
+        # The first frame tells size and rotation, or that there is none.
+        self._first: Frame | None = next(self._frames)
+
+    def __next__(self) -> Frame:
+        """Return the next frame."""
+        if self._first is not None:
+            frame, self._first = self._first, None
+            return frame
+        return next(self._frames)
+
+    def close(self) -> None:
+        """Close the file, camera or connection; no frame comes any more."""
+        self._first = None
+        self._frames.close()
+
+    def __enter__(self) -> 'VideoReader':
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _read_container(
+        self, source: str, timeout: float
+    ) -> Generator[Frame, None, None]:
+        name = _without_password(source)
+        with _open(source, name, timeout) as container:
+            stream = container.streams.video[0]
+            index, error, span = 0, '', _Span()
+            matrix = np.eye(2)
+            for frame in _decode(container, stream, timeout):
+                if isinstance(frame, str):
+                    error = frame
+                    continue
+                if index == 0:
+                    matrix = _display_matrix(frame)
+                    self.info = _info(name, container, frame, matrix)
+                yield Frame(
+                    image=_pixels(frame, self.info, matrix),
+                    source=name,
+                    index=index,
+                    time=span.add(frame, self.info.fps),
+                )
+                index += 1
+            if index == 0:
+                raise VideoError(
+                    f'{name}: no frame can be decoded: {error or "empty"}'
+                )
+            error = error or _torn(container, span.end(self.info.fps))
+        if error:
+            if index < (total := self.info.num_frames or 0):
+                error += f' ({index} of about {total} frames)'
+            yield Frame(None, name, index, error=f'{name}: {error}')
+
+    def _read_camera(self, source: str) -> Generator[Frame, None, None]:
+        number = source.partition(':')[2] or '0'
+        if not number.isdecimal():
+            raise VideoError(f"{source!r}: write 'webcam' or 'webcam:1'")
+        camera = cv2.VideoCapture(int(number))
+        try:
+            if not camera.isOpened():
+                raise VideoError(
+                    f'{source}: no camera {number} can be opened; is it '
+                    'plugged in, free, and may this user read it?'
+                )
+            # Pictures of now: no queue behind a slow model.
+            camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+            yield from self._take_pictures(source, camera)
+        finally:
+            camera.release()
+
+    def _take_pictures(self, source: str, camera: Any) -> Iterator[Frame]:
+        index, start = 0, time.monotonic()
+        while True:
+            there, image = camera.read()
+            if not there:
+                break
+            if index == 0:
+                start = time.monotonic()
+                fps = Fraction(camera.get(cv2.CAP_PROP_FPS))
+                self.info = VideoInfo(
+                    source=source,
+                    size=(image.shape[1], image.shape[0]),
+                    fps=_plausible(fps.limit_denominator(1001)),
+                    live=True,
+                )
+            yield Frame(image, source, index, time.monotonic() - start)
+            index += 1
+        if index == 0:
+            raise VideoError(f'{source}: the camera gives no picture')
+        error = f'{source}: the camera stopped after {index} frames'
+        yield Frame(None, source, index, error=error)
+
+
+@dataclass
+class _Span:
+    """Times of the frames so far, in seconds from the first."""
+
+    start: float | None = None
+    last: float = -1.0
+
+    def add(self, frame: Any, fps: Fraction | None) -> float:
+        step = 1 / float(fps or 25)
+        now = frame.time
+        if now is None:  # raw streams without timestamps
+            now = (self.start or 0.0) + max(self.last, -step) + step
+        if self.start is None:
+            self.start = now
+        self.last = now - self.start
+        return self.last
+
+    def end(self, fps: Fraction | None) -> float:
+        return self.last + 1 / float(fps or 25)
+
+
+def _open(source: str, name: str, timeout: float) -> Any:
+    """Open a file or stream that has pictures."""
+    url = '://' in source
+    if not url:
+        path = Path(source)
+        if not path.exists():
+            raise VideoError(f'{name}: no such file')
+        if path.suffix.lower() not in VIDEO_SUFFIXES:
+            raise VideoError(
+                f'{name}: {path.suffix or "a file without suffix"!r} is no '
+                f'container that can be read ({" ".join(VIDEO_SUFFIXES)}); '
+                f'convert it: ffmpeg -i {name} out.mp4'
+            )
+        source = f'file:{path}'  # else 'a:b.mp4' would be of protocol 'a'
+    start = time.monotonic()
+    try:
+        container = av.open(source, timeout=timeout if url else None)
+    except av.FFmpegError as error:
+        waited = url and time.monotonic() - start >= timeout
+        reason = f'no answer within {timeout:g} s' if waited else ''
+        raise VideoError(
+            f'{name}: {reason or _reason(error, timeout)}'
+        ) from error
+    kind = container.format.name
+    if not container.streams.video or kind == 'tty' or kind.endswith('_pipe'):
+        container.close()
+        raise VideoError(f'{name}: no video in it (format {kind!r})')
+    container.streams.video[0].thread_type = 'AUTO'
+    return container
+
+
+def _decode(container: Any, stream: Any, timeout: float) -> Iterator[Any]:
+    """Yield decoded frames, then a str if anything was wrong."""
+    packets, damaged, error = container.demux(stream), 0, ''
+    packet: Any = None
+    while not error:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError as torn:
+            packet, error = None, _reason(torn, timeout)
+        if packet is None and not error:
+            break
+        try:
+            frames = stream.decode(packet)  # without packet: those it held
+        except av.EOFError:
+            continue
+        except av.FFmpegError:
+            damaged += 1
+            continue
+        damaged += packet is not None and packet.is_corrupt
+        yield from frames
+    if damaged and not error:
+        error = f'torn or damaged: {damaged} packets cannot be decoded whole'
+    if error:
+        yield error
+
+
+def _reason(error: Exception, timeout: float) -> str:
+    """Return FFmpeg's error in words that name a cause."""
+    if isinstance(error, av.error.ExitError | TimeoutError):
+        return f'no data within {timeout:g} s'
+    if isinstance(error, av.error.InvalidDataError):
+        return 'torn, empty or no video: its data cannot be parsed'
+    return getattr(error, 'strerror', None) or str(error)
+
+
+def _info(name: str, container: Any, frame: Any, matrix: Any) -> VideoInfo:
+    stream = container.streams.video[0]
+    fps = _plausible(stream.average_rate) or _plausible(stream.guessed_rate)
+    live = urlsplit(name).scheme in STREAM_SCHEMES
+    num = stream.frames
+    seconds = _seconds(container)
+    if not num and seconds and fps and not live:
+        num = round(seconds * fps)
+    turned = abs(matrix[0, 1]) > abs(matrix[0, 0])
+    angle = math.degrees(math.atan2(matrix[0, 1], matrix[0, 0]))
+    size = (frame.width, frame.height)
+    return VideoInfo(
+        source=name,
+        size=size[::-1] if turned else size,
+        fps=fps,
+        num_frames=num or None,
+        rotation=round(angle / 90) * 90 % 360,
+        live=live,
+    )
+
+
+def _plausible(fps: Fraction | None) -> Fraction | None:
+    """Return a rate, None for the clock of a stream of varying rate."""
+    return fps if fps and 0 < fps <= 1000 else None
+
+
+def _seconds(container: Any) -> float:
+    """Return the duration in the container's header, 0 if it has none."""
+    stream = container.streams.video[0]
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    if tag := stream.metadata.get('DURATION'):  # Matroska: 00:00:02.400000000
+        hours, minutes, seconds = tag.split(':')
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    return (container.duration or 0) / av.time_base
+
+
+def _torn(container: Any, seconds: float) -> str:
+    """Return how much is missing, '' if the header promised no more.
+
+    MP4 and MOV are not asked: FFmpeg reports their missing bytes, and their
+    edit lists hide frames. MPEG, Ogg and WMV files tell no length once torn.
+    """
+    stream, kind = container.streams.video[0], container.format.name
+    promised = 0.0
+    if kind == 'avi' and stream.average_rate:
+        promised = float(stream.frames / stream.average_rate)
+    elif kind in ('matroska,webm', 'flv'):
+        alone = len(container.streams) == 1  # else sound may be longer
+        if alone or 'DURATION' in stream.metadata:
+            promised = _seconds(container)
+    elif kind == 'gif' and not _ends_with(container.name, b';'):
+        return 'torn: it has no end mark'
+    if promised - seconds <= 1.5 * max(1 / (stream.average_rate or 25), 0.02):
+        return ''
+    return f'torn: it ends after {seconds:.2f} s of {promised:.2f} s'
+
+
+def _ends_with(url: str, mark: bytes) -> bool:
+    """Return whether a local file ends with a byte; True for others."""
+    if not url.startswith('file:'):
+        return True
+    with open(url.removeprefix('file:'), 'rb') as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == mark
+
+
+def _display_matrix(frame: Any) -> np.ndarray:
+    """Return the turns and flips of the display matrix, ((a, b), (c, d)).
+
+    (x, y) of the stored image is shown at (a x + c y, b x + d y).
+    """
+    data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
+    if data is None:
+        return np.eye(2)
+    fixed = np.frombuffer(bytes(data), np.int32, 9).reshape(3, 3)
+    return fixed[:2, :2] / 65536
+
+
+def _pixels(frame: Any, info: VideoInfo, matrix: np.ndarray) -> np.ndarray:
+    """Return the upright BGR image of a decoded frame."""
+    (a, b), (c, d) = matrix
+    turned = abs(b) > abs(a)
+    width, height = info.size[::-1] if turned else info.size
+    image = frame.to_ndarray(format='bgr24', width=width, height=height)
+    if turned:
+        image, a, d = image.transpose(1, 0, 2), c, b
+    image = image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(image)
+
+
+def _without_password(source: str) -> str:
+    """Return a URL as it may stand in results and messages."""
+    parts = urlsplit(source)
+    if '://' not in source or '@' not in parts.netloc:
+        return source
+    return urlunsplit(parts._replace(netloc=parts.netloc.split('@')[-1]))
+
+
+class VideoWriter:
+    """Write BGR images as a video; the suffix chooses the format.
+
+    ``.mp4 .m4v .mov .mkv .ts`` hold H.264 (MPEG-4 where PyAV has no
+    libx264), ``.webm`` VP9, ``.avi`` MPEG-4, ``.gif`` 256 colors a frame.
+    Sound is not copied. Pixels are 4:2:0, BT.601, limited range, and tagged
+    so; an image with an odd side is padded by one pixel at its right or lower
+    edge.
+
+    Use it in a ``with`` block: however the block is left (Ctrl-C, an error, a
+    closed generator), the file holds the frames so far and plays. A killed
+    process loses about the last two seconds, no more (GIF excepted). Nothing
+    is left on the disk if no frame was written.
+
+    Args:
+        path: File to write; an older one is replaced.
+        fps: Frames per second; a ``Fraction`` such as 30000/1001 is kept.
+        size: (w, h) of the images.
+
+    Raises:
+        VideoError: If the suffix is unknown, the folder is missing, or an
+            encoder refuses size or rate.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        fps: Fraction | float,
+        size: tuple[int, int],
+    ) -> None:
+        self.path = Path(path)
+        self.size = (int(size[0]), int(size[1]))
+        #: Number of frames written.
+        self.num_frames = 0
+        rate = _exact_rate(fps)
+        if min(self.size) < 1:
+            raise VideoError(f'{path}: size {size} must be (w, h) > 0')
+        muxer, codec = _format(self.path)
+        self._container: Any = None
+        self._pts = -1
+        # Fine ticks, for times that vary; AVI counts frames.
+        limit = 65535 if codec == 'mpeg4' else 90000
+        ticks = max(1, limit // rate.numerator)
+        self._step = rate.denominator * ticks
+        self._time_base = Fraction(1, rate.numerator * ticks)
+        if muxer == 'avi':
+            self._step, self._time_base = 1, 1 / rate
+        try:
+            self._open(muxer, codec, rate)
+        except (av.FFmpegError, OSError) as error:
+            self.close()
+            raise VideoError(
+                f'{path}: cannot be written ({codec}, {self.size[0]}x'
+                f'{self.size[1]}, {rate} fps): {_reason(error, 0)}'
+            ) from error
+
+    def _open(self, muxer: str, codec: str, rate: Fraction) -> None:
+        options = dict(_MUXER_OPTIONS)
+        if muxer in ('mp4', 'mov'):
+            options |= _MP4_OPTIONS
+        container = av.open(
+            f'file:{self.path}', 'w', format=muxer, container_options=options
+        )
+        self._container = container
+        stream: Any = container.add_stream(
+            codec, rate=rate, options=_CODEC_OPTIONS.get(codec, {})
+        )
+        even = 1 if codec == 'gif' else 2
+        stream.width, stream.height = (-(-s // even) * even for s in self.size)
+        stream.pix_fmt = 'pal8' if codec == 'gif' else 'yuv420p'
+        context = stream.codec_context
+        context.time_base = self._time_base
+        if codec != 'gif':
+            context.gop_size = max(1, round(rate))  # a key frame each second
+            context.color_range = ColorRange.MPEG
+            context.colorspace = 6  # SMPTE 170M, the matrix of BT.601
+        self._stream = stream
+        container.start_encoding()
+
+    def write(self, image: np.ndarray, time: float | None = None) -> None:
+        """Append one image.
+
+        Args:
+            image: BGR, uint8, (H, W, 3), of the video's size.
+            time: Seconds from the beginning, where the rate varies; default:
+                1 / fps after the last one.
+
+        Raises:
+            VideoError: If the image has another shape, or the disk is full.
+        """
+        shape = (self.size[1], self.size[0], 3)
+        if image.shape != shape or image.dtype != np.uint8:
+            raise VideoError(
+                f'{self.path}: image {self.num_frames} is {image.dtype} '
+                f'{image.shape}, the video takes uint8 {shape}'
+            )
+        if self._container is None:
+            raise VideoError(f'{self.path}: is closed')
+        if time is None:
+            pts = self._pts + self._step if self.num_frames else 0
+        else:
+            pts = round(time / self._time_base)
+        self._pts = max(pts, self._pts + 1)  # strictly increasing
+        try:
+            self._container.mux(self._stream.encode(self._frame(image)))
+        except (av.FFmpegError, OSError) as error:
+            raise VideoError(f'{self.path}: {_reason(error, 0)}') from error
+        self.num_frames += 1
+
+    def _frame(self, image: np.ndarray) -> Any:
+        right = self._stream.width - self.size[0]
+        bottom = self._stream.height - self.size[1]
+        if right or bottom:
+            image = cv2.copyMakeBorder(
+                image, 0, bottom, 0, right, cv2.BORDER_REPLICATE
+            )
+        frame: Any
+        if self._stream.pix_fmt == 'pal8':
+            frame = av.VideoFrame.from_ndarray(_palette(image), format='pal8')
+        else:
+            frame = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(image), format='bgr24'
+            ).reformat(
+                format='yuv420p',
+                dst_colorspace=Colorspace.ITU601,
+                dst_color_range=ColorRange.MPEG,
+            )
+        frame.pts, frame.time_base = self._pts, self._time_base
+        return frame
+
+    def close(self) -> None:
+        """Write what the encoder holds and the index; safe to repeat."""
+        container, self._container = self._container, None
+        if container is None:
+            return
+        try:
+            if self.num_frames:
+                container.mux(self._stream.encode(None))
+        except (av.FFmpegError, OSError) as error:
+            raise VideoError(f'{self.path}: {_reason(error, 0)}') from error
+        finally:
+            container.close()
+            if not self.num_frames:
+                logger.warning('%s: no frame, so no file', self.path)
+                self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> 'VideoWriter':
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _palette(image: np.ndarray) -> Any:
+    """Return the indices (H, W) and colors ARGB (256, 4) nearest an image."""
+    picture = Image.fromarray(image[..., ::-1]).quantize(
+        256, Image.Quantize.FASTOCTREE
+    )
+    colors = np.zeros((256, 4), np.uint8)
+    colors[:, 0] = 255
+    rgb = np.array(picture.getpalette('RGB'), np.uint8).reshape(-1, 3)
+    colors[: len(rgb), 1:] = rgb
+    return np.asarray(picture), colors
+
+
+def _format(path: Path) -> tuple[str, str]:
+    """Return muxer and codec for a path, or say why there is none."""
+    if path.suffix.lower() not in WRITTEN_FORMATS:
+        raise VideoError(
+            f'{path}: no video is written as {path.suffix!r}; take one of '
+            f'{" ".join(WRITTEN_FORMATS)}'
+        )
+    if not path.parent.is_dir():
+        raise VideoError(f'{path}: folder {path.parent} does not exist')
+    muxer, codecs = WRITTEN_FORMATS[path.suffix.lower()]
+    for codec in codecs:
+        if _has_encoder(codec):
+            return muxer, codec
+    raise VideoError(f'{path}: this PyAV has none of {", ".join(codecs)}')
+
+
+def _has_encoder(name: str) -> bool:
+    try:
+        return bool(av.codec.Codec(name, 'w'))
+    except (av.FFmpegError, ValueError):  # of PyAV's UnknownCodecError
+        return False
+
+
+def _exact_rate(fps: Fraction | float) -> Fraction:
+    """Return frames per second as a fraction that every encoder takes."""
+    if not (math.isfinite(fps) and 0 < fps <= 1000):
+        raise VideoError(f'fps {fps} must lie in (0, 1000]')
+    rate = Fraction(fps).limit_denominator(1001)
+    if rate.numerator > 65535 or rate == 0:  # MPEG-4 counts in 16 bit
+        rate = Fraction(fps).limit_denominator(65)
+    if rate == 0:
+        raise VideoError(f'fps {fps} is below one frame in 65 seconds')
+    return rate

@@ -11,6 +11,7 @@ package's modules in mmpose's registries. A config needs only
 import importlib
 import logging
 import warnings
+from types import ModuleType
 from typing import Any
 
 from .version import __version__
@@ -36,7 +37,7 @@ def _register() -> None:
     """Repair other packages; import every module that registers something."""
     from . import compat, ops
 
-    compat.install(ops)
+    compat.install(ops, _model_names)
     from . import (  # noqa: F401
         codecs,
         datasets,
@@ -50,13 +51,16 @@ def _register() -> None:
         warnings.warn(words, RuntimeWarning, stacklevel=2)
 
 
+def _model_names() -> ModuleType:
+    return importlib.import_module(f'{__name__}.apis.model_names')
+
+
 def __getattr__(name: str) -> Any:
     """Import a function; raise the kept error for what was not imported."""
     if import_error is not None and not name.startswith('_'):
         raise import_error
     if name in _BY_NAME:
-        module = importlib.import_module(f'{__name__}.apis.model_names')
-        return getattr(module, name)
+        return getattr(_model_names(), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

@@ -79,7 +79,7 @@ def find_aliases(short: dict[str, str]) -> dict[str, str]:
         for model in yaml.safe_load(path.read_text())['Models']:
             aliases = model.get('Alias', [])
             for alias in [aliases] if isinstance(aliases, str) else aliases:
-                name = short[model['Name']]
+                name = short.get(model['Name'], model['Name'])
                 if alias != name:
                     found[alias] = name
     return dict(sorted(found.items()))

@@ -7,17 +7,11 @@ tensor, is a mistake of the program and raises.
 
 import contextlib
 import glob
-import http.client
 import io
 import itertools
 import mimetypes
 import os
 import re
-import stat
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,9 +26,16 @@ from gtpt_mm.compat.inference.inferencer_inputs import (
     describe_content,
 )
 from gtpt_mm.compat.messages import log
-from gtpt_mm.version import __version__
 
+from .addresses import fetch
 from .results import Frame
+from .video import (
+    STREAM_SCHEMES,
+    VIDEO_SUFFIXES,
+    VideoError,
+    is_webcam,
+    read_video,
+)
 
 #: Suffixes of images; the last two are known, but no decoder reads them.
 IMAGE_SUFFIXES = (
@@ -42,21 +43,6 @@ IMAGE_SUFFIXES = (
     '.tif', '.tiff', '.avif', '.gif', '.jp2', '.ppm', '.pgm', '.pbm', '.pnm',
     '.heic', '.heif',
 )  # fmt: skip
-#: Suffixes of videos, beside those whose media type Python knows.
-VIDEO_SUFFIXES = (
-    '.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts',
-    '.mts', '.m2ts', '.flv', '.wmv', '.ogv', '.3gp', '.m3u8', '.mjpg',
-    '.mjpeg',
-)  # fmt: skip
-#: Addresses of streams, which the reader of videos opens.
-STREAMS = ('rtsp', 'rtsps', 'rtmp', 'rtmps', 'rtp', 'udp', 'srt', 'mms')
-#: Media types of streams that are served by http.
-STREAM_TYPES = re.compile(
-    r'video/|multipart/x-mixed-replace|application/(x-|vnd\.apple\.)mpegurl'
-)
-#: Seconds without an answer of a server, and for the whole of an image.
-TIMEOUT = 10.0
-DEADLINE = 60.0
 
 
 def read_inputs(inputs: Any) -> Iterator[Frame]:
@@ -98,6 +84,37 @@ def read_inputs(inputs: Any) -> Iterator[Frame]:
     if isinstance(inputs, int) and not isinstance(inputs, bool):
         inputs = f'webcam:{inputs}'
     return _read_each(inputs, itertools.count())
+
+
+def count_frames(places: Iterable[str]) -> int | None:
+    """Return how many frames ``read_inputs`` will yield of paths.
+
+    The number of frames in a video may be a few off. None if it is not known,
+    as of a stream.
+    """
+    total = 0
+    for place in places:
+        paths = _list_paths(place)
+        files = [place] if paths is None else _choose_files(paths) or [place]
+        for path in files:
+            number = _count(path)
+            if number is None:
+                return None
+            total += number
+    return total
+
+
+def _count(path: str) -> int | None:
+    """Return the number of frames of one file or address, if it is known."""
+    if '://' in path or (is_webcam(path) and not os.path.exists(path)):
+        return None
+    if not _is_video(path):
+        return 1
+    try:
+        with read_video(path) as video:
+            return video.info.num_frames
+    except VideoError:
+        return 1
 
 
 def _read_each(value: Any, numbers: Iterator[int]) -> Iterator[Frame]:
@@ -203,44 +220,52 @@ def _decode_by_pillow(content: bytes) -> np.ndarray:
 
 def _read_place(place: str) -> Iterator[Frame]:
     """Yield the frames of a path, pattern, address or camera."""
+    place = re.sub(r'^/dev/video(\d+)$', r'webcam:\1', place)
     scheme = (place.partition('://')[0] if '://' in place else '').lower()
-    is_camera = re.fullmatch(r'webcam(:\d+)?', place)
-    if scheme in STREAMS or (is_camera and not os.path.exists(place)):
+    is_camera = is_webcam(place) and not os.path.exists(place)
+    if is_camera or scheme in STREAM_SCHEMES:
         yield from _read_video(place)
     elif scheme in ('http', 'https'):
         yield from _read_address(place)
     elif scheme:
         error = f'addresses of {scheme}:// are not read; give a local file'
         yield Frame(None, place, error=error)
-    elif os.path.isdir(place):
-        yield from _read_files(place, _list_folder(place))
-    elif not os.path.lexists(place) and glob.has_magic(place):
-        yield from _read_files(place, sorted(glob.glob(place, recursive=True)))
+    elif (paths := _list_paths(place)) is not None:
+        yield from _read_files(place, paths)
     else:
         yield from _read_file(place)
 
 
-def _list_folder(folder: str) -> list[str]:
-    """Return the paths in a folder, sorted; [] if it may not be read."""
-    with contextlib.suppress(OSError):
-        return sorted(str(path) for path in Path(folder).iterdir())
-    return []
+def _list_paths(place: str) -> list[str] | None:
+    """Return the sorted paths of a folder or pattern; None of a file."""
+    if os.path.isdir(place):
+        with contextlib.suppress(OSError):
+            return sorted(str(path) for path in Path(place).iterdir())
+        return []
+    if not os.path.lexists(place) and glob.has_magic(place):
+        return sorted(glob.glob(place, recursive=True))
+    return None
+
+
+def _choose_files(paths: list[str]) -> list[str]:
+    """Return the images and videos, but hidden files, among paths."""
+    return [
+        path
+        for path in paths
+        if not os.path.basename(path).startswith('.')
+        and (_has_suffix(path, IMAGE_SUFFIXES) or _is_video(path))
+        and not os.path.isdir(path)
+    ]
 
 
 def _read_files(place: str, paths: list[str]) -> Iterator[Frame]:
     """Yield the frames of the images and videos among paths."""
-    folders = [path for path in paths if os.path.isdir(path)]
-    others = set(paths).difference(folders)
-    found = [
-        path
-        for path in paths
-        if path in others
-        and not os.path.basename(path).startswith('.')
-        and (_has_suffix(path, IMAGE_SUFFIXES) or _is_video(path))
-    ]
-    left_out = f'{len(others) - len(found)} other files are skipped'
-    if folders:
-        left_out += f', {len(folders)} folders in it are not searched'
+    found = _choose_files(paths)
+    num_folders = sum(map(os.path.isdir, paths))
+    num_others = len(paths) - len(found) - num_folders
+    left_out = f'{num_others} other files are skipped'
+    if num_folders:
+        left_out += f', {num_folders} folders in it are not searched'
     if not found:
         error = f'there is no image or video ({left_out})'
         yield Frame(None, place, error=error)
@@ -253,10 +278,7 @@ def _read_files(place: str, paths: list[str]) -> Iterator[Frame]:
 def _read_file(path: str) -> Iterator[Frame]:
     """Yield the frames of one file."""
     try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISCHR(mode) and path.startswith('/dev/video'):
-            yield from _read_video(path)
-            return
+        os.stat(path)
         if _is_video(path):
             yield from _read_video(path)
             return
@@ -267,7 +289,7 @@ def _read_file(path: str) -> Iterator[Frame]:
         words = getattr(error, 'strerror', None) or str(error)
         yield Frame(None, path, error=f'the file cannot be read: {words}')
     else:
-        if content[:3] == b'GIF' and _is_animated(content):
+        if _is_animated(content):
             yield from _read_video(path)
         else:
             yield _decode(content, path)
@@ -287,67 +309,36 @@ def _has_suffix(path: str, suffixes: tuple[str, ...]) -> bool:
 
 
 def _is_video(path: str) -> bool:
-    """Return whether the name of a file is that of a video."""
-    if _has_suffix(path, VIDEO_SUFFIXES):
-        return True
-    return (mimetypes.guess_type(path)[0] or '').startswith('video/')
+    """Return whether a name is that of a video; a GIF may be a picture."""
+    if _has_suffix(path, IMAGE_SUFFIXES):
+        return False
+    kind = mimetypes.guess_type(path)[0] or ''
+    return _has_suffix(path, VIDEO_SUFFIXES) or kind.startswith('video/')
 
 
 def _read_video(source: str) -> Iterator[Frame]:
     """Yield the frames of a video, camera or stream."""
-    from .video import read_video
-
     try:
-        yield from read_video(source)
-    except (OSError, ValueError) as error:
-        yield Frame(None, source, error=str(error))
-
-
-# ----------------------------------------------------------------- addresses
+        with read_video(source) as video:
+            for frame in video:
+                # The source stands beside the error, not in it.
+                frame.error = frame.error.removeprefix(f'{frame.source}: ')
+                yield frame
+    except VideoError as error:
+        words = str(error).removeprefix(f'{source}: ')
+        yield Frame(None, source, error=words)
 
 
 def _read_address(url: str) -> Iterator[Frame]:
     """Yield the frames of an image, a video or a stream served by http."""
-    if _is_video(urllib.parse.urlsplit(url).path):
+    content = None
+    if not _is_video(url.partition('?')[0]):
+        try:
+            content = fetch(url)
+        except OSError as error:
+            yield Frame(None, url, error=str(error))
+            return
+    if content is None or _is_animated(content):
         yield from _read_video(url)
-        return
-    try:
-        content = _fetch(url)
-    except urllib.error.HTTPError as error:
-        words = f'the server answers {error.code} {error.reason}'
-        yield Frame(None, url, error=words)
-    except TimeoutError:
-        words = f'the server does not answer within {TIMEOUT:.0f} s'
-        yield Frame(None, url, error=words)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, 'reason', None) or error
-        if isinstance(reason, TimeoutError):
-            reason = f'no answer within {TIMEOUT:.0f} s'
-        yield Frame(None, url, error=f'it cannot be fetched: {reason}')
     else:
-        if content is None:
-            yield from _read_video(url)
-        else:
-            yield _decode(content, url)
-
-
-def _fetch(url: str) -> bytes | None:
-    """Return the content of an address; None if it is a video or stream.
-
-    Raises:
-        TimeoutError: If it does not come in time.
-    """
-    request = urllib.request.Request(
-        urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]"),
-        headers={'User-Agent': f'gtpt_mm/{__version__}'},
-    )
-    end = time.monotonic() + DEADLINE
-    content = bytearray()
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-        if STREAM_TYPES.match(answer.headers.get_content_type()):
-            return None
-        while chunk := answer.read(1 << 16):
-            content += chunk
-            if time.monotonic() > end:
-                raise OSError(f'it is not there after {DEADLINE:.0f} s')
-    return bytes(content)
+        yield _decode(content, url)

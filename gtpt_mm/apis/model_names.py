@@ -7,11 +7,11 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmpose.apis import init_model
-from mmpose.apis.inference import dataset_meta_from_config
 from torch import nn
 
 from gtpt_mm.compat.files.loaded_tensors import check_finite, load_state_dict
 from gtpt_mm.compat.messages import warn
+from gtpt_mm.config_folder import find_configs
 from gtpt_mm.config_names import (
     NamedModel,
     find_model,
@@ -38,11 +38,14 @@ from .weights import (
 )
 
 __all__ = [
+    'find_configs',
+    'find_model',
     'get_config',
     'list_models',
     'load_model',
     'resolve',
     'select_dataset',
+    'split_checkpoint',
 ]
 
 #: Asks :func:`load_model` for random weights.
@@ -68,7 +71,7 @@ def get_config(name: str | os.PathLike) -> Config:
     if is_folder(name):
         return read_folder(name)[0]
     path = Path(name)
-    if not (path.suffix == '.py' and path.is_file()):
+    if not path.is_file():
         path = _find(str(name)).path
     try:
         cfg = Config.fromfile(path)
@@ -87,8 +90,8 @@ def _find(name: str) -> NamedModel:
     model = find_model(name)
     if model is None:
         raise ValueError(
-            f'there is no model {name!r}, neither a name nor a config; '
-            f'{suggest(name)}'
+            f'there is no config {name}, neither a file nor the name of a '
+            f'model; {suggest(name)}'
         )
     if not model.config:
         raise ValueError(
@@ -101,6 +104,7 @@ def _find(name: str) -> NamedModel:
 def resolve(
     model: str | os.PathLike | Config,
     weights: str | os.PathLike | None = None,
+    dataset: str | None = None,
 ) -> tuple[Config, str | None]:
     """Return the config of a model, and the file of its weights.
 
@@ -108,17 +112,19 @@ def resolve(
         model: What :func:`get_config` takes, or a config, which is copied.
         weights: File or URL; a name, for the weights that are fetched by it;
             ``'random'`` for none; None for the public weights of the model.
+        dataset: For a ViTPose++, one of its datasets; None for the first.
 
     Returns:
-        The config; and the file of the weights, in the cache if they were
-        fetched, a URL, or None for random ones.
+        The config, of the plain model for one dataset; and the file of the
+        weights, in the cache if they were fetched, a URL, or None for random
+        ones.
 
     Raises:
         ValueError: If there is no such model, or weights are None and there
             are none; it says how to get some.
     """
-    cfg = _read(model)
-    stored, path = _find_weights(model, cfg, weights)
+    cfg, dataset = select_dataset(_read(model), dataset)
+    stored, path = _find_weights(model, cfg, weights, dataset)
     return cfg, str(stored.path) if stored else path
 
 
@@ -213,7 +219,6 @@ def load_model(
     cfg, dataset = select_dataset(_read(model), dataset)
     stored, path = _find_weights(model, cfg, weights, dataset)
     built = init_model(cfg, device='cpu')
-    built.dataset_meta = _find_metainfo(cfg) or built.dataset_meta
     if stored is not None:
         path = str(stored.path)
     if path is None:
@@ -239,7 +244,9 @@ def select_dataset(
     names = cfg.model.get('head', {}).get('names')
     if names is not None:
         dataset = dataset or names[0]
-        return split_config(cfg, dataset), dataset
+        cfg = split_config(cfg, dataset)
+        cfg.split_dataset = dataset  # weights are split when they are loaded
+        return cfg, dataset
     if dataset is not None:
         raise ValueError(
             f'dataset={dataset!r} is for a model of several datasets; '
@@ -252,14 +259,6 @@ def _name_of(cfg: Config) -> str:
     return Path(cfg.filename).stem if cfg.filename else 'the config'
 
 
-def _find_metainfo(cfg: Config) -> dict | None:
-    """Return the skeleton of the first dataset that the config has."""
-    for mode in ('train', 'val', 'test'):
-        if metainfo := dataset_meta_from_config(cfg, dataset_mode=mode):
-            return metainfo
-    return None
-
-
 def _load(model: nn.Module, path: str, dataset: str | None) -> None:
     """Load exactly the weights of a file into a model, in place.
 
@@ -270,14 +269,12 @@ def _load(model: nn.Module, path: str, dataset: str | None) -> None:
     """
     content = read_checkpoint(path)
     try:
-        weights = convert_to_native(find_weights(content))
+        content['state_dict'] = convert_to_native(find_weights(content))
+        if dataset is not None:
+            content = split_checkpoint(content, dataset)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
-    meta = content.get('meta')
-    metainfo = (meta if isinstance(meta, dict) else {}).get('dataset_meta')
-    if dataset is not None and find_datasets(weights):
-        weights = _split(weights, dataset, path)
-        metainfo = (metainfo or {}).get('datasets', {}).get(dataset)
+    weights = content['state_dict']
     check_finite(weights, f'the weights of {path}')
     try:
         load_state_dict(model, weights, strict=True)
@@ -286,20 +283,33 @@ def _load(model: nn.Module, path: str, dataset: str | None) -> None:
             f'{path} does not hold the weights of {_name_of(model.cfg)}: '
             f'{error} Give the model it was trained with'
         ) from error
-    model.dataset_meta = metainfo or model.dataset_meta
+    meta = content.get('meta')
+    if isinstance(meta, dict) and meta.get('dataset_meta'):
+        model.dataset_meta = meta['dataset_meta']
 
 
-def _split(weights: dict, dataset: str, path: str) -> dict:
-    """Return the weights of one dataset.
+def split_checkpoint(content: dict, dataset: str) -> dict:
+    """Return the content of a checkpoint for one dataset of a ViTPose++.
+
+    Args:
+        content: Content of the file; that of a plain model stays as it is.
+        dataset: Name of the dataset.
 
     Raises:
         ValueError: If the file has no head of it.
     """
+    weights = find_weights(content)
     heads = find_datasets(weights)
-    if dataset in heads:
-        return split_state_dict(weights, dataset)
-    raise ValueError(
-        f'{path} has a head of {", ".join(heads)}, none of {dataset!r}; the '
-        'files of the Hugging Face Hub have that of COCO only, the official '
-        f'ones ({DRIVES["vitpose-plus-b"].page}) have all'
-    )
+    if not heads:
+        return content
+    if dataset not in heads:
+        raise ValueError(
+            f'there is a head of {", ".join(heads)}, none of {dataset!r}; '
+            'files of the Hugging Face Hub have that of COCO only, the '
+            f'official ones ({DRIVES["vitpose-plus-b"].page}) have all'
+        )
+    meta = dict(content.get('meta') or {})
+    metainfos = meta.pop('dataset_meta', {}).get('datasets', {})
+    if dataset in metainfos:
+        meta['dataset_meta'] = metainfos[dataset]
+    return dict(state_dict=split_state_dict(weights, dataset), meta=meta)

@@ -181,8 +181,8 @@ class Predictor:
             arrays['boxes'].append(np.asarray(boxes))
             arrays['box_scores'].append(np.asarray(box_scores))
         counts = [len(rows) for rows in arrays['keypoints'][1:]]
-        is_exact = self._arguments['dtype'] == 'float64'
-        dtype = np.float64 if is_exact else np.float32
+        weights = next(self.build().model.parameters())
+        dtype = np.float64 if weights.dtype == torch.float64 else np.float32
         packed = {k: np.concatenate(v).astype(dtype) for k, v in arrays.items()}
         return dict(packed, image_index=np.repeat(index, counts).astype(int))
 

@@ -109,7 +109,7 @@ def _fetch_first(
         if stored and stored.source == source:
             return stored
         try:
-            return _fetch(name, source)
+            return _fetch(name, source, refresh)
         except NotThereError as error:
             reason: FetchError = error  # a mirror need not have all
         except FetchError as error:
@@ -164,7 +164,7 @@ def _lock(name: str) -> Iterator[None]:
         lock.release()
 
 
-def _fetch(name: str, source: str) -> StoredWeights:
+def _fetch(name: str, source: str, refresh: bool) -> StoredWeights:
     """Fetch weights, convert them and put them into the cache.
 
     Raises:
@@ -173,7 +173,7 @@ def _fetch(name: str, source: str) -> StoredWeights:
     """
     entry = public.PUBLIC.get(name)
     if entry and source.startswith('hf://'):
-        files = fetch_repository(source, entry.revision)
+        files = fetch_repository(source, entry.revision, refresh)
         return _store(name, name, source, files, entry.sha256)
     folder = cache_folder() / f'.{name}.download'
     shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed

@@ -19,7 +19,9 @@ class NotThereError(FetchError):
     """The server answers, but has no such file."""
 
 
-def fetch_repository(source: str, revision: str) -> list[Path]:
+def fetch_repository(
+    source: str, revision: str, refresh: bool = False
+) -> list[Path]:
     """Return the ``.safetensors`` of a repository of the Hub.
 
     They lie in the cache of ``huggingface_hub``, where transformers looks as
@@ -28,6 +30,7 @@ def fetch_repository(source: str, revision: str) -> list[Path]:
     Args:
         source: ``hf://OWNER/NAME``.
         revision: Branch, tag or commit.
+        refresh: Ask the Hub even if it is there.
 
     Raises:
         FetchError: If the Hub cannot be reached, or has no such files.
@@ -38,7 +41,7 @@ def fetch_repository(source: str, revision: str) -> list[Path]:
     endpoint = (
         os.environ.get('HF_ENDPOINT') or huggingface_hub.constants.ENDPOINT
     )
-    for is_local in (True, False):
+    for is_local in (False,) if refresh else (True, False):
         if not is_local:
             check_reachable(f'{endpoint}/api/models/{name}')
         try:

@@ -4,16 +4,36 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
+from .auto import AutoDetector
 from .base import Boxes, Detector, DetectorOptions
+from .mmdet_boxes import MMDetDetector
 from .onnx_yolox import OnnxYolox
 from .simple import FunctionDetector, WholeImage
+from .torchvision_boxes import NAMES, TorchvisionDetector
+from .transformers_boxes import TransformersDetector
 
 __all__ = ['Boxes', 'Detector', 'DetectorOptions', 'make_detector']
 
+#: Kinds of detectors whose models have names of their own.
+KINDS = {
+    'mmdet': MMDetDetector,
+    'torchvision': TorchvisionDetector,
+    'hf': TransformersDetector,
+}
 #: What a name may be, as messages and docs show it.
 CHOICES = {
+    'auto': 'the best one of these that is on this machine; says which',
+    'rtmdet': "mmdet's RTMDet-m for people, mmpose's default",
+    'mmdet:CONFIG': 'a config file of mmdet with weights=FILE, or a name '
+    'such as rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
+    'fasterrcnn': "torchvision's Faster R-CNN (ResNet-50 FPN v2)",
+    'ssdlite': "torchvision's SSDLite, the fastest of these on a CPU",
+    'torchvision:NAME': 'another detector of torchvision',
+    'hf:NAME': 'RT-DETR, D-FINE, ... of the Hugging Face Hub, such as '
+    'hf:PekingU/rtdetr_r18vd, or of a folder (pip install '
+    '"gtpt_mm[transformers]")',
+    'PATH.onnx': 'a YOLOX as ONNX file (pip install "gtpt_mm[onnx]")',
     'whole_image': 'one person in every image, as large as the image',
-    'PATH.onnx': "a YOLOX as ONNX file (pip install 'gtpt_mm[onnx]')",
 }
 
 
@@ -70,15 +90,27 @@ def make_detector(
 
 
 def _by_name(name: str, options: DetectorOptions) -> Detector:
+    kind, _, rest = name.partition(':')
+    if name == 'auto':
+        return AutoDetector(options, _by_name, _list_choices())
     if name == 'whole_image':
         return WholeImage(name, options)
+    if name == 'rtmdet':
+        return MMDetDetector(name, '', options)
+    if name in NAMES:
+        return TorchvisionDetector(name, NAMES[name], options)
     if name.endswith('.onnx'):
         return OnnxYolox(name, options)
-    raise ValueError(_unknown(name))
-
-
-def _unknown(name: str) -> str:
+    if kind in KINDS and rest:
+        return KINDS[kind](name, rest, options)
+    if (Path(name) / 'config.json').is_file():
+        return TransformersDetector(name, name, options)
     near = difflib.get_close_matches(name, CHOICES, n=2, cutoff=0.5)
     hint = f' Did you mean {" or ".join(map(repr, near))}?' if near else ''
-    rows = [f'  {key:12} {text}' for key, text in CHOICES.items()]
-    return '\n'.join([f'no detector {name!r}.{hint} There are:', *rows])
+    raise ValueError(
+        f'no detector {name!r}.{hint} There are:\n{_list_choices()}'
+    )
+
+
+def _list_choices() -> str:
+    return '\n'.join(f'  {name:17} {what}' for name, what in CHOICES.items())

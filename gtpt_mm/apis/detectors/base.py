@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from gtpt_mm.compat.messages import list_some
 from gtpt_mm.ops.nms import nms
 
 #: Boxes (x1, y1, x2, y2), (n, 4), and their scores, (n,).
@@ -76,11 +77,21 @@ class Detector:
     Attributes:
         same_size: Whether the images of a batch must have one size, since
             the network would pad the smaller ones.
+
+    Raises:
+        ValueError: If weights or classes are given that it cannot have.
     """
 
     same_size = False
+    #: Options that this kind of detector cannot have.
+    unused: tuple[str, ...] = ()
 
     def __init__(self, name: str, options: DetectorOptions) -> None:
+        for option in self.unused:
+            if (value := getattr(options, option)) is not None:
+                raise ValueError(
+                    f'the detector {name} takes no {option}, got {value!r}'
+                )
         self.name = name
         self.options = options
         self._network: Any = None
@@ -105,14 +116,23 @@ class Detector:
             ValueError: If an image has another form.
         """
         images = [_checked(image, i) for i, image in enumerate(images)]
-        found: list[Boxes] = [_nobody()] * len(images)
+        found: list[Boxes] = [nobody()] * len(images)
         for batch in self._batches(images):
-            if self._network is None:
-                self._network = self.build()
+            self.prepare()
             results = self.detect(self._network, [images[i] for i in batch])
             for i, boxes in zip(batch, results, strict=True):
-                found[i] = self._people(*boxes, images[i])
+                found[i] = self._finish(*boxes, images[i])
         return found
+
+    def prepare(self) -> None:
+        """Build the network now, not at the first call."""
+        if self._network is None:
+            self._network = self.build()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether all its files are on this machine."""
+        return True
 
     def build(self) -> Any:
         """Return what :meth:`detect` calls."""
@@ -134,7 +154,7 @@ class Detector:
             for start in range(0, len(group), size):
                 yield group[start : start + size]
 
-    def _people(
+    def _finish(
         self, boxes: np.ndarray, scores: np.ndarray, image: np.ndarray
     ) -> Boxes:
         """Apply the thresholds to the boxes of one image, and sort them."""
@@ -162,6 +182,25 @@ def suppress(
         torch.from_numpy(boxes), torch.from_numpy(scores), iou_threshold, 0
     )
     return kept.numpy()
+
+
+def find_people(
+    classes: Sequence[str], options: DetectorOptions, name: str
+) -> tuple[int, ...]:
+    """Return the indices of the classes that are people.
+
+    Raises:
+        ValueError: If no class is called ``person``, and none is given.
+    """
+    if options.class_ids is not None:
+        return options.class_ids
+    if 'person' not in classes:
+        raise ValueError(
+            f'the detector {name} has no class person, but '
+            f'{list_some(classes)}; give class_ids=(INDEX, ...) of the '
+            'classes that you want'
+        )
+    return (list(classes).index('person'),)
 
 
 def require(module: str, package: str, extra: str = '') -> None:
@@ -197,5 +236,6 @@ def _checked(image: np.ndarray, index: int) -> np.ndarray:
     return image
 
 
-def _nobody() -> Boxes:
+def nobody() -> Boxes:
+    """Return no boxes."""
     return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)

@@ -43,7 +43,10 @@ class OnnxYolox(Detector):
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ImportError: If onnxruntime is not installed.
     """
+
+    unused = ('weights',)
 
     def __init__(self, path: str, options: DetectorOptions) -> None:
         if not Path(path).is_file():

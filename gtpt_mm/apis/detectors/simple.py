@@ -11,6 +11,8 @@ from .base import Boxes, Detector, DetectorOptions
 class WholeImage(Detector):
     """One person in every image, as large as the image; for portraits."""
 
+    unused = ('weights', 'class_ids', 'nms', 'max_people')
+
     def build(self) -> bool:
         """Nothing to build."""
         return True
@@ -33,6 +35,8 @@ class FunctionDetector(Detector):
         options: Thresholds. To pickle the detector, the function must be one
             that can be pickled.
     """
+
+    unused = ('weights', 'class_ids')
 
     def __init__(self, function: Callable, options: DetectorOptions) -> None:
         super().__init__(

@@ -446,6 +446,7 @@ SHIMS = {  # row -> shim of gtpt_mm.compat that it may need
     'numpy': 'numpy_api',
     'matplotlib': 'matplotlib_api',
     'mmcv': 'mmcv_ops',
+    'xtcocotools': 'xtcocotools_api',
     'checkpoints': 'torch_api',
     'drawing': 'numpy_api',
 }

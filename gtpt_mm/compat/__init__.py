@@ -14,10 +14,11 @@ from types import ModuleType
 
 VARIABLE = 'GTPT_MM_COMPAT'
 #: By what they repair, in this order: mmpose cannot be imported before the
-#: first two are in place, and readers of files come before their wrappers.
+#: first three are in place, and readers of files come before their wrappers.
 SHIMS = {
     'stack': (
         'mmcv_ops',
+        'xtcocotools_api',
         'mmpretrain_api',
         'torch_api',
         'compile_api',
@@ -63,7 +64,8 @@ def install(
     """Apply every shim that the installed packages need, once.
 
     Args:
-        ops: The operators that mmcv may lack, as :mod:`gtpt_mm.ops` has them.
+        ops: The operators that mmcv and the classes that xtcocotools may
+            lack, as :mod:`gtpt_mm.ops` has them.
         get_names: Returns :mod:`gtpt_mm.apis.model_names`, which is imported
             when mmpose is given a name.
 
@@ -77,7 +79,7 @@ def install(
             f'{VARIABLE} must be 0 or 1, got {os.environ[VARIABLE]!r}'
         )
     arguments: dict[str, tuple] = dict(
-        mmcv_ops=(ops,), model_names=(get_names,)
+        mmcv_ops=(ops,), xtcocotools_api=(ops,), model_names=(get_names,)
     )
     for package, names in SHIMS.items():
         for name in (n for n in names if n not in _missing):

@@ -85,12 +85,11 @@ setup(
     cmdclass={'build_py': BuildWithConfigs},
     install_requires=read_requirements('runtime'),
     extras_require={
-        # Not to be installed as such, see mminstall.txt; gtpt-mm doctor reads
-        # the versions from here.
+        # Not to be installed as such, see mminstall.txt; gtpt-mm setup and
+        # doctor read the versions from here.
         'openmmlab': read_requirements('mminstall'),
-        'optional': read_requirements('optional'),
         **{name: read_requirements(name) for name in EXTRAS},
-        'tests': read_requirements('tests') + read_requirements('optional'),
+        'tests': read_requirements('tests'),
     },
     entry_points={'console_scripts': ['gtpt-mm = gtpt_mm.cli:main']},
 )

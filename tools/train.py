@@ -6,7 +6,7 @@ It is mmpose's own ``tools/train.py`` behind the repairs of gtpt_mm.
 import runpy
 from pathlib import Path
 
-import gtpt_mm
+import gtpt_mm  # noqa: F401  (repairs before anything of mmpose)
 
 import mmpose  # isort: skip
 

@@ -195,10 +195,10 @@ def probe_c_compiler(name: str) -> tuple[str, str]:
 
 def probe_xtcocotools(name: str) -> tuple[str, str]:
     """Look for xtcocotools, or for pycocotools under its names."""
-    if not compat.applied().get(SHIMS[name]):
+    if _version(name) or not compat.applied().get(SHIMS[name]):
         return probe_package(name)
     if error := _import('xtcocotools.cocoeval')[1]:
-        raise Fault(error, PACKAGES[name][2], _version(name) or '-')
+        raise Fault(error, PACKAGES[name][2])
     note = 'serves in place of xtcocotools; nothing to do'
     return f'pycocotools {_version("pycocotools")}', note
 

@@ -13,10 +13,11 @@ from types import ModuleType
 
 VARIABLE = 'GTPT_MM_COMPAT'
 #: By what they repair, in this order: mmpose cannot be imported before the
-#: first two are in place, and readers of files come before their wrappers.
+#: first three are in place, and readers of files come before their wrappers.
 SHIMS = {
     'stack': (
         'mmcv_ops',
+        'xtcocotools_api',
         'mmpretrain_api',
         'torch_api',
         'compile_api',
@@ -55,7 +56,8 @@ def install(ops: ModuleType) -> None:
     """Apply every shim that the installed packages need, once.
 
     Args:
-        ops: The operators that mmcv may lack, as :mod:`gtpt_mm.ops` has them.
+        ops: The operators that mmcv and the classes that xtcocotools may
+            lack, as :mod:`gtpt_mm.ops` has them.
 
     Raises:
         ImportError: If mmengine, mmcv or mmpose is missing or broken; a
@@ -66,7 +68,7 @@ def install(ops: ModuleType) -> None:
         raise ValueError(
             f'{VARIABLE} must be 0 or 1, got {os.environ[VARIABLE]!r}'
         )
-    arguments = dict(mmcv_ops=(ops,))
+    arguments = dict(mmcv_ops=(ops,), xtcocotools_api=(ops,))
     for package, names in SHIMS.items():
         for name in (n for n in names if n not in _missing):
             shim = importlib.import_module(f'{__name__}.{package}.{name}')

@@ -1,9 +1,12 @@
 """Operators in plain torch and torchvision: differentiable, on any device.
 
 ``gtpt_mm`` hands this package to ``compat``, which offers its functions
-under the names of mmcv's compiled operators.
+under the names of mmcv's compiled operators, and its evaluation of poses, in
+numpy and pycocotools, under those of xtcocotools.
 """
 
+from .coco_evaluation import COCOeval, Params
+from .coco_files import COCO
 from .deform_attention import DeformSampler, deform_attention
 from .deform_conv import deform_conv
 from .nms import nms, nms_match, soft_nms
@@ -11,7 +14,10 @@ from .precision import widen
 from .roi_align import roi_align_max, sample_regions
 
 __all__ = [
+    'COCO',
+    'COCOeval',
     'DeformSampler',
+    'Params',
     'deform_attention',
     'deform_conv',
     'nms',

@@ -1,6 +1,6 @@
 # make demo   see GTPT-T train on drawn people, its AP, pictures (10 minutes)
 # make test   run the tests
-# Both set up .venv first. PYTHON=python3.12 chooses the interpreter.
+# Both set up .venv first. PYTHON=python3.13 chooses the interpreter.
 
 VENV ?= .venv
 BIN := $(VENV)/bin

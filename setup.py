@@ -1,11 +1,23 @@
 """Build script of gtpt_mm. Everything but the tool settings lives here."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
+#: What a wheel has in gtpt_mm/.mim, where mim and mmengine look for it.
+MIM_FILES = (
+    'configs/**/*.py',
+    'configs/**/*.md',
+    'configs/**/*.yml',
+    'model-index.yml',
+    'dataset-index.yml',
+    'tools/train.py',
+    'tools/test.py',
+)
 #: What only some users need: requirements/<name>.txt.
 EXTRAS = ('app', 'onnx', 'pandas', 'supervision', 'tracking', 'transformers')
 
@@ -28,6 +40,28 @@ def read_version() -> str:
     return re.search(r"__version__ = '([^']+)'", text).group(1)
 
 
+class BuildWithConfigs(build_py):
+    """Build the package, and beside its modules ``.mim``.
+
+    An editable install has none: it reads the files of the clone, see
+    ``gtpt_mm.config_folder``.
+    """
+
+    def run(self) -> None:
+        """Copy everything into an empty folder, so that nothing is stale."""
+        if self.editable_mode:
+            super().run()
+            return
+        package = Path(self.build_lib, 'gtpt_mm')
+        shutil.rmtree(package, ignore_errors=True)
+        super().run()
+        for pattern in MIM_FILES:
+            for path in sorted(ROOT.glob(pattern)):
+                target = package / '.mim' / path.relative_to(ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+
+
 setup(
     name='gtpt_mm',
     version=read_version(),
@@ -42,19 +76,20 @@ setup(
         'Intended Audience :: Science/Research',
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['gtpt_mm', 'gtpt_mm.*']),
-    package_data={'gtpt_mm': ['py.typed']},
+    package_data={'': ['py.typed', '*.json', '*.yml']},
     python_requires='>=3.11',
+    cmdclass={'build_py': BuildWithConfigs},
     install_requires=read_requirements('runtime'),
     extras_require={
-        # Not to be installed as such, see mminstall.txt; gtpt-mm doctor reads
-        # the versions from here.
+        # Not to be installed as such, see mminstall.txt; gtpt-mm setup and
+        # doctor read the versions from here.
         'openmmlab': read_requirements('mminstall'),
-        'optional': read_requirements('optional'),
         **{name: read_requirements(name) for name in EXTRAS},
-        'tests': read_requirements('tests') + read_requirements('optional'),
+        'tests': read_requirements('tests'),
     },
     entry_points={'console_scripts': ['gtpt-mm = gtpt_mm.cli:main']},
 )

@@ -11,20 +11,20 @@ constraints=requirements/constraints.txt
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 supported() {
-    "$1" -c 'import sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12)])' 2>/dev/null
+    "$1" -c 'import sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12), (3, 13)])' 2>/dev/null
 }
 
 find_python() {
     local candidate
     if [ -n "${PYTHON:-}" ]; then
-        supported "$PYTHON" || fail "PYTHON=$PYTHON is not a Python 3.11 or 3.12"
+        supported "$PYTHON" || fail "PYTHON=$PYTHON is not a Python 3.11, 3.12 or 3.13"
         echo "$PYTHON"
         return
     fi
-    for candidate in python3.11 python3.12 python3 python; do
+    for candidate in python3.11 python3.12 python3.13 python3 python; do
         if supported "$candidate"; then echo "$candidate"; return; fi
     done
-    fail "no Python 3.11 or 3.12 on PATH; install one, or name it: make setup PYTHON=/path/to/python3.11"
+    fail "no Python 3.11, 3.12 or 3.13 on PATH; install one, or name it: make setup PYTHON=/path/to/python3.11"
 }
 
 # step NAME FILE... -- COMMAND...: run once for each state of the files
@@ -51,20 +51,14 @@ make_venv() {
         fail "$python cannot create virtual environments; on Debian or Ubuntu: apt-get install python3-venv"
 }
 
-install_source() {
-    "${CC:-cc}" --version >/dev/null 2>&1 ||
-        fail "xtcocotools is compiled here and needs a C compiler; on Debian or Ubuntu: apt-get install build-essential python3-dev"
-    install --no-build-isolation --no-binary xtcocotools -r requirements/source.txt
+# A C compiler, and the headers of the interpreter.
+can_compile() {
+    "${CC:-cc}" --version >/dev/null 2>&1 &&
+        "$venv/bin/python" -c 'import os, sys, sysconfig; sys.exit(not os.path.isfile(sysconfig.get_path("include") + "/Python.h"))'
 }
 
-install_opencv_without_libgl() {
-    # Servers often have no libGL; the headless build has the same cv2 module.
-    local version
-    "$venv/bin/python" -c 'import cv2' 2>/dev/null && return
-    version=$(pip show opencv-python | sed -n 's/^Version: //p')
-    printf 'setup: no libGL here: taking the headless build of OpenCV %s\n' "$version"
-    pip install --quiet --no-deps --force-reinstall "opencv-python-headless==$version"
-    "$venv/bin/python" -c 'import cv2'
+install_source() {
+    install --no-build-isolation --no-binary xtcocotools -r requirements/source.txt
 }
 
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
@@ -89,16 +83,21 @@ step build-tools "$constraints" requirements/build.txt -- \
     install -r requirements/build.txt
 step torch "$constraints" requirements/runtime.txt -- \
     install torch torchvision
-step runtime "$constraints" requirements/runtime.txt requirements/optional.txt requirements/tests.txt -- \
-    install -r requirements/runtime.txt -r requirements/optional.txt -r requirements/tests.txt
-step opencv "$constraints" -- install_opencv_without_libgl
-step source-builds "$constraints" requirements/source.txt -- install_source
+step runtime "$constraints" requirements/runtime.txt requirements/tests.txt -- \
+    install -r requirements/runtime.txt -r requirements/tests.txt
+if can_compile; then
+    step source-builds "$constraints" requirements/source.txt -- install_source
+else
+    echo 'setup: no C compiler here: pycocotools serves in place of xtcocotools, whose scores are the same. To build it all the same: apt-get install build-essential python3-dev (Debian, Ubuntu), then make setup'
+fi
 step mmpose "$constraints" requirements/mminstall.txt -- \
     install --no-deps -r requirements/mminstall.txt
-step gtpt-mm setup.py pyproject.toml gtpt_mm/version.py -- \
+step gtpt-mm setup.py pyproject.toml gtpt_mm/version.py requirements/*.txt -- \
     pip install --quiet --no-build-isolation --no-deps --editable .
 step pose-samples projects/pose_samples/pyproject.toml -- \
     pip install --quiet --no-build-isolation --no-deps --editable projects/pose_samples
+# Finds mmpose and the rest there; replaces OpenCV where libGL is missing.
+step check "$constraints" requirements/mminstall.txt -- "$venv/bin/gtpt-mm" setup
 if [ "${1:-}" = --docs ]; then
     step docs "$constraints" requirements/docs.txt -- \
         install -r requirements/docs.txt

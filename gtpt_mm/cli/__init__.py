@@ -20,6 +20,7 @@ import gtpt_mm
 
 COMMANDS = (
     'doctor',
+    'setup',
     'sample-data',
     'download',
     'convert',

@@ -36,6 +36,7 @@ from .doctor_remedies import (
     PACKAGES,
     TORCH,
     UNKNOWN,
+    extras,
     install,
     missing_module,
     remedy_of,
@@ -126,9 +127,13 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(n) for n in re.findall(r'\d+', version)[:3])
 
 
-def _fits(version: str, distribution: str) -> bool:
+def fits(version: str, distribution: str) -> bool:
     """Return whether a version lies within our bounds."""
-    spec = requirements().get(distribution, '')
+    return within(version, requirements().get(distribution, ''))
+
+
+def within(version: str, spec: str) -> bool:
+    """Return whether a version lies within the bounds of a requirement."""
     below = re.search(r'<([\d.]+)', spec)
     least = re.search(r'>=([\d.]+)', spec)
     return (not below or _numbers(version) < _numbers(below[1])) and (
@@ -154,7 +159,7 @@ def probe_package(name: str) -> tuple[str, str]:
             clean = f'Its files are gone: pip uninstall -y {distributions}'
             raise Fault(error, f'{clean}, then {remedy}', version)
         version = version or getattr(imported, '__version__', '?')
-    if not _fits(version, first):
+    if not fits(version, first):
         note = f'gtpt_mm needs {requirements()[first]}'
         raise Fault(note, remedy, version)
     return version, ''
@@ -164,15 +169,15 @@ def probe_python(name: str) -> tuple[str, str]:
     """Look at the version of Python."""
     found, version = platform.python_version(), sys.version_info[:2]
     remedy = (
-        'Make an environment with Python 3.12 and install everything there: '
-        'python3.12 -m venv .venv'
+        'Make an environment with Python 3.13 and install everything there: '
+        'python3.13 -m venv .venv'
     )
     if version < (3, 11):
         raise Fault('gtpt_mm needs Python 3.11 or newer', remedy, found)
     if version >= (3, 14):
         note = 'mmengine 0.10 calls pkgutil.find_loader, gone in Python 3.14'
         raise Fault(note, remedy, found)
-    return found, 'tested with 3.11, 3.12 only' if version > (3, 12) else ''
+    return found, ''
 
 
 def probe_c_compiler(name: str) -> tuple[str, str]:
@@ -180,13 +185,22 @@ def probe_c_compiler(name: str) -> tuple[str, str]:
     paths = [shutil.which(name) for name in ('cc', 'gcc', 'clang', 'cl')]
     path = next(filter(None, paths), '')
     header = Path(sysconfig.get_path('include')) / 'Python.h'
-    note = 'only to build xtcocotools; nothing else is compiled'
-    remedy = 'apt-get install gcc python3-dev (or ask who runs the machine)'
+    note = 'only to build xtcocotools, for which pycocotools serves as well'
     if not path:
-        raise Fault(note, remedy, status=MISSING)
+        raise Fault(note, status=MISSING)
     if not header.is_file():
-        raise Fault(f'{header} is missing; {note}', remedy, path)
+        raise Fault(f'{header} is missing; {note}', found=path)
     return path, note
+
+
+def probe_xtcocotools(name: str) -> tuple[str, str]:
+    """Look for xtcocotools, or for pycocotools under its names."""
+    if _version(name) or not compat.applied().get(SHIMS[name]):
+        return probe_package(name)
+    if error := _import('xtcocotools.cocoeval')[1]:
+        raise Fault(error, PACKAGES[name][2])
+    note = 'serves in place of xtcocotools; nothing to do'
+    return f'pycocotools {_version("pycocotools")}', note
 
 
 def probe_torch(name: str) -> tuple[str, str]:
@@ -255,7 +269,7 @@ def probe_mmcv(name: str) -> tuple[str, str]:
         raise Fault(note, CLEAN_MMCV, found)
     probe_package(name)
     version = importlib.import_module('mmcv').__version__
-    if not _fits(version, 'mmcv-lite'):
+    if not fits(version, 'mmcv-lite'):
         note = f'{version}: gtpt_mm needs {requirements()["mmcv-lite"]}'
         raise Fault(note, CLEAN_MMCV, found)
     if error := _import('mmcv.ops')[1]:
@@ -430,6 +444,23 @@ def probe_launcher(name: str) -> tuple[str, str]:
     raise Fault(note, remedy, status=MISSING)
 
 
+def probe_extras(name: str) -> tuple[str, str]:
+    """Look which extras of gtpt_mm are complete."""
+    complete, absent = [], []
+    for extra, specs in extras().items():
+        versions = [_version(spec) for spec in specs]
+        if not all(versions):
+            absent.append(extra)
+            continue
+        complete.append(extra)
+        for distribution, version in zip(specs, versions, strict=True):
+            if not within(version, specs[distribution]):
+                note = f'{extra} needs {specs[distribution]}, not {version}'
+                raise Fault(note, f'pip install "gtpt_mm[{extra}]"', version)
+    note = f'more: pip install "gtpt_mm[{",".join(absent)}]"' if absent else ''
+    return ', '.join(complete) or 'none', note
+
+
 def probe_chumpy(name: str) -> tuple[str, str]:
     """Look for chumpy, which mmpose asks for and never imports."""
     version, note = _version('chumpy'), 'mmpose never imports it'
@@ -440,7 +471,7 @@ def probe_chumpy(name: str) -> tuple[str, str]:
 
 OPTIONAL = (
     'C compiler', 'mmpose configs', 'devices', 'openmim', 'editable installs',
-    'multi-GPU launch', 'chumpy',
+    'multi-GPU launch', 'extras', 'chumpy',
 )  # fmt: skip
 SHIMS = {  # row -> shim of gtpt_mm.compat that it may need
     'numpy': 'numpy_api',
@@ -463,7 +494,7 @@ PROBES: dict[str, Callable[[str], tuple[str, str]]] = {
     'mmengine': probe_package,
     'mmcv': probe_mmcv,
     'pycocotools': probe_package,
-    'xtcocotools': probe_package,
+    'xtcocotools': probe_xtcocotools,
     'mmdet': probe_package,
     'mmpose': probe_package,
     'mmpose configs': probe_mmpose_configs,
@@ -475,6 +506,7 @@ PROBES: dict[str, Callable[[str], tuple[str, str]]] = {
     'openmim': probe_openmim,
     'editable installs': probe_editable_installs,
     'multi-GPU launch': probe_launcher,
+    'extras': probe_extras,
     'chumpy': probe_chumpy,
 }
 

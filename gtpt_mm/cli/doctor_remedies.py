@@ -15,12 +15,26 @@ def requirements() -> dict[str, str]:
 
     Empty where gtpt_mm is not installed.
     """
-    found = {}
+    found = _requirements()
+    return found.get('', {}) | found.get('openmmlab', {})
+
+
+def extras() -> dict[str, dict[str, str]]:
+    """Return what each extra requires: extra -> distribution -> spec."""
+    hidden = ('', 'openmmlab', 'tests')
+    found = _requirements()
+    return {name: found[name] for name in sorted(found) if name not in hidden}
+
+
+def _requirements() -> dict[str, dict[str, str]]:
+    """Return the requirements in the metadata, by extra ('' for none)."""
+    found: dict[str, dict[str, str]] = {}
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         for line in importlib.metadata.requires('gtpt_mm') or ():
             spec, _, marker = line.partition(';')
-            if not marker or 'openmmlab' in marker:
-                found[re.split(r'[^\w-]', spec)[0]] = spec.strip()
+            extra = re.search(r'extra == .([\w-]+)', marker)
+            specs = found.setdefault(extra[1] if extra else '', {})
+            specs[re.split(r'[^\w-]', spec)[0]] = spec.strip()
     return found
 
 
@@ -31,6 +45,7 @@ def install(*names: str, options: str = '') -> str:
     return ' '.join(['pip install', *options.split(), *quoted])
 
 
+SETUP = 'gtpt-mm setup'
 MMCV = install('mmcv-lite', options='--no-deps')
 CLEAN_MMCV = f'pip uninstall -y mmcv mmcv-lite && {MMCV}'
 TORCH = install('torch', 'torchvision', options='--force-reinstall')
@@ -62,23 +77,28 @@ PACKAGES = {
         'mmcv',
         'mmcv-lite mmcv',
         'mmcv holds layers and image functions that mmpose is built on. The '
-        f'variant without a compiler is enough: {MMCV}',
+        f'variant without a compiler is enough: {SETUP} (or {MMCV})',
     ),
     'pycocotools': ('pycocotools.mask', 'pycocotools', ''),
     'xtcocotools': (
         'xtcocotools.coco xtcocotools.mask',
         'xtcocotools',
-        'xtcocotools reads and scores COCO files; it has to be built here, '
-        f'for your numpy: {XTCOCOTOOLS}',
+        'xtcocotools reads and scores COCO files. gtpt_mm puts pycocotools in '
+        'its place, but not with GTPT_MM_COMPAT=0. Or build it for your '
+        f'numpy, with a C compiler: {XTCOCOTOOLS}',
     ),
-    'mmdet': ('mmdet.models', 'mmdet', install('mmdet', options='--no-deps')),
+    'mmdet': (
+        'mmdet.models',
+        'mmdet',
+        f'{SETUP} (or {install("mmdet", options="--no-deps")})',
+    ),
     # The models first: after a failure of theirs Python keeps halves of
     # them, with which the functions import.
     'mmpose': (
         'mmpose.models mmpose.apis',
         'mmpose',
-        f'{MMPOSE} (without --no-deps pip tries to build chumpy, which fails '
-        'and which mmpose does not use)',
+        f'{SETUP} (or {MMPOSE}; without --no-deps pip tries to build chumpy, '
+        'which fails and which mmpose does not use)',
     ),
     'openmim': (
         'mim', 'openmim', f'`mim` trains from a config: {OPENMIM}'
@@ -91,8 +111,7 @@ KNOWN_ERRORS = {  # messages that new users meet -> remedy
     'was compiled for another numpy, mostly xtcocotools. Build it here: '
     f'{XTCOCOTOOLS}',
     'libGL|libgthread|libxcb': 'opencv wants a graphics library that servers '
-    'lack. Install the variant without windows: pip uninstall -y '
-    'opencv-python && pip install opencv-python-headless (or: apt-get '
+    'lack. `gtpt-mm setup` takes the variant without windows (or: apt-get '
     'install libgl1 libglib2.0-0)',
     r'MMCV==\S+ is used but incompatible': 'mmdet accepts mmcv below 2.2 '
     f'only: {CLEAN_MMCV}',

@@ -1,0 +1,16 @@
+"""Train a model; ``mim train gtpt_mm CONFIG`` runs this script.
+
+It is mmpose's own ``tools/train.py`` behind the repairs of gtpt_mm.
+"""
+
+import runpy
+from pathlib import Path
+
+import gtpt_mm  # noqa: F401  (repairs before anything of mmpose)
+
+import mmpose  # isort: skip
+
+runpy.run_path(
+    str(Path(mmpose.__file__).parent / '.mim/tools/train.py'),
+    run_name='__main__',
+)

@@ -45,7 +45,19 @@ SHIMS = {
         'train_loops',
         'runner_state',
     ),
-    'inference': ('inferencer_boxes', 'inferencer_inputs', 'head_codec'),
+    # The inferencers' calls are wrapped from the inside to the outside.
+    'inference': (
+        'inferencer_people',
+        'inferencer_batches',
+        'inferencer_boxes',
+        'inferencer_results',
+        'inferencer_pictures',
+        'inferencer_videos',
+        'inferencer_inputs',
+        'inference_functions',
+        'half_precision',
+        'head_codec',
+    ),
 }
 
 _missing: dict[str, str] = {}

@@ -47,9 +47,17 @@ SHIMS = {
         'train_loops',
         'runner_state',
     ),
+    # The inferencers' calls are wrapped from the inside to the outside.
     'inference': (
+        'inferencer_people',
+        'inferencer_batches',
         'inferencer_boxes',
+        'inferencer_results',
+        'inferencer_pictures',
+        'inferencer_videos',
         'inferencer_inputs',
+        'inference_functions',
+        'half_precision',
         'head_codec',
         'model_names',
     ),

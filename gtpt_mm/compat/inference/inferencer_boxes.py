@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .inferencer_people import crop
+
 
 def missing() -> str:
     """Say what is missing."""
@@ -105,32 +107,20 @@ def use_boxes(preprocess_single: Callable) -> Callable:
     def single(
         self: Any, input: Any, index: int, *, bboxes: Any = (), **options: Any
     ) -> list[dict]:
-        if len(bboxes):
-            return _prepare(self, input, index, bboxes)
-        return preprocess_single(self, input, index, **options)
+        if not len(bboxes):
+            return preprocess_single(self, input, index, **options)
+        if not hasattr(self, 'detector'):
+            raise ValueError('bboxes requires a top-down model')
+        data = crop(self, input, index, bboxes)
+        for box, sample in zip(bboxes, data, strict=True):
+            size = sample['data_samples'].metainfo.get(
+                'ori_shape', [np.inf] * 2
+            )
+            if (box[:2] >= size[::-1]).any() or (box[2:4] <= 0).any():
+                raise ValueError(
+                    f'box {box[:4]} in bboxes[{index}] lies outside of its '
+                    f'image, (h, w) {tuple(size)}'
+                )
+        return data
 
     return single
-
-
-def _prepare(
-    self: Any, image: str | np.ndarray, index: int, boxes: np.ndarray
-) -> list[dict]:
-    """Run the pipeline on each box of an image."""
-    if not hasattr(self, 'detector'):
-        raise ValueError('bboxes requires a top-down model')
-    if isinstance(image, str):
-        info: dict[str, Any] = dict(img_path=image)
-    else:  # the name that mmpose gives it
-        info = dict(img=image, img_path=f'{index}.jpg'.rjust(10, '0'))
-    info.update(self.model.dataset_meta)
-    data = []
-    for box in boxes:
-        instance = dict(info, bbox=box[None, :4], bbox_score=box[4:])
-        data.append(self.pipeline(instance))
-        size = data[-1]['data_samples'].metainfo.get('ori_shape', [np.inf] * 2)
-        if (box[:2] >= size[::-1]).any() or (box[2:4] <= 0).any():
-            raise ValueError(
-                f'box {box[:4]} in bboxes[{index}] lies outside of its image, '
-                f'(h, w) {tuple(size)}'
-            )
-    return data

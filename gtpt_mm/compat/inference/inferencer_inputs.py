@@ -2,28 +2,43 @@
 
 Broken: in mmpose (<= 1.3.2) a web page or torn file under an image's name, an
 empty folder, a gray array and None raise errors that do not name the input;
-arrays of NaN or of numbers outside 0..255 are taken for images;
+arrays of NaN or of numbers outside 0..255 are taken for images; pathlib's
+paths, PIL images, addresses with a query and RTSP are refused without words;
 ``MMPoseInferencer`` ignores misspelt options; an output folder that is a file
 fails only after the inference. Without ``det_model`` and internet the error
 speaks of a download only.
 
 Here: options and output folders are checked at the call, images before the
-model sees them; arrays of gray or BGRA become BGR.
+model sees them; arrays of gray or BGRA become BGR, PIL images, too, turned
+upright by their EXIF data as files are. Other files in a folder are counted.
 
 Can go: when mmpose's inferencers check their inputs and options.
 """
 
+import contextlib
 import difflib
 import functools
 import mimetypes
 import os
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mmcv
 import numpy as np
 from mmengine import fileio
+from PIL import Image, ImageOps
+
+from ..messages import warn
+from .inferencer_pictures import check_display, check_style
+from .inferencer_videos import STREAMS, open_video
+
+#: Types of files that not every system knows.
+SUFFIXES = {
+    'image': ('.avif', '.jfif', '.jp2', '.webp'),
+    'video': ('.flv', '.m2ts', '.m4v', '.mkv', '.mts', '.ogv', '.ts', '.webm'),
+}
 
 
 def missing() -> str:
@@ -94,6 +109,13 @@ def check_options(call: Callable) -> Callable:
             )
         for name in ('out_dir', 'vis_out_dir', 'pred_out_dir'):
             check_folder(name, options.get(name, out_dir))
+            if isinstance(options.get(name), Path):
+                options[name] = str(options[name])
+        check_style(options.get('skeleton_style', 'mmpose'))
+        if options.get('show'):
+            check_display()
+        if isinstance(inputs, str) and os.path.exists(inputs):
+            inputs = Path(inputs)  # webcam.mp4 is no camera
         return call(
             self, inputs, return_datasamples, batch_size, out_dir, **options
         )
@@ -108,7 +130,7 @@ def check_folder(name: str, value: str | None) -> None:
     path = Path(value)
     if name == 'vis_out_dir' and os.path.splitext(value)[1]:
         # mmpose takes it for the name of a file.
-        if _media_type(str(value)) not in ('image', 'video'):
+        if media_type(str(value)) not in ('image', 'video'):
             raise ValueError(f'{name}={str(value)!r}: leave out the dot')
         path = path.parent
     there = next(p for p in (path, *path.absolute().parents) if p.exists())
@@ -118,18 +140,16 @@ def check_folder(name: str, value: str | None) -> None:
         )
 
 
-def _media_type(path: str) -> str:
-    """Return 'image', 'video', 'text' and so on; '' if it is not known."""
-    return (mimetypes.guess_type(path)[0] or '').partition('/')[0]
-
-
 def check_inputs(inputs_to_list: Callable) -> Callable:
     """Return ``_inputs_to_list`` that takes images and nothing else."""
 
     @functools.wraps(inputs_to_list)
     def _inputs_to_list(self: Any, inputs: Any) -> Any:
         if isinstance(inputs, str | Path):
-            inputs = _find_files(str(inputs))
+            source = str(inputs)
+            if is_video(source):
+                return open_video(self, source)
+            inputs = _find_files(source)
         elif isinstance(inputs, np.ndarray) or not isinstance(
             inputs, Iterable
         ):
@@ -139,28 +159,55 @@ def check_inputs(inputs_to_list: Callable) -> Callable:
                 as_image(one, f'input {i}') for i, one in enumerate(inputs)
             )
             inputs = list(images) if isinstance(inputs, Sized) else images
-        found = inputs_to_list(self, inputs)
-        if self._video_input and self.video_info['height'] <= 0:
-            raise ValueError(f'{inputs} cannot be read as a video')
-        return found
+        return inputs_to_list(self, inputs)
 
     return _inputs_to_list
 
 
-def _find_files(path: str) -> str | list[str]:
-    """Return a video as it is, an image or those of a folder in a list."""
-    backend = fileio.get_file_backend(path)
+def is_video(source: str) -> bool:
+    """Return whether a path or address is that of a video or stream."""
+    if urlsplit(source).scheme.lower() in STREAMS:
+        return True
+    return media_type(source) == 'video' and not os.path.isdir(source)
+
+
+def media_type(path: str) -> str:
+    """Return 'image', 'video', 'text' and so on; '' if it is not known."""
+    if '://' in path:
+        path = urlsplit(path).path  # without its query
+    suffix = os.path.splitext(path)[1].lower()
+    for kind, suffixes in SUFFIXES.items():
+        if suffix in suffixes:
+            return kind
+    return (mimetypes.guess_type(path)[0] or '').partition('/')[0]
+
+
+def _find_files(path: str) -> list[str]:
+    """Return an image in a list, or those of a folder."""
+    backend = None if '://' in path else fileio.get_file_backend(path)
     if not hasattr(backend, 'isdir') or not backend.isdir(path):
-        # mmpose fails at names of which the type is not known.
-        return path if _media_type(path) else [path]
-    names = backend.list_dir_or_file(path, list_dir=False)
-    files = [fileio.join_path(path, name) for name in names]
-    images = sorted(file for file in files if _media_type(file) == 'image')
+        kind = media_type(path)
+        if '://' not in path and kind not in ('', 'image'):
+            raise ValueError(
+                f'{path} is {kind} by its name: give an image, a video or a '
+                'folder of images'
+            )
+        return [path]
+    names = list(backend.list_dir_or_file(path, list_dir=False))
+    # Some systems put a hidden file of its name beside each image.
+    images = sorted(
+        fileio.join_path(path, name)
+        for name in names
+        if media_type(name) == 'image' and not name.startswith('.')
+    )
+    num_others = len(names) - len(images)
     if not images:
         raise ValueError(
-            f'the folder {path} holds no image ({len(files)} other files; '
+            f'the folder {path} holds no image ({num_others} other files; '
             'folders in it are not searched)'
         )
+    if num_others:
+        warn(f'{num_others} files in {path} are no images and are skipped')
     return images
 
 
@@ -168,11 +215,13 @@ def as_image(value: Any, place: str) -> str | np.ndarray:
     """Return a path as a string, an array as BGR, or raise."""
     if isinstance(value, str | Path):
         return str(value)
+    if isinstance(value, Image.Image):
+        value = _read_pil(value)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in 'uif':
         kind = getattr(value, 'dtype', type(value).__name__)
         raise TypeError(
             f'{place} is {str(value)[:50]} ({kind}): give the path of an '
-            'image, or a numpy array of BGR in 0..255'
+            'image, a PIL image, or a numpy array of BGR in 0..255'
         )
     image = value[..., None] if value.ndim == 2 else value
     if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or not image.size:
@@ -195,8 +244,21 @@ def as_image(value: Any, place: str) -> str | np.ndarray:
     return np.ascontiguousarray(image[..., :3])
 
 
+def _read_pil(image: Image.Image) -> np.ndarray:
+    """Return a PIL image as OpenCV reads its file: turned upright, BGR."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith('I'):  # 16 bits
+        gray = np.asarray(image)
+        return (gray // 256).astype(np.uint8) if gray.max() > 255 else gray
+    if image.mode == 'F':
+        return np.asarray(image)
+    return np.asarray(image.convert('RGB'))[..., ::-1]
+
+
 def _find_problem(path: str) -> str:
     """Say why a file is no image; '' if it is one."""
+    if media_type(path) == 'video':
+        return 'is a video: give it alone, not in a list'
     return describe_content(fileio.get(path))
 
 
@@ -222,14 +284,30 @@ def name_file(preprocess_single: Callable) -> Callable:
 
     @functools.wraps(preprocess_single)
     def named(self: Any, input: Any, *args: Any, **options: Any) -> list[dict]:
-        try:
+        with explain_unreadable(input):
             return preprocess_single(self, input, *args, **options)
-        except OSError:  # names the file
-            raise
-        except Exception as error:
-            problem = _find_problem(input) if isinstance(input, str) else ''
-            if not problem:
-                raise
-            raise ValueError(f'the image {input} {problem}') from error
 
     return named
+
+
+@contextlib.contextmanager
+def explain_unreadable(image: Any) -> Iterator[None]:
+    """Raise an error that names the file if it is no image.
+
+    Args:
+        image: Path or address; arrays keep their errors.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(image, str):
+            raise
+        if isinstance(error, OSError):
+            if image in str(error):
+                raise
+            words = f'cannot be read: {error}'
+            raise ConnectionError(f'the image {image} {words}') from error
+        problem = _find_problem(image)
+        if not problem:
+            raise
+        raise ValueError(f'the image {image} {problem}') from error

@@ -237,7 +237,7 @@ class COCOeval(cocoeval.COCOeval):
 
     def _sort(self, dts: Sequence[dict], limit: int) -> list[dict]:
         """Return the best detections, best first."""
-        order = np.argsort([-dt[self.score_key] for dt in dts], kind='stable')
+        order = _argsort([-dt[self.score_key] for dt in dts])
         return [dts[i] for i in order[:limit]]
 
     def evaluateImg(
@@ -253,23 +253,11 @@ class COCOeval(cocoeval.COCOeval):
         for gt in gts:
             outside = _is_outside(self._get_area(gt), aRng)
             gt['_ignore'] = int(bool(gt['ignore'] or outside))
-        order = np.argsort([gt['_ignore'] for gt in gts], kind='stable')
+        order = _argsort([gt['_ignore'] for gt in gts])
         gts = [gts[i] for i in order]
         dts = self._sort(dts, maxDet)
-        ious = self.ious[imgId, catId]
-        rows = ious[:, order].tolist() if len(ious) else []
-        ignored = [gt['_ignore'] for gt in gts]
-        crowds = [bool(gt['iscrowd']) for gt in gts]
-        shape = (len(p.iouThrs), len(dts))
-        dt_matches = np.full(shape, -1, np.int64)
-        gt_matches = np.full((shape[0], len(gts)), -1, np.int64)
-        dt_ignore = np.zeros(shape, bool)
-        for t, threshold in enumerate(p.iouThrs):
-            for d, g in _match(rows, threshold, ignored, crowds):
-                dt_matches[t, d], gt_matches[t, g] = gts[g]['id'], dts[d]['id']
-                dt_ignore[t, d] = ignored[g]
-        # Unmatched detections of another size count in another range.
-        outer = np.array([_is_outside(dt['area'], aRng) for dt in dts], bool)
+        ious: Any = self.ious[imgId, catId]
+        rows = ious[:, order].tolist() if len(ious) else [[]] * len(dts)
         return {
             'image_id': imgId,
             'category_id': catId,
@@ -277,12 +265,48 @@ class COCOeval(cocoeval.COCOeval):
             'maxDet': maxDet,
             'dtIds': [dt['id'] for dt in dts],
             'gtIds': [gt['id'] for gt in gts],
-            'dtMatches': dt_matches,
-            'gtMatches': gt_matches,
             'dtScores': [dt[self.score_key] for dt in dts],
-            'gtIgnore': np.array(ignored),
-            'dtIgnore': dt_ignore | ((dt_matches < 0) & outer),
+            'gtIgnore': np.array([gt['_ignore'] for gt in gts]),
+            **self._match(gts, dts, rows, aRng),
         }
+
+    def _match(
+        self,
+        gts: Sequence[dict],
+        dts: Sequence[dict],
+        rows: Sequence[Sequence[float]],
+        limits: Sequence[float],
+    ) -> dict[str, np.ndarray]:
+        """Return ids of matches and the detections that do not count.
+
+        Args:
+            gts: The instances, ignored ones last.
+            dts: The detections, best first.
+            rows: Their similarities, (D, G).
+            limits: The area range.
+        """
+        ignored = [gt['_ignore'] for gt in gts]
+        crowds = [bool(gt['iscrowd']) for gt in gts]
+        matches = [
+            _match(rows, threshold, ignored, crowds)
+            for threshold in self.params.iouThrs
+        ]
+        indices = np.array(matches, np.int64)  # (T, D), -1 for none
+        gt_ids, dt_ids = (
+            np.array([*(ann['id'] for ann in anns), -1], np.int64)
+            for anns in (gts, dts)
+        )
+        gt_matches = np.full((len(indices), len(gts)), -1, np.int64)
+        t, d = (indices >= 0).nonzero()
+        gt_matches[t, indices[t, d]] = dt_ids[d]
+        # Unmatched detections of another size count in another range.
+        outer = np.array([_is_outside(dt['area'], limits) for dt in dts], bool)
+        ignore = np.array([*ignored, 0], bool)[indices]
+        return dict(
+            dtMatches=gt_ids[indices],  # of index -1 the last, -1
+            gtMatches=gt_matches,
+            dtIgnore=ignore | ((indices < 0) & outer),
+        )
 
     def _get_area(self, gt: dict) -> float:
         """Return the area that decides on small, medium and large."""
@@ -384,12 +408,19 @@ def _is_outside(area: float, limits: Sequence[float]) -> bool:
     return bool(area < limits[0] or area > limits[1])
 
 
+def _argsort(values: Sequence[float]) -> list[int]:
+    """Return the stable order of a few numbers, NaN last."""
+    if len(values) < 2:
+        return list(range(len(values)))
+    return np.array(values).argsort(kind='stable').tolist()
+
+
 def _match(
     rows: Sequence[Sequence[float]],
     threshold: float,
     ignored: Sequence[int],
     crowds: Sequence[bool],
-) -> list[tuple[int, int]]:
+) -> list[int]:
     """Match each detection, best first, to the most similar instance left.
 
     Args:
@@ -400,21 +431,20 @@ def _match(
         crowds: For each instance, whether it takes any number of matches.
 
     Returns:
-        Indices (detection, instance) of the matches.
+        Index of the instance of each detection, -1 for none.
     """
-    matches = []
+    matches = [-1] * len(rows)
     taken: set[int] = set()
     for d, row in enumerate(rows):
         best, match = min(threshold, 1 - 1e-10), -1
         for g, similarity in enumerate(row):
-            if g in taken and not crowds[g]:
+            if similarity < best or (g in taken and not crowds[g]):
                 continue
             if match > -1 and ignored[g] and not ignored[match]:
                 break
-            if not similarity < best:  # of equal ones the last
-                best, match = similarity, g
+            best, match = similarity, g  # of equal ones the last
         if match > -1:
-            matches.append((d, match))
+            matches[d] = match
             taken.add(match)
     return matches
 

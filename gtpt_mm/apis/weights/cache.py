@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import filelock
@@ -24,7 +24,13 @@ from gtpt_mm.convert import (
 )
 
 from . import public
-from .fetch import FetchError, NotThereError, fetch_file, fetch_repository
+from .fetch import (
+    FetchError,
+    NotThereError,
+    check_online,
+    fetch_file,
+    fetch_repository,
+)
 
 #: A folder or URL with weights, which comes first.
 VARIABLE = 'GTPT_MM_WEIGHTS'
@@ -88,13 +94,17 @@ def get_weights(name: str, refresh: bool = False) -> StoredWeights:
     sources = []
     if '://' in mirror:
         sources.append(f'{mirror.rstrip("/")}/{name}{SAFETENSORS}')
-    elif mirror and (found := _import_from_folder(name, Path(mirror))):
+    elif mirror and (found := _import(name, Path(mirror), refresh)):
         return found
     if name in public.PUBLIC:
         sources.append(public.PUBLIC[name].source)
     if not sources:
         raise ValueError(explain(name))
-    if not refresh and (stored := _read(name)) and stored.source == sources[0]:
+    if (
+        not refresh
+        and (stored := _read(name, name))
+        and stored.source == sources[0]
+    ):
         return stored
     with _lock(name):
         return _fetch_first(name, sources, refresh)
@@ -104,7 +114,7 @@ def _fetch_first(
     name: str, sources: list[str], refresh: bool
 ) -> StoredWeights:
     """Return weights from the first source that has them."""
-    stored = None if refresh else _read(name)
+    stored = None if refresh else _read(name, name)
     for source in sources:
         if stored and stored.source == source:
             return stored
@@ -171,21 +181,28 @@ def _fetch(name: str, source: str, refresh: bool) -> StoredWeights:
         FetchError: If they cannot be fetched.
         ValueError: If they are not those that the registry names.
     """
-    entry = public.PUBLIC.get(name)
+    entry = _find_entry(name, source)
     if entry and source.startswith('hf://'):
         files = fetch_repository(source, entry.revision, refresh)
         return _store(name, name, source, files, entry.sha256)
+    if entry:
+        check_online()  # a mirror may be near
     folder = cache_folder() / f'.{name}.download'
     shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
     folder.mkdir()
     try:
         file = folder / source.rpartition('/')[2]
         fetch_file(source, file)
-        if entry and source == entry.source:
-            return _store(name, name, source, [file], entry.sha256)
-        return _store(name, name, source, [file], _fetch_hash(source, folder))
+        sha256 = entry.sha256 if entry else _fetch_hash(source, folder)
+        return _store(name, name, source, [file], sha256)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _find_entry(name: str, source: str) -> public.PublicWeights | None:
+    """Return the entry in the registry, None for a copy somewhere else."""
+    entry = public.PUBLIC.get(name)
+    return entry if entry and entry.source == source else None
 
 
 def _fetch_hash(url: str, folder: Path) -> str:
@@ -197,7 +214,7 @@ def _fetch_hash(url: str, folder: Path) -> str:
     return (folder / HASH).read_text().partition(' ')[0]
 
 
-def _import_from_folder(name: str, folder: Path) -> StoredWeights | None:
+def _import(name: str, folder: Path, refresh: bool) -> StoredWeights | None:
     """Return weights that lie in a folder, None if it has none of this name.
 
     The file is ``NAME.safetensors`` or ``NAME.pth``, or has the name that it
@@ -211,17 +228,16 @@ def _import_from_folder(name: str, folder: Path) -> StoredWeights | None:
         )
     files = [folder / f'{name}{SAFETENSORS}', folder / f'{name}.pth']
     if name in public.PUBLIC:
-        source = public.PUBLIC[name].source
-        files.append(folder / source.rpartition('/')[2])
+        source = folder / public.PUBLIC[name].source.rpartition('/')[2]
+        files += [source, source / f'model{SAFETENSORS}']
     for file in filter(Path.is_file, files):
         beside = file.with_name(f'{file.name}{HASH}')
         expected = ''
         if beside.is_file():
             expected = beside.read_text().partition(' ')[0]
-        sha256 = _compare(file, expected, f'in {beside.name}', name)
-        key = f'{name}-{sha256[:DIGITS]}'
-        if stored := _read(key):
-            return stored
+        key = f'{name}-{_compare(file, expected, name)[:DIGITS]}'
+        if not refresh and (stored := _read(key, name)):
+            return replace(stored, source=str(file))
         with _lock(key):
             return _store(key, name, str(file), [file], expected)
     return None
@@ -243,34 +259,26 @@ def _store(
         ValueError: If they are not the expected weights.
     """
     if len(files) == 1:
-        sha256 = _compare(files[0], expected, 'in the registry', name)
+        sha256 = _compare(files[0], expected, name)
     else:
         parts = ''.join(find_sha256(file) for file in files)
         sha256 = hashlib.sha256(parts.encode()).hexdigest()
+    entry = _find_entry(name, source)
     state_dict: dict = {}
     for file in files:
         state_dict |= read_state_dicts(file)[0]
-    layout = find_source(state_dict)
-    entry = public.PUBLIC.get(name)
-    if (
-        entry
-        and source == entry.source
-        and (layout is None or layout.project != entry.layout)
-    ):
+    layout = getattr(find_source(state_dict), 'project', 'unknown')
+    if entry and layout != entry.layout:
         raise ValueError(
-            f'{source} does not hold weights of the layout {entry.layout!r}, '
-            f'as the registry says, but: {layout or "unknown names"}'
+            f'{source} holds weights of the layout {layout!r}, not '
+            f'{entry.layout!r} as the registry says'
         )
     check_finite(state_dict, f'the weights of {source}')
     path = cache_folder() / f'{name}-{sha256[:DIGITS]}{SAFETENSORS}'
     write_state_dict(path, convert_to_native(state_dict), None)
+    licence = entry.licence if entry else ''
     stored = StoredWeights(
-        file=path.name,
-        sha256=find_sha256(path),
-        source=source,
-        source_sha256=sha256,
-        licence=entry.licence if entry else '',
-        converter=layout.project if layout else '',
+        path.name, find_sha256(path), source, sha256, licence, layout
     )
     with atomic_write(cache_folder() / f'{key}.json') as sidecar:
         sidecar.write_text(json.dumps(asdict(stored), indent=2))
@@ -278,7 +286,7 @@ def _store(
     return stored
 
 
-def _read(key: str) -> StoredWeights | None:
+def _read(key: str, name: str) -> StoredWeights | None:
     """Return weights in the cache, None if there are none.
 
     Raises:
@@ -291,11 +299,11 @@ def _read(key: str) -> StoredWeights | None:
         return None
     if not stored.path.is_file():
         return None
-    _compare(stored.path, stored.sha256, 'when it was stored', key)
+    _compare(stored.path, stored.sha256, name)
     return stored
 
 
-def _compare(path: Path, expected: str, when: str, name: str) -> str:
+def _compare(path: Path, expected: str, name: str) -> str:
     """Return the hash of a file that begins as expected.
 
     Raises:
@@ -304,7 +312,8 @@ def _compare(path: Path, expected: str, when: str, name: str) -> str:
     sha256 = find_sha256(path)
     if not sha256.startswith(expected):
         raise ValueError(
-            f'{path} is damaged: its SHA-256 is {sha256}, {when} it was '
-            f'{expected}; fetch it again: gtpt-mm download {name} --refresh'
+            f'{path} is damaged or another file: its SHA-256 is {sha256}, '
+            f'expected {expected}; fetch it again: gtpt-mm download {name} '
+            '--refresh'
         )
     return sha256

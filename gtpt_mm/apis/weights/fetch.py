@@ -1,6 +1,7 @@
 """Fetch files from the Hugging Face Hub and from URLs; never wait long."""
 
 import os
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -43,6 +44,7 @@ def fetch_repository(
     )
     for is_local in (False,) if refresh else (True, False):
         if not is_local:
+            check_online()
             check_reachable(f'{endpoint}/api/models/{name}')
         try:
             folder = huggingface_hub.snapshot_download(
@@ -76,31 +78,47 @@ def fetch_file(url: str, target: Path) -> None:
         raise FetchError(f'{type(error).__name__}: {error}') from error
 
 
+def check_online() -> None:
+    """Raise if ``HF_HUB_OFFLINE`` is set.
+
+    Raises:
+        FetchError: If it is.
+    """
+    value = os.environ.get('HF_HUB_OFFLINE', '')
+    if value.upper() in ('1', 'ON', 'YES', 'TRUE'):
+        raise FetchError(f'HF_HUB_OFFLINE={value} is set')
+
+
 def check_reachable(url: str) -> None:
     """Raise if a server does not answer within a few seconds.
 
     Raises:
         NotThereError: If it answers that there is no such file.
-        FetchError: If it does not answer, or ``HF_HUB_OFFLINE`` is set.
+        FetchError: If it does not answer.
     """
-    if os.environ.get('HF_HUB_OFFLINE', '').upper() in (
-        '1',
-        'ON',
-        'YES',
-        'TRUE',
-    ):
-        raise FetchError('HF_HUB_OFFLINE is set')
+    answers: list[Exception | None] = []
+    # A thread: no time-out applies to the look-up of a name.
+    thread = threading.Thread(
+        target=lambda: answers.append(_ask(url)), daemon=True
+    )
+    thread.start()
+    thread.join(TIMEOUT + 0.5)
+    error = answers[0] if answers else TimeoutError('timed out')
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+        if error.code in (404, 410):
+            raise NotThereError(f'{url}: {error}') from error
+    elif error is not None:  # else it answers; not every server knows HEAD
+        raise FetchError(f'no answer from {url}: {error}') from error
+
+
+def _ask(url: str) -> Exception | None:
+    """Return what a request for the header of a file raises."""
     request = urllib.request.Request(
         url, method='HEAD', headers={'User-Agent': 'gtpt_mm'}
     )
     try:
         urllib.request.urlopen(request, timeout=TIMEOUT).close()
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code in (404, 410):
-            raise NotThereError(f'{url}: {error}') from error
-        # It answers; not every server knows HEAD.
-    except OSError as error:
-        raise FetchError(
-            f'no answer within {TIMEOUT:.0f} s: {error}'
-        ) from error
+    except Exception as error:  # raised again in the caller's thread
+        return error
+    return None

@@ -45,8 +45,8 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
         test_cfg: As for ``TopdownPoseEstimator``, with two more keys:
             ``datasets``, options that differ for one dataset, such as
             ``dict(aic=dict(shift_heatmap=True))``; ``dataset``, the name of
-            the dataset of plain tensors (``mode='tensor'``) and of samples
-            that do not name theirs; default: the first.
+            the dataset of plain tensors (``mode='tensor'``), and of images
+            that do not name theirs, for which the default is the first.
         neck, train_cfg, data_preprocessor, init_cfg: As for
             ``TopdownPoseEstimator``.
 
@@ -95,16 +95,9 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
                     f'may override {sorted(TEST_OPTIONS)}'
                 )
 
-    def _group(
-        self, samples: Sequence[PoseDataSample], default: int | None = None
-    ) -> DatasetGroups:
-        """Group the samples of a batch by their dataset.
-
-        Args:
-            samples: The batch.
-            default: Dataset of samples that do not name theirs.
-        """
-        dataset_idx = [s.metainfo.get('dataset_idx', default) for s in samples]
+    def _group(self, samples: Sequence[PoseDataSample]) -> DatasetGroups:
+        """Group the samples of a batch by their dataset."""
+        dataset_idx = [s.metainfo.get('dataset_idx') for s in samples]
         if None in dataset_idx:
             raise ValueError(
                 'a sample has no dataset_idx in its metainfo; take it from '
@@ -135,9 +128,13 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
         return self.neck(feats) if self.with_neck else feats
 
     def _default_dataset(self) -> int:
-        """Return the index of ``test_cfg.dataset``, or the first."""
-        names = self.head.names
-        return names.index(self.test_cfg.get('dataset') or names[0])
+        name = self.test_cfg.get('dataset')
+        if name is None:
+            raise ValueError(
+                'nothing says which dataset the images belong to: give '
+                f'test_cfg.dataset, one of {list(self.head.names)}'
+            )
+        return self.head.names.index(name)
 
     def loss(
         self, inputs: Tensor, data_samples: list[PoseDataSample]
@@ -153,10 +150,15 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
     ) -> list[PoseDataSample]:
         """Return the samples with their poses, each with its dataset's K.
 
-        Samples without ``dataset_idx``, of an inferencer, belong to
-        ``test_cfg.dataset``.
+        If no sample has a ``dataset_idx``, as from an inferencer, all belong
+        to ``test_cfg.dataset``, by default the first.
         """
-        groups = self._group(data_samples, self._default_dataset())
+        if any('dataset_idx' in s.metainfo for s in data_samples):
+            groups = self._group(data_samples)
+        else:
+            names = self.head.names
+            index = names.index(self.test_cfg.get('dataset') or names[0])
+            groups = group_by_dataset([index] * len(inputs), len(names))
         inputs = groups.sort(inputs)
         samples = groups.sort_list(data_samples)
         feats: Features = self.extract_feat(inputs, groups.counts)

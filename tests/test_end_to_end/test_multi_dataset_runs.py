@@ -168,21 +168,37 @@ def test_split_model_predicts_the_same(name, runner, split):
         )
 
 
-def test_inferencer_asks_for_a_split_model(runner, six_datasets):
-    """Instead of an error within mmpose about a missing pipeline."""
+def test_model_of_a_training_predicts_without_a_split(
+    runner, split, six_datasets
+):
+    """By its checkpoint and the config in its ``work_dir``."""
     [config] = Path(runner.work_dir).glob('*/vis_data/config.py')
     checkpoint = str(Path(runner.work_dir) / 'epoch_2.pth')
-    with pytest.raises(ValueError, match='gtpt-mm split'):
-        MMPoseInferencer(
+    image = str(next((six_datasets / 'mpii/images').iterdir()))
+    for name in ('coco', 'mpii'):
+        plain = init_model(
+            str(split / f'{name}.py'), str(split / f'{name}.pth'), device='cpu'
+        )
+        [expected] = inference_topdown(plain, image)
+        inferencer = MMPoseInferencer(
             pose2d=str(config),
             pose2d_weights=checkpoint,
             det_model='whole_image',
             device='cpu',
+            dataset=name,
         )
-    model = init_model(str(config), checkpoint, device='cpu')
-    image = next((six_datasets / 'mpii/images').iterdir())
-    with pytest.raises(ValueError, match='gtpt-mm split'):
-        inference_topdown(model, str(image))
+        [[person]] = next(inferencer(image))['predictions']
+        model = init_model(
+            str(config),
+            checkpoint,
+            device='cpu',
+            cfg_options={'model.test_cfg.dataset': name},
+        )
+        [sample] = inference_topdown(model, image)
+        for own in (person['keypoints'], sample.pred_instances.keypoints[0]):
+            np.testing.assert_allclose(
+                own, expected.pred_instances.keypoints[0], atol=1e-3
+            )
 
 
 def test_samples_are_drawn_with_their_own_skeleton(cfg, runner, tmp_path):

@@ -45,7 +45,8 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
         test_cfg: As for ``TopdownPoseEstimator``, with two more keys:
             ``datasets``, options that differ for one dataset, such as
             ``dict(aic=dict(shift_heatmap=True))``; ``dataset``, the name of
-            the dataset of plain tensors (``mode='tensor'``).
+            the dataset of plain tensors (``mode='tensor'``), and of images
+            that do not name theirs, for which the default is the first.
         neck, train_cfg, data_preprocessor, init_cfg: As for
             ``TopdownPoseEstimator``.
 
@@ -100,8 +101,8 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
         if None in dataset_idx:
             raise ValueError(
                 'a sample has no dataset_idx in its metainfo; take it from '
-                'MultiDataset, in training and in test, or split off the '
-                'model of one dataset (gtpt-mm split)'
+                'MultiDataset, or split off the model of one dataset '
+                '(gtpt-mm split)'
             )
         check_dataset_names(
             (s.metainfo for s in samples), self.head.names, 'the head'
@@ -147,8 +148,17 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
     def predict(
         self, inputs: Tensor, data_samples: list[PoseDataSample]
     ) -> list[PoseDataSample]:
-        """Return the samples with their poses, each with its dataset's K."""
-        groups = self._group(data_samples)
+        """Return the samples with their poses, each with its dataset's K.
+
+        If no sample has a ``dataset_idx``, as from an inferencer, all belong
+        to ``test_cfg.dataset``, by default the first.
+        """
+        if any('dataset_idx' in s.metainfo for s in data_samples):
+            groups = self._group(data_samples)
+        else:
+            names = self.head.names
+            index = names.index(self.test_cfg.get('dataset') or names[0])
+            groups = group_by_dataset([index] * len(inputs), len(names))
         inputs = groups.sort(inputs)
         samples = groups.sort_list(data_samples)
         feats: Features = self.extract_feat(inputs, groups.counts)

@@ -325,7 +325,9 @@ def empty_caches(monkeypatch, tmp_path):
     """No weights on this machine, and no network."""
     monkeypatch.setenv('GTPT_MM_WEIGHTS', str(tmp_path / 'weights'))
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
-    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', tmp_path)
+    monkeypatch.setattr(
+        'huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path / 'hub')
+    )
     monkeypatch.setenv('HF_HUB_OFFLINE', '1')
     return tmp_path
 
@@ -377,10 +379,33 @@ def test_auto_takes_weights_in_the_cache_first(images, empty_caches):
     assert_same(found, make_detector('ssdlite', threshold=0)(images))
 
 
-def test_weights_are_fetched_into_torchs_cache(images, empty_caches):
-    """From a server that answers, by the client of all weights."""
-    fetch = pytest.importorskip('gtpt_mm.apis.weights.fetch')
-    assert fetch
+def test_weights_come_from_a_mirror_into_torchs_cache(
+    images, empty_caches, server, monkeypatch
+):
+    ssdlite = make_detector('ssdlite', weights='random', threshold=0)
+    expected = ssdlite(images)
+    name = ssdlite.public.url.rpartition('/')[2]
+    torch.save(ssdlite._network.state_dict(), empty_caches / name)
+    server.files[name] = (empty_caches / name).read_bytes()
+    monkeypatch.setenv('GTPT_MM_WEIGHTS', f'{server.url}/files')
+    detector = make_detector('ssdlite', threshold=0)
+    assert_same(detector(images), expected)
+    cache = empty_caches / 'torch/hub/checkpoints'
+    assert [file.name for file in cache.iterdir()] == [name]
+    assert make_detector('ssdlite').is_here
+
+
+def test_transformers_from_the_hub(folder, images, server):
+    server.models['me/tiny'] = {
+        file.name: file.read_bytes() for file in folder.iterdir()
+    }
+    detector = make_detector('hf:me/tiny', threshold=0)
+    assert not detector.is_here
+    assert_same(detector(images), make_detector(folder, threshold=0)(images))
+    assert detector.is_here
+    asked = len(server.asked)
+    make_detector('hf:me/tiny')(images)
+    assert len(server.asked) == asked  # the cache has it
 
 
 @pytest.mark.parametrize(

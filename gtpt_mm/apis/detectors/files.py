@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-#: A folder or URL with weights, which comes first.
-VARIABLE = 'GTPT_MM_WEIGHTS'
+from gtpt_mm.apis.weights import VARIABLE, FetchError
+from gtpt_mm.apis.weights.fetch import check_online, fetch_file
 
 
 def find_file(url: str) -> Path | None:
@@ -52,8 +52,6 @@ def weights_folders() -> list[Path]:
 
 def _fetch(url: str, detector: str) -> Path:
     """Fetch a file from the mirror or from its source into torch's cache."""
-    from gtpt_mm.apis.weights.fetch import FetchError, fetch_file
-
     name = url.rpartition('/')[2]
     mirror = os.environ.get(VARIABLE, '')
     mirrors = [f'{mirror.rstrip("/")}/{name}'] if '://' in mirror else []
@@ -62,6 +60,8 @@ def _fetch(url: str, detector: str) -> Path:
     with tempfile.TemporaryDirectory(dir=_cache()) as folder:
         for source in (*mirrors, url):
             try:
+                if source == url:
+                    check_online()
                 fetch_file(source, Path(folder) / name)
             except FetchError as error:
                 reason = error

@@ -1,13 +1,17 @@
 """Detectors of transformers: RT-DETR, D-FINE and their relatives."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from gtpt_mm.apis.weights import VARIABLE
+from gtpt_mm.apis.weights.fetch import check_online, check_reachable
+
 from .base import Boxes, Detector, DetectorOptions, find_people, require
-from .files import VARIABLE, weights_folders
+from .files import weights_folders
 
 
 class TransformersDetector(Detector):
@@ -102,13 +106,15 @@ class TransformersDetector(Detector):
     def _fetch(self) -> Path:
         from huggingface_hub import constants, snapshot_download
 
-        from gtpt_mm.apis.weights.fetch import check_reachable
-
+        endpoint = os.environ.get('HF_ENDPOINT') or constants.ENDPOINT
         try:
-            check_reachable(f'{constants.ENDPOINT}/api/models/{self.model}')
+            check_online()
+            check_reachable(f'{endpoint}/api/models/{self.model}')
             return Path(
                 snapshot_download(
-                    self.model, allow_patterns=['*.json', '*.safetensors']
+                    self.model,
+                    endpoint=endpoint,
+                    allow_patterns=['*.json', '*.safetensors'],
                 )
             )
         except Exception as error:  # its client changes: requests, httpx, ...

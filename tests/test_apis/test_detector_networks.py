@@ -97,7 +97,8 @@ def folder(request, tmp_path):
         encoder_ffn_dim=32, decoder_ffn_dim=32, encoder_attention_heads=2,
         decoder_attention_heads=2, decoder_layers=1, num_queries=10,
         decoder_in_channels=[32] * 3, num_denoising=0,
-        id2label={0: 'cat', 1: 'person', 2: 'dog'}, label2id=dict(cat=0, person=1, dog=2), hidden_expansion=1.0,
+        id2label={0: 'cat', 1: 'person', 2: 'dog'}, hidden_expansion=1.0,
+        label2id=dict(cat=0, person=1, dog=2),
     )  # fmt: skip
     if request.param == 'rt_detr':
         backbone = transformers.RTDetrResNetConfig(

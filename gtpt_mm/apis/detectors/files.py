@@ -1,6 +1,7 @@
 """Weights of detectors: a folder or mirror, torch's cache, their source."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 from gtpt_mm.apis.weights import VARIABLE, FetchError
 from gtpt_mm.apis.weights.fetch import check_online, fetch_file
+from gtpt_mm.compat.files.atomic_file import atomic_write
 
 
 def find_file(url: str) -> Path | None:
@@ -20,6 +22,22 @@ def find_file(url: str) -> Path | None:
     folders = [*weights_folders(), _cache()]
     files = (folder / name for folder in folders)
     return next((file for file in files if file.is_file()), None)
+
+
+def is_here(weights: str) -> bool:
+    """Tell whether weights are on this machine, or are random ones."""
+    if '://' in weights:
+        return find_file(weights) is not None
+    return weights == 'random' or Path(weights).is_file()
+
+
+def store_file(url: str, detector: str) -> None:
+    """Put a file of weights into torch's cache; see :func:`get_file`."""
+    file = get_file(url, detector)
+    if file.parent != _cache():
+        _cache().mkdir(parents=True, exist_ok=True)
+        with atomic_write(_cache() / file.name) as target:
+            shutil.copyfile(file, target)
 
 
 def get_file(weights: str, detector: str) -> Path:

@@ -74,7 +74,7 @@ class TransformersDetector(Detector):
         results = processor.post_process_object_detection(
             model(**inputs),
             # It keeps scores above, we those from the threshold on.
-            threshold=np.nextafter(np.float32(self.options.threshold), -1),
+            threshold=self._below_threshold(),
             target_sizes=[image.shape[:2] for image in images],
         )
         names = model.config.id2label
@@ -87,6 +87,9 @@ class TransformersDetector(Detector):
             boxes = result['boxes'].cpu().numpy()
             found.append((boxes[kept], result['scores'].cpu().numpy()[kept]))
         return found
+
+    def _below_threshold(self) -> float:
+        return float(np.nextafter(np.float32(self.options.threshold), -1))
 
     def _find_folder(self) -> Path | None:
         """Return the folder of the model, None if it must be fetched."""

@@ -367,8 +367,9 @@ def test_auto_says_what_it_takes(images, empty_caches):
     assert pickle.loads(pickle.dumps(detector)).name == detector.name
 
 
-def test_auto_takes_weights_in_the_cache_first(images, empty_caches):
-    cache = empty_caches / 'torch/hub/checkpoints'
+@pytest.mark.parametrize('place', ['torch/hub/checkpoints', 'weights'])
+def test_auto_takes_weights_on_this_machine(place, images, empty_caches):
+    cache = empty_caches / place
     cache.mkdir(parents=True)
     ssdlite = make_detector('ssdlite', weights='random')
     ssdlite.prepare()

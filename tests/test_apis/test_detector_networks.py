@@ -44,6 +44,26 @@ def select(boxes, scores, kept):
     return boxes[order], scores[order]
 
 
+def favour_people(network):
+    """Random weights of torchvision find nobody."""
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            is_classifier = 'cls' in name or 'classification' in name
+            if is_classifier and name.endswith('bias') and not len(value) % 91:
+                value.view(-1, 91)[:, 1] += 4
+    return network
+
+
+@pytest.fixture(scope='module')
+def ssdlite():
+    """A detector that finds people with random weights."""
+    torch.manual_seed(0)
+    detector = make_detector('ssdlite', threshold=0, weights='random')
+    detector.prepare()
+    favour_people(detector._network)
+    return detector
+
+
 @pytest.mark.parametrize(
     'name, model',
     [
@@ -60,7 +80,8 @@ def select(boxes, scores, kept):
 def test_torchvision(name, model, images, tmp_path):
     from torchvision.models import get_model
 
-    network = get_model(model, weights=None, weights_backbone=None).eval()
+    network = get_model(model, weights=None, weights_backbone=None)
+    favour_people(network.eval())
     torch.save(network.state_dict(), tmp_path / 'a.pth')
     detector = make_detector(
         name, threshold=0, weights=tmp_path / 'a.pth', class_ids=(1, 5, 7)
@@ -76,14 +97,13 @@ def test_torchvision(name, model, images, tmp_path):
     assert_same(pickle.loads(pickle.dumps(detector))(images), expected)
 
 
-def test_torchvision_takes_people_only(images):
-    detector = make_detector('ssdlite', threshold=0, weights='random')
-    [(_, scores), *_] = detector(images)
+def test_torchvision_takes_people_only(images, ssdlite):
+    [(_, scores), *_] = ssdlite(images)
     everything = make_detector(
         'ssdlite', threshold=0, weights='random', class_ids=range(91)
     )
-    everything._network = detector._network
-    assert len(scores) < len(everything(images)[0][1])
+    everything._network = ssdlite._network
+    assert 0 < len(scores) < len(everything(images)[0][1])
 
 
 @pytest.fixture(params=['rt_detr', 'd_fine'])
@@ -95,9 +115,10 @@ def folder(request, tmp_path):
     sizes = dict(
         d_model=32, encoder_hidden_dim=32, encoder_in_channels=[16, 24, 32],
         encoder_ffn_dim=32, decoder_ffn_dim=32, encoder_attention_heads=2,
-        decoder_attention_heads=2, decoder_layers=1, num_queries=10,
-        decoder_in_channels=[32] * 3, num_denoising=0, num_labels=3,
+        decoder_attention_heads=2, decoder_layers=2, num_queries=10,
+        decoder_in_channels=[32] * 3, num_denoising=0,
         id2label={0: 'cat', 1: 'person', 2: 'dog'}, hidden_expansion=1.0,
+        label2id=dict(cat=0, person=1, dog=2),
     )  # fmt: skip
     if request.param == 'rt_detr':
         backbone = transformers.RTDetrResNetConfig(
@@ -325,7 +346,9 @@ def empty_caches(monkeypatch, tmp_path):
     """No weights on this machine, and no network."""
     monkeypatch.setenv('GTPT_MM_WEIGHTS', str(tmp_path / 'weights'))
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
-    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', tmp_path)
+    monkeypatch.setattr(
+        'huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path / 'hub')
+    )
     monkeypatch.setenv('HF_HUB_OFFLINE', '1')
     return tmp_path
 
@@ -364,23 +387,45 @@ def test_auto_says_what_it_takes(images, empty_caches):
     assert pickle.loads(pickle.dumps(detector)).name == detector.name
 
 
-def test_auto_takes_weights_in_the_cache_first(images, empty_caches):
-    cache = empty_caches / 'torch/hub/checkpoints'
+@pytest.mark.parametrize('place', ['torch/hub/checkpoints', 'weights'])
+def test_auto_takes_weights_on_this_machine(
+    place, images, empty_caches, ssdlite
+):
+    cache = empty_caches / place
     cache.mkdir(parents=True)
-    ssdlite = make_detector('ssdlite', weights='random')
-    ssdlite.prepare()
     name = ssdlite.public.url.rpartition('/')[2]
     torch.save(ssdlite._network.state_dict(), cache / name)
     detector = make_detector('auto', threshold=0)
     with pytest.warns(UserWarning, match="takes 'ssdlite'"):
         found = detector(images)
-    assert_same(found, make_detector('ssdlite', threshold=0)(images))
+    assert_same(found, ssdlite(images))
 
 
-def test_weights_are_fetched_into_torchs_cache(images, empty_caches):
-    """From a server that answers, by the client of all weights."""
-    fetch = pytest.importorskip('gtpt_mm.apis.weights.fetch')
-    assert fetch
+def test_weights_come_from_a_mirror_into_torchs_cache(
+    images, empty_caches, server, monkeypatch, ssdlite
+):
+    name = ssdlite.public.url.rpartition('/')[2]
+    torch.save(ssdlite._network.state_dict(), empty_caches / name)
+    server.files[name] = (empty_caches / name).read_bytes()
+    monkeypatch.setenv('GTPT_MM_WEIGHTS', f'{server.url}/files')
+    detector = make_detector('ssdlite', threshold=0)
+    assert_same(detector(images), ssdlite(images))
+    cache = empty_caches / 'torch/hub/checkpoints'
+    assert [file.name for file in cache.iterdir()] == [name]
+    assert make_detector('ssdlite').is_here
+
+
+def test_transformers_from_the_hub(folder, images, server):
+    server.models['me/tiny'] = {
+        file.name: file.read_bytes() for file in folder.iterdir()
+    }
+    detector = make_detector('hf:me/tiny', threshold=0)
+    assert not detector.is_here
+    assert_same(detector(images), make_detector(folder, threshold=0)(images))
+    assert detector.is_here
+    asked = len(server.asked)
+    make_detector('hf:me/tiny')(images)
+    assert len(server.asked) == asked  # the cache has it
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """Weights of detectors: a folder or mirror, torch's cache, their source."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 import torch
 
-#: A folder or URL with weights, which comes first.
-VARIABLE = 'GTPT_MM_WEIGHTS'
+from gtpt_mm.apis.weights import VARIABLE, FetchError
+from gtpt_mm.apis.weights.fetch import check_online, fetch_file
+from gtpt_mm.compat.files.atomic_file import atomic_write
 
 
 def find_file(url: str) -> Path | None:
@@ -20,6 +22,22 @@ def find_file(url: str) -> Path | None:
     folders = [*weights_folders(), _cache()]
     files = (folder / name for folder in folders)
     return next((file for file in files if file.is_file()), None)
+
+
+def is_here(weights: str) -> bool:
+    """Tell whether weights are on this machine, or are random ones."""
+    if '://' in weights:
+        return find_file(weights) is not None
+    return weights == 'random' or Path(weights).is_file()
+
+
+def store_file(url: str, detector: str) -> None:
+    """Put a file of weights into torch's cache; see :func:`get_file`."""
+    file = get_file(url, detector)
+    if file.parent != _cache():
+        _cache().mkdir(parents=True, exist_ok=True)
+        with atomic_write(_cache() / file.name) as target:
+            shutil.copyfile(file, target)
 
 
 def get_file(weights: str, detector: str) -> Path:
@@ -52,8 +70,6 @@ def weights_folders() -> list[Path]:
 
 def _fetch(url: str, detector: str) -> Path:
     """Fetch a file from the mirror or from its source into torch's cache."""
-    from gtpt_mm.apis.weights.fetch import FetchError, fetch_file
-
     name = url.rpartition('/')[2]
     mirror = os.environ.get(VARIABLE, '')
     mirrors = [f'{mirror.rstrip("/")}/{name}'] if '://' in mirror else []
@@ -62,6 +78,8 @@ def _fetch(url: str, detector: str) -> Path:
     with tempfile.TemporaryDirectory(dir=_cache()) as folder:
         for source in (*mirrors, url):
             try:
+                if source == url:
+                    check_online()
                 fetch_file(source, Path(folder) / name)
             except FetchError as error:
                 reason = error

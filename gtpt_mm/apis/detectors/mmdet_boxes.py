@@ -20,7 +20,7 @@ from .base import (
     nobody,
     require,
 )
-from .files import find_file, get_file
+from .files import get_file, is_here
 
 
 class MMDetDetector(Detector):
@@ -54,7 +54,7 @@ class MMDetDetector(Detector):
     @property
     def is_here(self) -> bool:
         """Whether the weights are on this machine."""
-        return find_file(self.weights) is not None
+        return is_here(self.weights)
 
     def build(self) -> '_Network':
         """Return the network with its weights and its test pipeline."""

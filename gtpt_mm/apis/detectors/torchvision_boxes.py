@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .base import Boxes, Detector, DetectorOptions, find_people
-from .files import find_file, get_file
+from .files import get_file, is_here, store_file
 
 #: Short names.
 NAMES = {
@@ -47,20 +47,22 @@ class TorchvisionDetector(Detector):
     @property
     def is_here(self) -> bool:
         """Whether the weights are on this machine."""
-        return find_file(self.public.url) is not None
+        return is_here(self.options.weights or self.public.url)
 
     def build(self) -> torch.nn.Module:
         """Return the network with its weights."""
         from torchvision import models
 
-        network = models.get_model(
-            self.model,
-            weights=None,
-            weights_backbone=None,
-            num_classes=len(self.public.meta['categories']),
-        )
-        if self.options.weights != 'random':
-            file = get_file(self.options.weights or self.public.url, self.name)
+        if self.options.weights is None:
+            store_file(self.public.url, self.name)
+            # By torchvision itself: some of its weights want other norms.
+            network = models.get_model(self.model, weights=self.public)
+        else:
+            network = models.get_model(
+                self.model, weights=None, weights_backbone=None
+            )
+        if self.options.weights not in (None, 'random'):
+            file = get_file(self.options.weights, self.name)
             network.load_state_dict(torch.load(file, weights_only=True))
         return network.to(self.options.torch_device).eval()
 

@@ -1,13 +1,17 @@
 """Detectors of transformers: RT-DETR, D-FINE and their relatives."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from gtpt_mm.apis.weights import VARIABLE
+from gtpt_mm.apis.weights.fetch import check_online, check_reachable
+
 from .base import Boxes, Detector, DetectorOptions, find_people, require
-from .files import VARIABLE, weights_folders
+from .files import weights_folders
 
 
 class TransformersDetector(Detector):
@@ -70,7 +74,7 @@ class TransformersDetector(Detector):
         results = processor.post_process_object_detection(
             model(**inputs),
             # It keeps scores above, we those from the threshold on.
-            threshold=np.nextafter(np.float32(self.options.threshold), -1),
+            threshold=self._below_threshold(),
             target_sizes=[image.shape[:2] for image in images],
         )
         names = model.config.id2label
@@ -83,6 +87,9 @@ class TransformersDetector(Detector):
             boxes = result['boxes'].cpu().numpy()
             found.append((boxes[kept], result['scores'].cpu().numpy()[kept]))
         return found
+
+    def _below_threshold(self) -> float:
+        return float(np.nextafter(np.float32(self.options.threshold), -1))
 
     def _find_folder(self) -> Path | None:
         """Return the folder of the model, None if it must be fetched."""
@@ -102,13 +109,15 @@ class TransformersDetector(Detector):
     def _fetch(self) -> Path:
         from huggingface_hub import constants, snapshot_download
 
-        from gtpt_mm.apis.weights.fetch import check_reachable
-
+        endpoint = os.environ.get('HF_ENDPOINT') or constants.ENDPOINT
         try:
-            check_reachable(f'{constants.ENDPOINT}/api/models/{self.model}')
+            check_online()
+            check_reachable(f'{endpoint}/api/models/{self.model}')
             return Path(
                 snapshot_download(
-                    self.model, allow_patterns=['*.json', '*.safetensors']
+                    self.model,
+                    endpoint=endpoint,
+                    allow_patterns=['*.json', '*.safetensors'],
                 )
             )
         except Exception as error:  # its client changes: requests, httpx, ...

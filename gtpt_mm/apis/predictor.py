@@ -2,6 +2,7 @@
 
 # N images, P people of all images, K keypoints
 
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -30,9 +31,11 @@ class Predictor:
     share one.
 
     Args:
-        model: Name or path of a config, a config, or a built model with
-            ``cfg`` and ``dataset_meta``, which stays as it is.
-        weights: Checkpoint.
+        model: What :func:`gtpt_mm.load_model` takes, a name, a path or a
+            config; or a built model with ``cfg`` and ``dataset_meta``, which
+            stays as it is.
+        weights: As for ``load_model``: a checkpoint; None for the public
+            weights of a name; ``'random'``.
         device: Such as ``'cpu'`` or ``'cuda:1'``; ``'auto'`` is a GPU if
             there is one, and the device of a built model.
         dtype: Of weights and images: ``'float32'``, ``'bfloat16'``,
@@ -58,8 +61,8 @@ class Predictor:
 
     def __init__(
         self,
-        model: str | Config | nn.Module,
-        weights: str | None = None,
+        model: str | os.PathLike | Config | nn.Module,
+        weights: str | os.PathLike | None = None,
         *,
         device: str = 'auto',
         dtype: str = 'auto',
@@ -118,6 +121,11 @@ class Predictor:
         return isinstance(self.build(), TopDown)
 
     @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.build().model.parameters()).device
+
+    @property
     def dataset_meta(self) -> dict:
         """Metainfo of the dataset whose keypoints are predicted."""
         return self.build().model.dataset_meta
@@ -160,7 +168,7 @@ class Predictor:
     ) -> dict[str, np.ndarray]:
         """Join the people of crops or of images into arrays."""
         num = len(self.skeleton.names)
-        arrays = dict(
+        arrays: dict[str, list[np.ndarray]] = dict(
             keypoints=[np.zeros((0, num, 2))],
             scores=[np.zeros((0, num))],
             boxes=[np.zeros((0, 4))],
@@ -182,8 +190,10 @@ class Predictor:
             arrays['box_scores'].append(np.asarray(box_scores))
         counts = [len(rows) for rows in arrays['keypoints'][1:]]
         weights = next(self.build().model.parameters())
-        dtype = np.float64 if weights.dtype == torch.float64 else np.float32
-        packed = {k: np.concatenate(v).astype(dtype) for k, v in arrays.items()}
+        dtype = np.dtype('f8' if weights.dtype == torch.float64 else 'f4')
+        packed = {
+            k: np.concatenate(v).astype(dtype) for k, v in arrays.items()
+        }
         return dict(packed, image_index=np.repeat(index, counts).astype(int))
 
 

@@ -23,7 +23,8 @@ TOP_DOWN = {
     'gtpt': f'{BODY}/gtpt/coco/gtpt-t_4xb64-300e_coco-256x192.py',
     'gtpt-wholebody': 'configs/wholebody_2d_keypoint/gtpt/coco-wholebody/'
     'gtpt-t_4xb64-300e_coco-wholebody-256x192.py',
-    'vitpose': f'{BODY}/vitpose/coco/td-hm_vitpose-s_8xb64-210e_coco-256x192.py',
+    'vitpose': f'{BODY}/vitpose/coco/'
+    'td-hm_vitpose-s_8xb64-210e_coco-256x192.py',
     'hevitpose': f'{BODY}/hevitpose/coco/'
     'td-hm_hevitpose-t_2xb32-210e_coco-256x192.py',
 }
@@ -191,7 +192,9 @@ LIMITS = {'bfloat16': 0.5, 'float16': 0.1}
 @pytest.mark.parametrize('way', ['argument', 'to', 'autocast'])
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
 @pytest.mark.parametrize(
-    'path', [*TOP_DOWN.values(), *BOTTOM_UP.values()], ids=[*TOP_DOWN, *BOTTOM_UP]
+    'path',
+    [*TOP_DOWN.values(), *BOTTOM_UP.values()],
+    ids=[*TOP_DOWN, *BOTTOM_UP],
 )
 def test_half_precision(path, dtype, way):
     """Most keypoints stay; noise of random weights has equal peaks."""
@@ -209,7 +212,13 @@ def test_half_precision(path, dtype, way):
     assert found['keypoints'].dtype == np.float32
     for key in ('keypoints', 'scores', 'boxes'):
         assert np.isfinite(found[key]).all()
-    print(path[-30:], dtype, way, len(expected['keypoints']), len(found['keypoints']))
+    print(
+        path[-30:],
+        dtype,
+        way,
+        len(expected['keypoints']),
+        len(found['keypoints']),
+    )
     if len(found['keypoints']) == len(expected['keypoints']):
         apart = np.abs(found['keypoints'] - expected['keypoints']).max(-1)
         print('APART', np.quantile(apart, [0.5, 0.75, 0.9, 0.95, 1]))
@@ -270,7 +279,9 @@ def test_flip_test_overrides_the_config():
         plain['scores'], Predictor(model)(inputs)['scores']
     )
     model.test_cfg = {**model.test_cfg, 'flip_test': False}
-    np.testing.assert_allclose(one_by_one(model), plain['keypoints'], atol=0.01)
+    np.testing.assert_allclose(
+        one_by_one(model), plain['keypoints'], atol=0.01
+    )
 
 
 def test_nobody_gives_empty_arrays():
@@ -322,4 +333,4 @@ def test_overflow_is_an_error_and_random_weights_are_a_warning():
     cfg = read_config(TOP_DOWN['gtpt'])
     cfg.model = shrink(cfg.model)
     with pytest.warns(UserWarning, match='random weights'):
-        Predictor(cfg).build()
+        Predictor(cfg, 'random').build()

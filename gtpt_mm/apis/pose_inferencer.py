@@ -156,7 +156,7 @@ class PoseInferencer:
             found.append((frame, boxes))
         return found
 
-    def _detect(self, images: list[np.ndarray]) -> list[np.ndarray]:
+    def _detect(self, images: list) -> list[np.ndarray]:
         """Return boxes with an area and their scores, (n, 5) per image."""
         found = list(self.detector(images))
         if len(found) != len(images):

@@ -2,6 +2,7 @@
 
 import copy
 import os
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -51,7 +52,8 @@ def prepare_model(
     exact = torch.promote_types(
         torch.promote_types(given, target), torch.float
     )
-    prepared = copy.deepcopy(loaded).eval().requires_grad_(False).to(exact)
+    prepared: Any = copy.deepcopy(loaded).eval().requires_grad_(False)
+    prepared = prepared.to(exact)
     if can_fuse(prepared):
         prepared = fuse(prepared, chunk_size=None)
     preprocessor = copy.deepcopy(prepared.data_preprocessor)

@@ -1,12 +1,16 @@
 """Order, batches, boxes and errors of the inferencer."""
 
 import itertools
+import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from mmpose.apis import init_model
+from mmpose.apis import inference_topdown, init_model
 from support.configs import read_config, shrink
+from support.inference import TOP_DOWN as TOP_DOWNS
+from support.inference import small_model
 
 from gtpt_mm.apis import PoseInferencer, Predictor
 from gtpt_mm.apis.pose_inferencer import read_ahead
@@ -148,8 +152,6 @@ def test_broken_frames_and_nobody(model, bottom_up):
 
 
 def test_files_are_read(model, tmp_path):
-    import cv2
-
     cv2.imwrite(str(tmp_path / 'a.png'), draw(3))
     (tmp_path / 'b.png').write_bytes(b'no image')
     boxes = boxes_of(1, 2)
@@ -204,3 +206,26 @@ def test_images_of_all_sizes_without_boxes(bottom_up):
         np.testing.assert_allclose(
             result.keypoints, alone['keypoints'], atol=0.01
         )
+
+
+def test_real_photographs(shared_dir):
+    """People of photographs in common batches, and one by one by mmpose."""
+    folder = shared_dir / 'data/real/coco'
+    content = json.loads((folder / 'test_coco.json').read_text())
+    names = {i['id']: i['file_name'] for i in content['images']}
+    boxes = {}
+    for person in content['annotations'][:12]:
+        x, y, w, h = person['bbox']
+        rows = boxes.setdefault(names[person['image_id']], [])
+        rows.append([x, y, x + w, y + h])
+    boxes = {name: np.float32(rows) for name, rows in boxes.items()}
+    model = small_model(TOP_DOWNS['vitpose'])
+    paths = [folder / name for name in boxes]
+    results = PoseInferencer(model, batch_size=5)(paths, boxes.values())
+    for path, result in zip(paths, results, strict=True):
+        assert not result.error
+        people = inference_topdown(model, str(path), boxes[path.name])
+        for keypoints, person in zip(result.keypoints, people, strict=True):
+            np.testing.assert_allclose(
+                keypoints, person.pred_instances.keypoints[0], atol=0.01
+            )

@@ -4,7 +4,6 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import mmpose
 import numpy as np
 import pytest
@@ -13,63 +12,11 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmpose.apis import inference_bottomup, inference_topdown, init_model
 from support.configs import read_config, shrink
+from support.inference import BOTTOM_UP, BOXES, IMAGES, TOP_DOWN, small_model
 
 from gtpt_mm.apis import Predictor
 from gtpt_mm.apis.prepared_model import prepare_model
 from gtpt_mm.apis.topdown import AffineCropper, PipelineCropper, make_cropper
-
-BODY = 'configs/body_2d_keypoint'
-TOP_DOWN = {
-    'gtpt': f'{BODY}/gtpt/coco/gtpt-t_4xb64-300e_coco-256x192.py',
-    'gtpt-wholebody': 'configs/wholebody_2d_keypoint/gtpt/coco-wholebody/'
-    'gtpt-t_4xb64-300e_coco-wholebody-256x192.py',
-    'vitpose': f'{BODY}/vitpose/coco/'
-    'td-hm_vitpose-s_8xb64-210e_coco-256x192.py',
-    'hevitpose': f'{BODY}/hevitpose/coco/'
-    'td-hm_hevitpose-t_2xb32-210e_coco-256x192.py',
-}
-BOTTOM_UP = {
-    'vitpose-ae': f'{BODY}/vitpose/sample/'
-    'ae_vitpose-tiny_1xb8-14e_sample-128x128.py',
-    'group-pose': f'{BODY}/group_pose/sample/'
-    'group-pose_res18_1xb8-20e_sample-coco-96x144.py',
-}
-
-
-def small_model(path: str, dtype=torch.float32):
-    """Return a narrow model whose outputs differ from keypoint to keypoint."""
-    cfg = read_config(path)
-    cfg.model = shrink(cfg.model)
-    model = init_model(cfg, device='cpu')
-    generator = torch.Generator().manual_seed(1)
-    for name, value in model.head.named_parameters():
-        if 'final_layer' in name or 'fc_' in name:
-            value.data.normal_(0, 0.3, generator=generator)
-        elif value.ndim == 4 and 'deconv' in name:
-            # Smooth heatmaps, as of trained weights: subpixel steps at the
-            # peaks of noise, or between equal pixels, prove nothing.
-            ramp = torch.tensor([0.25, 0.8, 0.7, 0.2])
-            mix = torch.randn(value.shape[:2], generator=generator)
-            value.data = mix[..., None, None] * torch.outer(ramp, ramp)
-    return model.to(dtype)
-
-
-def draw_images(*sizes) -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    small = [rng.integers(0, 256, (9, 9, 3), np.uint8) for _ in sizes]
-    return [
-        cv2.resize(s, (w, h), interpolation=cv2.INTER_CUBIC)
-        for s, (h, w) in zip(small, sizes, strict=True)
-    ]
-
-
-IMAGES = draw_images((150, 200), (120, 90), (80, 100))
-BOXES = [
-    np.array([[10, 20, 90, 140], [-9.5, 3.3, 60, 150.7], [80, 0, 260, 70]]),
-    np.zeros((0, 4)),
-    np.array([[5, 5, 6.5, 70]]),
-]
-BOXES = [box.astype(np.float32) for box in BOXES]
 
 
 def one_by_one(model) -> np.ndarray:
@@ -180,48 +127,6 @@ def test_a_pipeline_of_its_own_is_kept():
     found = Predictor(model)(dict(images=IMAGES, boxes=BOXES))
     assert np.abs(plain - expected).max() > 1
     assert np.abs(found['keypoints'] - expected).max() < 1e-2
-
-
-# ------------------------------------------------------------ half precision
-
-#: Pixels that keypoints may move on crops of about 100 pixels: bins of the
-#: heatmap, half a pixel of the input at GTPT.
-LIMITS = {'bfloat16': 0.5, 'float16': 0.1}
-
-
-@pytest.mark.parametrize('way', ['argument', 'to', 'autocast'])
-@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
-@pytest.mark.parametrize(
-    'path',
-    [*TOP_DOWN.values(), *BOTTOM_UP.values()],
-    ids=[*TOP_DOWN, *BOTTOM_UP],
-)
-def test_half_precision(path, dtype, way):
-    """Most keypoints stay; noise of random weights has equal peaks."""
-    model = small_model(path)
-    inputs = dict(images=IMAGES, boxes=BOXES)
-    expected = Predictor(model)(inputs)
-    kind = getattr(torch, dtype)
-    if way == 'argument':
-        found = Predictor(model, dtype=dtype)(inputs)
-    elif way == 'to':
-        found = Predictor(model.to(kind))(inputs)
-    else:
-        with torch.autocast('cpu', kind):
-            found = Predictor(model)(inputs)
-    assert found['keypoints'].dtype == np.float32
-    for key in ('keypoints', 'scores', 'boxes'):
-        assert np.isfinite(found[key]).all()
-    print(
-        path[-30:],
-        dtype,
-        way,
-        len(expected['keypoints']),
-        len(found['keypoints']),
-    )
-    if len(found['keypoints']) == len(expected['keypoints']):
-        apart = np.abs(found['keypoints'] - expected['keypoints']).max(-1)
-        print('APART', np.quantile(apart, [0.5, 0.75, 0.9, 0.95, 1]))
 
 
 # ------------------------------------------------------- processes, threads

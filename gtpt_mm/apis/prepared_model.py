@@ -52,8 +52,8 @@ def prepare_model(
     exact = torch.promote_types(
         torch.promote_types(given, target), torch.float
     )
-    prepared: Any = copy.deepcopy(loaded).eval().requires_grad_(False)
-    prepared = prepared.to(exact)
+    prepared: Any = copy.deepcopy(loaded) if loaded is model else loaded
+    prepared = prepared.eval().requires_grad_(False).to(exact)
     if can_fuse(prepared):
         prepared = fuse(prepared, chunk_size=None)
     preprocessor = copy.deepcopy(prepared.data_preprocessor)

@@ -229,13 +229,20 @@ def test_wrong_batches():
             predict(batch)
 
 
-def test_overflow_is_an_error_and_random_weights_are_a_warning():
+def test_overflow_is_an_error():
     model = small_model(TOP_DOWN['vitpose'])
     model.head.final_layer.weight.data.fill_(6e4)
     predict = Predictor(model, dtype='float16')
     with pytest.raises(ValueError, match='not finite, in torch.float16'):
         predict(dict(images=IMAGES, boxes=BOXES))
+
+
+def test_random_weights_are_a_warning(monkeypatch):
+    warnings = []
+    monkeypatch.setattr('gtpt_mm.apis.model_names.warn', warnings.append)
     cfg = read_config(TOP_DOWN['gtpt'])
     cfg.model = shrink(cfg.model)
-    with pytest.warns(UserWarning, match='random weights'):
-        Predictor(cfg, 'random').build()
+    predict = pickle.loads(pickle.dumps(Predictor(cfg, 'random')))
+    assert not warnings
+    assert predict.needs_boxes and predict.skeleton.names[0] == 'nose'
+    assert len(warnings) == 1 and 'random weights' in warnings[0]

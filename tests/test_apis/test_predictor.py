@@ -246,3 +246,17 @@ def test_random_weights_are_a_warning(monkeypatch):
     assert not warnings
     assert predict.needs_boxes and predict.skeleton.names[0] == 'nose'
     assert len(warnings) == 1 and 'random weights' in warnings[0]
+
+
+def test_one_dataset_of_several():
+    model = small_model(
+        'configs/multi_dataset/vitpose_plus/sample/'
+        'td-hm_vitpose-plus-t_1xb32-14e_sample-six-datasets-96x64.py'
+    )
+    for dataset, num in ((None, 17), ('mpii', 16)):
+        predict = Predictor(model, dataset=dataset)
+        found = predict(dict(images=IMAGES, boxes=BOXES))
+        assert found['keypoints'].shape == (4, num, 2)
+        assert len(predict.skeleton.names) == num
+    with pytest.raises(ValueError, match='birds'):
+        Predictor(model, dataset='birds').build()

@@ -266,9 +266,10 @@ def test_one_dataset_of_several():
 def test_missing_operators_are_explained():
     model = small_model(TOP_DOWN['gtpt'], torch.float16)
     words = 'GTPT does not run in torch.float16 on cpu: .*float32'
-    with pytest.raises(NotImplementedError, match=words):
-        with explained_errors(model):
-            raise RuntimeError('"erf" not implemented for \'Half\'')
-    with pytest.raises(RuntimeError, match='shape'):
-        with explained_errors(model):
-            raise RuntimeError('shape')
+    with (
+        pytest.raises(NotImplementedError, match=words),
+        explained_errors(model),
+    ):
+        raise RuntimeError('"erf" not implemented for \'Half\'')
+    with pytest.raises(RuntimeError, match='shape'), explained_errors(model):
+        raise RuntimeError('shape')

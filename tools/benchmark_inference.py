@@ -72,7 +72,7 @@ def read_set(folder: Path, limit: int) -> dict:
 
 
 def draw_clip(folder: Path, num_frames: int) -> dict:
-    """Draw six people in motion; return paths of frames, and boxes."""
+    """Draw six people in each frame; return paths of frames, and boxes."""
     import cv2
 
     from pose_samples.scene import Setting, draw_scene
@@ -86,8 +86,8 @@ def draw_clip(folder: Path, num_frames: int) -> dict:
     )
     clip: dict = dict(images=[], boxes=[])
     for frame in range(num_frames):
-        rng = np.random.default_rng(2)
-        image, labels, _ = draw_scene(rng, setting, float(frame))
+        rng = np.random.default_rng(frame)
+        image, labels, _ = draw_scene(rng, setting)
         path = folder / f'{frame:03}.png'
         cv2.imwrite(str(path), image)
         corners = [label.box() for label in labels]

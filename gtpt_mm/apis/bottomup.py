@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor
 
-from .network import CPU_PIXELS, check_outputs, explained_errors, with_head
+from .network import CPU_PIXELS, explained_errors, with_checked_head
 
 #: Pixels that a GPU takes at once for each image of the batch size.
 GPU_PIXELS = 512 * 512
@@ -34,9 +34,7 @@ class BottomUp:
         self.model = model
         self.batch_size = batch_size
         self.pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
-        self.whole = with_head(
-            model, lambda *args: check_outputs(model.head.forward(*args), model)
-        )
+        self.whole = with_checked_head(model)
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[InstanceData]:
         """Return the people of each image, BGR, uint8, (H, W, 3)."""

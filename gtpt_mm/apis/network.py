@@ -2,13 +2,15 @@
 
 # B batch, (h, w) input in pixels
 
+import contextlib
 import copy
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from mmpose.models.pose_estimators.base import BasePoseEstimator
-from torch import Tensor, nn
+from torch import Tensor
 
 #: Pixels that a CPU takes at once: eight crops of 256x192. Larger batches
 #: leave its caches; one crop at a time costs a fifth more (measured).
@@ -63,30 +65,24 @@ def _concatenate(parts: list) -> Any:
     )
 
 
-class explained_errors:  # noqa: N801 (a context manager)
+@contextlib.contextmanager
+def explained_errors(model: BasePoseEstimator) -> Iterator[None]:
     """Say what to do where torch lacks an operator in half precision."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
-
-    def __enter__(self) -> None:
-        """Nothing to set up."""
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        """Replace torch's error."""
+    try:
+        yield
+    except (RuntimeError, NotImplementedError) as error:
         words = str(error)
-        if kind in (RuntimeError, NotImplementedError) and (
-            'not implemented for' in words or 'not supported' in words
-        ):
-            parameter = next(self.model.parameters())
-            raise NotImplementedError(
-                f'{type(self.model.backbone).__name__} does not run in '
-                f'{parameter.dtype} on {parameter.device}: torch says '
-                f'{words!r}; use float32 or another half precision'
-            ) from error
+        if not re.search(r'not (implemented|supported) for', words):
+            raise
+        parameter = next(model.parameters())
+        raise NotImplementedError(
+            f'{type(model.backbone).__name__} does not run in '
+            f'{parameter.dtype} on {parameter.device}: torch says {words!r}; '
+            'use float32 or another half precision'
+        ) from error
 
 
-def check_outputs(outputs: Any, model: nn.Module) -> Any:
+def check_outputs(outputs: Any, model: BasePoseEstimator) -> Any:
     """Return outputs in float32 at least, for numpy knows no bfloat16.
 
     Raises:
@@ -115,3 +111,9 @@ def with_head(
     other = copy.copy(model)
     other._modules = {**model._modules, 'head': head}
     return other
+
+
+def with_checked_head(model: BasePoseEstimator) -> BasePoseEstimator:
+    """Return a model whose decoder gets finite values of float32 at least."""
+    forward = model.head.forward
+    return with_head(model, lambda *x: check_outputs(forward(*x), model))

@@ -1,13 +1,13 @@
 """Images and videos in, the people in them out, in full batches."""
 
+import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 from torch import nn
@@ -15,14 +15,11 @@ from torch import nn
 from gtpt_mm.compat.inference.inferencer_boxes import as_boxes
 from gtpt_mm.compat.inference.inferencer_inputs import as_image
 
+from .detectors import Detector, make_detector
+from .inputs import read_inputs
 from .predictor import Predictor
-from .prepared_model import find_device
 from .results import Frame, PoseResult
 
-#: Boxes (n, 4) and scores (n,) of each image.
-Detector = Callable[
-    [list[np.ndarray]], Sequence[tuple[np.ndarray, np.ndarray]]
-]
 #: Bytes of pixels that are read ahead at most, one image at least.
 LOOK_AHEAD = 256 * 2**20
 
@@ -38,10 +35,10 @@ class PoseInferencer:
     Args:
         model: As for :class:`Predictor`, which all other arguments but
             these go to.
-        detector: Who finds the people for a top-down model: a name for
-            ``make_detector``, or a callable that takes a list of images
-            (BGR, uint8) and returns boxes (n, 4) and scores (n,) of each.
-            Built at the first image without given boxes.
+        detector: Who finds the people for a top-down model, see
+            ``make_detector``; a function takes one image (BGR, uint8) and
+            returns boxes (n, 4), or (boxes, scores). It is built at the
+            first image without given boxes.
         device: See :class:`Predictor`; also the detector's.
         dtype: See :class:`Predictor`.
         batch_size: Most people, and most images, in one pass.
@@ -59,14 +56,14 @@ class PoseInferencer:
 
     def __init__(
         self,
-        model: str | Config | nn.Module,
-        detector: str | Detector = 'auto',
+        model: str | os.PathLike | Config | nn.Module,
+        detector: str | Path | Callable | Detector = 'auto',
         device: str = 'auto',
         dtype: str = 'auto',
         batch_size: int = 32,
         runtime: str = 'torch',
         *,
-        weights: str | None = None,
+        weights: str | os.PathLike | None = None,
         dataset: str | None = None,
         flip_test: bool | None = None,
         threshold: float = 0.3,
@@ -83,7 +80,6 @@ class PoseInferencer:
         )
         self.batch_size = batch_size
         self.threshold = threshold
-        self.device = device
         self._detector = detector
         self._built_detector: Detector | None = None
 
@@ -91,9 +87,10 @@ class PoseInferencer:
     def detector(self) -> Detector:
         """The callable that finds the people; the first use builds it."""
         if self._built_detector is None:
-            device = str(find_device(self.device))
             self._built_detector = make_detector(
-                self._detector, device=device, threshold=self.threshold
+                self._detector,
+                device=str(self.predictor.device),
+                threshold=self.threshold,
             )
         return self._built_detector
 
@@ -103,7 +100,7 @@ class PoseInferencer:
         """Return the results of all images, in their order, as they come.
 
         Args:
-            inputs: All that ``read_inputs`` takes, or an iterable of
+            inputs: All that ``read_inputs`` takes; also an iterable of
                 :class:`Frame`.
             boxes: Of each image (n, 4), or (n, 5) with scores; n may be 0.
                 Of a single image its boxes will do.
@@ -119,11 +116,11 @@ class PoseInferencer:
             raise ValueError(
                 'boxes were given, but the model finds the people by itself'
             )
-        frames = _checked(read_frames(inputs))
+        frames = _checked(read_inputs(inputs))
         work = (
             ((frame, None) for frame in frames)
             if boxes is None
-            else pair(frames, boxes, inputs)
+            else pair(frames, boxes)
         )
         return self._run(work)
 
@@ -143,23 +140,23 @@ class PoseInferencer:
         self, chunk: list[tuple[Frame, np.ndarray | None]]
     ) -> list[tuple[Frame, np.ndarray]]:
         """Return frames with their boxes and scores, (n, 5)."""
-        empty = np.zeros((0, 5), np.float32)
-        found = [empty if boxes is None else boxes for _, boxes in chunk]
+        nobody = np.zeros((0, 5), np.float32)
         todo = [
-            i
-            for i, (frame, boxes) in enumerate(chunk)
+            frame.image
+            for frame, boxes in chunk
             if boxes is None and frame.image is not None
         ]
-        if todo:
-            images = [chunk[i][0].image for i in todo]
-            for i, people in zip(todo, self._detect(images), strict=True):
-                found[i] = people
-        for i, (frame, _) in enumerate(chunk):
+        detected = iter(self._detect(todo) if todo else ())
+        found = []
+        for frame, boxes in chunk:
             if frame.image is None:
-                found[i] = empty
-        return [(frame, f) for (frame, _), f in zip(chunk, found, strict=True)]
+                boxes = nobody
+            elif boxes is None:
+                boxes = next(detected)
+            found.append((frame, boxes))
+        return found
 
-    def _detect(self, images: list[np.ndarray]) -> list[np.ndarray]:
+    def _detect(self, images: list) -> list[np.ndarray]:
         """Return boxes with an area and their scores, (n, 5) per image."""
         found = list(self.detector(images))
         if len(found) != len(images):
@@ -297,48 +294,18 @@ class PeopleQueue:
 # --------------------------------------------------------- images and boxes
 
 
-def read_frames(inputs: Any) -> Iterator[Frame]:
-    """Yield the frames of all kinds of inputs, or frames as they are."""
-    if isinstance(inputs, Frame):
-        inputs = [inputs]
-    if isinstance(inputs, Iterable) and not isinstance(
-        inputs, str | Path | np.ndarray
-    ):
-        inputs = iter(inputs)
-        first = list(islice(inputs, 1))
-        inputs = chain(first, inputs)
-        if first and isinstance(first[0], Frame):
-            return inputs
-    else:
-        inputs = iter([inputs])
-    return _read(inputs)
-
-
-def _read(inputs: Iterable) -> Iterator[Frame]:
-    for number, value in enumerate(inputs):
-        source = f'input {number}'
-        if isinstance(value, str | Path):
-            source, value = str(value), cv2.imread(str(value))
-            if value is None:
-                yield Frame(None, source, error=f'{source} is no image')
-                continue
-        yield Frame(as_image(value, source), source)
-
-
 def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Yield frames with images of uint8, or the error that they are none."""
+    """Yield frames with images of BGR, uint8, or why they are none."""
     for frame in frames:
-        image = frame.image
-        if image is None or (image.dtype == np.uint8 and image.ndim == 3):
-            if image is None or (image.shape[2] == 3 and image.size):
-                yield frame
-                continue
+        if frame.image is None:
+            yield frame
+            continue
         try:
-            image = as_image(image, frame.source).astype(np.uint8)
+            image = np.asarray(as_image(frame.image, frame.source))
         except (TypeError, ValueError) as error:
             yield replace(frame, image=None, error=str(error))
         else:
-            yield replace(frame, image=image)
+            yield replace(frame, image=image.astype(np.uint8, copy=False))
 
 
 def read_ahead(
@@ -362,7 +329,7 @@ def _num_bytes(frame: Frame) -> int:
 
 
 def pair(
-    frames: Iterator[Frame], boxes: Iterable, inputs: Any = None
+    frames: Iterator[Frame], boxes: Iterable
 ) -> Iterator[tuple[Frame, np.ndarray]]:
     """Yield each frame with its boxes and scores, (n, 5).
 
@@ -410,24 +377,3 @@ def _check_boxes(rows: Any, index: int, frame: Frame) -> np.ndarray:
                 f'w) {(h, w)}'
             )
     return found
-
-
-def make_detector(
-    spec: str | Detector, device: str, threshold: float
-) -> Detector:
-    """Return the detector of a name, or the callable that was given."""
-    if callable(spec):
-        return spec
-    if spec == 'whole_image':
-        return _whole_image
-    raise ValueError(
-        f"detector {spec!r}: give boxes, a callable, or 'whole_image'"
-    )
-
-
-def _whole_image(
-    images: list[np.ndarray],
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the whole of each image as one box."""
-    boxes = [np.array([[0, 0, *i.shape[1::-1]]], np.float32) for i in images]
-    return [(box, np.ones(1, np.float32)) for box in boxes]

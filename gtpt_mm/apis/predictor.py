@@ -2,6 +2,7 @@
 
 # N images, P people of all images, K keypoints
 
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from torch import nn
 
 from .bottomup import BottomUp
 from .prepared_model import prepare_model, set_scope
-from .results import Skeleton
+from .results import Frame, PoseResult, Skeleton
 from .topdown import TopDown
 
 DTYPES = ('auto', 'float32', 'bfloat16', 'float16', 'float64')
@@ -30,9 +31,11 @@ class Predictor:
     share one.
 
     Args:
-        model: Name or path of a config, a config, or a built model with
-            ``cfg`` and ``dataset_meta``, which stays as it is.
-        weights: Checkpoint.
+        model: What :func:`gtpt_mm.load_model` takes, a name, a path or a
+            config; or a built model with ``cfg`` and ``dataset_meta``, which
+            stays as it is.
+        weights: As for ``load_model``: a checkpoint; None for the public
+            weights of a name; ``'random'``.
         device: Such as ``'cpu'`` or ``'cuda:1'``; ``'auto'`` is a GPU if
             there is one, and the device of a built model.
         dtype: Of weights and images: ``'float32'``, ``'bfloat16'``,
@@ -58,8 +61,8 @@ class Predictor:
 
     def __init__(
         self,
-        model: str | Config | nn.Module,
-        weights: str | None = None,
+        model: str | os.PathLike | Config | nn.Module,
+        weights: str | os.PathLike | None = None,
         *,
         device: str = 'auto',
         dtype: str = 'auto',
@@ -89,6 +92,7 @@ class Predictor:
         )
         self.batch_size = batch_size
         self._engine: TopDown | BottomUp | None = None
+        self._skeleton: Skeleton | None = None
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict:
@@ -118,6 +122,11 @@ class Predictor:
         return isinstance(self.build(), TopDown)
 
     @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.build().model.parameters()).device
+
+    @property
     def dataset_meta(self) -> dict:
         """Metainfo of the dataset whose keypoints are predicted."""
         return self.build().model.dataset_meta
@@ -125,7 +134,9 @@ class Predictor:
     @property
     def skeleton(self) -> Skeleton:
         """Names and links of the keypoints."""
-        return Skeleton.from_metainfo(self.dataset_meta)
+        if self._skeleton is None:
+            self._skeleton = Skeleton.from_metainfo(self.dataset_meta)
+        return self._skeleton
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, np.ndarray]:
         """Return the people in images.
@@ -159,13 +170,8 @@ class Predictor:
         self, people: Sequence[InstanceData], index: np.ndarray
     ) -> dict[str, np.ndarray]:
         """Join the people of crops or of images into arrays."""
-        num = len(self.skeleton.names)
-        arrays = dict(
-            keypoints=[np.zeros((0, num, 2))],
-            scores=[np.zeros((0, num))],
-            boxes=[np.zeros((0, 4))],
-            box_scores=[np.zeros(0)],
-        )
+        names = ('keypoints', 'scores', 'boxes', 'box_scores')
+        arrays: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for poses in people:
             keypoints = np.asarray(poses.keypoints)[..., :2]
             scores = np.asarray(poses.keypoint_scores)
@@ -180,10 +186,16 @@ class Predictor:
             arrays['scores'].append(scores)
             arrays['boxes'].append(np.asarray(boxes))
             arrays['box_scores'].append(np.asarray(box_scores))
-        counts = [len(rows) for rows in arrays['keypoints'][1:]]
+        counts = [len(rows) for rows in arrays['keypoints']]
+        if not counts:
+            nobody = PoseResult.empty(self.skeleton, Frame(None, ''))
+            arrays = {name: [getattr(nobody, name)] for name in names}
         weights = next(self.build().model.parameters())
-        dtype = np.float64 if weights.dtype == torch.float64 else np.float32
-        packed = {k: np.concatenate(v).astype(dtype) for k, v in arrays.items()}
+        dtype = np.dtype('f8' if weights.dtype == torch.float64 else 'f4')
+        packed = {
+            name: np.concatenate(rows).astype(dtype)
+            for name, rows in arrays.items()
+        }
         return dict(packed, image_index=np.repeat(index, counts).astype(int))
 
 

@@ -1,12 +1,12 @@
 """Models as a predictor runs them: loaded, fused, cast, on their device."""
 
 import copy
-import warnings
+import os
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmpose.apis import init_model
 from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS
@@ -17,12 +17,14 @@ from gtpt_mm.deploy import fuse
 from gtpt_mm.deploy.fuse import fuse_module
 from gtpt_mm.models.pose_estimators import MultiDatasetPoseEstimator
 
+from .model_names import load_model
+
 HALF = (torch.bfloat16, torch.float16)
 
 
 def prepare_model(
-    model: str | Config | nn.Module,
-    weights: str | None,
+    model: str | os.PathLike | Config | nn.Module,
+    weights: str | os.PathLike | None,
     dataset: str | None,
     device: str,
     dtype: str,
@@ -42,13 +44,16 @@ def prepare_model(
         chosen = find_device(device, next(model.parameters()).device)
     else:
         chosen = find_device(device)
-        loaded = _load(model, weights, dataset)
+        loaded = load_model(model, weights, 'cpu', dataset)
     if isinstance(loaded, MultiDatasetPoseEstimator):
         loaded = _split(loaded, dataset)
     given = next(loaded.parameters()).dtype
     target = given if dtype == 'auto' else getattr(torch, dtype)
-    exact = torch.promote_types(torch.promote_types(given, target), torch.float)
-    prepared = copy.deepcopy(loaded).eval().requires_grad_(False).to(exact)
+    exact = torch.promote_types(
+        torch.promote_types(given, target), torch.float
+    )
+    prepared: Any = copy.deepcopy(loaded) if loaded is model else loaded
+    prepared = prepared.eval().requires_grad_(False).to(exact)
     if can_fuse(prepared):
         prepared = fuse(prepared, chunk_size=None)
     preprocessor = copy.deepcopy(prepared.data_preprocessor)
@@ -81,19 +86,6 @@ def _check_built(model: nn.Module) -> nn.Module:
             'build it by gtpt_mm.load_model or mmpose.apis.init_model'
         )
     return model
-
-
-def _load(
-    model: str | Config, weights: str | None, dataset: str | None
-) -> nn.Module:
-    """Load a model by its config, on the CPU."""
-    if weights is None:
-        warnings.warn(
-            f'{model if isinstance(model, str) else "the model"} has random '
-            'weights: what it predicts means nothing; give weights',
-            stacklevel=2,
-        )
-    return init_model(model, weights, device='cpu')
 
 
 def _split(

@@ -31,9 +31,9 @@ from gtpt_mm.compat.inference.head_codec import compare
 
 from .network import (
     TorchNetwork,
-    check_outputs,
     explained_errors,
     micro_batch,
+    with_checked_head,
     with_head,
 )
 
@@ -58,9 +58,7 @@ class TopDown:
         if can_decode_apart(model):
             self.network = TorchNetwork(model, batch_size)
             self.decoder = with_head(model, lambda outputs: outputs).head
-        self.whole = with_head(
-            model, lambda *args: check_outputs(model.head.forward(*args), model)
-        )
+        self.whole = with_checked_head(model)
 
     def __call__(
         self,
@@ -96,8 +94,8 @@ class TopDown:
         if self.network is None:
             size = micro_batch(inputs, self.batch_size)
             results = []
-            for start, part in enumerate(inputs.split(size)):
-                some = samples[start * size : (start + 1) * size]
+            for i, part in enumerate(inputs.split(size)):
+                some = samples[i * size : (i + 1) * size]
                 with explained_errors(self.model):
                     results += self.whole.predict(part, some)
             return results

@@ -1,16 +1,21 @@
 """Order, batches, boxes and errors of the inferencer."""
 
 import itertools
+import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from mmpose.apis import init_model
+from mmpose.apis import inference_topdown, init_model
 from support.configs import read_config, shrink
+from support.inference import TOP_DOWN as TOP_DOWNS
+from support.inference import small_model
 
 from gtpt_mm.apis import PoseInferencer, Predictor
 from gtpt_mm.apis.pose_inferencer import read_ahead
 from gtpt_mm.apis.results import Frame
+from gtpt_mm.apis.topdown import TopDown
 
 BODY = 'configs/body_2d_keypoint'
 TOP_DOWN = f'{BODY}/gtpt/sample/gtpt-t_1xb16-14e_sample-96x64.py'
@@ -46,28 +51,10 @@ def boxes_of(number: int, num: int) -> np.ndarray:
     return np.hstack([corner, corner + 29]).astype(np.float32)
 
 
-def record_calls(inferencer) -> list[tuple[int, int]]:
-    """Return a list that gets the images and people of each prediction."""
-    calls = []
-    predict = inferencer.predictor
-
-    class Recorder:
-        needs_boxes = predict.needs_boxes
-        skeleton = predict.skeleton
-
-        def __call__(self, batch):
-            people = sum(map(len, batch.get('boxes', ())))
-            calls.append((len(batch['images']), people))
-            return predict(batch)
-
-    inferencer.predictor = Recorder()
-    return calls
-
-
 COUNTS = [2, 0, 3, 1, 4, 0, 0, 2]
 
 
-def test_results_come_in_order_from_full_batches(model):
+def test_results_come_in_order_from_full_batches(model, monkeypatch):
     inferencer = PoseInferencer(model, batch_size=5)
     images = [draw(i) for i in range(len(COUNTS))]
     boxes = [boxes_of(i, n) for i, n in enumerate(COUNTS)]
@@ -75,16 +62,23 @@ def test_results_come_in_order_from_full_batches(model):
         Predictor(model)(dict(images=[i], boxes=[b]))['keypoints']
         for i, b in zip(images, boxes, strict=True)
     ]
-    calls = record_calls(inferencer)
+    batches = []
+    predict = TopDown._predict
+
+    def record(self, crops, samples):
+        batches.append(len(samples))
+        return predict(self, crops, samples)
+
+    monkeypatch.setattr(TopDown, '_predict', record)
     results = list(inferencer(images, boxes))
     for i, result in enumerate(results):
-        assert result.frame.image is images[i]
+        np.testing.assert_array_equal(result.frame.image, images[i])
         assert result.keypoints.shape == (COUNTS[i], 17, 2)
         np.testing.assert_allclose(result.keypoints, alone[i], atol=0.01)
         np.testing.assert_array_equal(result.boxes, boxes[i])
         assert result.box_scores.tolist() == [1] * COUNTS[i]
     # Twelve people: two full batches, of images that are shared, and a rest.
-    assert [people for _, people in calls] == [5, 5, 2]
+    assert batches == [5, 5, 2]
 
 
 def test_few_images_are_read_ahead(model):
@@ -148,8 +142,6 @@ def test_broken_frames_and_nobody(model, bottom_up):
 
 
 def test_files_are_read(model, tmp_path):
-    import cv2
-
     cv2.imwrite(str(tmp_path / 'a.png'), draw(3))
     (tmp_path / 'b.png').write_bytes(b'no image')
     boxes = boxes_of(1, 2)
@@ -204,3 +196,30 @@ def test_images_of_all_sizes_without_boxes(bottom_up):
         np.testing.assert_allclose(
             result.keypoints, alone['keypoints'], atol=0.01
         )
+
+
+@pytest.mark.parametrize(
+    'name, dtype, limit',
+    [('gtpt', torch.float32, 1e-2), ('vitpose', torch.float64, 1e-6)],
+)
+def test_real_photographs(shared_dir, name, dtype, limit):
+    """People of photographs in common batches, and one by one by mmpose."""
+    folder = shared_dir / 'data/real/coco'
+    content = json.loads((folder / 'test_coco.json').read_text())
+    names = {i['id']: i['file_name'] for i in content['images']}
+    boxes = {}
+    for person in content['annotations'][:12]:
+        x, y, w, h = person['bbox']
+        rows = boxes.setdefault(names[person['image_id']], [])
+        rows.append([x, y, x + w, y + h])
+    boxes = {name: np.float32(rows) for name, rows in boxes.items()}
+    model = small_model(TOP_DOWNS[name], dtype)
+    paths = [folder / name for name in boxes]
+    results = PoseInferencer(model, batch_size=5)(paths, boxes.values())
+    for path, result in zip(paths, results, strict=True):
+        assert not result.error
+        people = inference_topdown(model, str(path), boxes[path.name])
+        for keypoints, person in zip(result.keypoints, people, strict=True):
+            np.testing.assert_allclose(
+                keypoints, person.pred_instances.keypoints[0], atol=limit
+            )

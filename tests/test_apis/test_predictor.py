@@ -4,7 +4,6 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import mmpose
 import numpy as np
 import pytest
@@ -13,62 +12,12 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmpose.apis import inference_bottomup, inference_topdown, init_model
 from support.configs import read_config, shrink
+from support.inference import BOTTOM_UP, BOXES, IMAGES, TOP_DOWN, small_model
 
 from gtpt_mm.apis import Predictor
+from gtpt_mm.apis.network import explained_errors
 from gtpt_mm.apis.prepared_model import prepare_model
 from gtpt_mm.apis.topdown import AffineCropper, PipelineCropper, make_cropper
-
-BODY = 'configs/body_2d_keypoint'
-TOP_DOWN = {
-    'gtpt': f'{BODY}/gtpt/coco/gtpt-t_4xb64-300e_coco-256x192.py',
-    'gtpt-wholebody': 'configs/wholebody_2d_keypoint/gtpt/coco-wholebody/'
-    'gtpt-t_4xb64-300e_coco-wholebody-256x192.py',
-    'vitpose': f'{BODY}/vitpose/coco/td-hm_vitpose-s_8xb64-210e_coco-256x192.py',
-    'hevitpose': f'{BODY}/hevitpose/coco/'
-    'td-hm_hevitpose-t_2xb32-210e_coco-256x192.py',
-}
-BOTTOM_UP = {
-    'vitpose-ae': f'{BODY}/vitpose/sample/'
-    'ae_vitpose-tiny_1xb8-14e_sample-128x128.py',
-    'group-pose': f'{BODY}/group_pose/sample/'
-    'group-pose_res18_1xb8-20e_sample-coco-96x144.py',
-}
-
-
-def small_model(path: str, dtype=torch.float32):
-    """Return a narrow model whose outputs differ from keypoint to keypoint."""
-    cfg = read_config(path)
-    cfg.model = shrink(cfg.model)
-    model = init_model(cfg, device='cpu')
-    generator = torch.Generator().manual_seed(1)
-    for name, value in model.head.named_parameters():
-        if 'final_layer' in name or 'fc_' in name:
-            value.data.normal_(0, 0.3, generator=generator)
-        elif value.ndim == 4 and 'deconv' in name:
-            # Smooth heatmaps, as of trained weights: subpixel steps at the
-            # peaks of noise, or between equal pixels, prove nothing.
-            ramp = torch.tensor([0.25, 0.8, 0.7, 0.2])
-            mix = torch.randn(value.shape[:2], generator=generator)
-            value.data = mix[..., None, None] * torch.outer(ramp, ramp)
-    return model.to(dtype)
-
-
-def draw_images(*sizes) -> list[np.ndarray]:
-    rng = np.random.default_rng(0)
-    small = [rng.integers(0, 256, (9, 9, 3), np.uint8) for _ in sizes]
-    return [
-        cv2.resize(s, (w, h), interpolation=cv2.INTER_CUBIC)
-        for s, (h, w) in zip(small, sizes, strict=True)
-    ]
-
-
-IMAGES = draw_images((150, 200), (120, 90), (80, 100))
-BOXES = [
-    np.array([[10, 20, 90, 140], [-9.5, 3.3, 60, 150.7], [80, 0, 260, 70]]),
-    np.zeros((0, 4)),
-    np.array([[5, 5, 6.5, 70]]),
-]
-BOXES = [box.astype(np.float32) for box in BOXES]
 
 
 def one_by_one(model) -> np.ndarray:
@@ -181,40 +130,6 @@ def test_a_pipeline_of_its_own_is_kept():
     assert np.abs(found['keypoints'] - expected).max() < 1e-2
 
 
-# ------------------------------------------------------------ half precision
-
-#: Pixels that keypoints may move on crops of about 100 pixels: bins of the
-#: heatmap, half a pixel of the input at GTPT.
-LIMITS = {'bfloat16': 0.5, 'float16': 0.1}
-
-
-@pytest.mark.parametrize('way', ['argument', 'to', 'autocast'])
-@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
-@pytest.mark.parametrize(
-    'path', [*TOP_DOWN.values(), *BOTTOM_UP.values()], ids=[*TOP_DOWN, *BOTTOM_UP]
-)
-def test_half_precision(path, dtype, way):
-    """Most keypoints stay; noise of random weights has equal peaks."""
-    model = small_model(path)
-    inputs = dict(images=IMAGES, boxes=BOXES)
-    expected = Predictor(model)(inputs)
-    kind = getattr(torch, dtype)
-    if way == 'argument':
-        found = Predictor(model, dtype=dtype)(inputs)
-    elif way == 'to':
-        found = Predictor(model.to(kind))(inputs)
-    else:
-        with torch.autocast('cpu', kind):
-            found = Predictor(model)(inputs)
-    assert found['keypoints'].dtype == np.float32
-    for key in ('keypoints', 'scores', 'boxes'):
-        assert np.isfinite(found[key]).all()
-    print(path[-30:], dtype, way, len(expected['keypoints']), len(found['keypoints']))
-    if len(found['keypoints']) == len(expected['keypoints']):
-        apart = np.abs(found['keypoints'] - expected['keypoints']).max(-1)
-        print('APART', np.quantile(apart, [0.5, 0.75, 0.9, 0.95, 1]))
-
-
 # ------------------------------------------------------- processes, threads
 
 
@@ -270,7 +185,9 @@ def test_flip_test_overrides_the_config():
         plain['scores'], Predictor(model)(inputs)['scores']
     )
     model.test_cfg = {**model.test_cfg, 'flip_test': False}
-    np.testing.assert_allclose(one_by_one(model), plain['keypoints'], atol=0.01)
+    np.testing.assert_allclose(
+        one_by_one(model), plain['keypoints'], atol=0.01
+    )
 
 
 def test_nobody_gives_empty_arrays():
@@ -313,13 +230,46 @@ def test_wrong_batches():
             predict(batch)
 
 
-def test_overflow_is_an_error_and_random_weights_are_a_warning():
+def test_overflow_is_an_error():
     model = small_model(TOP_DOWN['vitpose'])
     model.head.final_layer.weight.data.fill_(6e4)
     predict = Predictor(model, dtype='float16')
     with pytest.raises(ValueError, match='not finite, in torch.float16'):
         predict(dict(images=IMAGES, boxes=BOXES))
+
+
+def test_random_weights_are_a_warning(monkeypatch):
+    warnings = []
+    monkeypatch.setattr('gtpt_mm.apis.model_names.warn', warnings.append)
     cfg = read_config(TOP_DOWN['gtpt'])
     cfg.model = shrink(cfg.model)
-    with pytest.warns(UserWarning, match='random weights'):
-        Predictor(cfg).build()
+    predict = pickle.loads(pickle.dumps(Predictor(cfg, 'random')))
+    assert not warnings
+    assert predict.needs_boxes and predict.skeleton.names[0] == 'nose'
+    assert len(warnings) == 1 and 'random weights' in warnings[0]
+
+
+def test_one_dataset_of_several():
+    model = small_model(
+        'configs/multi_dataset/vitpose_plus/sample/'
+        'td-hm_vitpose-plus-t_1xb32-14e_sample-six-datasets-96x64.py'
+    )
+    for dataset, num in ((None, 17), ('mpii', 16)):
+        predict = Predictor(model, dataset=dataset)
+        found = predict(dict(images=IMAGES, boxes=BOXES))
+        assert found['keypoints'].shape == (4, num, 2)
+        assert len(predict.skeleton.names) == num
+    with pytest.raises(ValueError, match='birds'):
+        Predictor(model, dataset='birds').build()
+
+
+def test_missing_operators_are_explained():
+    model = small_model(TOP_DOWN['gtpt'], torch.float16)
+    words = 'GTPT does not run in torch.float16 on cpu: .*float32'
+    with (
+        pytest.raises(NotImplementedError, match=words),
+        explained_errors(model),
+    ):
+        raise RuntimeError('"erf" not implemented for \'Half\'')
+    with pytest.raises(RuntimeError, match='shape'), explained_errors(model):
+        raise RuntimeError('shape')

@@ -21,6 +21,7 @@ import gtpt_mm
 COMMANDS = (
     'doctor',
     'sample-data',
+    'download',
     'convert',
     'split',
     'add-dataset',

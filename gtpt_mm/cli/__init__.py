@@ -20,6 +20,7 @@ import gtpt_mm
 
 COMMANDS = (
     'doctor',
+    'predict',
     'sample-data',
     'download',
     'convert',

@@ -203,7 +203,8 @@ def test_sixteen_bits_keep_their_upper_half(tmp_path, image):
     cv2.imwrite(str(tmp_path / 'color.tif'), image.astype(np.uint16) * 256)
     check_image(read_inputs(tmp_path / 'gray.png'), gray)
     check_image(read_inputs(Image.open(tmp_path / 'gray.png')), gray)
-    check_image(read_inputs(tmp_path / 'color.tif'), image)
+    color = only(read_inputs(tmp_path / 'color.tif')).image
+    assert np.abs(color.astype(int) - image).max() <= 1  # libtiff scales
     wide = Image.fromarray(deep.astype(np.int32))
     with pytest.raises(ValueError, match='PIL image.*0..255'):
         list(read_inputs(wide))

@@ -412,7 +412,7 @@ def test_addresses(serve, image, clip):
     assert missing.error == 'the server answers 404 Not Found'
     for place in ('clip.mp4?token=1', 'stream'):
         found = list(read_inputs(f'{url}/{place}'))
-        assert [f.index for f in found] == [0, 1, 2], found[0].error
+        assert [f.index for f in found] == [0, 1, 2], found[-1].error
 
 
 def test_servers_that_do_not_answer(monkeypatch, serve):

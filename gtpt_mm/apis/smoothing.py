@@ -11,9 +11,11 @@ from scipy.signal import savgol_filter
 
 from .results import PoseResult
 from .tracking import begins_sequence
-from .video import VideoReader, is_live, read_video
+from .video import VideoError, VideoReader, is_live, read_video
 
 METHODS = ('one-euro', 'savgol')
+#: In place of an image that is read again.
+_DROPPED = np.zeros((0, 0, 3), np.uint8)
 
 
 class OneEuro:
@@ -309,9 +311,10 @@ def _smooth_offline(
 def _without_image(result: PoseResult) -> PoseResult:
     """Return a result that holds no image if its file has it."""
     frame = result.frame
-    if frame.index is None or not Path(frame.source).is_file():
+    held = frame.index is not None and Path(frame.source).is_file()
+    if frame.image is None or not held:
         return result
-    return replace(result, frame=replace(frame, image=None))
+    return replace(result, frame=replace(frame, image=_DROPPED))
 
 
 def _finish(
@@ -353,14 +356,18 @@ class _Frames:
     def restore(self, result: PoseResult) -> PoseResult:
         """Return the result with the image of its frame."""
         frame = result.frame
-        if frame.image is not None or frame.error or frame.index is None:
+        if frame.image is not _DROPPED:
             return result
         if self._reader is None:
             self._reader = read_video(frame.source)
         for again in self._reader:
             if again.index == frame.index:
-                return replace(result, frame=replace(frame, image=again.image))
-        return result
+                break
+        else:
+            raise VideoError(
+                f'{frame.source}: frame {frame.index} cannot be read again'
+            )
+        return replace(result, frame=replace(frame, image=again.image))
 
     def close(self) -> None:
         """Close the file."""

@@ -8,13 +8,24 @@ package's modules in mmpose's registries. A config needs only
     custom_imports = dict(imports=['gtpt_mm'], allow_failed_imports=False)
 """
 
+import importlib
 import logging
 import warnings
-from typing import NoReturn
+from types import ModuleType
+from typing import Any
 
 from .version import __version__
 
-__all__ = ['__version__', 'import_error']
+__all__ = [
+    '__version__',
+    'get_config',
+    'import_error',
+    'list_models',
+    'load_model',
+]
+
+#: Functions of ``apis.model_names``, imported at their first use.
+_BY_NAME = ('get_config', 'list_models', 'load_model')
 
 #: Why nothing could be registered, or None. ``gtpt-mm doctor`` must start
 #: where torch or mmpose is broken: the error is kept, logged (stderr, unless
@@ -26,7 +37,7 @@ def _register() -> None:
     """Repair other packages; import every module that registers something."""
     from . import compat, ops
 
-    compat.install(ops)
+    compat.install(ops, _model_names)
     from . import (  # noqa: F401
         codecs,
         datasets,
@@ -40,10 +51,16 @@ def _register() -> None:
         warnings.warn(words, RuntimeWarning, stacklevel=2)
 
 
-def __getattr__(name: str) -> NoReturn:
-    """Raise the kept error for whatever was not imported."""
+def _model_names() -> ModuleType:
+    return importlib.import_module(f'{__name__}.apis.model_names')
+
+
+def __getattr__(name: str) -> Any:
+    """Import a function; raise the kept error for what was not imported."""
     if import_error is not None and not name.startswith('_'):
         raise import_error
+    if name in _BY_NAME:
+        return getattr(_model_names(), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

@@ -147,7 +147,6 @@ def draw(checkpoint: Path, images: list[str], num_samples: int = 8) -> None:
             img[..., ::-1],
             sample,
             draw_gt=False,
-            kpt_thr=0.05,
             out_file=str(out_dir / info['file_name']),
         )
         pruning = draw_tokens(model, crop_instances(model, img, boxes[:2]))
@@ -162,8 +161,7 @@ def draw(checkpoint: Path, images: list[str], num_samples: int = 8) -> None:
         )
         for i, path in enumerate(images):
             own_dir = WORK_DIR / 'own' / str(i)  # names may repeat
-            options = dict(vis_out_dir=str(own_dir), kpt_thr=0.05)
-            next(inferencer(path, **options))
+            next(inferencer(path, vis_out_dir=str(own_dir)))
             cv2.imwrite(
                 str(own_dir / 'pruning.jpg'),
                 draw_tokens(model, crop_instances(model, cv2.imread(path))),

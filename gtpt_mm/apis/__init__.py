@@ -4,7 +4,22 @@
 ViTPose++ knows.
 """
 
+import importlib
+from typing import Any
+
 from gtpt_mm.convert import add_dataset, split_config, split_model
 from gtpt_mm.deploy import fuse
 
 __all__ = ['add_dataset', 'fuse', 'split_config', 'split_model']
+
+#: Modules of the names that are imported at their first use.
+_LAZY = {'PoseInferencer': 'pose_inferencer', 'Predictor': 'predictor'}
+__all__ += sorted(_LAZY)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a name."""
+    if name not in _LAZY:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    module = importlib.import_module(f'{__name__}.{_LAZY[name]}')
+    return getattr(module, name)

@@ -13,6 +13,7 @@ from mmengine.config import DictAction
 from mmpose.apis.inferencers.utils import get_model_aliases
 
 import gtpt_mm
+from gtpt_mm.config_names import find_model, list_models
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,10 @@ def find_config(name: str) -> Path:
     """Find the config of a model.
 
     Args:
-        name: Path of a config; or the name of a config of this project or
-            of mmpose, without folder, with or without ``.py``; or an alias
-            of mmpose's model zoo such as ``vitpose-b``.
+        name: Path of a config; or a short name of this project, such as
+            ``vitpose-b``; or the name of a config of this project or of
+            mmpose, without folder, with or without ``.py``; or an alias of
+            mmpose's model zoo, such as ``rtmpose-m``.
 
     Returns:
         Path of the config file.
@@ -118,11 +120,15 @@ def find_config(name: str) -> Path:
     path = Path(name)
     if path.suffix == '.py' and path.is_file():
         return path
+    model = find_model(name)
+    if model is not None and model.config:
+        return model.path
     known = _known_configs()
     stem = name.removesuffix('.py')
     if stem in known:
         return known[stem]
-    close = difflib.get_close_matches(stem, known, n=3, cutoff=0.5)
+    names = [*list_models(), *known]
+    close = difflib.get_close_matches(stem, names, n=3, cutoff=0.5)
     hint = f'; close to it: {", ".join(close)}' if close else ''
     raise ValueError(
         f'no config is called {name!r}, neither a file nor a model of '

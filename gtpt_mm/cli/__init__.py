@@ -20,7 +20,9 @@ import gtpt_mm
 
 COMMANDS = (
     'doctor',
+    'predict',
     'sample-data',
+    'download',
     'convert',
     'split',
     'add-dataset',

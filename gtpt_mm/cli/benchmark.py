@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 HELP = 'Measure size, speed and memory of models side by side.'
 MODELS_HELP = (
-    "a config's path, the name of a config of gtpt_mm or mmpose, or an alias "
-    "of mmpose's zoo; behind it, changes to the config as for --cfg-options "
+    "a config's path, a name such as gtpt-t, the name of a config of gtpt_mm "
+    "or mmpose, or an alias of mmpose's zoo; behind it, changes to the config "
+    'as for --cfg-options '
     '(model.backbone.keep_rates=[1,1,1,1]) and label=NAME. The first model '
     'is what the others are compared to'
 )

@@ -76,26 +76,15 @@ def check_folder(path: Path) -> None:
         )
 
 
-def read_config(path: Path) -> 'Config':
-    """Read the config of a model.
+def read_config(path: str | Path) -> 'Config':
+    """Read the config of a model, given by path or by name.
 
     Raises:
         ValueError: If it cannot be read or has no model.
     """
-    from mmengine.config import Config
+    from gtpt_mm.apis.model_names import get_config
 
-    if not path.is_file():
-        raise ValueError(f'there is no config {path}')
-    try:
-        cfg = Config.fromfile(path)
-    except Exception as error:  # a config is a program
-        raise ValueError(
-            f'{path} cannot be read as a config: {type(error).__name__}: '
-            f'{error}'
-        ) from error
-    if not isinstance(cfg.get('model'), dict):
-        raise ValueError(f'{path} has no model; give the config of a training')
-    return cfg
+    return get_config(path)
 
 
 def build_model(cfg: 'Config', path: Path) -> 'nn.Module':

@@ -15,8 +15,12 @@ class UnroundedSimCCLabel(SimCCLabel):
     Gaussian, and drops keypoints whose Gaussian lies outside the input. This
     one does not round, and drops keypoints by the rule of GTPT: those more
     than three sigma outside, where sigma is read as **pixels** although the
-    Gaussian is drawn in bins. Decoding is that of ``SimCCLabel``, and expects
-    probabilities.
+    Gaussian is drawn in bins.
+
+    Decoding expects probabilities. Points are those of ``SimCCLabel``; its
+    scores are divided by the peak of the target, 1 / (sigma sqrt(2 pi)), so
+    that a perfect prediction has a score of 1 whatever sigma is. A
+    distribution that is sharper than its target has a higher one.
 
     Source: the target generator of the official code of GTPT.
 
@@ -89,6 +93,28 @@ class UnroundedSimCCLabel(SimCCLabel):
             keypoint_y_labels=labels[1].astype(np.float32),
             keypoint_weights=weights,
         )
+
+    @property
+    def peak(self) -> float:
+        """Density at the center of a target, score 1 of a prediction."""
+        return float(1 / (self.sigma[0] * np.sqrt(2 * np.pi)))
+
+    def decode(
+        self, simcc_x: np.ndarray, simcc_y: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the bins with the highest probability as keypoints.
+
+        Args:
+            simcc_x: Probabilities of the horizontal bins, (N, K, Wx).
+            simcc_y: Probabilities of the vertical bins, (N, K, Wy).
+
+        Returns:
+            Keypoints (x, y) in input pixels, (N, K, 2); and scores, (N, K):
+            the lower one of the two maxima, in parts of :attr:`peak`. They
+            are not clipped, so they may exceed 1.
+        """
+        keypoints, scores = super().decode(simcc_x, simcc_y)
+        return keypoints, scores / self.peak
 
     def _is_near(self, keypoints: np.ndarray) -> np.ndarray:
         """Tell which keypoints keep their weight, (N, K)."""

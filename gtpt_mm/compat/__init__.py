@@ -9,6 +9,7 @@ packages as they are.
 
 import importlib
 import os
+from collections.abc import Callable
 from types import ModuleType
 
 VARIABLE = 'GTPT_MM_COMPAT'
@@ -45,17 +46,26 @@ SHIMS = {
         'train_loops',
         'runner_state',
     ),
-    'inference': ('inferencer_boxes', 'inferencer_inputs', 'head_codec'),
+    'inference': (
+        'inferencer_boxes',
+        'inferencer_inputs',
+        'head_codec',
+        'model_names',
+    ),
 }
 
 _missing: dict[str, str] = {}
 
 
-def install(ops: ModuleType) -> None:
+def install(
+    ops: ModuleType, get_names: Callable[[], ModuleType] | None = None
+) -> None:
     """Apply every shim that the installed packages need, once.
 
     Args:
         ops: The operators that mmcv may lack, as :mod:`gtpt_mm.ops` has them.
+        get_names: Returns :mod:`gtpt_mm.apis.model_names`, which is imported
+            when mmpose is given a name.
 
     Raises:
         ImportError: If mmengine, mmcv or mmpose is missing or broken; a
@@ -66,7 +76,9 @@ def install(ops: ModuleType) -> None:
         raise ValueError(
             f'{VARIABLE} must be 0 or 1, got {os.environ[VARIABLE]!r}'
         )
-    arguments = dict(mmcv_ops=(ops,))
+    arguments: dict[str, tuple] = dict(
+        mmcv_ops=(ops,), model_names=(get_names,)
+    )
     for package, names in SHIMS.items():
         for name in (n for n in names if n not in _missing):
             shim = importlib.import_module(f'{__name__}.{package}.{name}')

@@ -27,7 +27,7 @@ from .multi_dataset import (
     split_state_dict,
 )
 from .names import NameTable
-from .sources import Source, find_source
+from .sources import Source, convert_to_native, find_source
 from .vitpose import (
     DATASETS,
     ConvertedViTPose,
@@ -53,6 +53,7 @@ __all__ = [
     'convert_group_pose',
     'convert_gtpt',
     'convert_mae',
+    'convert_to_native',
     'convert_vitpose',
     'count_experts',
     'export_group_pose',

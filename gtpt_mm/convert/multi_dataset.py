@@ -9,6 +9,7 @@ import re
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.registry import MODELS
 from torch import Tensor, nn
@@ -192,7 +193,8 @@ def split_model(
 
     Returns:
         A ``TopdownPoseEstimator`` in evaluation mode, with copies of the
-        weights, and its config in ``cfg``. It costs as much as a ViTPose.
+        weights on the device of ``model``, its config in ``cfg`` and its
+        skeleton in ``dataset_meta``. It costs as much as a ViTPose.
 
     Raises:
         ValueError: See ``split_config``.
@@ -202,7 +204,11 @@ def split_model(
     plain = MODELS.build(single.model)
     plain.load_state_dict(split_state_dict(model.state_dict(), name))
     plain.cfg = single
-    return plain.eval()
+    metainfos = getattr(model, 'dataset_meta', None) or {}
+    plain.dataset_meta = metainfos.get('datasets', {}).get(
+        name
+    ) or dataset_meta_from_config(single)
+    return plain.to(next(model.parameters()).device).eval()
 
 
 def add_dataset(

@@ -4,7 +4,14 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .vitpose import find_mae_layout, find_vitpose_layout, is_native_vitpose
+from .group_pose import convert_group_pose
+from .gtpt import convert_gtpt
+from .vitpose import (
+    convert_vitpose,
+    find_mae_layout,
+    find_vitpose_layout,
+    is_native_vitpose,
+)
 
 
 class Source(NamedTuple):
@@ -44,3 +51,22 @@ def find_source(state_dict: dict[str, Tensor]) -> Source | None:
         return Source('MAE encoder', layout)
     names = {key.removeprefix('module.') for key in state_dict}
     return next((s for mark, s in MARKS.items() if mark in names), None)
+
+
+def convert_to_native(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a model under native names.
+
+    Weights with native or unknown names, and an encoder of MAE, which has no
+    model yet, are returned as they are. Of an official GTPT the average is
+    taken, as the paper does.
+    """
+    source = find_source(state_dict)
+    if source is None or source.project == 'native':
+        return state_dict
+    if source.model == 'ViTPose':
+        return convert_vitpose(state_dict).state_dict
+    if source.model == 'GTPT':
+        return convert_gtpt(state_dict, 'ema')
+    if source.model == 'Group Pose':
+        return convert_group_pose(state_dict)
+    return state_dict

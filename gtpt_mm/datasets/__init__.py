@@ -13,7 +13,6 @@ from .transforms import (
     GroupPoseFlip,
     GroupPoseResize,
     RandomHalfBodyByIds,
-    SplitRequired,
 )
 
 __all__ = [
@@ -30,5 +29,4 @@ __all__ = [
     'MultiDataset',
     'RandomHalfBodyByIds',
     'RepeatedFraction',
-    'SplitRequired',
 ]

@@ -33,12 +33,11 @@ class MultiDataset(CombinedDataset):
         sample_ratio_factor: Times that each dataset occurs in an epoch, by
             name: 0.5 leaves out half of its samples, drawn again in each
             epoch. Default: 1.
-        pipeline: Placeholder for tools that read ``dataset.pipeline``, such
-            as mmpose's inferencer: ``SplitRequired`` or nothing; never run.
+        pipeline: Not used: each dataset has its own. Older configs have one.
 
     Raises:
-        ValueError: If a name is unknown or occurs twice, ``pipeline`` has
-            steps, or the ratios leave no sample.
+        ValueError: If a name is unknown or occurs twice, or the ratios leave
+            no sample.
 
     Example:
         >>> dataset = MultiDataset(
@@ -57,11 +56,6 @@ class MultiDataset(CombinedDataset):
         sample_ratio_factor: dict[str, float] | None = None,
         pipeline: Sequence[dict] = (),
     ) -> None:
-        if any(step['type'] != 'SplitRequired' for step in pipeline):
-            raise ValueError(
-                f'pipeline={list(pipeline)}: each dataset has one; only '
-                "dict(type='SplitRequired') is allowed here"
-            )
         if len(set(names)) != len(names):
             raise ValueError(f'names has a name twice: {list(names)}')
         used = {*datasets, *(sample_ratio_factor or {})}

@@ -12,6 +12,7 @@ from mmengine.structures import InstanceData
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.structures import PoseDataSample
 from support.fill import fill_by_name
+from support.simcc_scores import to_density
 from torch import nn
 
 from gtpt_mm.engine import CosineEMA
@@ -168,6 +169,7 @@ def record_unrounded_simcc() -> dict:
     keypoints, scores = codec.decode(
         labels['keypoint_x_labels'], labels['keypoint_y_labels']
     )
+    scores = to_density(scores, 2.5)
     return {**labels, 'keypoints': keypoints, 'scores': scores}
 
 

@@ -210,7 +210,7 @@ def test_broken_configs(command, text, word, tmp_path, capsys):
 def test_missing_config(capsys, tmp_path):
     assert main(['split', 'nope.py', 'x.pth', str(tmp_path)]) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert line == 'gtpt-mm split: there is no config nope.py'
+    assert line.startswith('gtpt-mm split: there is no config nope.py, ')
 
 
 # ------------------------------------------------------------------ the code

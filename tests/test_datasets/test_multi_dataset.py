@@ -144,7 +144,6 @@ def test_how_often_each_dataset_is_drawn(make_cfg):
         (dict(main='coco'), 'coco'),
         (dict(sample_ratio_factor=dict(dogs=2)), 'dogs'),
         (dict(sample_ratio_factor=dict(apt36k=0)), 'leaves no sample'),
-        (dict(pipeline=[dict(type='LoadImage')]), 'LoadImage'),
     ],
     ids=str,
 )

@@ -112,6 +112,25 @@ def test_warnings_are_printed_and_the_run_goes_on(capsys, monkeypatch):
     assert capsys.readouterr().err == ''
 
 
+@pytest.mark.parametrize('name', ['val_evaluator', 'test_evaluator'])
+@pytest.mark.parametrize('in_list', [False, True])
+def test_threshold_of_densities_is_warned_of(name, in_list):
+    """0.01 was right for scores of GTPT that peaked at 0.0997."""
+    cfg = read_config(SAMPLE)
+    assert not check(cfg)
+    cfg[name].keypoint_score_thr = 0.01
+    if in_list:
+        cfg[name] = [cfg[name]]
+    [finding] = check(cfg)
+    place = f'{name}.0' if in_list else name
+    assert finding.place == f'{place}.keypoint_score_thr'
+    assert finding.severity == 'warning'
+    assert 'set 0.1003' in finding.remedy
+    assert not check(cfg, is_run=False)
+    cfg.model.head.decoder.type = 'SimCCLabel'  # its scores have no unit
+    assert finding.place not in places(cfg)
+
+
 def test_checks_are_called_in_their_order(monkeypatch):
     calls = []
     monkeypatch.setattr(

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData
+from mmpose.apis import MMPoseInferencer
 from mmpose.evaluation.functional import oks_nms
 from mmpose.models.utils.tta import flip_vectors
 from mmpose.structures import PoseDataSample
+from support.simcc_scores import to_density
 
 from gtpt_mm.models import GTPTHead
 
+SAMPLE = (
+    'configs/body_2d_keypoint/gtpt/sample/gtpt-t_1xb16-14e_sample-96x64.py'
+)
 CODEC = dict(type='UnroundedSimCCLabel', input_size=(192, 256), sigma=4.0)
 COCO_FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 COCO_SIGMAS = np.array(
@@ -47,7 +52,7 @@ def test_flip_test_and_decoding_match_authors(head, gtpt_goldens):
         expected = arrays['keypoints'][i]
         np.testing.assert_allclose(points, expected[:, :2], 0, 1e-3)
         np.testing.assert_allclose(
-            pred.keypoint_scores[0], expected[:, 2], 1e-5
+            to_density(pred.keypoint_scores[0], 4.0), expected[:, 2], 1e-5
         )
 
 
@@ -224,3 +229,22 @@ def test_targets_of_another_codec_are_named(targets, given):
     match = rf'\(17, 384\) for x and \(17, 512\) for y.*{given}'
     with pytest.raises(ValueError, match=match):
         head.loss(feats, samples)
+
+
+def test_skeleton_of_a_perfect_prediction_is_drawn_by_default(repo_root):
+    """mmpose draws keypoints with scores above 0.3."""
+    inferencer = MMPoseInferencer(
+        pose2d=str(repo_root / SAMPLE), det_model='whole_image', device='cpu'
+    )
+    model = inferencer.inferencer.model
+    model.test_cfg['flip_test'] = False
+    labels = model.head.decoder.encode(np.full((1, 17, 2), 32.0))
+    model.head.forward = lambda feats: tuple(
+        torch.from_numpy(labels[f'keypoint_{axis}_labels']).log()
+        for axis in 'xy'
+    )
+    image = np.zeros((96, 64, 3), np.uint8)
+    result = next(inferencer(image, return_vis=True))
+    [[person]] = result['predictions']
+    np.testing.assert_allclose(person['keypoint_scores'], 1, atol=1e-3)
+    assert result['visualization'][0].any()

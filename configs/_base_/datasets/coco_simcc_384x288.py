@@ -15,3 +15,8 @@ del resized
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = val_dataloader
+
+# As in the base, where sigma is 4.
+val_evaluator = dict(
+    keypoint_score_thr=0.01 * codec['sigma'] * 6.283185307**0.5)
+test_evaluator = val_evaluator

@@ -113,8 +113,6 @@ val_dataloader = dict(
     dataset=dict(
         type='MultiDataset',
         names=dataset_names,
-        # Tells mmpose's inferencer, which looks for it, what to do.
-        pipeline=[dict(type='SplitRequired')],
         datasets={
             name: dict(
                 train_files[name],

@@ -197,7 +197,11 @@ def as_image(value: Any, place: str) -> str | np.ndarray:
 
 def _find_problem(path: str) -> str:
     """Say why a file is no image; '' if it is one."""
-    content = fileio.get(path)
+    return describe_content(fileio.get(path))
+
+
+def describe_content(content: bytes) -> str:
+    """Say why the content of a file is no image; '' if it is one."""
     if not content:
         return 'is empty (0 bytes)'
     try:

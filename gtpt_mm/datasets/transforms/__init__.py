@@ -8,7 +8,6 @@ from .group_pose_crop import GroupPoseCrop
 from .group_pose_flip import GroupPoseFlip
 from .group_pose_resize import GroupPoseResize
 from .half_body_by_ids import RandomHalfBodyByIds
-from .split_required import SplitRequired
 
 __all__ = [
     'AnnotatedVisibility',
@@ -19,5 +18,4 @@ __all__ = [
     'GroupPoseFlip',
     'GroupPoseResize',
     'RandomHalfBodyByIds',
-    'SplitRequired',
 ]

@@ -2,6 +2,7 @@
 
 # (w, h) input_size, heatmap_size; (h, w) img_size
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -26,6 +27,10 @@ HEAD_READS = {
     'PixelShuffleHead': 'heatmap_size',
     'FrozenPredictorHead': 'heatmap_size',
 }
+
+
+#: Thresholds below are those of densities, whose peak was 0.1 or less.
+LOW_THRESHOLD = 0.05
 
 
 def find_codec_differences(view: View) -> Iterator[Finding]:
@@ -203,6 +208,40 @@ def find_split_ratio(view: View) -> Iterator[Finding]:
                 f'{decoder.place}.simcc_split_ratio={right!r}',
                 'give both the same',
             )
+
+
+def find_score_thresholds(view: View) -> Iterator[Finding]:
+    """Find a threshold of a metric that is meant for densities.
+
+    The scores of GTPT's codec were densities once, and are those of the
+    official code; now they are parts of the target's peak.
+    """
+    decoders = [decoder_of(head) for head in view.network.heads.values()]
+    if {d.kind for d in decoders} != {'UnroundedSimCCLabel'}:
+        return
+    scale = decoders[0].get('sigma') * (2 * math.pi) ** 0.5
+    for name in ('val_evaluator', 'test_evaluator'):
+        for metric in _find_metrics(name, view.cfg.get(name)):
+            threshold = metric.cfg.get('keypoint_score_thr')
+            if threshold and 0 < threshold < LOW_THRESHOLD:
+                yield Finding(
+                    f'{metric.place}.keypoint_score_thr',
+                    threshold,
+                    'the scores of UnroundedSimCCLabel are parts of the '
+                    "target's peak, no longer densities",
+                    f'for the same AP as before set {threshold * scale:.4g}',
+                    'warning',
+                )
+
+
+def _find_metrics(place: str, value: Any) -> Iterator[Part]:
+    """Yield an evaluator and the metrics in it."""
+    if isinstance(value, dict):
+        yield Part(place, value)
+        yield from _find_metrics(f'{place}.metrics', value.get('metrics'))
+    elif isinstance(value, list | tuple):
+        for i, metric in enumerate(value):
+            yield from _find_metrics(f'{place}.{i}', metric)
 
 
 def find_unfit_codec(view: View) -> Iterator[Finding]:

@@ -56,6 +56,7 @@ RUN_RULES: tuple[Rule, ...] = (
     schedule.find_schedules,
     schedule.find_mixed_units,
     schedule.find_best_checkpoint,
+    agreements.find_score_thresholds,
 )
 
 

@@ -45,7 +45,8 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
         test_cfg: As for ``TopdownPoseEstimator``, with two more keys:
             ``datasets``, options that differ for one dataset, such as
             ``dict(aic=dict(shift_heatmap=True))``; ``dataset``, the name of
-            the dataset of plain tensors (``mode='tensor'``).
+            the dataset of plain tensors (``mode='tensor'``) and of samples
+            that do not name theirs; default: the first.
         neck, train_cfg, data_preprocessor, init_cfg: As for
             ``TopdownPoseEstimator``.
 
@@ -94,14 +95,21 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
                     f'may override {sorted(TEST_OPTIONS)}'
                 )
 
-    def _group(self, samples: Sequence[PoseDataSample]) -> DatasetGroups:
-        """Group the samples of a batch by their dataset."""
-        dataset_idx = [s.metainfo.get('dataset_idx') for s in samples]
+    def _group(
+        self, samples: Sequence[PoseDataSample], default: int | None = None
+    ) -> DatasetGroups:
+        """Group the samples of a batch by their dataset.
+
+        Args:
+            samples: The batch.
+            default: Dataset of samples that do not name theirs.
+        """
+        dataset_idx = [s.metainfo.get('dataset_idx', default) for s in samples]
         if None in dataset_idx:
             raise ValueError(
                 'a sample has no dataset_idx in its metainfo; take it from '
-                'MultiDataset, in training and in test, or split off the '
-                'model of one dataset (gtpt-mm split)'
+                'MultiDataset, or split off the model of one dataset '
+                '(gtpt-mm split)'
             )
         check_dataset_names(
             (s.metainfo for s in samples), self.head.names, 'the head'
@@ -127,13 +135,9 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
         return self.neck(feats) if self.with_neck else feats
 
     def _default_dataset(self) -> int:
-        name = self.test_cfg.get('dataset')
-        if name is None:
-            raise ValueError(
-                'nothing says which dataset the images belong to: give '
-                f'test_cfg.dataset, one of {list(self.head.names)}'
-            )
-        return self.head.names.index(name)
+        """Return the index of ``test_cfg.dataset``, or the first."""
+        names = self.head.names
+        return names.index(self.test_cfg.get('dataset') or names[0])
 
     def loss(
         self, inputs: Tensor, data_samples: list[PoseDataSample]
@@ -147,8 +151,12 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
     def predict(
         self, inputs: Tensor, data_samples: list[PoseDataSample]
     ) -> list[PoseDataSample]:
-        """Return the samples with their poses, each with its dataset's K."""
-        groups = self._group(data_samples)
+        """Return the samples with their poses, each with its dataset's K.
+
+        Samples without ``dataset_idx``, of an inferencer, belong to
+        ``test_cfg.dataset``.
+        """
+        groups = self._group(data_samples, self._default_dataset())
         inputs = groups.sort(inputs)
         samples = groups.sort_list(data_samples)
         feats: Features = self.extract_feat(inputs, groups.counts)

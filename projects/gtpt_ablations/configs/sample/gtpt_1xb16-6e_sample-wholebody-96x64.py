@@ -34,7 +34,7 @@ val_evaluator = [
     dict(
         type='CocoWholeBodyMetric',
         ann_file=data_root + 'annotations/coco_wholebody_val_v1.0.json',
-        keypoint_score_thr=0.01,
+        keypoint_score_thr=_base_.val_evaluator.keypoint_score_thr,
         nms_thr=0.9),
     dict(type='PCKAccuracy', thr=0.05),
     dict(type='EPE')

@@ -1,0 +1,57 @@
+"""Fetch an image from an address of http or https."""
+
+import http.client
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from gtpt_mm.version import __version__
+
+#: Media types of videos and streams.
+STREAM_TYPES = re.compile(
+    r'video/|multipart/x-mixed-replace|application/(x-|vnd\.apple\.)mpegurl'
+)
+#: Seconds without an answer of a server, and for the whole of an image.
+TIMEOUT = 10.0
+DEADLINE = 60.0
+
+
+def fetch(url: str) -> bytes | None:
+    """Return the content of an address; None if it is a video or stream.
+
+    Raises:
+        OSError: If it is not there, or not in time; the message says why,
+            without the address.
+    """
+    try:
+        return _fetch(url)
+    except urllib.error.HTTPError as error:
+        words = f'the server answers {error.code} {error.reason}'
+        raise OSError(words) from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, 'reason', None) or error
+        if isinstance(reason, TimeoutError):
+            reason = f'no answer within {TIMEOUT:g} s'
+        raise OSError(f'it cannot be fetched: {reason}') from error
+
+
+def _fetch(url: str) -> bytes | None:
+    request = urllib.request.Request(
+        urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]"),
+        headers={'User-Agent': f'gtpt_mm/{__version__}'},
+    )
+    end = time.monotonic() + DEADLINE
+    content = bytearray()
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        if STREAM_TYPES.match(answer.headers.get_content_type()):
+            return None
+        while chunk := answer.read1(1 << 16):
+            content += chunk
+            if time.monotonic() > end:
+                raise OSError(f'it is not complete after {DEADLINE:g} s')
+        expected = answer.headers.get('Content-Length')
+    if expected and len(content) < int(expected):
+        raise OSError(f'{len(content)} of {expected} bytes came')
+    return bytes(content)

@@ -1,0 +1,244 @@
+"""A model behind one call: dict of arrays in, dict of arrays out."""
+
+# N images, P people of all images, K keypoints
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.structures import InstanceData
+from mmpose.models.pose_estimators import TopdownPoseEstimator
+from torch import nn
+
+from .bottomup import BottomUp
+from .prepared_model import prepare_model, set_scope
+from .results import Frame, PoseResult, Skeleton
+from .topdown import TopDown
+
+DTYPES = ('auto', 'float32', 'bfloat16', 'float16', 'float64')
+
+
+class Predictor:
+    """Predicts keypoints of many people in few passes of the network.
+
+    Numbers are those of mmpose's own pipeline, one person after the other.
+    It holds its arguments only, so that it can be pickled and sent to other
+    processes; the model is built at the first use in a process. Threads may
+    share one.
+
+    Args:
+        model: What :func:`gtpt_mm.load_model` takes, a name, a path or a
+            config; or a built model with ``cfg`` and ``dataset_meta``, which
+            stays as it is.
+        weights: As for ``load_model``: a checkpoint; None for the public
+            weights of a name; ``'random'``.
+        device: Such as ``'cpu'`` or ``'cuda:1'``; ``'auto'`` is a GPU if
+            there is one, and the device of a built model.
+        dtype: Of weights and images: ``'float32'``, ``'bfloat16'``,
+            ``'float16'`` or ``'float64'``; ``'auto'`` is that of the
+            weights, mostly float32, on any device.
+        batch_size: Most people, or images of a bottom-up model, in one pass.
+            A CPU takes them in smaller portions, which is faster.
+        flip_test: Whether to average with the mirror image; None as in the
+            config.
+        dataset: Dataset of a ViTPose++; None is its first.
+        runtime: Only ``'torch'`` so far.
+
+    Raises:
+        ValueError: If an argument is unknown.
+
+    Example:
+        >>> predict = Predictor('config.py', 'weights.pth')  # doctest: +SKIP
+        >>> people = predict(dict(
+        ...     images=[image], boxes=[boxes]))  # doctest: +SKIP
+        >>> people['keypoints'].shape  # doctest: +SKIP
+        (3, 17, 2)
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike | Config | nn.Module,
+        weights: str | os.PathLike | None = None,
+        *,
+        device: str = 'auto',
+        dtype: str = 'auto',
+        batch_size: int = 32,
+        flip_test: bool | None = None,
+        dataset: str | None = None,
+        runtime: str = 'torch',
+    ) -> None:
+        dtype = str(dtype).removeprefix('torch.')
+        if dtype not in DTYPES:
+            raise ValueError(f'dtype must be one of {DTYPES}, got {dtype!r}')
+        if runtime != 'torch':
+            raise ValueError(f"runtime must be 'torch', got {runtime!r}")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(
+                f'batch_size must be a positive integer, got {batch_size!r}'
+            )
+        if isinstance(model, nn.Module) and weights is not None:
+            raise ValueError('a built model has its weights: give no others')
+        self._arguments: dict[str, Any] = dict(
+            model=model,
+            weights=weights,
+            device=device,
+            dtype=dtype,
+            flip_test=flip_test,
+            dataset=dataset,
+        )
+        self.batch_size = batch_size
+        self._engine: TopDown | BottomUp | None = None
+        self._skeleton: Skeleton | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict:
+        """Leave out what each process builds."""
+        state = dict(self.__dict__, _engine=None)
+        del state['_lock']
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        """Take the arguments."""
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    def build(self) -> TopDown | BottomUp:
+        """Return the model with its pipeline; the first call builds it."""
+        with self._lock:
+            if self._engine is None:
+                model = prepare_model(**self._arguments)
+                set_scope(model.cfg)
+                is_topdown = isinstance(model, TopdownPoseEstimator)
+                kind = TopDown if is_topdown else BottomUp
+                self._engine = kind(model, self.batch_size)
+            return self._engine
+
+    @property
+    def needs_boxes(self) -> bool:
+        """Whether the model is top-down: each person comes in a box."""
+        return isinstance(self.build(), TopDown)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.build().model.parameters()).device
+
+    @property
+    def dataset_meta(self) -> dict:
+        """Metainfo of the dataset whose keypoints are predicted."""
+        return self.build().model.dataset_meta
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Names and links of the keypoints."""
+        if self._skeleton is None:
+            self._skeleton = Skeleton.from_metainfo(self.dataset_meta)
+        return self._skeleton
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Return the people in images.
+
+        Args:
+            batch: ``images``, N of them, BGR, uint8, (H, W, 3); of a
+                top-down model also ``boxes``, for each image (n, 4) as (x1,
+                y1, x2, y2) in pixels, and optionally ``box_scores``, (n,)
+                for each.
+
+        Returns:
+            Arrays over the P people of all images, in the order of the
+            images: ``keypoints``, (P, K, 2), and ``boxes``, (P, 4), in
+            pixels of the image; ``scores``, (P, K); ``box_scores``, (P,);
+            ``image_index``, (P,).
+
+        Raises:
+            ValueError: If an image or a box is none.
+        """
+        engine = self.build()
+        images = [_check_image(x, i) for i, x in enumerate(batch['images'])]
+        with torch.inference_mode():
+            if isinstance(engine, BottomUp):
+                people, index = engine(images), np.arange(len(images))
+            else:
+                boxes, scores, index = _flatten(batch, len(images))
+                people = engine(images, boxes, scores, index)
+        return self._pack(people, index)
+
+    def _pack(
+        self, people: Sequence[InstanceData], index: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Join the people of crops or of images into arrays."""
+        names = ('keypoints', 'scores', 'boxes', 'box_scores')
+        arrays: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        for poses in people:
+            keypoints = np.asarray(poses.keypoints)[..., :2]
+            scores = np.asarray(poses.keypoint_scores)
+            boxes = poses.get('bboxes')
+            box_scores = poses.get('bbox_scores')
+            if boxes is None:
+                corners = keypoints.min(1), keypoints.max(1)
+                boxes = np.concatenate(corners, axis=1)
+            if box_scores is None:
+                box_scores = scores.mean(1)
+            arrays['keypoints'].append(keypoints)
+            arrays['scores'].append(scores)
+            arrays['boxes'].append(np.asarray(boxes))
+            arrays['box_scores'].append(np.asarray(box_scores))
+        counts = [len(rows) for rows in arrays['keypoints']]
+        if not counts:
+            nobody = PoseResult.empty(self.skeleton, Frame(None, ''))
+            arrays = {name: [getattr(nobody, name)] for name in names}
+        weights = next(self.build().model.parameters())
+        dtype = np.dtype('f8' if weights.dtype == torch.float64 else 'f4')
+        packed = {
+            name: np.concatenate(rows).astype(dtype)
+            for name, rows in arrays.items()
+        }
+        return dict(packed, image_index=np.repeat(index, counts).astype(int))
+
+
+def _check_image(image: Any, index: int) -> np.ndarray:
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError(
+            f'images[{index}] is an array of {array.dtype}, shape '
+            f'{array.shape}; an image is uint8, BGR, (H, W, 3)'
+        )
+    if not array.size:
+        raise ValueError(f'images[{index}] is empty, shape {array.shape}')
+    return array
+
+
+def _flatten(
+    batch: dict[str, Any], num_images: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return boxes, their scores and the image of each person."""
+    if batch.get('boxes') is None:
+        raise ValueError("a top-down model needs 'boxes', (n, 4) per image")
+    boxes = [np.asarray(b, np.float32).reshape(-1, 4) for b in batch['boxes']]
+    scores = batch.get('box_scores')
+    if scores is None:
+        scores = [np.ones(len(b)) for b in boxes]
+    scores = [np.asarray(s, np.float32) for s in scores]
+    if [len(s) for s in scores] != [len(b) for b in boxes] or (
+        len(boxes) != num_images
+    ):
+        raise ValueError(
+            f'{num_images} images have {len(boxes)} arrays of boxes, '
+            f'{[len(b) for b in boxes]}, and scores {[len(s) for s in scores]}'
+        )
+    flat = np.concatenate([np.zeros((0, 4), np.float32), *boxes])
+    bad = ~np.isfinite(flat).all(1) | (flat[:, 2:] <= flat[:, :2]).any(1)
+    if bad.any():
+        raise ValueError(
+            f'the box {flat[bad][0]} is not finite, empty or reversed: (x1, '
+            'y1, x2, y2) requires x2 > x1 and y2 > y1'
+        )
+    counts = [len(b) for b in boxes]
+    return (
+        flat,
+        np.concatenate([np.zeros(0, np.float32), *scores]),
+        np.repeat(np.arange(num_images), counts),
+    )

@@ -1,0 +1,112 @@
+"""Models as a predictor runs them: loaded, fused, cast, on their device."""
+
+import copy
+import os
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.apis.inference import dataset_meta_from_config
+from mmpose.models.pose_estimators.base import BasePoseEstimator
+from mmpose.registry import MODELS
+from torch import nn
+
+from gtpt_mm.convert import split_model
+from gtpt_mm.deploy import fuse
+from gtpt_mm.deploy.fuse import fuse_module
+from gtpt_mm.models.pose_estimators import MultiDatasetPoseEstimator
+
+from .model_names import load_model
+
+HALF = (torch.bfloat16, torch.float16)
+
+
+def prepare_model(
+    model: str | os.PathLike | Config | nn.Module,
+    weights: str | os.PathLike | None,
+    dataset: str | None,
+    device: str,
+    dtype: str,
+    flip_test: bool | None,
+) -> BasePoseEstimator:
+    """Return a model that predicts; one that was given stays as it is.
+
+    Arguments are those of :class:`gtpt_mm.apis.Predictor`. Norms are fused
+    into convolutions in float32 or more, then weights are rounded; the mean
+    and deviation of pixels are never rounded.
+
+    Raises:
+        ValueError: If a built model lacks ``cfg`` or ``dataset_meta``.
+    """
+    if isinstance(model, nn.Module):
+        loaded = _check_built(model)
+        chosen = find_device(device, next(model.parameters()).device)
+    else:
+        chosen = find_device(device)
+        loaded = load_model(model, weights, 'cpu', dataset)
+    if isinstance(loaded, MultiDatasetPoseEstimator):
+        loaded = _split(loaded, dataset)
+    given = next(loaded.parameters()).dtype
+    target = given if dtype == 'auto' else getattr(torch, dtype)
+    exact = torch.promote_types(
+        torch.promote_types(given, target), torch.float
+    )
+    prepared: Any = copy.deepcopy(loaded) if loaded is model else loaded
+    prepared = prepared.eval().requires_grad_(False).to(exact)
+    if can_fuse(prepared):
+        prepared = fuse(prepared, chunk_size=None)
+    preprocessor = copy.deepcopy(prepared.data_preprocessor)
+    if given in HALF and 'data_preprocessor' in prepared.cfg.model:
+        # Of a rounded model, so were its mean and deviation.
+        preprocessor = MODELS.build(prepared.cfg.model.data_preprocessor)
+    prepared = prepared.to(chosen, target)
+    prepared.data_preprocessor = preprocessor.to(chosen)
+    if flip_test is not None:
+        prepared.test_cfg = {**prepared.test_cfg, 'flip_test': flip_test}
+    return prepared
+
+
+def find_device(
+    device: str | torch.device, given: torch.device | None = None
+) -> torch.device:
+    """Return a device; 'auto' is that of a built model, or a GPU if any."""
+    if str(device) != 'auto':
+        return torch.device(device)
+    if given is not None:
+        return given
+    return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+
+
+def _check_built(model: nn.Module) -> nn.Module:
+    lacks = [n for n in ('cfg', 'dataset_meta') if not hasattr(model, n)]
+    if lacks:
+        raise ValueError(
+            f'the {type(model).__name__} has no {" and no ".join(lacks)}; '
+            'build it by gtpt_mm.load_model or mmpose.apis.init_model'
+        )
+    return model
+
+
+def _split(
+    model: MultiDatasetPoseEstimator, dataset: str | None
+) -> BasePoseEstimator:
+    """Return the plain model for one dataset, by default the first."""
+    single = split_model(model, model.cfg, dataset or model.head.names[0])
+    single.dataset_meta = dataset_meta_from_config(single.cfg, 'train')
+    return single.to(next(model.parameters()))
+
+
+def can_fuse(model: BasePoseEstimator) -> bool:
+    """Tell whether tests compare the fused model with the plain one.
+
+    Of other backbones the order in which children are called is unknown.
+    """
+    kind = type(model.backbone)
+    is_known = fuse_module.dispatch(kind) is not fuse_module.dispatch(object)
+    return is_known or kind.__module__.startswith('gtpt_mm.')
+
+
+def set_scope(cfg: Config) -> None:
+    """Make the registries of a config's scope current."""
+    init_default_scope(cfg.get('default_scope', 'mmpose'))

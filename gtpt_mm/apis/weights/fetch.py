@@ -1,0 +1,106 @@
+"""Fetch files from the Hugging Face Hub and from URLs; never wait long."""
+
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import torch
+
+#: Seconds until a server that does not answer counts as unreachable.
+TIMEOUT = 5.0
+
+
+class FetchError(ValueError):
+    """A file cannot be fetched."""
+
+
+class NotThereError(FetchError):
+    """The server answers, but has no such file."""
+
+
+def fetch_repository(
+    source: str, revision: str, refresh: bool = False
+) -> list[Path]:
+    """Return the ``.safetensors`` of a repository of the Hub.
+
+    They lie in the cache of ``huggingface_hub``, where transformers looks as
+    well; what is there already is not fetched again.
+
+    Args:
+        source: ``hf://OWNER/NAME``.
+        revision: Branch, tag or commit.
+        refresh: Ask the Hub even if it is there.
+
+    Raises:
+        FetchError: If the Hub cannot be reached, or has no such files.
+    """
+    import huggingface_hub
+
+    name = source.removeprefix('hf://')
+    endpoint = (
+        os.environ.get('HF_ENDPOINT') or huggingface_hub.constants.ENDPOINT
+    )
+    for is_local in (False,) if refresh else (True, False):
+        if not is_local:
+            check_reachable(f'{endpoint}/api/models/{name}')
+        try:
+            folder = huggingface_hub.snapshot_download(
+                name,
+                revision=revision,
+                endpoint=endpoint,
+                allow_patterns='*.safetensors',
+                local_files_only=is_local,
+            )
+        except Exception as error:  # its client changes: requests, httpx, ...
+            if is_local:
+                continue
+            raise FetchError(
+                f'{type(error).__name__}: {str(error)[:300]}'
+            ) from error
+        if files := sorted(Path(folder).glob('*.safetensors')):
+            return files
+    raise NotThereError(f'{name} has no .safetensors')
+
+
+def fetch_file(url: str, target: Path) -> None:
+    """Write the content of a URL to a file, with a progress bar.
+
+    Raises:
+        FetchError: If the server cannot be reached, or the file is not there.
+    """
+    check_reachable(url)
+    try:
+        torch.hub.download_url_to_file(url, str(target))
+    except OSError as error:  # URLError, too; it names the reason
+        raise FetchError(f'{type(error).__name__}: {error}') from error
+
+
+def check_reachable(url: str) -> None:
+    """Raise if a server does not answer within a few seconds.
+
+    Raises:
+        NotThereError: If it answers that there is no such file.
+        FetchError: If it does not answer, or ``HF_HUB_OFFLINE`` is set.
+    """
+    if os.environ.get('HF_HUB_OFFLINE', '').upper() in (
+        '1',
+        'ON',
+        'YES',
+        'TRUE',
+    ):
+        raise FetchError('HF_HUB_OFFLINE is set')
+    request = urllib.request.Request(
+        url, method='HEAD', headers={'User-Agent': 'gtpt_mm'}
+    )
+    try:
+        urllib.request.urlopen(request, timeout=TIMEOUT).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code in (404, 410):
+            raise NotThereError(f'{url}: {error}') from error
+        # It answers; not every server knows HEAD.
+    except OSError as error:
+        raise FetchError(
+            f'no answer within {TIMEOUT:.0f} s: {error}'
+        ) from error

@@ -1,0 +1,263 @@
+"""Write results as lines, tables, COCO's results and pictures."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from gtpt_mm.compat.files.atomic_file import atomic_write
+from gtpt_mm.compat.messages import warn
+
+from .pictures import PictureNames, VideoPicture, write_picture
+from .results import PoseResult
+
+#: Files of each format in the output folder.
+FILES = dict(
+    jsonl='predictions.jsonl', csv='predictions.csv', coco='predictions.json'
+)
+#: Columns of the CSV file, a row for each keypoint.
+COLUMNS = (
+    'source', 'index', 'time', 'person', 'id', 'keypoint', 'x', 'y', 'score',
+    'box_x1', 'box_y1', 'box_x2', 'box_y2', 'box_score',
+)  # fmt: skip
+
+
+@dataclass
+class Summary:
+    """Count of what was written.
+
+    Attributes:
+        images: Number of images and frames of videos, without errors.
+        people: Number of people in them.
+        errors: Why an input could not be read, by its source.
+        files: Files with the results, without the pictures.
+        pictures: Number of pictures, without frames of videos, and videos.
+    """
+
+    images: int = 0
+    people: int = 0
+    errors: dict[str, str] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    pictures: int = 0
+
+    def __str__(self) -> str:
+        lines = [
+            f'{self.images:,} images, {self.people:,} people, '
+            f'{len(self.errors):,} errors'
+        ]
+        lines += [f'  {name}: {why}' for name, why in self.errors.items()]
+        return '\n'.join(lines)
+
+
+def write_results(
+    results: Iterable[PoseResult], out_dir: str | Path, **options: Any
+) -> Summary:
+    """Write results to a folder as they come; see :class:`ResultWriter`.
+
+    Args:
+        results: What an inferencer yields.
+        out_dir: The folder; made if it is not there.
+        **options: Those of :class:`ResultWriter`.
+
+    Example:
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from gtpt_mm.apis.results import Frame, Skeleton
+        >>> frame = Frame(np.zeros((40, 60, 3), np.uint8), 'shots/a.jpg')
+        >>> result = PoseResult.empty(Skeleton(('nose',)), frame)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     print(write_results([result], folder))
+        ...     sorted(os.listdir(folder))
+        1 images, 0 people, 0 errors
+        ['a.jpg', 'predictions.csv', 'predictions.jsonl']
+    """
+    with ResultWriter(out_dir, **options) as writer:
+        for result in results:
+            writer.write(result)
+    return writer.summary
+
+
+class ResultWriter:
+    """Write results to a folder, one by one.
+
+    - ``predictions.jsonl``: a line for each image, ``PoseResult.to_dict()``
+      with the name of its ``picture``
+    - ``predictions.csv``: a row for each keypoint
+    - ``predictions.json``: COCO's keypoint results, written at the end
+    - a picture for each image and a video for each video, of the input's
+      name. Where that name is taken, by an input of another folder or by a
+      file that may not be replaced, it gets a number: ``a.jpg``,
+      ``a_2.jpg``. An array is ``input_3.jpg``.
+
+    Lines are flushed one by one: a process that is interrupted leaves whole
+    lines, and videos that play. Used in a ``with`` block.
+
+    Args:
+        out_dir: The folder; made if it is not there.
+        draw: Whether pictures and videos are written.
+        formats: Of ``jsonl``, ``csv`` and ``coco``.
+        threshold: Keypoints of a lower score are not drawn.
+        overwrite: Whether files of the folder may be replaced.
+        image_ids: COCO's id of each image by its source or base name. By
+            default the number that is its name, or, unless all images have
+            one, its line in ``predictions.jsonl``, from 1.
+
+    Attributes:
+        summary: Count of what was written so far.
+
+    Raises:
+        ValueError: If a format is unknown, or a file with results exists.
+    """
+
+    def __init__(
+        self,
+        out_dir: str | Path,
+        draw: bool = True,
+        formats: Iterable[str] = ('jsonl', 'csv'),
+        threshold: float = 0.3,
+        overwrite: bool = False,
+        image_ids: Mapping[str, int] | None = None,
+    ) -> None:
+        self.out_dir = Path(out_dir)
+        self.formats = [formats] if isinstance(formats, str) else [*formats]
+        for name in self.formats:
+            if name not in FILES:
+                raise ValueError(
+                    f'{name!r} is no format; there are {", ".join(FILES)}'
+                )
+        self.summary = Summary()
+        self.summary.files = [self.out_dir / FILES[n] for n in self.formats]
+        for file in self.summary.files:
+            if file.exists() and not overwrite:
+                raise ValueError(
+                    f'{file} exists; give another folder, or overwrite it'
+                )
+        self.image_ids = image_ids
+        self._threshold = threshold
+        self._draws = draw
+        self._names = PictureNames(self.out_dir, overwrite)
+        self._open: dict[str, BinaryIO] = {}
+        self._coco: list[PoseResult] = []
+        self._video: VideoPicture | None = None
+
+    def __enter__(self) -> 'ResultWriter':
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if self._video:
+                self._video.close()
+            if kind is None:  # also without a result there are files
+                for name in {'jsonl', 'csv'}.intersection(self.formats):
+                    self._append(name, '')
+            if 'coco' in self.formats and (kind is None or self._coco):
+                self._write_coco()
+        finally:
+            for file in self._open.values():
+                file.close()
+
+    def write(self, result: PoseResult) -> None:
+        """Write one result; those of a video come one after the other."""
+        if result.error:
+            self.summary.errors[result.frame.source] = result.error
+        else:
+            self.summary.images += 1
+            self.summary.people += len(result)
+        plain = result.to_dict()
+        if self._draws and (name := self._draw(result)):
+            plain['picture'] = name
+        if 'jsonl' in self.formats:
+            self._append('jsonl', json.dumps(plain, allow_nan=False) + '\n')
+        if 'csv' in self.formats:
+            self._append('csv', _as_csv(_rows(plain)))
+        if 'coco' in self.formats:
+            frame = replace(result.frame, image=None)
+            self._coco.append(replace(result, frame=frame))
+
+    def _append(self, name: str, text: str) -> None:
+        """Write text to a file of the folder in one call, and flush it."""
+        if name not in self._open:
+            self._open[name] = (self.out_dir / FILES[name]).open('wb')
+            if name == 'csv':
+                text = _as_csv([COLUMNS]) + text
+        self._open[name].write(text.encode())
+        self._open[name].flush()
+
+    def _draw(self, result: PoseResult) -> str:
+        """Write the picture of a result; return its name, '' for none."""
+        frame = result.frame
+        if self._video and not self._video.is_followed_by(frame):
+            self._video.close()
+            self._video = None
+        if frame.image is None:
+            return ''
+        picture = result.draw(threshold=self._threshold)
+        if frame.index is None:
+            path = self._names.choose(frame)
+            write_picture(path, picture)
+            self.summary.pictures += 1
+            return path.name
+        if self._video is None:
+            self._video = VideoPicture(self._names.choose(frame), frame)
+            self.summary.pictures += 1
+        self._video.write(frame, picture)
+        return self._video.path.name
+
+    def _write_coco(self) -> None:
+        """Write COCO's results of all images at once."""
+        found: list[dict] = []
+        left_out = 0
+        for result, image_id in zip(self._coco, self._coco_ids(), strict=True):
+            left_out += image_id is None
+            if image_id is not None:
+                found += result.to_coco(image_id)
+        if left_out:
+            warn(f'{left_out} images without an id are not in COCO results')
+        with atomic_write(self.out_dir / FILES['coco']) as file:
+            file.write_text(json.dumps(found), encoding='utf-8')
+
+    def _coco_ids(self) -> list[int | None]:
+        """Return COCO's id of each image, None for one without."""
+        frames = [result.frame for result in self._coco]
+        if self.image_ids is not None:
+            return [find_by_name(self.image_ids, f.source) for f in frames]
+        stems = [Path(frame.source).stem for frame in frames]
+        are_numbers = all(stem.isdecimal() for stem in stems)
+        if are_numbers and len(set(map(int, stems))) == len(stems):
+            return [int(stem) for stem in stems]
+        return list(range(1, len(frames) + 1))
+
+
+def find_by_name(values: Mapping[str, Any], source: str) -> Any:
+    """Return the value of a source, or of its base name; None without."""
+    return values.get(source, values.get(Path(source).name))
+
+
+def _rows(plain: dict) -> list[list]:
+    """Return the rows of a result's dict, by ``COLUMNS``."""
+    image = [plain.get(name) for name in COLUMNS[:3]]
+    return [
+        [*image, number, person.get('id'), name, *point, score, *person['box']]
+        + [person['box_score']]
+        for number, person in enumerate(plain['people'])
+        for name, point, score in zip(
+            plain['names'], person['keypoints'], person['scores'], strict=True
+        )
+    ]
+
+
+def _as_csv(rows: Iterable[Iterable]) -> str:
+    """Return rows as lines of comma-separated values; None is empty."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator='\n').writerows(rows)
+    return text.getvalue()

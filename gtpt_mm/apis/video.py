@@ -97,15 +97,16 @@ def is_webcam(source: str | Path) -> bool:
     return str(source).split(':')[0] == 'webcam'
 
 
+def is_live(source: str | Path) -> bool:
+    """Return whether a source has no end and cannot be read twice."""
+    return is_webcam(source) or urlsplit(str(source)).scheme in STREAM_SCHEMES
+
+
 def is_video(source: str | Path) -> bool:
     """Return whether ``read_video`` is the reader for a path or URL."""
     parts = urlsplit(str(source))
     path = parts.path if parts.scheme in ('http', 'https') else str(source)
-    return (
-        is_webcam(source)
-        or parts.scheme in STREAM_SCHEMES
-        or Path(path).suffix.lower() in VIDEO_SUFFIXES
-    )
+    return is_live(source) or Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def read_video(source: str | Path, timeout: float = 10.0) -> 'VideoReader':
@@ -335,7 +336,7 @@ def _reason(error: Exception, timeout: float) -> str:
 def _info(name: str, container: Any, frame: Any, matrix: Any) -> VideoInfo:
     stream = container.streams.video[0]
     fps = _plausible(stream.average_rate) or _plausible(stream.guessed_rate)
-    live = urlsplit(name).scheme in STREAM_SCHEMES
+    live = is_live(name)
     num = stream.frames
     seconds = _seconds(container)
     if not num and seconds and fps and not live:

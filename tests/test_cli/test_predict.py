@@ -154,6 +154,7 @@ def test_boxes_of_coco(tmp_path):
             dict(image_id=7, bbox=[3, 4, 10, 20], category_id=1, iscrowd=1),
             dict(image_id=7, bbox=[5, 6, 10, 20], category_id=2),
             dict(image_id=8, bbox=[7, 8, 10, 20], category_id=1),
+            dict(image_id=8, bbox=[7, 8, 10, 0], category_id=1),
         ],
         categories=[dict(id=1, name='person'), dict(id=2, name='dog')],
     )

@@ -13,7 +13,16 @@ from gtpt_mm.deploy import fuse
 __all__ = ['add_dataset', 'fuse', 'split_config', 'split_model']
 
 #: Modules of the names that are imported at their first use.
-_LAZY = {'PoseInferencer': 'pose_inferencer', 'Predictor': 'predictor'}
+_LAZY = {
+    'Frame': 'results',
+    'PoseInferencer': 'pose_inferencer',
+    'PoseResult': 'results',
+    'Predictor': 'predictor',
+    'ResultWriter': 'writing',
+    'Skeleton': 'results',
+    'read_inputs': 'inputs',
+    'write_results': 'writing',
+}
 __all__ += sorted(_LAZY)
 
 

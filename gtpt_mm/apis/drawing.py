@@ -49,7 +49,7 @@ def draw_people(
                 cv2.rectangle(
                     picture, a, b, color, line_width, cv2.LINE_AA, SHIFT
                 )
-            if ids and name is not None:
+            if ids and name is not None and name >= 0:  # -1: none yet
                 _write(picture, str(name), box[:2], color, line_width)
         _draw_skeleton(result, number, picture, threshold, line_width)
     return picture

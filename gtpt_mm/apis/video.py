@@ -24,12 +24,15 @@ from .results import Frame
 logger = logging.getLogger(__name__)
 
 #: Containers that ``read_video`` takes; docs/video.md says what was tested.
-# fmt: off
-VIDEO_SUFFIXES = (
-    '.mp4', '.m4v', '.mov', '.3gp', '.mkv', '.webm', '.avi', '.ts', '.mts',
-    '.m2ts', '.mpg', '.mpeg', '.gif', '.flv', '.wmv', '.ogv',
-)
-# fmt: on
+_DEMUXERS = {
+    **dict.fromkeys(('.mp4', '.m4v', '.mov', '.3gp'), 'mov'),
+    **dict.fromkeys(('.mkv', '.webm'), 'matroska'),
+    **dict.fromkeys(('.ts', '.mts', '.m2ts'), 'mpegts'),
+    **dict.fromkeys(('.mpg', '.mpeg'), 'mpeg'),
+    **{'.avi': 'avi', '.gif': 'gif', '.flv': 'flv', '.wmv': 'asf'},
+    '.ogv': 'ogg',
+}
+VIDEO_SUFFIXES = tuple(_DEMUXERS)
 #: Protocols of live streams. http:// may be a stream, a video or a picture.
 STREAM_SCHEMES = ('rtsp', 'rtsps', 'rtmp', 'rtmps', 'udp', 'rtp', 'srt', 'tcp')
 #: How ``VideoWriter`` writes: suffix -> (muxer, codecs, best first).
@@ -43,6 +46,10 @@ WRITTEN_FORMATS = {
     '.avi': ('avi', ('mpeg4',)),
     '.gif': ('gif', ('gif',)),
 }
+#: libswscale's bilinear, full chroma, accurate rounding: the default is off by
+#: up to five gray levels. (For reading the default is good to two, and ten
+#: times as fast.)
+_EXACT = 0x2 | 0x2000 | 0x40000
 #: Near-lossless to the eye, and fast beside a pose model.
 _CODEC_OPTIONS = {
     'libx264': {'preset': 'veryfast', 'crf': '18'},
@@ -90,15 +97,16 @@ def is_webcam(source: str | Path) -> bool:
     return str(source).split(':')[0] == 'webcam'
 
 
+def is_live(source: str | Path) -> bool:
+    """Return whether a source has no end and cannot be read twice."""
+    return is_webcam(source) or urlsplit(str(source)).scheme in STREAM_SCHEMES
+
+
 def is_video(source: str | Path) -> bool:
     """Return whether ``read_video`` is the reader for a path or URL."""
     parts = urlsplit(str(source))
     path = parts.path if parts.scheme in ('http', 'https') else str(source)
-    return (
-        is_webcam(source)
-        or parts.scheme in STREAM_SCHEMES
-        or Path(path).suffix.lower() in VIDEO_SUFFIXES
-    )
+    return is_live(source) or Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def read_video(source: str | Path, timeout: float = 10.0) -> 'VideoReader':
@@ -249,13 +257,18 @@ class _Span:
         return self.last
 
     def end(self, fps: Fraction | None) -> float:
-        return self.last + 1 / float(fps or 25)
+        """Return the end of the last frame on the container's clock."""
+        return max(self.start or 0.0, 0.0) + self.last + 1 / float(fps or 25)
 
 
 def _open(source: str, name: str, timeout: float) -> Any:
     """Open a file or stream that has pictures."""
-    url = '://' in source
-    if not url:
+    url, format = '://' in source, None
+    if url and urlsplit(source).query:
+        # FFmpeg would take '/clip.mp4?next=a.jpg' for a picture.
+        suffix = Path(urlsplit(source).path).suffix.lower()
+        format = _DEMUXERS.get(suffix)
+    elif not url:
         path = Path(source)
         if not path.exists():
             raise VideoError(f'{name}: no such file')
@@ -268,7 +281,9 @@ def _open(source: str, name: str, timeout: float) -> Any:
         source = f'file:{path}'  # else 'a:b.mp4' would be of protocol 'a'
     start = time.monotonic()
     try:
-        container = av.open(source, timeout=timeout if url else None)
+        container = av.open(
+            source, format=format, timeout=timeout if url else None
+        )
     except av.FFmpegError as error:
         waited = url and time.monotonic() - start >= timeout
         reason = f'no answer within {timeout:g} s' if waited else ''
@@ -321,7 +336,7 @@ def _reason(error: Exception, timeout: float) -> str:
 def _info(name: str, container: Any, frame: Any, matrix: Any) -> VideoInfo:
     stream = container.streams.video[0]
     fps = _plausible(stream.average_rate) or _plausible(stream.guessed_rate)
-    live = urlsplit(name).scheme in STREAM_SCHEMES
+    live = is_live(name)
     num = stream.frames
     seconds = _seconds(container)
     if not num and seconds and fps and not live:
@@ -494,7 +509,10 @@ class VideoWriter:
             context.color_range = ColorRange.MPEG
             context.colorspace = 6  # SMPTE 170M, the matrix of BT.601
         self._stream = stream
-        container.start_encoding()
+        # The header waits for a frame: FFmpeg's MP4 without one crashes. What
+        # can fail shall fail here.
+        context.open()
+        self.path.open('wb').close()
 
     def write(self, image: np.ndarray, time: float | None = None) -> None:
         """Append one image.
@@ -543,6 +561,7 @@ class VideoWriter:
                 format='yuv420p',
                 dst_colorspace=Colorspace.ITU601,
                 dst_color_range=ColorRange.MPEG,
+                interpolation=_EXACT,
             )
         frame.pts, frame.time_base = self._pts, self._time_base
         return frame
@@ -552,16 +571,21 @@ class VideoWriter:
         container, self._container = self._container, None
         if container is None:
             return
+        error: Exception | None = None
         try:
             if self.num_frames:
                 container.mux(self._stream.encode(None))
-        except (av.FFmpegError, OSError) as error:
-            raise VideoError(f'{self.path}: {_reason(error, 0)}') from error
-        finally:
+        except (av.FFmpegError, OSError) as failure:
+            error = failure
+        try:
             container.close()
-            if not self.num_frames:
-                logger.warning('%s: no frame, so no file', self.path)
-                self.path.unlink(missing_ok=True)
+        except (av.FFmpegError, OSError) as failure:
+            error = error or failure
+        if error is not None:
+            raise VideoError(f'{self.path}: {_reason(error, 0)}') from error
+        if not self.num_frames:
+            logger.warning('%s: no frame, so no file', self.path)
+            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> 'VideoWriter':
         return self
@@ -572,7 +596,12 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except VideoError as failure:
+            if error is None:
+                raise
+            logger.warning('%s', failure)  # the first error goes on
 
 
 def _palette(image: np.ndarray) -> Any:

@@ -21,6 +21,7 @@ import gtpt_mm
 COMMANDS = (
     'doctor',
     'setup',
+    'predict',
     'sample-data',
     'download',
     'convert',

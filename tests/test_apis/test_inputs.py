@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from PIL import Image, ImageOps
 
 from gtpt_mm.apis import addresses, inputs
@@ -149,7 +150,7 @@ def test_arrays(image):
         check_image(read_inputs(array), image)
     for array in (gray, gray[..., None]):
         check_image(read_inputs(array), np.dstack([gray] * 3))
-    check_image(read_inputs(image - 0.4 + 0.2 * (image == 0)), image)
+    check_image(read_inputs(np.clip(image + 0.4, 0, 255)), image)
     found = list(read_inputs([image, np.stack([image, image[::-1]]), gray]))
     assert [f.source for f in found] == [f'input {i}' for i in range(4)]
     np.testing.assert_array_equal(found[2].image, image[::-1])
@@ -202,7 +203,8 @@ def test_sixteen_bits_keep_their_upper_half(tmp_path, image):
     cv2.imwrite(str(tmp_path / 'color.tif'), image.astype(np.uint16) * 256)
     check_image(read_inputs(tmp_path / 'gray.png'), gray)
     check_image(read_inputs(Image.open(tmp_path / 'gray.png')), gray)
-    check_image(read_inputs(tmp_path / 'color.tif'), image)
+    color = only(read_inputs(tmp_path / 'color.tif')).image
+    assert np.abs(color.astype(int) - image).max() <= 1  # libtiff scales
     wide = Image.fromarray(deep.astype(np.int32))
     with pytest.raises(ValueError, match='PIL image.*0..255'):
         list(read_inputs(wide))
@@ -275,8 +277,8 @@ def test_broken_files_do_not_end_the_work(tmp_path, image):
     assert only(read_inputs('missing.jpg')).error == 'there is no such file'
 
 
-def test_torn_pil_image():
-    picture = Image.open(io.BytesIO(encode(upright(), 'JPEG')[:-300]))
+def test_torn_pil_image(image):
+    picture = Image.open(io.BytesIO(encode(image, 'JPEG')[:-300]))
     frame = only(read_inputs(picture))
     assert frame.image is None
     assert 'torn' in frame.error
@@ -293,16 +295,25 @@ def folder(tmp_path, image):
     return tmp_path
 
 
-def test_folders_and_patterns(folder, caplog):
+@pytest.fixture
+def log(caplog):
+    """Return what mmengine's current logger says."""
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
     caplog.set_level(logging.INFO)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
+def test_folders_and_patterns(folder, log):
 
     def names(place):
         return [Path(f.source).name for f in read_inputs(place)]
 
     for place in (folder, str(folder), f'{folder}/'):
-        caplog.clear()
+        log.clear()
         assert names(place) == ['a.PNG', 'b.png']
-    [record] = caplog.records
+    [record] = log.records
     assert '2 images and videos; 4 other files are skipped' in record.message
     assert '1 folders in it are not searched' in record.message
     assert names(f'{folder}/*.png') == ['b.png']
@@ -360,6 +371,15 @@ def test_gifs(tmp_path, image):
     still = only(read_inputs(tmp_path / 'still.gif'))
     assert (still.index, still.image.max()) == (None, 9)
     assert [f.index for f in read_inputs(tmp_path / 'two.gif')] == [0, 1]
+    # Phones put further pictures behind the first of a jpg.
+    pictures[0].save(
+        tmp_path / 'two.jpg',
+        'MPO',
+        save_all=True,
+        append_images=pictures[1:],
+    )
+    first = only(read_inputs(tmp_path / 'two.jpg'))
+    assert (first.index, first.image.max()) == (None, 9)
 
 
 def test_cameras_and_streams_go_to_the_reader_of_videos(monkeypatch):
@@ -401,7 +421,7 @@ def test_addresses(serve, image, clip):
     assert missing.error == 'the server answers 404 Not Found'
     for place in ('clip.mp4?token=1', 'stream'):
         found = list(read_inputs(f'{url}/{place}'))
-        assert [f.index for f in found] == [0, 1, 2], found[0].error
+        assert [f.index for f in found] == [0, 1, 2], found[-1].error
 
 
 def test_servers_that_do_not_answer(monkeypatch, serve):

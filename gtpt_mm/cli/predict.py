@@ -1,0 +1,190 @@
+"""``gtpt-mm predict``: the people in images and videos, as files."""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .common import add_overwrite, check_folder
+
+if TYPE_CHECKING:
+    from gtpt_mm.apis.given_boxes import GivenBoxes
+    from gtpt_mm.apis.results import Frame, PoseResult
+    from gtpt_mm.apis.writing import ResultWriter
+
+HELP = 'Find the people in images and videos: pictures, lines, tables.'
+INPUTS_HELP = (
+    'image, video, folder (of which images and videos are read, folders in '
+    "it not), pattern ('shots/**/*.jpg'), address (http://, rtsp://), webcam "
+    'or webcam:1'
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    add = parser.add_argument
+    # fmt: off
+    add('inputs', nargs='+', metavar='INPUT', help=INPUTS_HELP)
+    add('--model', required=True,
+        help='name of a model, path of a config, or folder of a packed model')
+    add('--out', required=True, type=Path, help='folder of the results')
+    add('--weights', help='checkpoint, a file or URL (default: those that '
+        'belong to the name or folder)')
+    add('--detector', default='auto',
+        help='who finds the people for a top-down model: auto (default), '
+        'whole_image, or a name or file that docs/inference.md lists')
+    add('--boxes', type=Path, metavar='FILE',
+        help='JSON with boxes instead of a detector: {"a.jpg": [[x1, y1, x2, '
+        'y2], ...]}, or COCO annotations or results')
+    add('--dataset', help='keypoints of a model for several datasets')
+    add('--device', default='auto', help='auto (default), cpu, cuda, cuda:1')
+    add('--dtype', default='auto',
+        help='auto (default), float32, bfloat16, float16')
+    add('--batch-size', type=int, default=32, metavar='N',
+        help='people, and images, in one pass (default: 32)')
+    add('--threshold', type=float, default=0.3, metavar='SCORE',
+        help='draw keypoints from this score on (default: 0.3); the files '
+        'hold all')
+    add('--box-threshold', type=float, default=0.3, metavar='SCORE',
+        help='take boxes from this score on (default: 0.3)')
+    add('--no-draw', dest='draw', action='store_false',
+        help='no pictures and videos')
+    add('--format', nargs='+', default=['jsonl', 'csv'], metavar='FORMAT',
+        choices=('jsonl', 'csv', 'coco'), dest='formats',
+        help='jsonl, csv, coco (default: jsonl csv)')
+    add('--track', nargs='?', const='oks', metavar='METHOD',
+        help='ids over the frames of a video, by oks (the default METHOD) or '
+        'a method of the trackers package such as bytetrack')
+    add('--smooth', choices=('one-euro', 'savgol'),
+        help='smooth the keypoints of videos, with ids (--track) only')
+    # fmt: on
+    add_overwrite(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the results; return 0 unless no input could be read."""
+    from gtpt_mm.apis.writing import ResultWriter
+
+    from . import INTERRUPTED
+
+    boxes = _check(args)
+    writer = ResultWriter(
+        args.out,
+        draw=args.draw,
+        formats=args.formats,
+        threshold=args.threshold,
+        overwrite=args.overwrite,
+        image_ids=boxes.image_ids if boxes and boxes.image_ids else None,
+    )
+    try:
+        _write(args, boxes, writer)
+    except KeyboardInterrupt:
+        if not writer.summary.images:
+            raise
+        _report(writer, sys.stderr)
+        print(f'interrupted; so far, whole, in {args.out}', file=sys.stderr)
+        return INTERRUPTED
+    except ImportError as error:
+        if 'pip install' not in str(error):
+            raise
+        raise ValueError(str(error)) from error  # names the extra
+    _report(writer, sys.stdout)
+    return 0 if writer.summary.images else 1
+
+
+def _check(args: argparse.Namespace) -> 'GivenBoxes | None':
+    """Refuse what cannot work before a model is loaded; return the boxes."""
+    from gtpt_mm.apis.given_boxes import read_boxes
+
+    check_folder(args.out)
+    for name in ('threshold', 'box_threshold'):
+        if not 0 <= getattr(args, name) <= 1:
+            raise ValueError(
+                f'--{name.replace("_", "-")} {getattr(args, name)} is not in '
+                '0..1'
+            )
+    if args.smooth and not args.track:
+        raise ValueError('--smooth requires ids: add --track')
+    folders = {
+        (path if path.is_dir() else path.parent).resolve()
+        for path in map(Path, args.inputs)
+        if '\0' not in str(path) and path.exists()
+    }
+    if args.overwrite and args.out.resolve() in folders:
+        raise ValueError(
+            f'--out {args.out} holds inputs, which --overwrite would replace; '
+            'give another folder'
+        )
+    if args.boxes is None:
+        return None
+    if args.detector != 'auto':
+        raise ValueError('give --boxes or --detector, not both')
+    return read_boxes(args.boxes, args.box_threshold)
+
+
+def _write(
+    args: argparse.Namespace,
+    boxes: 'GivenBoxes | None',
+    writer: 'ResultWriter',
+) -> None:
+    """Predict and write, with a progress bar on a terminal."""
+    from gtpt_mm.apis.inputs import count_frames, read_inputs
+    from gtpt_mm.apis.pose_inferencer import PoseInferencer
+    from gtpt_mm.apis.progress import show_progress
+
+    inferencer = PoseInferencer(
+        args.model,
+        args.detector,
+        args.device,
+        args.dtype,
+        args.batch_size,
+        weights=args.weights,
+        dataset=args.dataset,
+        threshold=args.box_threshold,
+    )
+    frames = read_inputs(args.inputs)
+    results = _predict(args, inferencer, frames, boxes)
+    total = count_frames(args.inputs) if sys.stderr.isatty() else None
+    with writer:
+        for result in show_progress(results, total):
+            writer.write(result)
+
+
+def _predict(
+    args: argparse.Namespace,
+    inferencer: Any,
+    frames: 'Iterator[Frame]',
+    boxes: 'GivenBoxes | None',
+) -> 'Iterator[PoseResult]':
+    """Return the results, tracked and smoothed as the arguments say."""
+    if boxes is None:
+        results = inferencer(frames)
+    else:
+        first, second = itertools.tee(boxes.pair(frames))
+        results = inferencer(
+            (frame for frame, _ in first), (rows for _, rows in second)
+        )
+    if args.track:
+        from gtpt_mm.apis.tracking import track
+
+        results = track(results, args.track)
+    if args.smooth:
+        from gtpt_mm.apis.smoothing import smooth
+
+        results = smooth(results, args.smooth)
+    return results
+
+
+def _report(writer: 'ResultWriter', stream: Any) -> None:
+    """Print the counts, the errors by name and the files."""
+    print(writer.summary, file=stream)
+    if writer.summary.pictures:
+        print(
+            f'{writer.summary.pictures} pictures in {writer.out_dir}',
+            file=stream,
+        )
+    for file in writer.summary.files:
+        if file.exists():
+            print(file, file=stream)

@@ -13,7 +13,14 @@ from gtpt_mm.deploy import fuse
 __all__ = ['add_dataset', 'fuse', 'split_config', 'split_model']
 
 #: Modules of the names that are imported at their first use.
-_LAZY = {'PoseInferencer': 'pose_inferencer', 'Predictor': 'predictor'}
+_LAZY = {
+    'PoseInferencer': 'pose_inferencer',
+    'Predictor': 'predictor',
+    'VideoWriter': 'video',
+    'read_video': 'video',
+    'smooth': 'smoothing',
+    'track': 'tracking',
+}
 __all__ += sorted(_LAZY)
 
 

@@ -20,7 +20,12 @@ _LAZY = {
     'Predictor': 'predictor',
     'ResultWriter': 'writing',
     'Skeleton': 'results',
+    'VideoWriter': 'video',
+    'pack': 'model_folder',
     'read_inputs': 'inputs',
+    'read_video': 'video',
+    'smooth': 'smoothing',
+    'track': 'tracking',
     'write_results': 'writing',
 }
 __all__ += sorted(_LAZY)

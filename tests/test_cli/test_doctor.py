@@ -225,6 +225,52 @@ def test_xtcocotools_was_built_for_numpy_1(fake):
         assert '--no-binary xtcocotools' in row.remedy
 
 
+def test_pycocotools_in_place_of_xtcocotools(fake, monkeypatch):
+    words = 'xtcocotools is not installed; mmpose imports it'
+    monkeypatch.setattr(
+        probes.compat, 'applied', lambda: {'xtcocotools_api': words}
+    )
+    fake(versions={'xtcocotools': '', 'pycocotools': '2.0.11'})
+    row = probes.probe('xtcocotools')
+    assert row.status == 'shimmed' and row.found == 'pycocotools 2.0.11'
+    assert 'nothing to do' in row.note and not row.remedy
+    # Installed, but only its masks are replaced: its own version.
+    fake(versions={'xtcocotools': '1.14.3'})
+    row = probes.probe('xtcocotools')
+    assert row.found == '1.14.3' and row.note == words
+
+
+def test_xtcocotools_with_compat_off(fake, monkeypatch):
+    monkeypatch.setattr(probes.compat, 'applied', dict)
+    error = "ModuleNotFoundError: No module named 'xtcocotools'"
+    fake({'xtcocotools.coco': error}, {'xtcocotools': ''})
+    row = probes.probe('xtcocotools')
+    assert row.stops and row.status == 'missing'
+    assert 'GTPT_MM_COMPAT=0' in row.remedy
+
+
+def test_extras(fake, monkeypatch):
+    specs = dict(
+        app={'gradio': 'gradio>=6'}, onnx={'onnxruntime': 'onnxruntime'}
+    )
+    monkeypatch.setattr(probes, 'extras', lambda: specs)
+    fake(versions={'gradio': '', 'onnxruntime': '1.31.1'})
+    row = probes.probe('extras')
+    assert row.status == 'works' and row.found == 'onnx'
+    assert row.note == 'more: pip install "gtpt_mm[app]"'
+    fake(versions={'gradio': '3.50.2', 'onnxruntime': ''})
+    row = probes.probe('extras')
+    assert row.status == 'broken' and not row.needed
+    assert '3.50.2' in row.note and 'gtpt_mm[app]' in row.remedy
+
+
+def test_extras_are_those_of_the_requirements(monkeypatch):
+    lines = ['numpy>=1.26', 'gradio>=6; extra == "app"']
+    lines += ['mmdet<3.4; extra == "openmmlab"', 'mypy; extra == "tests"']
+    monkeypatch.setattr(importlib.metadata, 'requires', lambda name: lines)
+    assert remedies.extras() == {'app': {'gradio': 'gradio>=6'}}
+
+
 def test_mmpose_not_installed(fake):
     error = "ModuleNotFoundError: No module named 'mmpose'"
     fake({'mmpose.models': error}, {'mmpose': ''})

@@ -1,5 +1,6 @@
 """The wheel holds everything, and works away from any clone."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -87,6 +88,28 @@ def test_names_of_configs_are_unique(repo_root):
     """``mim train gtpt_mm NAME.py`` finds a config by its name alone."""
     names = [path.name for path in (repo_root / 'configs').rglob('*.py')]
     assert len({*names}) == len(names)
+
+
+def test_configs_of_the_wheel_need_nothing_else(user):
+    """Neither another folder of the clone nor one above ``.mim``."""
+    root = user.site / MIM / 'configs'
+    num_bases = 0
+    for path in root.rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                parts = node.value.split('/')
+                assert not {'projects', 'tests', 'shared'} & {*parts[:-1]}, (
+                    f'{path}: {node.value}'
+                )
+            if isinstance(node, ast.Assign) and '_base_' in [
+                getattr(target, 'id', '') for target in node.targets
+            ]:
+                bases = ast.literal_eval(node.value)
+                for base in [bases] if isinstance(bases, str) else bases:
+                    target = (path.parent / base).resolve(strict=True)
+                    assert target.is_relative_to(root.resolve()), base
+                    num_bases += 1
+    assert num_bases > 100
 
 
 def test_mim_searches_the_wheel(user):

@@ -26,6 +26,7 @@ COMMANDS = (
     'add-dataset',
     'visualize',
     'benchmark',
+    'run',
 )
 #: Errors that are told in one line: whatever our functions raise for bad
 #: input, and what a file, a disk or a pipe raises by itself.

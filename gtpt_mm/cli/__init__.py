@@ -31,6 +31,7 @@ COMMANDS = (
     'benchmark',
     'pack',
     'app',
+    'run',
 )
 #: Errors that are told in one line: whatever our functions raise for bad
 #: input, and what a file, a disk or a pipe raises by itself.

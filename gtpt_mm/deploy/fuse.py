@@ -105,6 +105,7 @@ class Chunked(nn.Module):
             self.chunk_size is None
             or x.device.type != 'cpu'
             or torch.compiler.is_compiling()
+            or torch.jit.is_tracing()
         ):
             return self.module(x)
         chunks = [self.module(chunk) for chunk in x.split(self.chunk_size)]

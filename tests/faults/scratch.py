@@ -49,6 +49,26 @@ REPLACEMENTS = (
         'moved config',
     ),
     Replacement(
+        "len(a), a[0]['bbox'], a[0]['bbox_score'])",
+        'len(a))',
+        'nobody has no box',
+    ),
+    Replacement(
+        "len(c), c[0]['bbox'], c[0]['bbox_score'])",
+        'len(c))',
+        'random weights of a detector may find nobody',
+    ),
+    Replacement(
+        'assert len(a) == 0 and len(c) > 1',
+        "assert len(a) == 0 and (len(c) > 0 or not len(b)), 'no people'",
+        'the same',
+    ),
+    Replacement(
+        '$V/python $D/inferencer_demo.py',
+        '$V/python -m gtpt_mm run $D/inferencer_demo.py',
+        'the launcher of scripts, which did not exist',
+    ),
+    Replacement(
         'gtpt_mm_sample_data.json', 'pose_samples.json', 'renamed manifest'
     ),
     Replacement(
@@ -105,7 +125,8 @@ class Scratch:
 
     Args:
         path: The folder, made if it is absent.
-        shared: The folder with ``faults/cases`` and ``bugs/training``.
+        shared: The folder with ``faults/cases``, ``bugs/training`` and
+            ``bugs/inference``.
     """
 
     def __init__(self, path: Path, shared: Path) -> None:
@@ -172,6 +193,7 @@ class Scratch:
         folders = (
             self.shared / 'faults' / 'cases',
             self.shared / 'bugs' / 'training',
+            self.shared / 'bugs' / 'inference',
             own / 'cases',
         )
         for folder in folders:

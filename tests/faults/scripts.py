@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from . import rules, shell_rules, training_rules
+from . import inference_rules, rules, shell_rules, training_rules
 from .judge import (
     Case,
     Rule,
@@ -363,6 +363,63 @@ _complaints = (
         about='photographs; a dataset that does not fit its head',
     ),
 )
+_inference = tuple(
+    _complaint(file, file, table, how=cut_nowhere, needs=(), about=about)
+    for file, table, about in (
+        (
+            'f01_gtpt_draws_nothing',
+            inference_rules.GTPT_DRAWS,
+            'the scores of a perfect GTPT are drawn',
+        ),
+        (
+            'f02_bboxes_ignored',
+            inference_rules.BOXES,
+            'given boxes are used',
+        ),
+        (
+            'f03_nobody_is_somebody',
+            inference_rules.NOBODY,
+            'nobody is found where nobody is',
+        ),
+        (
+            'f05_inputs',
+            inference_rules.INPUTS,
+            'folders, paths, PIL images, streams',
+        ),
+        (
+            'f07_half_precision',
+            inference_rules.HALF,
+            'bfloat16 through the inference functions',
+        ),
+        (
+            'f08_vitpose_plus',
+            inference_rules.VITPOSE_PLUS,
+            'a ViTPose++ without a split',
+        ),
+        (
+            'f10_batch_size',
+            inference_rules.BATCHES,
+            'batch_size fills the passes',
+        ),
+        (
+            'f12_video_files',
+            inference_rules.VIDEOS,
+            'webm and interrupted videos',
+        ),
+        (
+            'f13_onnx_legacy_batch',
+            inference_rules.ONNX,
+            'GTPT exported without dynamo, any batch',
+        ),
+    )
+)
+_demos = _complaint_shell(
+    'f11_demo_scripts',
+    inference_rules.DEMOS,
+    how=cut_nowhere,
+    needs=(),
+    about="mmpose's demo scripts through gtpt-mm run",
+)
 _pictures = _complaint_shell(
     '09_visualise',
     training_rules.PICTURES,
@@ -374,6 +431,8 @@ SCRIPTS: dict[str, Script] = {
         *_shared_cases,
         *_shared_shell,
         *_complaints,
+        *_inference,
+        _demos,
         *_own,
         _pictures,
     )

@@ -184,7 +184,10 @@ def media_type(path: str) -> str:
 
 def _find_files(path: str) -> list[str]:
     """Return an image in a list, or those of a folder."""
-    backend = None if '://' in path else fileio.get_file_backend(path)
+    try:
+        backend = fileio.get_file_backend(path)
+    except KeyError as error:
+        raise ValueError(f'{path}: nothing here reads {error}://') from error
     if not hasattr(backend, 'isdir') or not backend.isdir(path):
         kind = media_type(path)
         if '://' not in path and kind not in ('', 'image'):

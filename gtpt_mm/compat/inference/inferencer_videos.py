@@ -200,7 +200,7 @@ def _output_file(info: dict, vis_out_dir: str) -> str:
 def _make_writer(path: str, info: dict) -> cv2.VideoWriter:
     """Return an open writer, or raise."""
     suffix = os.path.splitext(path)[1].lower()
-    codec = cv2.VideoWriter_fourcc(*CODECS.get(suffix, 'mp4v'))
+    codec = cv2.VideoWriter.fourcc(*CODECS.get(suffix, 'mp4v'))
     height, width = info['size']
     writer = cv2.VideoWriter(path, codec, info['fps'], (width, height))
     if not writer.isOpened():

@@ -36,8 +36,8 @@ val_pipeline = [
 train_dataloader = dict(num_workers=2, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(num_workers=2, dataset=dict(pipeline=val_pipeline))
 test_dataloader = val_dataloader
-# 0.01 of the official code is a density; scores are parts of the target's peak,
-# 1 / (sigma sqrt(2 pi)).
+# 0.01 of the official code is a density; scores are shares of the peak of the
+# target, 1 / (sigma sqrt(2 pi)).
 val_evaluator = dict(
     keypoint_score_thr=0.01 * codec['sigma'] * 6.283185307**0.5)
 test_evaluator = val_evaluator

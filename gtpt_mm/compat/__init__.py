@@ -46,7 +46,12 @@ SHIMS = {
         'train_loops',
         'runner_state',
     ),
-    'inference': ('inferencer_boxes', 'inferencer_inputs', 'head_codec'),
+    'inference': (
+        'inferencer_boxes',
+        'inferencer_inputs',
+        'heatmaps',
+        'head_codec',
+    ),
 }
 
 _missing: dict[str, str] = {}

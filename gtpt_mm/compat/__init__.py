@@ -37,7 +37,13 @@ SHIMS = {
         'mpii_pck',
         'multi_dataset_evaluator',
     ),
-    'data': ('metainfo', 'annotations', 'sample_errors', 'empty_loader'),
+    'data': (
+        'metainfo',
+        'annotations',
+        'ubody3d',
+        'sample_errors',
+        'empty_loader',
+    ),
     'runs': (
         'work_dir_lock',
         'cpu_launcher',

@@ -146,8 +146,10 @@ def merge_heatmaps(samples: Sequence[Any], name: str) -> PixelData:
         if torch.is_tensor(maps):
             maps = maps.detach().float().cpu().numpy()
         for part in _split(num_read):
+            # mmpose fails at one keypoint unless it is given without axis.
+            one = maps[0] if maps.shape[:-2] == (1,) else maps[part]
             reverted = revert_heatmap(
-                maps[part], sample.input_center, sample.input_scale, size
+                one, sample.input_center, sample.input_scale, size
             )
             if num_maps == 1:
                 part = slice(1)

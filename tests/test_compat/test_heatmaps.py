@@ -49,13 +49,15 @@ def expect(people):
     return np.max(
         [
             revert_heatmap(
-                one.pred_fields.heatmaps.squeeze(0), one.input_center, one.input_scale,
+                one.pred_fields.heatmaps.squeeze(0),
+                one.input_center,
+                one.input_scale,
                 one.ori_shape,
             )
             for one in people
         ],
         axis=0,
-    ).reshape(-1, *people[0].ori_shape)  # fmt: skip
+    ).reshape(-1, *people[0].ori_shape)
 
 
 def draw(heatmaps):

@@ -38,7 +38,13 @@ SHIMS = {
         'mpii_pck',
         'multi_dataset_evaluator',
     ),
-    'data': ('metainfo', 'annotations', 'sample_errors', 'empty_loader'),
+    'data': (
+        'metainfo',
+        'annotations',
+        'ubody3d',
+        'sample_errors',
+        'empty_loader',
+    ),
     'runs': (
         'work_dir_lock',
         'cpu_launcher',
@@ -58,6 +64,7 @@ SHIMS = {
         'inferencer_inputs',
         'inference_functions',
         'half_precision',
+        'heatmaps',
         'head_codec',
         'model_names',
     ),

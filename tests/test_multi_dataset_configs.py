@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.dataset import Compose
+from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.registry import METRICS, MODELS
 from support.configs import (
     LOADERS,
@@ -17,6 +18,8 @@ from support.configs import (
     shrink,
     train_one_step,
 )
+
+from gtpt_mm.apis.model_names import select_dataset
 
 CONFIGS = [path for path in find_configs() if 'multi_dataset' in path.parts]
 
@@ -37,9 +40,16 @@ def names_agree(cfg):
         assert set(evaluator.metrics) == set(tested) == set(names)
 
 
-def inferencer_says_what_to_do(cfg):
-    pipeline = cfg.test_dataloader.dataset.pipeline
-    with pytest.raises(ValueError, match='gtpt-mm split'):
+def predicts_without_a_split(cfg):
+    """For each dataset, with its pipeline and skeleton."""
+    for name in cfg.model.head.names:
+        cfg.model.test_cfg.dataset = name
+        head = cfg.model.head.heads[name]
+        meta = dataset_meta_from_config(cfg, 'test')
+        assert meta['num_keypoints'] == head.out_channels
+        single, _ = select_dataset(cfg, name)
+        pipeline = single.test_dataloader.dataset.pipeline
+        assert pipeline == cfg.test_dataloader.dataset.datasets[name].pipeline
         Compose(pipeline)
 
 
@@ -138,7 +148,7 @@ def trains_one_step(cfg):
 
 CHECKS = (
     names_agree,
-    inferencer_says_what_to_do,
+    predicts_without_a_split,
     each_dataset_agrees_with_its_head,
     half_bodies_are_not_of_mpii,
     paths_agree,

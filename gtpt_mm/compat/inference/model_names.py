@@ -58,6 +58,7 @@ def repair(get_names: GetNames) -> None:
         for module in (utils, mmengine_config, hub.hub):
             if hasattr(module, name):
                 setattr(module, name, new)
+    Config._get_cfg_path = staticmethod(drop_scope(Config._get_cfg_path))
     for kind in (Pose2DInferencer, MMPoseInferencer):
         kind.__init__ = take_name(kind.__init__, get_names)
     Base._load_weights_to_model = split_weights(
@@ -85,6 +86,20 @@ def find_in_clone(find: Callable, get_names: GetNames) -> Callable:
         path = get_names().find_configs() / cfg_path
         utils.check_file_exist(str(path))
         return str(path)
+
+    return found
+
+
+def drop_scope(find: Callable) -> Callable:
+    """Return mmengine's method that finds bases, without a scope of ours.
+
+    Our modules are registered in mmpose's scope.
+    """
+
+    @functools.wraps(find)
+    def found(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        path, scope = find(cfg_path, filename)
+        return path, None if scope == PACKAGE else scope
 
     return found
 

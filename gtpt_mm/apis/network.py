@@ -12,8 +12,8 @@ import torch
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor
 
-#: Pixels that a CPU takes at once: four crops of 256x192. Measured with a fused
-#: GTPT-T: twelve at once cost a twelfth more, one at a time a sixth.
+#: Pixels that a CPU takes at once: four crops of 256x192. Measured with a
+#: fused GTPT-T: twelve at once cost a twelfth more, one at a time a sixth.
 CPU_PIXELS = 4 * 256 * 192
 
 

@@ -8,6 +8,7 @@ import torch
 from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
+from mmpose.models.heads import AssociativeEmbeddingHead
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor
 
@@ -35,6 +36,12 @@ class BottomUp:
         self.batch_size = batch_size
         self.pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
         self.whole = with_checked_head(model)
+        flags = ('flip_test', 'multiscale_test')
+        if isinstance(model.head, AssociativeEmbeddingHead) and not any(
+            model.test_cfg.get(flag) for flag in flags
+        ):
+            # mmpose's head then asks for a list, its estimator has a tuple.
+            self.whole.extract_feat = lambda x: list(model.extract_feat(x))
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[InstanceData]:
         """Return the people of each image, BGR, uint8, (H, W, 3)."""

@@ -18,13 +18,14 @@ PLUS = (
     'td-hm_vitpose-plus-t_1xb32-14e_sample-six-datasets-96x64.py'
 )
 BODY = {**TOP_DOWN, 'vitpose-plus': PLUS}
-#: Pixels within which nine of ten keypoints stay, in a box of 120 x 160:
-#: a heatmap has one value for 3 pixels, GTPT a bin for 0.4.
+#: Pixels within which nine of ten keypoints stay, bfloat16 and float16, in a
+#: box of 120 x 160. HEViTPose: one pixel of its heatmap.
 LIMITS = {
-    ('gtpt', 'bfloat16'): 1,
-    ('gtpt', 'float16'): 0.5,
-    ('heatmap', 'bfloat16'): 2,
-    ('heatmap', 'float16'): 0.5,
+    'gtpt': (0.5, 0.5),
+    'gtpt-wholebody': (0.5, 0.5),
+    'vitpose': (0.5, 0.1),
+    'vitpose-plus': (0.5, 0.1),
+    'hevitpose': (3.2, 3.2),
 }
 WAYS = ('argument', 'to', 'autocast')
 [IMAGE] = draw_images((180, 140))
@@ -100,13 +101,11 @@ def predict(model: nn.Module, way: str, kind: torch.dtype) -> dict:
 
 @pytest.mark.parametrize('kind', [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize('name', BODY)
-def test_top_down(name, kind):
+def test_top_down_in_half_precision(name, kind):
     model = sharpen(small_model(BODY[name]))
     expected = predict(model, '', torch.float32)['keypoints']
-    assert len(np.unique(expected.round(), axis=1)[0]) > 5
-    limit = LIMITS[
-        'gtpt' if 'gtpt' in name else 'heatmap', str(kind).split('.')[1]
-    ]
+    assert len(np.unique(expected.round(), axis=1)[0]) >= 3
+    limit = LIMITS[name][kind == torch.float16]
     for way in sorted(WAYS):  # 'to' changes the model: last
         found = predict(model, way, kind)
         assert found['keypoints'].dtype == np.float32
@@ -117,7 +116,7 @@ def test_top_down(name, kind):
 
 @pytest.mark.parametrize('kind', [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize('name', BOTTOM_UP)
-def test_bottom_up(name, kind):
+def test_bottom_up_in_half_precision(name, kind):
     """People of nearly equal scores swap: each has one near in float32."""
     model = small_model(BOTTOM_UP[name])
     expected = predict(model, '', torch.float32)['keypoints']
@@ -127,7 +126,7 @@ def test_bottom_up(name, kind):
         apart = np.abs(found[:, None] - expected[None]).max(-1)
         apart = np.median(apart, axis=-1).min(1)
         print('APART', name, kind, way, np.quantile(apart, [0.5, 0.9, 1]))
-        assert np.median(apart) <= 2, way
+        assert np.median(apart) <= (0.5 if name == 'group-pose' else 2), way
 
 
 @pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])

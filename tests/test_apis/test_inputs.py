@@ -74,6 +74,7 @@ def serve():
                 kind, content = answers.get(self.path, (None, b''))
                 self.send_response(200 if kind else 404)
                 self.send_header('Content-Type', kind or 'text/plain')
+                self.send_header('Content-Length', str(len(content)))
                 self.end_headers()
                 for i in range(0, len(content), 1000):
                     self.wfile.write(content[i : i + 1000])

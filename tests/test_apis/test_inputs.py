@@ -74,6 +74,7 @@ def serve():
                 kind, content = answers.get(self.path, (None, b''))
                 self.send_response(200 if kind else 404)
                 self.send_header('Content-Type', kind or 'text/plain')
+                self.send_header('Content-Length', str(len(content)))
                 self.end_headers()
                 for i in range(0, len(content), 1000):
                     self.wfile.write(content[i : i + 1000])
@@ -83,7 +84,9 @@ def serve():
                 pass
 
         server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, args=[0.02], daemon=True
+        ).start()
         servers.append(server)
         return f'http://127.0.0.1:{server.server_port}'
 

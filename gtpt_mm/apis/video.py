@@ -173,7 +173,7 @@ class VideoReader(Iterator[Frame]):
         name = _without_password(source)
         with _open(source, name, timeout) as container:
             stream = container.streams.video[0]
-            index, error, span = 0, '', _Span()
+            index, error, span = 0, '', _Span(stream.time_base)
             matrix = np.eye(2)
             for frame in _decode(container, stream, timeout):
                 if isinstance(frame, str):
@@ -186,7 +186,7 @@ class VideoReader(Iterator[Frame]):
                     image=_pixels(frame, self.info, matrix),
                     source=name,
                     index=index,
-                    time=span.add(frame, self.info.fps),
+                    time=span.add(frame.pts, self.info.fps),
                 )
                 index += 1
             if index == 0:
@@ -243,14 +243,17 @@ class VideoReader(Iterator[Frame]):
 class _Span:
     """Times of the frames so far, in seconds from the first."""
 
+    time_base: Fraction
     start: float | None = None
     last: float = -1.0
 
-    def add(self, frame: Any, fps: Fraction | None) -> float:
+    def add(self, pts: int | None, fps: Fraction | None) -> float:
+        """Return the time of the next frame."""
         step = 1 / float(fps or 25)
-        now = frame.time
-        if now is None:  # raw streams without timestamps
+        if pts is None:  # raw streams without timestamps
             now = (self.start or 0.0) + max(self.last, -step) + step
+        else:
+            now = float(pts * self.time_base)
         if self.start is None:
             self.start = now
         self.last = now - self.start

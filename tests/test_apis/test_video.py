@@ -288,7 +288,7 @@ def test_torn_mp4_with_its_index_first(tmp_path, flags):
     )
     *frames, last = read_video(torn(path, 0.6))
     assert 10 < len(frames) < 40
-    assert 'torn or damaged: 1 packets' in last.error
+    assert 'torn or damaged: ' in last.error
     assert f'({len(frames)} of about 60 frames)' in last.error
 
 

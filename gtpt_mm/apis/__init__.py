@@ -14,12 +14,18 @@ __all__ = ['add_dataset', 'fuse', 'split_config', 'split_model']
 
 #: Modules of the names that are imported at their first use.
 _LAZY = {
+    'Frame': 'results',
     'PoseInferencer': 'pose_inferencer',
+    'PoseResult': 'results',
     'Predictor': 'predictor',
+    'ResultWriter': 'writing',
+    'Skeleton': 'results',
     'VideoWriter': 'video',
+    'read_inputs': 'inputs',
     'read_video': 'video',
     'smooth': 'smoothing',
     'track': 'tracking',
+    'write_results': 'writing',
 }
 __all__ += sorted(_LAZY)
 

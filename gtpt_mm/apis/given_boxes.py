@@ -1,6 +1,7 @@
 """Boxes of people from a file, in place of a detector."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -58,7 +59,8 @@ def read_boxes(path: str | Path, threshold: float = 0.0) -> GivenBoxes:
     - ``{"a.jpg": [[x1, y1, x2, y2], ...], ...}``, with a fifth number as
       score if there is one; names are paths as given, or base names
     - COCO's annotations, a dict with ``images`` and ``annotations``; boxes of
-      crowds are left out, and of other categories if there is a ``person``
+      crowds are left out, those without an area, and of other categories
+      if there is a ``person``
     - COCO's results of a detector, a list with ``image_id``, ``bbox`` (x, y,
       w, h), ``score`` and ``category_id`` (1 is the person); the images'
       names are their ids
@@ -91,7 +93,7 @@ def read_boxes(path: str | Path, threshold: float = 0.0) -> GivenBoxes:
                 raise ValueError(f'{path}: {str(row)[:80]} has no image_id')
             boxes = people.setdefault(str(row['image_id']), [])
             if row.get('category_id', 1) == 1:
-                boxes.append(_from_coco(row, path))
+                boxes += _from_coco(row, path)
     elif isinstance(content, dict) and 'annotations' in content:
         people = _read_annotations(content, given)
     elif isinstance(content, dict):
@@ -121,28 +123,30 @@ def _read_annotations(content: dict, given: GivenBoxes) -> dict[str, list]:
                 people_ids and category not in people_ids
             ):
                 continue
-            people[names[row['image_id']]].append(_from_coco(row, path))
+            people[names[row['image_id']]] += _from_coco(row, path)
     except (KeyError, TypeError) as error:
         raise ValueError(
             f'{path} is no annotation file of COCO: {error!r}'
         ) from error
     given.image_ids = {name: number for number, name in names.items()}
-    bases = [Path(name).name for name in people]
+    bases = Counter(Path(name).name for name in people)
     for name in list(people):
         # Folders of annotations are seldom those of the images here.
-        if bases.count(Path(name).name) == 1:
+        if bases[Path(name).name] == 1:
             people[Path(name).name] = people[name]
             given.image_ids[Path(name).name] = given.image_ids[name]
     return people
 
 
-def _from_coco(row: dict, path: Path) -> list[float]:
-    """Return (x1, y1, x2, y2, score) of an annotation or result."""
+def _from_coco(row: dict, path: Path) -> list[list[float]]:
+    """Return [(x1, y1, x2, y2, score)], or [] if a box has no area."""
     box = row.get('bbox')
     if not isinstance(box, list) or len(box) != 4:
         raise ValueError(f'{path}: {str(row)[:80]} has no bbox (x, y, w, h)')
     x, y, w, h = box
-    return [x, y, x + w, y + h, row.get('score', 1.0)]
+    if w <= 0 or h <= 0:  # COCO's own files have some
+        return []
+    return [[x, y, x + w, y + h, row.get('score', 1.0)]]
 
 
 def _as_array(rows: Any, place: str) -> np.ndarray:

@@ -50,7 +50,8 @@ def read_inputs(inputs: Any) -> Iterator[Frame]:
 
     An image is turned upright by its EXIF orientation, whether it comes as a
     file, as bytes, from a server or as a PIL image; arrays have none. An
-    alpha channel is dropped; 16 bits become 8 by their upper half.
+    alpha channel is dropped; 16 bits become 8 by their upper half. Of a TIFF
+    or WebP of several pictures the first is read; such a GIF is a video.
 
     Args:
         inputs: One of these, or any (nested) list, tuple or generator:
@@ -296,11 +297,11 @@ def _read_file(path: str) -> Iterator[Frame]:
 
 
 def _is_animated(content: bytes) -> bool:
-    with (
-        contextlib.suppress(Exception),
-        Image.open(io.BytesIO(content)) as gif,
-    ):
-        return getattr(gif, 'n_frames', 1) > 1
+    """Return whether a file is a GIF of several pictures."""
+    if content[:3] != b'GIF':
+        return False
+    with contextlib.suppress(Exception):
+        return getattr(Image.open(io.BytesIO(content)), 'n_frames', 1) > 1
     return False
 
 

@@ -47,7 +47,7 @@ class PictureNames:
             ValueError: If the frame's file lies in the folder, of which
                 files may be replaced: the next might be another input.
         """
-        if self.overwrite and _is_in(frame.source, self.folder):
+        if self.overwrite and _is_in(str(frame.source), self.folder):
             raise ValueError(
                 f'{frame.source} lies in the output folder, whose files are '
                 'overwritten; give another folder'
@@ -75,7 +75,7 @@ def _is_in(source: str, folder: Path) -> bool:
 
 def _split_name(frame: Frame) -> tuple[str, str]:
     """Return the name of a picture in two parts, such as 'a' and '.jpg'."""
-    source = frame.source
+    source = str(frame.source)
     if re.fullmatch(r'input \d+', source):
         source = source.replace(' ', '_') + '.jpg'
     elif '://' in source:

@@ -169,7 +169,7 @@ class ResultWriter:
     def write(self, result: PoseResult) -> None:
         """Write one result; those of a video come one after the other."""
         if result.error:
-            self.summary.errors[result.frame.source] = result.error
+            self.summary.errors[str(result.frame.source)] = result.error
         else:
             self.summary.images += 1
             self.summary.people += len(result)

@@ -74,6 +74,7 @@ def serve():
                 kind, content = answers.get(self.path, (None, b''))
                 self.send_response(200 if kind else 404)
                 self.send_header('Content-Type', kind or 'text/plain')
+                self.send_header('Content-Length', str(len(content)))
                 self.end_headers()
                 for i in range(0, len(content), 1000):
                     self.wfile.write(content[i : i + 1000])
@@ -371,6 +372,15 @@ def test_gifs(tmp_path, image):
     still = only(read_inputs(tmp_path / 'still.gif'))
     assert (still.index, still.image.max()) == (None, 9)
     assert [f.index for f in read_inputs(tmp_path / 'two.gif')] == [0, 1]
+    # Phones put further pictures behind the first of a jpg.
+    pictures[0].save(
+        tmp_path / 'two.jpg',
+        'MPO',
+        save_all=True,
+        append_images=pictures[1:],
+    )
+    first = only(read_inputs(tmp_path / 'two.jpg'))
+    assert (first.index, first.image.max()) == (None, 9)
 
 
 def test_cameras_and_streams_go_to_the_reader_of_videos(monkeypatch):

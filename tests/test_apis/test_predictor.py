@@ -15,6 +15,7 @@ from support.configs import read_config, shrink
 from support.inference import BOTTOM_UP, BOXES, IMAGES, TOP_DOWN, small_model
 
 from gtpt_mm.apis import Predictor
+from gtpt_mm.apis.network import explained_errors
 from gtpt_mm.apis.prepared_model import prepare_model
 from gtpt_mm.apis.topdown import AffineCropper, PipelineCropper, make_cropper
 
@@ -246,3 +247,28 @@ def test_random_weights_are_a_warning(monkeypatch):
     assert not warnings
     assert predict.needs_boxes and predict.skeleton.names[0] == 'nose'
     assert len(warnings) == 1 and 'random weights' in warnings[0]
+
+
+def test_one_dataset_of_several():
+    model = small_model(
+        'configs/multi_dataset/vitpose_plus/sample/'
+        'td-hm_vitpose-plus-t_1xb32-14e_sample-six-datasets-96x64.py'
+    )
+    for dataset, num in ((None, 17), ('mpii', 16)):
+        predict = Predictor(model, dataset=dataset)
+        found = predict(dict(images=IMAGES, boxes=BOXES))
+        assert found['keypoints'].shape == (4, num, 2)
+        assert len(predict.skeleton.names) == num
+    with pytest.raises(ValueError, match='birds'):
+        Predictor(model, dataset='birds').build()
+
+
+def test_missing_operators_are_explained():
+    model = small_model(TOP_DOWN['gtpt'], torch.float16)
+    words = 'GTPT does not run in torch.float16 on cpu: .*float32'
+    with pytest.raises(NotImplementedError, match=words):
+        with explained_errors(model):
+            raise RuntimeError('"erf" not implemented for \'Half\'')
+    with pytest.raises(RuntimeError, match='shape'):
+        with explained_errors(model):
+            raise RuntimeError('shape')

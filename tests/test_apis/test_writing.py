@@ -66,8 +66,8 @@ def test_lines_table_pictures_and_summary(tmp_path):
         keypoint='tail', x='40.0', y='30.0', score='0.75', box_x1='5.0',
         box_y1='10.0', box_x2='50.0', box_y2='40.0', box_score='0.5',
     )  # fmt: skip
-    drawn = cv2.imread(str(out / 'a.jpg'))
-    assert np.abs(drawn.astype(int) - results[0].draw()).mean() < 3
+    content = cv2.imencode('.jpg', results[0].draw())[1]
+    assert (out / 'a.jpg').read_bytes() == content.tobytes()
     np.testing.assert_array_equal(cv2.imread(str(out / 'c.png')), IMAGE)
     assert (summary.images, summary.people, summary.pictures) == (2, 2, 2)
     assert str(summary) == (
@@ -242,11 +242,9 @@ def test_an_interruption_leaves_whole_lines(tmp_path, kind):
     assert len(found) >= 30
     rows = (out / 'predictions.csv').read_text().splitlines()
     assert {row.count(',') for row in rows} == {13}
-    with read_video(out / 'clip.mp4') as video:
-        num = sum(frame.image is not None for frame in video)
     if kind == signal.SIGINT:
+        with read_video(out / 'clip.mp4') as video:
+            num = sum(frame.image is not None for frame in video)
         assert len(found) <= num <= len(found) + 1
         coco = json.loads((out / 'predictions.json').read_text())
         assert len(found) - 1 <= len(coco) / 40 <= len(found)
-    else:  # the last two seconds, of ten frames each, may be lost
-        assert num >= len(found) - 25

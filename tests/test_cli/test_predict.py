@@ -1,0 +1,262 @@
+"""``gtpt-mm predict`` from inputs to files, with a tiny model."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from support.configs import ROOT
+
+from gtpt_mm.apis.given_boxes import read_boxes
+from gtpt_mm.apis.video import VideoWriter, read_video
+from gtpt_mm.cli import main
+
+MODEL = str(
+    ROOT / 'configs/body_2d_keypoint/gtpt/sample'
+    '/gtpt-t_1xb16-14e_sample-96x64.py'
+)
+#: Of no image, so that a command that fails early loads no model.
+NO_MODEL = 'no-such-model'
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (80, 60, 3), np.uint8)
+
+
+@pytest.fixture
+def shots(tmp_path, image):
+    folder = tmp_path / 'shots'
+    (folder / 'more').mkdir(parents=True)
+    cv2.imwrite(str(folder / 'a.png'), image)
+    cv2.imwrite(str(folder / 'more' / 'a.png'), image[::-1])
+    (folder / 'README').write_text('no image')
+    (folder / 'torn.jpg').write_bytes(b'torn')
+    return folder
+
+
+@pytest.fixture
+def clip(tmp_path, image):
+    path = tmp_path / 'clip.mp4'
+    with VideoWriter(path, 10, (60, 80)) as video:
+        for _ in range(4):
+            video.write(image)
+    return path
+
+
+def predict(*args, model=MODEL, detector='whole_image') -> int:
+    options = ['--model', model, '--device', 'cpu', '--weights', 'random']
+    if detector:
+        options += ['--detector', detector]
+    return main(['predict', *map(str, args), *options])
+
+
+def lines(folder: Path) -> list[dict]:
+    text = (folder / 'predictions.jsonl').read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_folder_pattern_and_a_missing_file(tmp_path, shots, capsys):
+    out = tmp_path / 'out'
+    inputs = [shots, f'{shots}/**/a.png', tmp_path / 'missing.jpg']
+    assert predict(*inputs, '--out', out, '--threshold', 0) == 0
+    found = lines(out)
+    assert [line.get('picture') for line in found] == [
+        'a.png', None, 'a_2.png', 'a_3.png', None,
+    ]  # fmt: skip
+    assert found[0]['people'] == found[2]['people']
+    assert found[0]['people'] != found[3]['people']
+    [person] = found[0]['people']
+    assert person['box'] == [0, 0, 60, 80]
+    assert len(person['keypoints']) == len(found[0]['names']) == 17
+    words = capsys.readouterr().out
+    assert '3 images, 3 people, 2 errors' in words
+    assert f'{tmp_path}/missing.jpg: there is no such file' in words
+    assert f'{shots}/torn.jpg: the file cannot be decoded' in words
+    assert f'3 pictures in {out}' in words
+    assert f'{out}/predictions.jsonl' in words
+
+
+def test_exit_code_if_nothing_could_be_read(tmp_path, capsys):
+    args = ['missing.jpg', '--out', tmp_path / 'out', '--no-draw']
+    assert predict(*args) == 1
+    assert '0 images, 0 people, 1 errors' in capsys.readouterr().out
+    assert 'no such file' in lines(tmp_path / 'out')[0]['error']
+
+
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        (['--threshold', '3'], '--threshold 3.0 is not in 0..1'),
+        (['--smooth', 'one-euro'], '--smooth requires ids: add --track'),
+        (['--boxes', 'no.json'], 'no.json: No such file'),
+        (['--detector', 'x', '--boxes', 'no.json'], 'not both'),
+        (['--out', 'shots/a.png/out'], 'is not a folder'),
+        (['--out', 'shots', '--overwrite'], 'holds inputs'),
+        (['--out', 'old'], 'exists; give another folder'),
+        ([], NO_MODEL),
+    ],
+)
+def test_bad_arguments(tmp_path, monkeypatch, shots, capsys, options, words):
+    monkeypatch.chdir(tmp_path)
+    Path('old').mkdir()
+    Path('old/predictions.csv').touch()
+    before = sorted(tmp_path.rglob('*'))
+    args = ['shots/a.png', '--out', 'out', *options]
+    assert predict(*args, model=NO_MODEL, detector=None) == 2
+    assert words in capsys.readouterr().err
+    assert sorted(tmp_path.rglob('*')) == before
+
+
+# --------------------------------------------------------------------- boxes
+
+
+def boxes_file(tmp_path, content) -> Path:
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(content))
+    return path
+
+
+BOXES = {'a.png': [[1, 2, 40, 60], [5, 5, 50, 70, 0.75], [0, 0, 9, 9, 0.1]]}
+
+
+def test_given_boxes(tmp_path, shots, clip):
+    out = tmp_path / 'out'
+    path = boxes_file(tmp_path, BOXES)
+    args = [f'{shots}/a.png', f'{shots}/torn.jpg', clip, '--boxes', path]
+    assert predict(*args, '--out', out, detector=None) == 0
+    first, torn, *frames = lines(out)
+    assert [p['box'] for p in first['people']] == [
+        [1, 2, 40, 60],
+        [5, 5, 50, 70],
+    ]
+    assert [p['box_score'] for p in first['people']] == [1, 0.75]
+    assert 'decoded' in torn['error']
+    assert {f['error'] for f in frames} == {f'{path} has no boxes of it'}
+
+
+def test_boxes_of_coco(tmp_path):
+    annotations = dict(
+        images=[
+            dict(id=7, file_name='x/a.png'),
+            dict(id=8, file_name='b.png'),
+            dict(id=9, file_name='y/b.png'),
+        ],
+        annotations=[
+            dict(image_id=7, bbox=[1, 2, 10, 20], category_id=1),
+            dict(image_id=7, bbox=[3, 4, 10, 20], category_id=1, iscrowd=1),
+            dict(image_id=7, bbox=[5, 6, 10, 20], category_id=2),
+            dict(image_id=8, bbox=[7, 8, 10, 20], category_id=1),
+            dict(image_id=8, bbox=[7, 8, 10, 0], category_id=1),
+        ],
+        categories=[dict(id=1, name='person'), dict(id=2, name='dog')],
+    )
+    given = read_boxes(boxes_file(tmp_path, annotations))
+    assert given.boxes['x/a.png'].tolist() == [[1, 2, 11, 22, 1]]
+    assert given.boxes['a.png'].tolist() == [[1, 2, 11, 22, 1]]
+    assert given.boxes['b.png'].tolist() == [[7, 8, 17, 28, 1]]
+    assert given.boxes['y/b.png'].shape == (0, 5)
+    assert given.image_ids['a.png'] == 7
+    assert given.image_ids['b.png'] == 8
+    results = [
+        dict(image_id=785, bbox=[1, 2, 10, 20], score=0.9, category_id=1),
+        dict(image_id=785, bbox=[1, 2, 10, 20], score=0.1, category_id=1),
+        dict(image_id=785, bbox=[1, 2, 10, 20], score=0.9, category_id=3),
+    ]
+    given = read_boxes(boxes_file(tmp_path, results), threshold=0.3)
+    assert given.boxes['785'].tolist() == [[1, 2, 11, 22, 0.9]]
+
+
+@pytest.mark.parametrize(
+    'content, words',
+    [
+        (3, 'holds 3, no boxes'),
+        ({'a.png': [1, 2, 3, 4]}, r"'a.png': the boxes of an image are"),
+        ({'a.png': [[1, 2, 3]]}, r"'a.png': the boxes of an image are"),
+        ({'a.png': [[9, 2, 3, 4]]}, 'has no area'),
+        ({'a.png': [[float('nan'), 2, 3, 4]]}, 'is not finite'),
+        ([{'bbox': [1, 2, 3, 4]}], 'has no image_id'),
+        ([{'image_id': 1, 'bbox': [1, 2]}], r'has no bbox \(x, y, w, h\)'),
+        ({'images': [{}], 'annotations': []}, 'no annotation file of COCO'),
+    ],
+)
+def test_bad_boxes(tmp_path, content, words):
+    with pytest.raises(ValueError, match=words):
+        read_boxes(boxes_file(tmp_path, content))
+
+
+def test_photographs_with_boxes_of_coco(tmp_path, shared_dir):
+    """Ids of the annotations; every annotated person is there."""
+    folder = shared_dir / 'data/sets/coco_mini'
+    content = json.loads((folder / 'val.json').read_text())
+    image = content['images'][0]
+    people = [
+        a
+        for a in content['annotations']
+        if a['image_id'] == image['id'] and not a['iscrowd']
+    ]
+    [path] = (folder / 'images').rglob(image['file_name'])
+    out = tmp_path / 'out'
+    args = [path, '--boxes', folder / 'val.json', '--format', 'jsonl', 'coco']
+    assert predict(*args, '--out', out, detector=None) == 0
+    [line] = lines(out)
+    assert len(line['people']) == len(people) > 0
+    found = json.loads((out / 'predictions.json').read_text())
+    assert {one['image_id'] for one in found} == {image['id']}
+    assert cv2.imread(str(out / path.name)).shape[:2] == (
+        image['height'],
+        image['width'],
+    )
+
+
+# -------------------------------------------------------------------- videos
+
+
+def test_videos_with_ids(tmp_path, clip):
+    out = tmp_path / 'out'
+    args = [clip, '--track', '--smooth', 'one-euro', '--threshold', 0]
+    assert predict(*args, '--out', out) == 0
+    found = lines(out)
+    assert [line['index'] for line in found] == [0, 1, 2, 3]
+    assert len({line['people'][0]['id'] for line in found}) == 1
+    with read_video(out / 'clip.mp4') as video:
+        assert len(list(video)) == 4
+        assert video.info.fps == 10
+
+
+def test_ctrl_c_leaves_whole_files(tmp_path, image, clip):
+    shutil.copy(clip, tmp_path / 'last.mp4')
+    out = tmp_path / 'out'
+    pipe = tmp_path / 'late.jpg'
+    os.mkfifo(pipe)  # reading it waits until somebody writes
+    command = [sys.executable, '-m', 'gtpt_mm', 'predict', clip, pipe]
+    command += ['--model', MODEL, '--weights', 'random', '--out', out]
+    process = subprocess.Popen(
+        [*map(str, command), '--batch-size=1', '--detector=whole_image'],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    file = out / 'predictions.jsonl'
+    end = time.monotonic() + 100
+    while not (file.exists() and len(lines(out)) >= 3):
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f'interrupted; so far, whole, in {out}' in errors
+    assert 'Traceback' not in errors
+    found = lines(out)
+    with read_video(out / 'clip.mp4') as video:
+        assert len(list(video)) == len(found)

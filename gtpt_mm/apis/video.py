@@ -1,6 +1,5 @@
-"""Videos, webcams and streams as frames, and frames as videos, by PyAV."""
+"""Videos, webcams and streams as frames, by PyAV."""
 
-import logging
 import math
 import os
 import time
@@ -8,7 +7,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,12 +14,24 @@ import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
-from av.video.reformatter import ColorRange, Colorspace
-from PIL import Image
 
 from .results import Frame
+from .video_errors import VideoError, describe_error
+from .video_writer import WRITTEN_FORMATS, VideoWriter
 
-logger = logging.getLogger(__name__)
+__all__ = [
+    'STREAM_SCHEMES',
+    'VIDEO_SUFFIXES',
+    'WRITTEN_FORMATS',
+    'VideoError',
+    'VideoInfo',
+    'VideoReader',
+    'VideoWriter',
+    'is_live',
+    'is_video',
+    'is_webcam',
+    'read_video',
+]
 
 #: Containers that ``read_video`` takes; docs/video.md says what was tested.
 _DEMUXERS = {
@@ -35,37 +45,6 @@ _DEMUXERS = {
 VIDEO_SUFFIXES = tuple(_DEMUXERS)
 #: Protocols of live streams. http:// may be a stream, a video or a picture.
 STREAM_SCHEMES = ('rtsp', 'rtsps', 'rtmp', 'rtmps', 'udp', 'rtp', 'srt', 'tcp')
-#: How ``VideoWriter`` writes: suffix -> (muxer, codecs, best first).
-WRITTEN_FORMATS = {
-    '.mp4': ('mp4', ('libx264', 'mpeg4')),
-    '.m4v': ('mp4', ('libx264', 'mpeg4')),
-    '.mov': ('mov', ('libx264', 'mpeg4')),
-    '.mkv': ('matroska', ('libx264', 'mpeg4')),
-    '.ts': ('mpegts', ('libx264', 'mpeg4')),
-    '.webm': ('webm', ('libvpx-vp9', 'libvpx')),
-    '.avi': ('avi', ('mpeg4',)),
-    '.gif': ('gif', ('gif',)),
-}
-#: libswscale's bilinear, full chroma, accurate rounding: the default is off by
-#: up to five gray levels. (For reading the default is good to two, and ten
-#: times as fast.)
-_EXACT = 0x2 | 0x2000 | 0x40000
-#: Near-lossless to the eye, and fast beside a pose model.
-_CODEC_OPTIONS = {
-    'libx264': {'preset': 'veryfast', 'crf': '18'},
-    'mpeg4': {'flags': '+qscale', 'global_quality': '354'},  # 3 * FF_QP2LAMBDA
-    'libvpx-vp9': {'crf': '24', 'b': '0', 'deadline': 'realtime'}
-    | {'cpu-used': '6', 'row-mt': '1'},
-    'libvpx': {'crf': '10', 'b': '4M', 'deadline': 'realtime'},
-}
-#: A killed process leaves a file that plays: MP4 is written in fragments that
-#: become one ordinary index at the end; other muxers write through.
-_MUXER_OPTIONS = {'flush_packets': '1'}
-_MP4_OPTIONS = {'movflags': '+hybrid_fragmented+frag_keyframe'}
-
-
-class VideoError(ValueError):
-    """A video that cannot be read or written; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +152,7 @@ class VideoReader(Iterator[Frame]):
         name = _without_password(source)
         with _open(source, name, timeout) as container:
             stream = container.streams.video[0]
-            index, error, span = 0, '', _Span()
+            index, error, span = 0, '', _Span(stream.time_base)
             matrix = np.eye(2)
             for frame in _decode(container, stream, timeout):
                 if isinstance(frame, str):
@@ -186,7 +165,7 @@ class VideoReader(Iterator[Frame]):
                     image=_pixels(frame, self.info, matrix),
                     source=name,
                     index=index,
-                    time=span.add(frame, self.info.fps),
+                    time=span.add(frame.pts, self.info.fps),
                 )
                 index += 1
             if index == 0:
@@ -243,14 +222,17 @@ class VideoReader(Iterator[Frame]):
 class _Span:
     """Times of the frames so far, in seconds from the first."""
 
+    time_base: Fraction
     start: float | None = None
     last: float = -1.0
 
-    def add(self, frame: Any, fps: Fraction | None) -> float:
+    def add(self, pts: int | None, fps: Fraction | None) -> float:
+        """Return the time of the next frame."""
         step = 1 / float(fps or 25)
-        now = frame.time
-        if now is None:  # raw streams without timestamps
+        if pts is None:  # raw streams without timestamps
             now = (self.start or 0.0) + max(self.last, -step) + step
+        else:
+            now = float(pts * self.time_base)
         if self.start is None:
             self.start = now
         self.last = now - self.start
@@ -288,7 +270,7 @@ def _open(source: str, name: str, timeout: float) -> Any:
         waited = url and time.monotonic() - start >= timeout
         reason = f'no answer within {timeout:g} s' if waited else ''
         raise VideoError(
-            f'{name}: {reason or _reason(error, timeout)}'
+            f'{name}: {reason or describe_error(error, timeout)}'
         ) from error
     kind = container.format.name
     if not container.streams.video or kind == 'tty' or kind.endswith('_pipe'):
@@ -306,7 +288,7 @@ def _decode(container: Any, stream: Any, timeout: float) -> Iterator[Any]:
         try:
             packet = next(packets, None)
         except av.FFmpegError as torn:
-            packet, error = None, _reason(torn, timeout)
+            packet, error = None, describe_error(torn, timeout)
         if packet is None and not error:
             break
         try:
@@ -322,15 +304,6 @@ def _decode(container: Any, stream: Any, timeout: float) -> Iterator[Any]:
         error = f'torn or damaged: {damaged} packets cannot be decoded whole'
     if error:
         yield error
-
-
-def _reason(error: Exception, timeout: float) -> str:
-    """Return FFmpeg's error in words that name a cause."""
-    if isinstance(error, av.error.ExitError | TimeoutError):
-        return f'no data within {timeout:g} s'
-    if isinstance(error, av.error.InvalidDataError):
-        return 'torn, empty or no video: its data cannot be parsed'
-    return getattr(error, 'strerror', None) or str(error)
 
 
 def _info(name: str, container: Any, frame: Any, matrix: Any) -> VideoInfo:
@@ -430,222 +403,3 @@ def _without_password(source: str) -> str:
     if '://' not in source or '@' not in parts.netloc:
         return source
     return urlunsplit(parts._replace(netloc=parts.netloc.split('@')[-1]))
-
-
-class VideoWriter:
-    """Write BGR images as a video; the suffix chooses the format.
-
-    ``.mp4 .m4v .mov .mkv .ts`` hold H.264 (MPEG-4 where PyAV has no
-    libx264), ``.webm`` VP9, ``.avi`` MPEG-4, ``.gif`` 256 colors a frame.
-    Sound is not copied. Pixels are 4:2:0, BT.601, limited range, and tagged
-    so; an image with an odd side is padded by one pixel at its right or lower
-    edge.
-
-    Use it in a ``with`` block: however the block is left (Ctrl-C, an error, a
-    closed generator), the file holds the frames so far and plays. A killed
-    process loses about the last two seconds, no more (GIF excepted). Nothing
-    is left on the disk if no frame was written.
-
-    Args:
-        path: File to write; an older one is replaced.
-        fps: Frames per second; a ``Fraction`` such as 30000/1001 is kept.
-        size: (w, h) of the images.
-
-    Raises:
-        VideoError: If the suffix is unknown, the folder is missing, or an
-            encoder refuses size or rate.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        fps: Fraction | float,
-        size: tuple[int, int],
-    ) -> None:
-        self.path = Path(path)
-        self.size = (int(size[0]), int(size[1]))
-        #: Number of frames written.
-        self.num_frames = 0
-        rate = _exact_rate(fps)
-        if min(self.size) < 1:
-            raise VideoError(f'{path}: size {size} must be (w, h) > 0')
-        muxer, codec = _format(self.path)
-        self._container: Any = None
-        self._pts = -1
-        # Fine ticks, for times that vary; AVI counts frames.
-        limit = 65535 if codec == 'mpeg4' else 90000
-        ticks = max(1, limit // rate.numerator)
-        self._step = rate.denominator * ticks
-        self._time_base = Fraction(1, rate.numerator * ticks)
-        if muxer == 'avi':
-            self._step, self._time_base = 1, 1 / rate
-        try:
-            self._open(muxer, codec, rate)
-        except (av.FFmpegError, OSError) as error:
-            self.close()
-            raise VideoError(
-                f'{path}: cannot be written ({codec}, {self.size[0]}x'
-                f'{self.size[1]}, {rate} fps): {_reason(error, 0)}'
-            ) from error
-
-    def _open(self, muxer: str, codec: str, rate: Fraction) -> None:
-        options = dict(_MUXER_OPTIONS)
-        if muxer in ('mp4', 'mov'):
-            options |= _MP4_OPTIONS
-        container = av.open(
-            f'file:{self.path}', 'w', format=muxer, container_options=options
-        )
-        self._container = container
-        stream: Any = container.add_stream(
-            codec, rate=rate, options=_CODEC_OPTIONS.get(codec, {})
-        )
-        even = 1 if codec == 'gif' else 2
-        stream.width, stream.height = (-(-s // even) * even for s in self.size)
-        stream.pix_fmt = 'pal8' if codec == 'gif' else 'yuv420p'
-        context = stream.codec_context
-        context.time_base = self._time_base
-        if codec != 'gif':
-            context.gop_size = max(1, round(rate))  # a key frame each second
-            context.color_range = ColorRange.MPEG
-            context.colorspace = 6  # SMPTE 170M, the matrix of BT.601
-        self._stream = stream
-        # The header waits for a frame: FFmpeg's MP4 without one crashes. What
-        # can fail shall fail here.
-        context.open()
-        self.path.open('wb').close()
-
-    def write(self, image: np.ndarray, time: float | None = None) -> None:
-        """Append one image.
-
-        Args:
-            image: BGR, uint8, (H, W, 3), of the video's size.
-            time: Seconds from the beginning, where the rate varies; default:
-                1 / fps after the last one.
-
-        Raises:
-            VideoError: If the image has another shape, or the disk is full.
-        """
-        shape = (self.size[1], self.size[0], 3)
-        if image.shape != shape or image.dtype != np.uint8:
-            raise VideoError(
-                f'{self.path}: image {self.num_frames} is {image.dtype} '
-                f'{image.shape}, the video takes uint8 {shape}'
-            )
-        if self._container is None:
-            raise VideoError(f'{self.path}: is closed')
-        if time is None:
-            pts = self._pts + self._step if self.num_frames else 0
-        else:
-            pts = round(time / self._time_base)
-        self._pts = max(pts, self._pts + 1)  # strictly increasing
-        try:
-            self._container.mux(self._stream.encode(self._frame(image)))
-        except (av.FFmpegError, OSError) as error:
-            raise VideoError(f'{self.path}: {_reason(error, 0)}') from error
-        self.num_frames += 1
-
-    def _frame(self, image: np.ndarray) -> Any:
-        right = self._stream.width - self.size[0]
-        bottom = self._stream.height - self.size[1]
-        if right or bottom:
-            image = cv2.copyMakeBorder(
-                image, 0, bottom, 0, right, cv2.BORDER_REPLICATE
-            )
-        frame: Any
-        if self._stream.pix_fmt == 'pal8':
-            frame = av.VideoFrame.from_ndarray(_palette(image), format='pal8')
-        else:
-            frame = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(image), format='bgr24'
-            ).reformat(
-                format='yuv420p',
-                dst_colorspace=Colorspace.ITU601,
-                dst_color_range=ColorRange.MPEG,
-                interpolation=_EXACT,
-            )
-        frame.pts, frame.time_base = self._pts, self._time_base
-        return frame
-
-    def close(self) -> None:
-        """Write what the encoder holds and the index; safe to repeat."""
-        container, self._container = self._container, None
-        if container is None:
-            return
-        error: Exception | None = None
-        try:
-            if self.num_frames:
-                container.mux(self._stream.encode(None))
-        except (av.FFmpegError, OSError) as failure:
-            error = failure
-        try:
-            container.close()
-        except (av.FFmpegError, OSError) as failure:
-            error = error or failure
-        if error is not None:
-            raise VideoError(f'{self.path}: {_reason(error, 0)}') from error
-        if not self.num_frames:
-            logger.warning('%s: no frame, so no file', self.path)
-            self.path.unlink(missing_ok=True)
-
-    def __enter__(self) -> 'VideoWriter':
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self.close()
-        except VideoError as failure:
-            if error is None:
-                raise
-            logger.warning('%s', failure)  # the first error goes on
-
-
-def _palette(image: np.ndarray) -> Any:
-    """Return the indices (H, W) and colors ARGB (256, 4) nearest an image."""
-    picture = Image.fromarray(image[..., ::-1]).quantize(
-        256, Image.Quantize.FASTOCTREE
-    )
-    colors = np.zeros((256, 4), np.uint8)
-    colors[:, 0] = 255
-    rgb = np.array(picture.getpalette('RGB'), np.uint8).reshape(-1, 3)
-    colors[: len(rgb), 1:] = rgb
-    return np.asarray(picture), colors
-
-
-def _format(path: Path) -> tuple[str, str]:
-    """Return muxer and codec for a path, or say why there is none."""
-    if path.suffix.lower() not in WRITTEN_FORMATS:
-        raise VideoError(
-            f'{path}: no video is written as {path.suffix!r}; take one of '
-            f'{" ".join(WRITTEN_FORMATS)}'
-        )
-    if not path.parent.is_dir():
-        raise VideoError(f'{path}: folder {path.parent} does not exist')
-    muxer, codecs = WRITTEN_FORMATS[path.suffix.lower()]
-    for codec in codecs:
-        if _has_encoder(codec):
-            return muxer, codec
-    raise VideoError(f'{path}: this PyAV has none of {", ".join(codecs)}')
-
-
-def _has_encoder(name: str) -> bool:
-    try:
-        return bool(av.codec.Codec(name, 'w'))
-    except (av.FFmpegError, ValueError):  # of PyAV's UnknownCodecError
-        return False
-
-
-def _exact_rate(fps: Fraction | float) -> Fraction:
-    """Return frames per second as a fraction that every encoder takes."""
-    if not (math.isfinite(fps) and 0 < fps <= 1000):
-        raise VideoError(f'fps {fps} must lie in (0, 1000]')
-    rate = Fraction(fps).limit_denominator(1001)
-    if rate.numerator > 65535 or rate == 0:  # MPEG-4 counts in 16 bit
-        rate = Fraction(fps).limit_denominator(65)
-    if rate == 0:
-        raise VideoError(f'fps {fps} is below one frame in 65 seconds')
-    return rate

@@ -123,6 +123,10 @@ def test_sdist_carries_what_setup_reads(repo_root, tmp_path):
     with tarfile.open(next(tmp_path.glob('*.tar.gz'))) as archive:
         names = {name.partition('/')[2] for name in archive.getnames()}
     assert {'README.md', 'LICENSE', 'requirements/runtime.txt'} <= names
+    # What the wheel takes into gtpt_mm/.mim.
+    assert {'model-index.yml', 'dataset-index.yml'} <= names
+    assert {'tools/train.py', 'tools/test.py'} <= names
+    assert 'configs/pretrain/mae/coco/mae_coco.yml' in names
     assert 'gtpt_mm/py.typed' in names
 
 

@@ -457,8 +457,10 @@ def probe_extras(name: str) -> tuple[str, str]:
             if not within(version, specs[distribution]):
                 note = f'{extra} needs {specs[distribution]}, not {version}'
                 raise Fault(note, f'pip install "gtpt_mm[{extra}]"', version)
-    note = f'more: pip install "gtpt_mm[{",".join(absent)}]"' if absent else ''
-    return ', '.join(complete) or 'none', note
+    notes = [', '.join(complete)] if complete else []
+    if absent:
+        notes.append(f'more: pip install "gtpt_mm[{",".join(absent)}]"')
+    return f'{len(complete)} of {len(extras())}', '; '.join(notes)
 
 
 def probe_chumpy(name: str) -> tuple[str, str]:

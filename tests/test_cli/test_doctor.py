@@ -213,12 +213,15 @@ def test_torch_cannot_be_loaded(fake):
     assert remedies.TORCH in row.remedy
 
 
-def test_xtcocotools_was_built_for_numpy_1(fake):
+def test_xtcocotools_was_built_for_numpy_1(fake, monkeypatch):
+    """And not replaced, as with GTPT_MM_COMPAT=0."""
+    monkeypatch.setattr(probes.compat, 'applied', dict)
     error = (
         'ValueError: numpy.dtype size changed, may indicate binary '
         'incompatibility. Expected 96 from C header, got 88 from PyObject'
     )
-    fake({'xtcocotools.coco': error, 'mmpose.models': error})
+    errors = {'xtcocotools.coco': error, 'mmpose.models': error}
+    fake(errors, {'xtcocotools': '1.14.3'})
     for name in ('xtcocotools', 'mmpose'):
         row = probes.probe(name)
         assert row.status == 'broken'
@@ -256,8 +259,8 @@ def test_extras(fake, monkeypatch):
     monkeypatch.setattr(probes, 'extras', lambda: specs)
     fake(versions={'gradio': '', 'onnxruntime': '1.31.1'})
     row = probes.probe('extras')
-    assert row.status == 'works' and row.found == 'onnx'
-    assert row.note == 'more: pip install "gtpt_mm[app]"'
+    assert row.status == 'works' and row.found == '1 of 2'
+    assert row.note == 'onnx; more: pip install "gtpt_mm[app]"'
     fake(versions={'gradio': '3.50.2', 'onnxruntime': ''})
     row = probes.probe('extras')
     assert row.status == 'broken' and not row.needed

@@ -152,7 +152,7 @@ def freeze(python: Path, folder: Path) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2400)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize('pinned', [False, True], ids=['newest', 'pinned'])
 @pytest.mark.parametrize('python', PYTHONS)
 def test_two_commands_in_an_empty_environment(

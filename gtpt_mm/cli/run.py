@@ -83,6 +83,6 @@ def _end_as_python(error: BaseException) -> None:
     ours = (__file__, runpy.__file__, '<frozen runpy>')
     while trace is not None and trace.tb_frame.f_code.co_filename in ours:
         trace = trace.tb_next
-    sys.excepthook(type(error), error, trace)
+    sys.excepthook(type(error), error.with_traceback(trace), trace)
     interrupted = isinstance(error, KeyboardInterrupt)
     raise SystemExit(130 if interrupted else 1)

@@ -56,7 +56,7 @@ class GroupAttention(nn.Module):
                 queries, keys = queries.float(), keys.float()
             q = split_heads(queries, self.num_heads)
             k = split_heads(keys, self.num_heads)
-            return (q * self.scale) @ k.transpose(-2, -1)
+            return (q * self.scale) @ k.mT
 
     @torch.no_grad()
     def score(

@@ -54,14 +54,18 @@ REPLACEMENTS = (
         'nobody has no box',
     ),
     Replacement(
-        "len(c), c[0]['bbox'], c[0]['bbox_score'])",
-        'len(c))',
-        'random weights of a detector may find nobody',
+        "len(c), c[0]['bbox'], c[0]['bbox_score'])", 'len(c))', 'the same'
     ),
     Replacement(
-        'assert len(a) == 0 and len(c) > 1',
-        "assert len(a) == 0 and (len(c) > 0 or not len(b)), 'no people'",
-        'the same',
+        'c.model.backbone.init_cfg = None',
+        'c.model.backbone.init_cfg = None; torch.manual_seed(0)',
+        'most seeds make a detector that finds nothing at any threshold',
+    ),
+    Replacement(
+        'MODELS.build(c.model).state_dict()',
+        '(lambda m: [k.bias.data[0].add_(1) for k in m.bbox_head.rtm_cls] '
+        'and m.state_dict())(MODELS.build(c.model))',
+        'random weights favour any category; this one favours people',
     ),
     Replacement(
         '$V/python $D/inferencer_demo.py',

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-import torch
 from mmengine.structures import InstanceData
 from mmpose.apis import MMPoseInferencer
 from mmpose.apis.inferencers import base_mmpose_inferencer
@@ -147,7 +146,7 @@ def test_batches_of_images_of_equal_size():
     passes.clear()
     together = list(inferencer(images, batch_size=4, **options))
     handle.remove()
-    assert passes in ([2, 2], [4])  # by their sizes behind the pipeline
+    assert passes == [2, 2, 2, 2]  # two sizes, each also flipped
     for one, other in zip(alone, together, strict=True):
         [a], [b] = one['predictions'], other['predictions']
         assert a.ori_shape == b.ori_shape and a.img_path == b.img_path
@@ -265,8 +264,3 @@ def test_3d_pictures_have_a_panel_for_each_instance(number, width):
         )
         assert drawn.shape == (60, width, 3) and drawn.dtype == np.uint8
         assert (drawn[:, 60:] == 255).all()
-
-
-def test_weights_stay_as_they_are(inferencer):
-    """Batches borrow the inferencer, not its model."""
-    assert isinstance(inferencer.inferencer.model, torch.nn.Module)

@@ -250,6 +250,11 @@ class GTPT(BaseModule):
 
     def _embed(self, img: Tensor) -> Tokens:
         """Cut the images into tokens; put the first keypoint tokens before."""
+        if torch.jit.is_tracing() and torch.onnx.is_in_onnx_export():
+            raise ValueError(
+                'the legacy exporter would fix the batch size and the token '
+                'counts of a GTPT: call torch.onnx.export(..., dynamo=True)'
+            )
         if tuple(img.shape[-2:]) != self.img_size:
             raise ValueError(
                 f'GTPT was built for images of (h, w) = {self.img_size}, got '

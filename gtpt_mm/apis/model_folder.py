@@ -312,8 +312,8 @@ def _describe(cfg: Config, model: nn.Module, name: str) -> dict[str, Any]:
 
 
 def _find_peak(decoder: Any) -> float:
-    """Return the score of a perfect prediction."""
-    return float(getattr(decoder, 'score_peak', 1.0))
+    """Return what raw scores are divided by; 1 where they are as decoded."""
+    return float(getattr(decoder, 'peak', 1.0))
 
 
 def _name_channels(preprocessor: Any) -> str:

@@ -19,13 +19,13 @@ PLUS = (
 )
 BODY = {**TOP_DOWN, 'vitpose-plus': PLUS}
 #: Pixels within which nine of ten keypoints stay, bfloat16 and float16, in a
-#: box of 120 x 160. HEViTPose: one pixel of its heatmap.
+#: box of 120 x 160. HEViTPose: pixels of its heatmap, which are 3 of these.
 LIMITS = {
     'gtpt': (0.5, 0.5),
     'gtpt-wholebody': (0.5, 0.5),
     'vitpose': (0.5, 0.1),
     'vitpose-plus': (0.5, 0.1),
-    'hevitpose': (3.2, 3.2),
+    'hevitpose': (5, 3.2),
 }
 WAYS = ('argument', 'to', 'autocast')
 [IMAGE] = draw_images((180, 140))

@@ -3,7 +3,7 @@ _base_ = './coco_bottomup.py'
 
 codec = dict(type='GroupPoseLabel')
 # mmpose's skeleton, which it finds in its own package.
-metainfo = 'configs/_base_/datasets/coco.py'
+metainfo_file = 'configs/_base_/datasets/coco.py'
 
 train_resize = dict(
     type='GroupPoseResize',

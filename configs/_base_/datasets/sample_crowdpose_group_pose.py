@@ -5,7 +5,7 @@ data_root = 'data/group_pose/crowdpose/'
 # MMPoseInferencer reads it.
 dataset_type = 'CrowdPoseDataset'
 # mmpose's skeleton, which it finds in its own package.
-metainfo = 'configs/_base_/datasets/crowdpose.py'
+metainfo_file = 'configs/_base_/datasets/crowdpose.py'
 train_dataloader = dict(
     dataset=dict(
         type='CrowdPosePeopleDataset',

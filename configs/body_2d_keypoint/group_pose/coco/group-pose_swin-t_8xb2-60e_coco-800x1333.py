@@ -7,5 +7,5 @@ _base_ = [
 
 model = dict(
     data_preprocessor=_base_.data_preprocessor,
-    head=dict(metainfo=_base_.metainfo))
+    head=dict(metainfo=_base_.metainfo_file))
 default_hooks = dict(checkpoint=_base_.best_checkpoint)

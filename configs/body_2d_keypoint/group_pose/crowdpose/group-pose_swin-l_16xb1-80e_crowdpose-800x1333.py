@@ -7,6 +7,6 @@ _base_ = [
 
 model = dict(
     data_preprocessor=_base_.data_preprocessor,
-    head=dict(metainfo=_base_.metainfo))
+    head=dict(metainfo=_base_.metainfo_file))
 train_dataloader = dict(batch_size=1)
 default_hooks = dict(checkpoint=_base_.best_checkpoint)

@@ -10,4 +10,4 @@ _base_ = [
 
 model = dict(
     data_preprocessor=_base_.data_preprocessor,
-    head=dict(metainfo=_base_.metainfo))
+    head=dict(metainfo=_base_.metainfo_file))

@@ -153,15 +153,17 @@ def _as_array(rows: Any, place: str) -> np.ndarray:
     """Return boxes as (n, 5), or raise."""
     words = f'{place}: the boxes of an image are [[x1, y1, x2, y2], ...]'
     try:
+        if not all(isinstance(row, list) for row in rows):
+            raise TypeError(rows)
+        # A box without a score is sure.
+        rows = [[*row, 1.0] if len(row) == 4 else row for row in rows]
         boxes = np.array(rows, np.float64)
     except (ValueError, TypeError) as error:
         raise ValueError(f'{words}, got {str(rows)[:80]}') from error
     if not boxes.size:
         return np.zeros((0, 5))
-    if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
+    if boxes.ndim != 2 or boxes.shape[1] != 5:
         raise ValueError(f'{words}, got {str(rows)[:80]}')
-    if boxes.shape[1] == 4:
-        boxes = np.column_stack([boxes, np.ones(len(boxes))])
     is_wrong = ~np.isfinite(boxes).all(1) | (
         boxes[:, 2:4] <= boxes[:, :2]
     ).any(1)

@@ -144,6 +144,10 @@ def _write(
         dataset=args.dataset,
         threshold=args.box_threshold,
     )
+    # Builds the model, before any file is written.
+    needs_boxes = inferencer.predictor.needs_boxes
+    if boxes and not needs_boxes:
+        raise ValueError('--boxes: the model finds the people by itself')
     frames = read_inputs(args.inputs)
     results = _predict(args, inferencer, frames, boxes)
     total = count_frames(args.inputs) if sys.stderr.isatty() else None

@@ -222,7 +222,13 @@ t.write_results(endless(), {out!r}, formats=['jsonl', 'csv', 'coco'])
 """
 
 
-@pytest.mark.parametrize('kind', [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    'kind',
+    [  # tests/test_cli/test_predict.py interrupts the whole command
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        signal.SIGKILL,
+    ],
+)
 def test_an_interruption_leaves_whole_lines(tmp_path, kind):
     out = tmp_path / 'out'
     code = ENDLESS.format(tests=os.path.dirname(__file__), out=str(out))

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 NAME = 'xtcocotools'
-MODULES = ('coco', 'cocoeval', 'mask')
+MODULES = (NAME, *(f'{NAME}.{m}' for m in ('coco', 'cocoeval', 'mask')))
 ABSENT = f'{NAME} is not installed; mmpose imports it'
 MASKS = f'{NAME} cannot decode masks with this numpy'
 
@@ -29,7 +29,7 @@ MASKS = f'{NAME} cannot decode masks with this numpy'
 def missing() -> str:
     """Say what is missing."""
     try:
-        masks = [importlib.import_module(f'{NAME}.{m}') for m in MODULES][-1]
+        *_, masks = [importlib.import_module(name) for name in MODULES]
     except Exception as error:  # of an extension built for another numpy
         if getattr(error, 'name', '') == NAME:
             return ABSENT

@@ -73,6 +73,17 @@ REPLACEMENTS = (
         'the launcher of scripts, which did not exist',
     ),
     Replacement(
+        'run tb $B/mim train mmpose gtpt_starfish.py',
+        'run tb $B/mim train mmpose gtpt_tb.py',
+        'a command line gives mmengine texts, not the dicts of backends',
+    ),
+    Replacement(
+        """ visualizer.vis_backends="[{'type':'LocalVisBackend'},"""
+        """{'type':'TensorboardVisBackend'}]\"""",
+        '',
+        'the same',
+    ),
+    Replacement(
         'gtpt_mm_sample_data.json', 'pose_samples.json', 'renamed manifest'
     ),
     Replacement(

@@ -167,7 +167,8 @@ def measure(
     start = now()
     num = sum(1 for _ in inferencer(images, **options))
     seconds = now() - start
-    assert num == len(images)
+    if num != len(images):
+        raise RuntimeError(f'{num} results of {len(images)} images')
     return seconds
 
 

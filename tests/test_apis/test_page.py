@@ -92,7 +92,7 @@ def test_video(actions, clip):
 def test_what_is_missing_is_named(actions):
     with pytest.raises(ValueError, match='choose a picture'):
         actions.predict_image(None, *choose(SMALL))
-    with pytest.raises(ValueError, match='there is no model'):
+    with pytest.raises(ValueError, match='near to it: gtpt-t'):
         actions.predict_image(np.zeros((9, 9, 3), np.uint8), *choose('gtpx'))
 
 

@@ -133,6 +133,8 @@ def infer(model, draw_heatmap):
     inferencer = Pose2DInferencer.__new__(Pose2DInferencer)
     inferencer.model = model
     inferencer.cfg = SimpleNamespace(data_mode='bottomup')
+    model.dataset_meta = {}
+    inferencer.visualizer = SimpleNamespace(set_dataset_meta=lambda *_: None)
     inferencer.update_model_visualizer_settings(draw_heatmap=draw_heatmap)
     model.test_cfg = model.head.test_cfg.copy()  # as ``preprocess`` does
     model.test_cfg.pop('output_heatmaps', None)

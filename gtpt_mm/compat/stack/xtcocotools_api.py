@@ -31,7 +31,9 @@ def missing() -> str:
     try:
         *_, masks = [importlib.import_module(name) for name in MODULES]
     except Exception as error:  # of an extension built for another numpy
-        if getattr(error, 'name', '') == NAME:
+        # Of a package that is hidden the submodule is said to be missing.
+        absent = getattr(error, 'name', None) or ''
+        if absent.partition('.')[0] == NAME:
             return ABSENT
         return f'{NAME}, which mmpose imports, fails: {error}'
     try:

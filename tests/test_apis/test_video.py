@@ -600,7 +600,7 @@ def test_interrupted_by_a_signal(tmp_path, suffix, number, lost):
     )
     assert process.stdout.readline() == b'ready\n'
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     frames = [f for f in read_video(path) if not f.error]
     assert 201 - lost <= len(frames) <= 201
     assert cv2.VideoCapture(str(path)).read()[0]

@@ -242,7 +242,7 @@ def test_an_interruption_leaves_whole_lines(tmp_path, kind):
         assert process.poll() is None
     time.sleep(0.05)
     process.send_signal(kind)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     found = lines(out)  # each is whole
     assert [line['index'] for line in found] == list(range(len(found)))
     assert len(found) >= 30

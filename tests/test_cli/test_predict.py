@@ -256,7 +256,7 @@ def test_ctrl_c_leaves_whole_files(tmp_path, image, clip):
         time.sleep(0.1)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert f'interrupted; so far, whole, in {out}' in errors
     assert 'Traceback' not in errors

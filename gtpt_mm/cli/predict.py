@@ -185,8 +185,9 @@ def _report(writer: 'ResultWriter', stream: Any) -> None:
     """Print the counts, the errors by name and the files."""
     print(writer.summary, file=stream)
     if writer.summary.pictures:
+        number = writer.summary.pictures
         print(
-            f'{writer.summary.pictures} pictures in {writer.out_dir}',
+            f'{number} drawn file{"s" * (number > 1)} in {writer.out_dir}',
             file=stream,
         )
     for file in writer.summary.files:

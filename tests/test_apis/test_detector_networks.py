@@ -368,6 +368,8 @@ def test_offline_error_says_what_to_do(name, images, empty_caches):
     with pytest.raises(ValueError, match='cannot be fetched') as caught:
         detector(images)
     assert 'GTPT_MM_WEIGHTS' in str(caught.value)
+    if not name.startswith('hf:'):
+        assert 'make_detector(' in str(caught.value)
     assert detector([]) == []
 
 

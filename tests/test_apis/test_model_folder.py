@@ -4,12 +4,18 @@ import json
 import os
 import shutil
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmpose.apis import inference_bottomup, inference_topdown, init_model
+from mmpose.apis import (
+    MMPoseInferencer,
+    inference_bottomup,
+    inference_topdown,
+    init_model,
+)
 from mmpose.registry import MODELS
 from support.configs import read_config, shrink
 
@@ -95,9 +101,11 @@ def test_predicts_the_same_elsewhere(name, make, tmp_path, monkeypatch):
     infer = inference_bottomup if name == 'group_pose' else inference_topdown
     expected, got = infer(model, image)[0], infer(loaded, image)[0]
     named = infer(load_model(elsewhere, device='cpu'), image)[0]
-    np.testing.assert_array_equal(
-        named.pred_instances.keypoints, got.pred_instances.keypoints
-    )
+    stock = infer(init_model('where', device='cpu'), image)[0]
+    for other in (named, stock):
+        np.testing.assert_array_equal(
+            other.pred_instances.keypoints, got.pred_instances.keypoints
+        )
     np.testing.assert_array_equal(
         got.pred_instances.keypoints, expected.pred_instances.keypoints
     )
@@ -107,6 +115,19 @@ def test_predicts_the_same_elsewhere(name, make, tmp_path, monkeypatch):
         'model.json',
         'model.safetensors',
     ]
+
+
+def test_mmpose_inferencer_takes_a_folder(make):
+    model, folder = make(CONFIGS['vitpose'])
+    image = np.random.default_rng(0).integers(0, 255, (96, 80, 3), np.uint8)
+    inferencer = MMPoseInferencer(
+        f'{folder}/', device='cpu', det_model='whole_image'
+    )
+    [[person]] = next(inferencer(image))['predictions']
+    [sample] = inference_topdown(model, image)
+    np.testing.assert_allclose(
+        person['keypoints'], sample.pred_instances.keypoints[0], atol=1e-3
+    )
 
 
 def test_own_keypoints_need_no_metainfo_file(make, tmp_path):
@@ -205,6 +226,16 @@ def test_command(make, tmp_path, capsys):
     assert main([*words, str(tmp_path / 'full'), '--overwrite']) == 2
     assert 'holds other files' in capsys.readouterr().err
     assert os.listdir(tmp_path / 'full') == ['thesis.tex']
+
+
+def test_command_takes_names(tmp_path, capsys):
+    name = Path(CONFIGS['gtpt']).stem
+    file, folder = tmp_path / 'a.pth', tmp_path / 'folder'
+    write_checkpoint(read_config(CONFIGS['gtpt']), file)
+    assert main(['pack', name, str(file), str(folder)]) == 0
+    assert (folder / 'model.safetensors').is_file()
+    assert main(['pack', f'{name}z', str(file), str(folder)]) == 2
+    assert f'near to it: {name}' in capsys.readouterr().err
 
 
 def test_names_of_folders(tmp_path):

@@ -72,6 +72,10 @@ def test_folder_pattern_and_a_missing_file(tmp_path, shots, capsys):
         'a.png', None, 'a_2.png', 'a_3.png', None,
     ]  # fmt: skip
     assert found[0]['people'] == found[2]['people']
+    first, same, other = (
+        (out / f'a{end}.png').read_bytes() for end in ('', '_2', '_3')
+    )
+    assert first == same != other
     assert found[3]['people'][0]['box'] == [0, 0, 60, 70]
     [person] = found[0]['people']
     assert person['box'] == [0, 0, 60, 80]
@@ -80,7 +84,7 @@ def test_folder_pattern_and_a_missing_file(tmp_path, shots, capsys):
     assert '3 images, 3 people, 2 errors' in words
     assert f'{tmp_path}/missing.jpg: there is no such file' in words
     assert f'{shots}/torn.jpg: the file cannot be decoded' in words
-    assert f'3 pictures in {out}' in words
+    assert f'3 drawn files in {out}' in words
     assert f'{out}/predictions.jsonl' in words
 
 
@@ -222,10 +226,11 @@ def test_photographs_with_boxes_of_coco(tmp_path, shared_dir):
 # -------------------------------------------------------------------- videos
 
 
-def test_videos_with_ids(tmp_path, clip):
+def test_videos_with_ids(tmp_path, clip, capsys):
     out = tmp_path / 'out'
     args = [clip, '--track', '--smooth', 'one-euro', '--threshold', 0]
     assert predict(*args, '--out', out) == 0
+    assert f'1 drawn file in {out}' in capsys.readouterr().out
     found = lines(out)
     assert [line['index'] for line in found] == [0, 1, 2, 3]
     assert len({line['people'][0]['id'] for line in found}) == 1

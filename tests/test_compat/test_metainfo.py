@@ -117,6 +117,11 @@ def test_files_of_mmpose_are_taken_as_they_are():
         assert parse_metainfo(file)['num_keypoints'] > 18
 
 
+def test_files_of_mmpose_are_taken_without_a_warning(recwarn):
+    parse_metainfo('configs/_base_/datasets/coco.py')
+    assert not recwarn.list
+
+
 def test_group_pose_needs_sigmas(skeleton):
     skeleton['sigmas'] = []
     assert len(parse_pose_metainfo(skeleton)['sigmas']) == 0

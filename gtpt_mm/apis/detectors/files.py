@@ -88,8 +88,9 @@ def _fetch(url: str, detector: str) -> Path:
     raise ValueError(
         f'the weights of the detector {detector} cannot be fetched from '
         f'{url}: {reason}. Fetch this file on a computer with network, put '
-        f'it into a folder and set {VARIABLE} to that folder; or give a file '
-        'as weights, or choose another detector'
+        f'it into a folder and set {VARIABLE} to that folder; or pass '
+        f'detector=make_detector({detector!r}, weights=FILE), of '
+        'gtpt_mm.apis.detectors, or choose another detector'
     )
 
 

@@ -12,6 +12,7 @@ Can go: when mmpose checks a skeleton.
 """
 
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -62,7 +63,10 @@ def _parse(stock: Callable[[dict], dict], metainfo: dict) -> dict:
         check_metainfo(metainfo, _title(metainfo, 'metainfo'))
         return stock(metainfo)
     if Path(file).parent == STOCK_METAINFO or _is_in_mmpose(file):
-        return stock(metainfo)
+        with warnings.catch_warnings():
+            # That mmpose's file is taken is what the path asks for.
+            warnings.filterwarnings('ignore', 'The metainfo config file')
+            return stock(metainfo)
     if not Path(file).is_file():
         raise MissingMetainfoError(
             f'the file of metainfo, {file!r}, does not exist; a relative path '

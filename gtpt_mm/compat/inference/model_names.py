@@ -7,6 +7,7 @@ set counts as one of COCO.
 
 Here: ``gtpt_mm`` is in mmengine's list (``gtpt_mm::...`` as a base). The 2D
 inferencer and ``init_model`` take names; the inferencer fetches the weights.
+Both take folders of ``gtpt-mm pack`` with the weights in them.
 Names of mmpose stay mmpose's; ``gtpt_mm/NAME`` is always ours. ``dataset=`` of
 the inferencers splits off one dataset of a ViTPose++, by default the first;
 a model of ``init_model`` predicts with ``test_cfg.dataset``. The skeleton is
@@ -105,9 +106,15 @@ def drop_scope(find: Callable) -> Callable:
 
 
 def is_ours(name: Any, get_names: GetNames) -> bool:
-    """Return whether a model of mmpose's functions is a name of ours."""
-    if not isinstance(name, str) or Path(name).is_file():
+    """Return whether a model of mmpose's functions is a name of ours.
+
+    A folder of ``gtpt-mm pack`` is one as well.
+    """
+    if not isinstance(name, str | Path) or Path(name).is_file():
         return False
+    if get_names().is_folder(name):
+        return True
+    name = str(name)
     if name.lower().startswith(PREFIX):
         return True
     if get_names().find_model(name) is None:
@@ -212,10 +219,14 @@ def build_by_name(init_model: Callable, get_names: GetNames) -> Callable:
     """Return ``init_model`` that takes names, and several datasets."""
 
     @functools.wraps(init_model)
-    def init(config: Any, *args: Any, **options: Any) -> Any:
+    def init(
+        config: Any, checkpoint: Any = None, *args: Any, **options: Any
+    ) -> Any:
         if is_ours(config, get_names):
+            if checkpoint is None and get_names().is_folder(config):
+                checkpoint = str(get_names().read_folder(config)[1])
             config = get_names().get_config(config)
-        model = init_model(config, *args, **options)
+        model = init_model(config, checkpoint, *args, **options)
         _choose_pipeline(model)
         return model
 

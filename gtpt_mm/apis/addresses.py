@@ -1,5 +1,6 @@
 """Fetch an image from an address of http or https."""
 
+import base64
 import http.client
 import re
 import time
@@ -38,9 +39,15 @@ def fetch(url: str) -> bytes | None:
 
 
 def _fetch(url: str) -> bytes | None:
+    headers = {'User-Agent': f'gtpt_mm/{__version__}'}
+    parts = urllib.parse.urlsplit(url)
+    user, at, host = parts.netloc.rpartition('@')
+    if at:  # urllib would take all of it for the name of the server
+        url = urllib.parse.urlunsplit(parts._replace(netloc=host))
+        secret = base64.b64encode(urllib.parse.unquote(user).encode())
+        headers['Authorization'] = f'Basic {secret.decode()}'
     request = urllib.request.Request(
-        urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]"),
-        headers={'User-Agent': f'gtpt_mm/{__version__}'},
+        urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]"), headers=headers
     )
     end = time.monotonic() + DEADLINE
     content = bytearray()

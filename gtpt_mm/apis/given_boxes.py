@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from gtpt_mm.compat.messages import list_some, warn
+
 from .results import Frame
 
 
@@ -94,6 +96,12 @@ def read_boxes(path: str | Path, threshold: float = 0.0) -> GivenBoxes:
             boxes = people.setdefault(str(row['image_id']), [])
             if row.get('category_id', 1) == 1:
                 boxes += _from_coco(row, path)
+        kinds = {row.get('category_id', 1) for row in content}
+        if kinds and 1 not in kinds:
+            warn(
+                f'{path}: no box is of a person, category_id 1, but of '
+                f'{list_some(sorted(map(repr, kinds)))}'
+            )
     elif isinstance(content, dict) and 'annotations' in content:
         people = _read_annotations(content, given)
     elif isinstance(content, dict):
@@ -143,7 +151,10 @@ def _from_coco(row: dict, path: Path) -> list[list[float]]:
     box = row.get('bbox')
     if not isinstance(box, list) or len(box) != 4:
         raise ValueError(f'{path}: {str(row)[:80]} has no bbox (x, y, w, h)')
-    x, y, w, h = box
+    try:
+        x, y, w, h = map(float, box)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f'{path}: bbox {box} is not of numbers') from error
     if w <= 0 or h <= 0:  # COCO's own files have some
         return []
     return [[x, y, x + w, y + h, row.get('score', 1.0)]]

@@ -35,6 +35,7 @@ from .video import (
     VideoError,
     is_webcam,
     read_video,
+    without_password,
 )
 
 #: Suffixes of images; the last two are known, but no decoder reads them.
@@ -319,6 +320,7 @@ def _is_video(path: str) -> bool:
 
 def _read_video(source: str) -> Iterator[Frame]:
     """Yield the frames of a video, camera or stream."""
+    name = without_password(source)
     try:
         with read_video(source) as video:
             for frame in video:
@@ -326,20 +328,20 @@ def _read_video(source: str) -> Iterator[Frame]:
                 frame.error = frame.error.removeprefix(f'{frame.source}: ')
                 yield frame
     except VideoError as error:
-        words = str(error).removeprefix(f'{source}: ')
-        yield Frame(None, source, error=words)
+        words = str(error).removeprefix(f'{name}: ')
+        yield Frame(None, name, error=words)
 
 
 def _read_address(url: str) -> Iterator[Frame]:
     """Yield the frames of an image, a video or a stream served by http."""
-    content = None
+    content, name = None, without_password(url)
     if not _is_video(url.partition('?')[0]):
         try:
             content = fetch(url)
         except OSError as error:
-            yield Frame(None, url, error=str(error))
+            yield Frame(None, name, error=str(error))
             return
     if content is None or _is_animated(content):
         yield from _read_video(url)
     else:
-        yield _decode(content, url)
+        yield _decode(content, name)

@@ -86,8 +86,7 @@ def pack(
         ) from error
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as place:
-        made = Path(place) / folder.name
-        made.mkdir()
+        made = Path(place)
         write_state_dict(made / WEIGHTS, weights, None)
         facts = _describe(cfg, model, name)
         facts['sha256'] = find_sha256(made / WEIGHTS)
@@ -110,8 +109,8 @@ def read_folder(folder: str | os.PathLike) -> tuple[Config, Path]:
         Its config, and the file of its weights.
 
     Raises:
-        ValueError: If a file is missing or of a later format, or the weights
-            are not those that were packed.
+        ValueError: If a file is missing, torn or of a later format, or the
+            weights are not those that were packed.
     """
     folder = find_folder(folder)
     facts = read_facts(folder)
@@ -127,7 +126,18 @@ def read_folder(folder: str | os.PathLike) -> tuple[Config, Path]:
             f'{weights} is not the file that was packed: its SHA-256 differs '
             f'from that in {FACTS}; copy or download it again'
         )
-    return Config.fromfile(folder / CONFIG), weights
+    try:
+        cfg = Config.fromfile(folder / CONFIG)
+    except Exception as error:  # a config is a program
+        raise ValueError(
+            f'{folder / CONFIG} cannot be read as a config: '
+            f'{type(error).__name__}: {error}; copy or download it again'
+        ) from error
+    if not isinstance(cfg.get('model'), dict):
+        raise ValueError(
+            f'{folder / CONFIG} has no model; copy or download it again'
+        )
+    return cfg, weights
 
 
 def read_facts(folder: str | Path) -> dict[str, Any]:
@@ -146,7 +156,8 @@ def read_facts(folder: str | Path) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise ValueError(f'{path} cannot be read: {error}') from error
-    if not isinstance(facts, dict) or facts.get('format', 0) > FORMAT:
+    known = range(FORMAT + 1)
+    if not isinstance(facts, dict) or facts.get('format', 0) not in known:
         raise ValueError(
             f'{path} is of a later format than this gtpt_mm ({__version__}) '
             'reads; update gtpt_mm'
@@ -260,7 +271,8 @@ def _build(cfg: Config) -> nn.Module:
 def _write_config(cfg: Config, path: Path) -> None:
     """Write a config; a training with it starts from the folder's weights."""
     cfg.dump(path)
-    line = f"\nload_from = '{{{{ fileDirname }}}}/{WEIGHTS}'\n"
+    # The folder's name may hold quotes; mmengine inserts it as it is.
+    line = f"\nload_from = r'''{{{{ fileDirname }}}}/{WEIGHTS}'''\n"
     with path.open('a', encoding='utf-8') as file:
         file.write(line)
 

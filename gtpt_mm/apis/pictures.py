@@ -84,7 +84,9 @@ def _split_name(frame: Frame) -> tuple[str, str]:
     name = source.replace('\\', '/').rstrip('/').rpartition('/')[2]
     name = re.sub(r'[<>:"|?*\x00-\x1f]', '_', name)
     stem, suffix = os.path.splitext(name)
-    stem = stem.encode()[:MAX_NAME].decode(errors='ignore') or 'picture'
+    # Bytes of a name that are no UTF-8 are left out: FFmpeg refuses them.
+    content = stem.encode(errors='surrogateescape')[:MAX_NAME]
+    stem = content.decode(errors='ignore') or 'picture'
     if frame.index is None:
         return stem, suffix if suffix.lower() in PICTURES else '.png'
     return stem, suffix if suffix.lower() in WRITTEN_FORMATS else '.mp4'

@@ -17,7 +17,7 @@ from gtpt_mm.compat.inference.inferencer_inputs import as_image
 
 from .detectors import Detector, make_detector
 from .inputs import read_inputs
-from .predictor import Predictor
+from .predictor import Predictor, find_excess
 from .results import Frame, PoseResult
 
 #: Bytes of pixels that are read ahead at most, one image at least.
@@ -103,7 +103,8 @@ class PoseInferencer:
             inputs: All that ``read_inputs`` takes; also an iterable of
                 :class:`Frame`.
             boxes: Of each image (n, 4), or (n, 5) with scores; n may be 0.
-                Of a single image its boxes will do.
+                Of a single image its boxes will do. An iterator may have more
+                entries than there are images.
 
         Returns:
             One result for each image. One that cannot be read has an
@@ -298,14 +299,21 @@ def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
     """Yield frames with images of BGR, uint8, or why they are none."""
     for frame in frames:
         if frame.image is None:
-            yield frame
+            # Without a reason it would count as an image without people.
+            reason = frame.error or 'the frame has no image'
+            yield replace(frame, error=reason)
             continue
         try:
             image = np.asarray(as_image(frame.image, frame.source))
         except (TypeError, ValueError) as error:
             yield replace(frame, image=None, error=str(error))
-        else:
-            yield replace(frame, image=image.astype(np.uint8, copy=False))
+            continue
+        if reason := find_excess(image):
+            yield replace(frame, image=None, error=reason)
+            continue
+        if image.dtype != np.uint8:
+            image = image.round().astype(np.uint8)
+        yield replace(frame, image=image)
 
 
 def read_ahead(
@@ -333,6 +341,9 @@ def pair(
 ) -> Iterator[tuple[Frame, np.ndarray]]:
     """Yield each frame with its boxes and scores, (n, 5).
 
+    An iterator is asked for no more entries than there are frames: it may be
+    without end, and an entry more may be an error in it.
+
     Raises:
         ValueError: If there are not as many boxes as frames, or a box is
             wrong or lies outside of its image.
@@ -343,6 +354,7 @@ def pair(
         boxes = [boxes]
     given = iter(boxes)
     index = -1
+    rows: Any = None
     for index, frame in enumerate(frames):
         try:
             rows = next(given)
@@ -352,7 +364,9 @@ def pair(
                 'takes the boxes of each image'
             ) from None
         yield frame, _check_boxes(rows, index, frame)
-    if next(given, None) is not None:
+    # A single image and an iterator over its boxes: the rest would be lost.
+    is_whole = isinstance(boxes, Sized) or (index == 0 and np.ndim(rows) == 1)
+    if is_whole and next(given, None) is not None:
         raise ValueError(
             f'boxes has more entries than there are images, {index + 1}'
         )
@@ -366,14 +380,14 @@ def _check_boxes(rows: Any, index: int, frame: Frame) -> np.ndarray:
         [found] = as_boxes([rows], [frame])
     except ValueError as error:
         words = str(error).replace('bboxes[0]', f'boxes[{index}]')
-        raise ValueError(words) from error
+        raise ValueError(f'{words} (image: {frame.source})') from error
     if frame.image is not None:
         h, w = frame.image.shape[:2]
         outside = (found[:, :2] >= (w, h)) | (found[:, 2:4] <= 0)
         if outside.any():
             box = found[outside.any(1)][0, :4]
             raise ValueError(
-                f'box {box} in boxes[{index}] lies outside of its image, (h, '
-                f'w) {(h, w)}'
+                f'box {box} in boxes[{index}] lies outside of its image '
+                f'{frame.source}, (h, w) {(h, w)}'
             )
     return found

@@ -19,6 +19,8 @@ from .prepared_model import prepare_model, set_scope
 from .results import Frame, PoseResult, Skeleton
 from .topdown import TopDown
 
+#: Most pixels of a side of an image: OpenCV counts them in 16 bits.
+MAX_SIDE = 2**15 - 2
 DTYPES = ('auto', 'float32', 'bfloat16', 'float16', 'float64')
 
 
@@ -154,9 +156,10 @@ class Predictor:
             ``image_index``, (P,).
 
         Raises:
-            ValueError: If an image or a box is none.
+            ValueError: If an image or a box is none, or an entry is unknown.
         """
         engine = self.build()
+        _check_keys(batch)
         images = [_check_image(x, i) for i, x in enumerate(batch['images'])]
         with torch.inference_mode():
             if isinstance(engine, BottomUp):
@@ -199,6 +202,15 @@ class Predictor:
         return dict(packed, image_index=np.repeat(index, counts).astype(int))
 
 
+def _check_keys(batch: dict[str, Any]) -> None:
+    unknown = set(batch) - {'images', 'boxes', 'box_scores'}
+    if unknown:
+        raise ValueError(
+            f"a batch has 'images', 'boxes' and 'box_scores', no "
+            f'{", ".join(map(repr, sorted(unknown)))}'
+        )
+
+
 def _check_image(image: Any, index: int) -> np.ndarray:
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
@@ -208,7 +220,29 @@ def _check_image(image: Any, index: int) -> np.ndarray:
         )
     if not array.size:
         raise ValueError(f'images[{index}] is empty, shape {array.shape}')
+    if words := find_excess(array):
+        raise ValueError(f'images[{index}]: {words}')
     return array
+
+
+def find_excess(image: np.ndarray) -> str:
+    """Return why an image is too large, '' if it is not."""
+    h, w = image.shape[:2]
+    if max(h, w) <= MAX_SIDE:
+        return ''
+    return f'{w} x {h} pixels are too many: OpenCV crops up to {MAX_SIDE}'
+
+
+def _check_shape(boxes: Any, index: int) -> np.ndarray:
+    array = np.asarray(boxes, np.float32)
+    if not array.size:
+        return array.reshape(0, 4)
+    if array.ndim not in (1, 2) or array.shape[-1] != 4:
+        raise ValueError(
+            f'boxes[{index}] has shape {array.shape}; it is (n, 4), with '
+            "scores in 'box_scores'"
+        )
+    return array.reshape(-1, 4)
 
 
 def _flatten(
@@ -217,7 +251,7 @@ def _flatten(
     """Return boxes, their scores and the image of each person."""
     if batch.get('boxes') is None:
         raise ValueError("a top-down model needs 'boxes', (n, 4) per image")
-    boxes = [np.asarray(b, np.float32).reshape(-1, 4) for b in batch['boxes']]
+    boxes = [_check_shape(b, i) for i, b in enumerate(batch['boxes'])]
     scores = batch.get('box_scores')
     if scores is None:
         scores = [np.ones(len(b)) for b in boxes]

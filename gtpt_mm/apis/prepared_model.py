@@ -70,12 +70,34 @@ def prepare_model(
 def find_device(
     device: str | torch.device, given: torch.device | None = None
 ) -> torch.device:
-    """Return a device; 'auto' is that of a built model, or a GPU if any."""
+    """Return a device; 'auto' is that of a built model, or a GPU if any.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
     if str(device) != 'auto':
-        return torch.device(device)
+        return _check_device(device)
     if given is not None:
         return given
     return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+
+
+def _check_device(device: str | torch.device) -> torch.device:
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"there is no device {device!r}; take 'auto', 'cpu', 'cuda' or "
+            "'cuda:1'"
+        ) from error
+    if found.type == 'cuda' and (found.index or 0) >= (
+        number := torch.cuda.device_count()
+    ):
+        raise ValueError(
+            f'device {str(device)!r} is not there: torch {torch.__version__} '
+            f"sees {number} GPUs; 'auto' takes a GPU if there is one"
+        )
+    return found
 
 
 def _check_built(model: nn.Module) -> nn.Module:

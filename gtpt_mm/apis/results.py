@@ -210,8 +210,8 @@ class PoseResult:
             mean = sure.mean() if len(sure) else 0.0
             found.append(
                 dict(
-                    image_id=image_id,
-                    category_id=category_id,
+                    image_id=int(image_id),  # json refuses numpy's
+                    category_id=int(category_id),
                     keypoints=triples.ravel().tolist(),
                     score=float(np.nan_to_num(box_score) * mean),
                 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import savgol_filter
 
-from .results import PoseResult
+from .results import Frame, PoseResult
 from .tracking import begins_sequence
 from .video import VideoError, VideoReader, is_live, read_video
 
@@ -43,7 +43,8 @@ class OneEuro:
         d_cutoff: float = 1.0,
         max_gap: int = 5,
     ) -> None:
-        if min_cutoff <= 0 or d_cutoff <= 0 or beta < 0 or max_gap < 0:
+        in_range = min_cutoff > 0 and d_cutoff > 0  # NaN is not
+        if not (in_range and beta >= 0 and max_gap >= 0):
             raise ValueError(
                 f'OneEuro: min_cutoff {min_cutoff} and d_cutoff {d_cutoff} '
                 f'must be > 0, beta {beta} and max_gap {max_gap} >= 0'
@@ -234,6 +235,8 @@ def smooth(
         raise ValueError(
             f'no smoothing method {method!r}; take one of {", ".join(METHODS)}'
         )
+    if not fps > 0:
+        raise ValueError(f'smooth: fps {fps} must be > 0')
     try:
         if method == 'one-euro':
             OneEuro(**options)  # type: ignore[arg-type]
@@ -298,7 +301,7 @@ def _smooth_offline(
     results: Iterable[PoseResult], threshold: float, options: dict
 ) -> Iterator[PoseResult]:
     held: list[PoseResult] = []
-    before = None
+    before, shape = None, None
     for result in results:
         if begins_sequence(before, result.frame):
             yield from _finish(held, threshold, options)
@@ -308,17 +311,34 @@ def _smooth_offline(
                     f"{result.frame.source}: 'savgol' holds a video to its "
                     "end; take 'one-euro' for a webcam or stream"
                 )
+            shape = _find_shape(result.frame)
         _ids(result)  # refuse now, not at the end
         before = result.frame
-        held.append(_without_image(result))
+        held.append(_without_image(result, shape))
     yield from _finish(held, threshold, options)
 
 
-def _without_image(result: PoseResult) -> PoseResult:
-    """Return a result that holds no image if its file has it."""
+def _find_shape(frame: Frame) -> tuple[int, ...] | None:
+    """Return the shape of the images of a video file; None of others."""
+    if frame.index is None or not Path(frame.source).is_file():
+        return None
+    try:
+        with read_video(frame.source) as video:
+            return (*video.info.size[::-1], 3)
+    except VideoError:
+        return None
+
+
+def _without_image(
+    result: PoseResult, shape: tuple[int, ...] | None
+) -> PoseResult:
+    """Return a result that holds no image if its file has it.
+
+    Images of another shape were scaled or cropped after they had been read:
+    the file has not got them.
+    """
     frame = result.frame
-    held = frame.index is not None and Path(frame.source).is_file()
-    if frame.image is None or not held:
+    if frame.image is None or frame.image.shape != shape:
         return result
     return replace(result, frame=replace(frame, image=_DROPPED))
 

@@ -31,6 +31,7 @@ __all__ = [
     'is_video',
     'is_webcam',
     'read_video',
+    'without_password',
 ]
 
 #: Containers that ``read_video`` takes; docs/video.md says what was tested.
@@ -149,7 +150,7 @@ class VideoReader(Iterator[Frame]):
     def _read_container(
         self, source: str, timeout: float
     ) -> Generator[Frame, None, None]:
-        name = _without_password(source)
+        name = without_password(source)
         with _open(source, name, timeout) as container:
             stream = container.streams.video[0]
             index, error, span = 0, '', _Span(stream.time_base)
@@ -397,9 +398,14 @@ def _pixels(frame: Any, info: VideoInfo, matrix: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image)
 
 
-def _without_password(source: str) -> str:
+def without_password(source: str) -> str:
     """Return a URL as it may stand in results and messages."""
-    parts = urlsplit(source)
-    if '://' not in source or '@' not in parts.netloc:
+    if '://' not in source:
+        return source
+    try:
+        parts = urlsplit(source)
+    except ValueError:  # an address that is none, such as http://[a
+        return source
+    if '@' not in parts.netloc:
         return source
     return urlunsplit(parts._replace(netloc=parts.netloc.split('@')[-1]))

@@ -50,7 +50,8 @@ class Summary:
             f'{len(self.errors):,} errors'
         ]
         lines += [f'  {name}: {why}' for name, why in self.errors.items()]
-        return '\n'.join(lines)
+        # Names that are no UTF-8 cannot be printed.
+        return '\n'.join(lines).encode(errors='backslashreplace').decode()
 
 
 def write_results(
@@ -190,7 +191,8 @@ class ResultWriter:
             self._open[name] = (self.out_dir / FILES[name]).open('wb')
             if name == 'csv':
                 text = _as_csv([COLUMNS]) + text
-        self._open[name].write(text.encode())
+        # Names of files need not be UTF-8: their bytes stay as they are.
+        self._open[name].write(text.encode(errors='surrogateescape'))
         self._open[name].flush()
 
     def _draw(self, result: PoseResult) -> str:

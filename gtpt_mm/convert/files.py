@@ -13,11 +13,17 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from gtpt_mm.compat.files.atomic_file import atomic_write, remove_leftovers
-from gtpt_mm.compat.files.checkpoint_files import check_file
+from gtpt_mm.compat.files.checkpoint_files import (
+    ORDER,
+    check_file,
+    read_safetensors,
+)
 from gtpt_mm.compat.stack.torch_api import (
     UnsafeCheckpointError,
     explain_refusal,
 )
+
+from .vitpose.native import HEADS
 
 #: Entries with the weights in files of mmengine and the official ViTPose, of
 #: FAIR, and of DeepSpeed. Other files contain only weights.
@@ -171,8 +177,13 @@ def save_state_dict(
     """Write weights in place; see :func:`write_state_dict`."""
     if path.suffix == SAFETENSORS:
         tensors = {k: v.contiguous() for k, v in state_dict.items()}
+        # One entry: safetensors writes several in random order, and the hash
+        # of the file would be another each time.
+        metadata = {'format': 'pt'}
+        if any(name.startswith(HEADS) for name in tensors):
+            metadata = {ORDER: '\n'.join(tensors)}
         try:
-            _safetensors().save_file(tensors, path, metadata=dict(format='pt'))
+            _safetensors().save_file(tensors, path, metadata)
         except Exception as error:  # safetensors' class has no public base
             raise OSError(f'{path} cannot be written: {error}') from error
         return
@@ -198,9 +209,9 @@ def find_sha256(path: str | Path) -> str:
 
 
 def _read_safetensors(path: str | Path) -> dict[str, Tensor]:
-    module = _safetensors()
+    _safetensors()  # names the missing package
     try:
-        return module.load_file(path)
+        return read_safetensors(path)
     except Exception as error:  # safetensors' class has no public base
         raise ValueError(
             f'{path} cannot be read as safetensors: {error}'

@@ -89,6 +89,12 @@ def _find_expert(heads: list[str], num_experts: int, dataset: str) -> int:
     Heads are in the order of the experts. A file with fewer heads (from
     transformers) has the experts of the released models.
     """
+    if heads == sorted(DATASETS):
+        raise ValueError(
+            f'the heads are in alphabetical order, {heads}, as another '
+            "program's .safetensors has them; the experts were not: give the "
+            'file of torch.save that it was made of'
+        )
     if len(heads) == num_experts:
         return heads.index(dataset)
     if num_experts == len(DATASETS) and set(heads) <= set(DATASETS):

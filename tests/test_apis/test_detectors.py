@@ -63,7 +63,9 @@ def test_functions_may_find_nobody(result):
     assert scores.shape == (0,)
 
 
-@pytest.mark.parametrize('result', [[1, 2, 3, 4], ([[1, 2, 3, 4]], [1, 2])])
+@pytest.mark.parametrize(
+    'result', [[1, 2, 3, 4], ([[1, 2, 3, 4]], [1, 2]), None]
+)
 def test_functions_of_another_form_are_refused(result):
     with pytest.raises(ValueError, match='must return boxes'):
         make_detector(lambda image: result)([IMAGE])

@@ -68,9 +68,13 @@ def serve():
     """Return a function that serves answers: path -> (type, content)."""
     servers = []
 
-    def start(answers: dict, slow: float = 0.0) -> str:
+    def start(
+        answers: dict, slow: float = 0.0, asked: list | None = None
+    ) -> str:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
+                if asked is not None:
+                    asked.append(self.headers['Authorization'])
                 kind, content = answers.get(self.path, (None, b''))
                 self.send_response(200 if kind else 404)
                 self.send_header('Content-Type', kind or 'text/plain')
@@ -425,6 +429,21 @@ def test_addresses(serve, image, clip):
     for place in ('clip.mp4?token=1', 'stream'):
         found = list(read_inputs(f'{url}/{place}'))
         assert [f.index for f in found] == [0, 1, 2], found[-1].error
+
+
+def test_passwords_are_sent_and_not_told(image, serve):
+    content = cv2.imencode('.png', image)[1].tobytes()
+    asked = []
+    url = serve({'/a.png': ('image/png', content)}, asked=asked)
+    secret = url.replace('://', '://me:p%40ss@')
+    frame = only(read_inputs(f'{secret}/a.png'))
+    np.testing.assert_array_equal(frame.image, image)
+    assert frame.source == f'{url}/a.png'
+    assert asked == ['Basic bWU6cEBzcw==']  # me:p@ss
+    for place in ('none.png', 'none.mp4'):
+        frame = only(read_inputs(f'{secret}/{place}'))
+        assert frame.source == f'{url}/{place}'
+        assert frame.error and 'p%40ss' not in frame.error
 
 
 def test_servers_that_do_not_answer(monkeypatch, serve):

@@ -22,6 +22,7 @@ from support.configs import read_config, shrink
 from gtpt_mm.apis.model_folder import find_folder, is_folder, pack, read_folder
 from gtpt_mm.apis.model_names import load_model
 from gtpt_mm.cli import main
+from gtpt_mm.convert import split_state_dict
 
 BODY = 'configs/body_2d_keypoint'
 CONFIGS = {
@@ -174,12 +175,29 @@ def test_vitpose_plus_keeps_its_datasets(make):
     assert set(facts['codec']) == set(names)
 
 
+def test_vitpose_plus_keeps_the_order_of_its_experts(make):
+    model, folder = make(PLUS)
+    names = list(model.head.heads)
+    assert names != sorted(names)  # as safetensors has them
+    for name in names:
+        expected = split_state_dict(model.state_dict(), name)
+        found = load_model(folder, device='cpu', dataset=name).state_dict()
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert torch.equal(found[key], value), (name, key)
+
+
 def test_fine_tuning_starts_from_the_weights(make, tmp_path):
     _, folder = make(CONFIGS['vitpose'])
     shutil.move(folder, tmp_path / 'moved')
     cfg = Config.fromfile(tmp_path / 'moved' / 'config.py')
     assert cfg.load_from == str(tmp_path / 'moved' / 'model.safetensors')
     assert 'work_dir' not in cfg
+    odd = tmp_path / 'it\'s "my" posé'
+    shutil.move(tmp_path / 'moved', odd)
+    cfg, weights = read_folder(odd)
+    assert cfg.load_from == str(weights)
+    assert weights.parent == odd
 
 
 def test_another_file_of_weights_is_refused(make):
@@ -195,6 +213,20 @@ def test_another_file_of_weights_is_refused(make):
         read_folder(folder)
     (folder / 'model.json').write_text('{"format": 99}')
     with pytest.raises(ValueError, match='later format'):
+        read_folder(folder)
+    (folder / 'model.json').write_text('{"format": "x"}')
+    with pytest.raises(ValueError, match='later format'):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    'text, words',
+    [('model = dict(', 'cannot be read as a config'), ('', 'has no model')],
+)
+def test_a_torn_config_is_named(make, text, words):
+    _, folder = make(CONFIGS['vitpose'])
+    (folder / 'config.py').write_text(text)
+    with pytest.raises(ValueError, match=rf'config\.py {words}.*again'):
         read_folder(folder)
 
 
@@ -236,6 +268,22 @@ def test_command_takes_names(tmp_path, capsys):
     assert (folder / 'model.safetensors').is_file()
     assert main(['pack', f'{name}z', str(file), str(folder)]) == 2
     assert f'near to it: {name}' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['.', 'new/../other'])
+def test_folders_without_a_name_of_their_own(
+    make, tmp_path, monkeypatch, name
+):
+    make(CONFIGS['vitpose'])
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
+    pack(tmp_path / 'my_pose_config.py', tmp_path / 'my_pose.pth', name)
+    assert sorted(os.listdir(name)) == [
+        'README.md',
+        'config.py',
+        'model.json',
+        'model.safetensors',
+    ]
 
 
 def test_names_of_folders(tmp_path):

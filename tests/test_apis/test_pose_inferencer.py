@@ -97,6 +97,39 @@ def test_few_images_are_read_ahead(model):
     results.close()
 
 
+def test_iterators_of_boxes_may_be_longer_than_the_images(model):
+    inferencer = PoseInferencer(model)
+    images = [draw(i) for i in range(3)]
+    asked = []
+
+    def boxes():
+        for i in itertools.count():
+            assert i < len(images)  # the user's list has no more
+            asked.append(i)
+            yield boxes_of(i, 2)
+
+    assert [len(result) for result in inferencer(images, boxes())] == [2] * 3
+    assert asked == [0, 1, 2]
+    # Lists have a length, and the boxes of one image must not get lost.
+    with pytest.raises(ValueError, match='more entries than there are imag'):
+        list(inferencer(images, [boxes_of(0, 2)] * 4))
+    with pytest.raises(ValueError, match='more entries than there are imag'):
+        list(inferencer(images[0], iter(boxes_of(0, 2))))
+
+
+def test_frames_of_other_types_or_without_image(model):
+    image = draw(0).astype(np.float64)
+    image[0, 0] = 7.6
+    frames = [Frame(image, 'a'), Frame(None, 'b'), Frame(None, 'c', error='d')]
+    frames += [Frame(np.zeros((2, 2**15 - 1, 3), np.uint8), 'panorama')]
+    results = list(PoseInferencer(model, 'whole_image')(frames))
+    assert results[0].frame.image[0, 0].tolist() == [8] * 3
+    assert [r.error for r in results[:3]] == [
+        '', 'the frame has no image', 'd'
+    ]  # fmt: skip
+    assert results[3].error.startswith('32767 x 2 pixels are too many')
+
+
 def test_empty_frames_do_not_pile_up(model):
     def frames():
         for i in range(40):
@@ -174,6 +207,8 @@ def test_scores_of_given_boxes(model):
         (2, [boxes_of(0, 1), [[9, 9, 3, 20]]], r'boxes\[1\].*reversed'),
         (2, [boxes_of(0, 1), [[1, 2, 3]]], r'boxes\[1\] has shape'),
         (1, [[[100, 0, 120, 30]]], r'boxes\[0\] lies outside'),
+        (1, [[[100, 0, 120, 30]]], 'outside of its image input 0'),
+        (2, [boxes_of(0, 1), [[9, 9, 3, 20]]], r'\(image: input 1\)'),
     ],
 )
 def test_wrong_boxes(model, num, boxes, words):

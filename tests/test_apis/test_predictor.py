@@ -177,6 +177,18 @@ def test_given_models_stay_as_they_are():
         assert torch.equal(value, state[key])
 
 
+@pytest.mark.parametrize(
+    'device, words',
+    [
+        ('gpu', "there is no device 'gpu'; take 'auto'"),
+        ('cuda:99', f"'cuda:99' is not there: torch {torch.__version__} sees"),
+    ],
+)
+def test_devices_that_are_not_there(device, words):
+    with pytest.raises(ValueError, match=words.replace('+', r'\+')):
+        prepare_model('gtpt-t', 'random', None, device, 'auto', None)
+
+
 def test_flip_test_overrides_the_config():
     model = small_model(TOP_DOWN['gtpt'])
     inputs = dict(images=IMAGES, boxes=BOXES)
@@ -225,6 +237,9 @@ def test_wrong_batches():
         (dict(images=[image / 255], boxes=[[]]), r'images\[0\] .*float64'),
         (dict(images=[image], boxes=[[[9, 9, 5, 20]]]), 'reversed'),
         (dict(images=[image], boxes=[[[0, 0, np.nan, 2]]]), 'not finite'),
+        # Twenty numbers are five boxes as well.
+        (dict(images=[image], boxes=[[[1, 2, 9, 9, 1]] * 4]), r'\(4, 5\)'),
+        (dict(images=[image], boxes=[[]], bbox_scores=[]), "'bbox_scores'"),
     ]:
         with pytest.raises(ValueError, match=words):
             predict(batch)

@@ -148,7 +148,8 @@ def test_to_coco_without_numbers_that_are_none():
     result = make(num=1)
     result.keypoints[0, 0] = np.nan
     result.box_scores[0] = np.nan
-    [found] = result.to_coco(3, category_id=2)
+    [found] = result.to_coco(np.int64(3), category_id=2)
+    assert json.dumps(found).startswith('{"image_id": 3, "category_id": 2')
     assert found['keypoints'][:6] == [0, 0, 0, 30, 10, 0.875]
     assert (found['score'], found['category_id']) == (0, 2)
 

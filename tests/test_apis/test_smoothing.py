@@ -135,6 +135,10 @@ def test_savgol_of_nothing_and_of_nobody():
         ('savgol', {'window': 3, 'order': 3}, 'order 3'),
         ('savgol', {'beta': 3}, "'beta'"),
         ('one-euro', {'min_cutoff': 0}, 'min_cutoff 0'),
+        ('one-euro', {'min_cutoff': float('nan')}, 'min_cutoff nan'),
+        ('one-euro', {'beta': float('nan')}, 'beta nan'),
+        ('one-euro', {'fps': 0}, 'fps 0 must be > 0'),
+        ('one-euro', {'fps': -5}, 'fps -5 must be > 0'),
         ('one-euro', {'window': 9}, "'window'"),
     ],
 )
@@ -293,6 +297,20 @@ def test_savgol_holds_no_images_of_a_file_and_gives_them_back(tmp_path):
     assert [r.frame.index for r in found] == list(range(0, 30, 2))
     grays = [round((r.frame.image.mean() - 20) / 5) for r in found]
     assert grays == list(range(0, 30, 2))
+
+
+def test_savgol_keeps_images_that_were_scaled(tmp_path):
+    path = tmp_path / 'clip.mkv'
+    with VideoWriter(path, 25, (64, 48)) as writer:
+        for i in range(5):
+            writer.write(np.full((48, 64, 3), 50 * i, np.uint8))
+    images = [frame.image[:24, :32] for frame in read_video(path)]
+    results = [
+        result([[[5, 5], [6, 6]]], i, [0], 0.9, str(path), image)
+        for i, image in enumerate(images)
+    ]
+    for given, found in zip(images, smooth(results, 'savgol'), strict=True):
+        assert found.frame.image is given
 
 
 def test_savgol_keeps_images_that_no_file_has():

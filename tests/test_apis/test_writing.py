@@ -99,6 +99,21 @@ def test_equal_names_get_numbers(tmp_path):
         assert cv2.imdecode(content, cv2.IMREAD_COLOR).shape == IMAGE.shape
 
 
+def test_names_that_are_no_utf8(tmp_path):
+    source = os.fsdecode(b'x/caf\xe9.jpg')  # of an old archive
+    results = [make(source), make(source), broken(source)]
+    summary = write_results(results, tmp_path / 'out')
+    found = lines(tmp_path / 'out')
+    assert [one['source'] for one in found] == [source] * 3
+    assert [one.get('picture') for one in found] == [
+        'caf.jpg', 'caf_2.jpg', None
+    ]  # fmt: skip
+    table = (tmp_path / 'out' / 'predictions.csv').read_bytes()
+    assert b'\nx/caf\xe9.jpg,' in table
+    assert r'x/caf\udce9.jpg: the file is torn' in str(summary)
+    str(summary).encode()
+
+
 def test_nothing_is_overwritten_unasked(tmp_path):
     (tmp_path / 'a.jpg').write_bytes(b'mine')
     write_results([make('x/a.jpg')], tmp_path)

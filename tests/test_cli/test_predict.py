@@ -146,7 +146,7 @@ def test_given_boxes(tmp_path, shots, clip):
     assert {f['error'] for f in frames} == {f'{path} has no boxes of it'}
 
 
-def test_boxes_of_coco(tmp_path):
+def test_boxes_of_coco(tmp_path, monkeypatch):
     annotations = dict(
         images=[
             dict(id=7, file_name='x/a.png'),
@@ -176,6 +176,12 @@ def test_boxes_of_coco(tmp_path):
     ]
     given = read_boxes(boxes_file(tmp_path, results), threshold=0.3)
     assert given.boxes['785'].tolist() == [[1, 2, 11, 22, 0.9]]
+    warnings = []
+    monkeypatch.setattr('gtpt_mm.apis.given_boxes.warn', warnings.append)
+    results = [{**one, 'category_id': 0} for one in results]
+    given = read_boxes(boxes_file(tmp_path, results))
+    assert given.boxes['785'].shape == (0, 5)
+    assert 'no box is of a person, category_id 1, but of 0' in warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -191,6 +197,8 @@ def test_boxes_of_coco(tmp_path):
         ({'a.png': [[float('nan'), 2, 3, 4]]}, 'is not finite'),
         ([{'bbox': [1, 2, 3, 4]}], 'has no image_id'),
         ([{'image_id': 1, 'bbox': [1, 2]}], r'has no bbox \(x, y, w, h\)'),
+        ([{'image_id': 1, 'bbox': ['a', 2, 3, 4]}], 'is not of numbers'),
+        ([{'image_id': 1, 'bbox': [None, 2, 3, 4]}], 'is not of numbers'),
         ({'images': [{}], 'annotations': []}, 'no annotation file of COCO'),
     ],
 )

@@ -155,6 +155,19 @@ def test_batches_of_images_of_equal_size():
         )
 
 
+def test_batches_of_a_bottom_up_model_have_their_heatmaps():
+    inferencer = make_inferencer('bottom_up')
+    images = [draw_noise(96, 64, seed) for seed in range(3)]
+    options = dict(draw_heatmap=True, return_vis=True)
+    alone = list(inferencer(images, **options))
+    inferencer = make_inferencer('bottom_up')
+    together = list(inferencer(images, batch_size=2, **options))
+    for one, other in zip(alone, together, strict=True):
+        [a], [b] = one['visualization'], other['visualization']
+        assert a.shape == (192, 64, 3)  # the image above its heatmaps
+        np.testing.assert_allclose(a.astype(int), b, atol=3)
+
+
 def test_images_before_an_unreadable_one_have_results(inferencer, tmp_path):
     (tmp_path / 'bad.jpg').write_bytes(b'abc')
     inputs = [draw_noise(9, 9), draw_noise(9, 9), str(tmp_path / 'bad.jpg')]

@@ -2,12 +2,16 @@
 
 import pytest
 import torch
+from mmengine.runner import CheckpointLoader
+from safetensors.torch import save_file
 
 from gtpt_mm.convert import (
     DATASETS,
     convert_vitpose,
     export_vitpose,
+    read_state_dicts,
     split_state_dict,
+    write_state_dict,
 )
 
 FILES = ['s11', 's12']
@@ -148,6 +152,25 @@ def test_data_sets_of_our_own_trainings(official_vitpose):
     two = rename_heads(ours, dict(coco='coco', aic='horses'))
     with pytest.raises(ValueError, match="'coco' is unknown"):
         split_state_dict(two, 'coco')
+
+
+def test_safetensors_keep_the_order_of_the_heads(
+    official_vitpose, assert_equal, tmp_path
+):
+    """Or a head would get the expert of another dataset."""
+    ours = convert_vitpose(official_vitpose(plus=True)).state_dict
+    path = tmp_path / 'plus.safetensors'
+    write_state_dict(path, ours, None)
+    by_mmengine = CheckpointLoader.load_checkpoint(str(path))['state_dict']
+    for read in (read_state_dicts(path)[0], by_mmengine):
+        assert list(read) == list(ours)
+        for name in DATASETS:
+            assert_equal(
+                split_state_dict(read, name), split_state_dict(ours, name)
+            )
+    save_file(ours, path)  # by another program
+    with pytest.raises(ValueError, match='in alphabetical order'):
+        split_state_dict(read_state_dicts(path)[0], 'coco')
 
 
 def test_order_of_the_keys_in_a_file_does_not_matter(

@@ -56,7 +56,9 @@ class FunctionDetector(Detector):
         boxes, scores = _split(result)
         if boxes.size == 0:
             return np.zeros((0, 4)), np.zeros(0)
-        if boxes.shape != (len(boxes), 4) or scores.shape != (len(boxes),):
+        if boxes.shape != (*boxes.shape[:1], 4) or (
+            scores.shape != boxes.shape[:1]
+        ):
             raise ValueError(
                 f'the detector {self.name} must return boxes (n, 4), boxes '
                 'and scores (n, 5), or a pair of boxes (n, 4) and scores '

@@ -40,6 +40,8 @@ from ..stack.torch_api import CAN_DECLARE_SAFE, torch_version
 from .atomic_file import atomic_write, remove_leftovers
 
 SAFETENSORS = '.safetensors'
+#: Entry of a ``.safetensors`` beside the tensors: their names, by lines.
+ORDER = 'order'
 #: How files of torch.save begin: now, and before torch 1.6.
 ZIP = b'PK\x03\x04'
 PICKLE = b'\x80'
@@ -234,14 +236,12 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
 def _load_safetensors(path: str, map_location: Any) -> dict:
     try:
-        from safetensors import torch as safetensors
+        tensors = read_safetensors(path)
     except ImportError as error:
         raise BrokenCheckpointError(
             f'{path} cannot be read without the package safetensors: '
             'pip install safetensors'
         ) from error
-    try:
-        tensors = safetensors.load_file(path)
     except Exception as error:  # safetensors' class has no public base
         raise BrokenCheckpointError(
             f'checkpoint {path} cannot be read as safetensors: {error}'
@@ -249,6 +249,23 @@ def _load_safetensors(path: str, map_location: Any) -> dict:
     if isinstance(map_location, str | torch.device):
         tensors = {k: v.to(map_location) for k, v in tensors.items()}
     return dict(meta={}, state_dict=tensors)
+
+
+def read_safetensors(path: str | Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of a ``.safetensors``, in the order of the model.
+
+    The format sorts them by name. :data:`ORDER`, which files of a model of
+    several datasets have, notes how they came: heads in the order of their
+    experts. Files without it stay sorted.
+    """
+    from safetensors import safe_open
+    from safetensors import torch as safetensors
+
+    tensors = safetensors.load_file(path)
+    with safe_open(path, 'pt') as file:
+        order = (file.metadata() or {}).get(ORDER, '')
+    names = [name for name in order.split('\n') if name in tensors]
+    return {name: tensors[name] for name in [*names, *tensors]}
 
 
 # ------------------------------------------------------------------ resuming

@@ -71,9 +71,7 @@ def output_heatmaps(forward: Callable) -> Callable:
 
     @functools.wraps(forward)
     def forward_with_heatmaps(self: Any, *args: Any, **options: Any) -> list:
-        draws = getattr(self, '_draw_heatmap', False)
-        if draws:
-            self.model.test_cfg['output_heatmaps'] = True
+        draws = request_heatmaps(self)
         samples = forward(self, *args, **options)
         if not draws:
             return samples
@@ -85,6 +83,14 @@ def output_heatmaps(forward: Callable) -> Callable:
         return samples
 
     return forward_with_heatmaps
+
+
+def request_heatmaps(inferencer: Any) -> bool:
+    """Let the model make heatmaps if they are to be drawn; return whether."""
+    draws = getattr(inferencer, '_draw_heatmap', False)
+    if draws:
+        inferencer.model.test_cfg['output_heatmaps'] = True
+    return draws
 
 
 def _warn_of_none(inferencer: Any) -> None:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from .heatmaps import request_heatmaps
 from .inferencer_people import Nobody
 
 
@@ -66,6 +67,7 @@ def predict_ahead(preprocess: Callable) -> Callable:
             chunk, error = _take(images, batch_size)
             if not chunk:
                 break
+            request_heatmaps(self)  # forward comes too late for these
             predictions = _predict(
                 self.model, [c[0] for c in chunk], batch_size
             )

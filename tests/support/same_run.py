@@ -7,10 +7,16 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-#: What differs by nature: clocks, names that hold the time of the start, and
-#: which older files lay in the folder, to be removed.
+#: What differs by nature: clocks, names that hold the time of the start, which
+#: older files lay in the folder, to be removed, and the commit in the version.
 CLOCKS = ('time', 'data_time', 'memory', 'eta')
-NAMES = ('cfg', 'experiment_name', 'outdated_ckpts', *CLOCKS)
+NAMES = (
+    'cfg',
+    'experiment_name',
+    'outdated_ckpts',
+    'mmengine_version',
+    *CLOCKS,
+)
 
 
 def assert_same_run(run: Path, expected: Path) -> None:

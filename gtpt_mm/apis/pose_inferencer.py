@@ -14,6 +14,7 @@ from torch import nn
 
 from gtpt_mm.compat.inference.inferencer_boxes import as_boxes
 from gtpt_mm.compat.inference.inferencer_inputs import as_image
+from gtpt_mm.compat.messages import warn
 
 from .detectors import Detector, make_detector
 from .inputs import read_inputs
@@ -129,6 +130,11 @@ class PoseInferencer:
         self, work: Iterator[tuple[Frame, np.ndarray | None]]
     ) -> Iterator[PoseResult]:
         queue = PeopleQueue(self.predictor, self.batch_size)
+        if self._detector != 'auto' and not self.predictor.needs_boxes:
+            warn(
+                f'detector={self._detector!r} is not used: the model finds '
+                'the people by itself'
+            )
         for chunk in read_ahead(work, self.batch_size):
             if self.predictor.needs_boxes:
                 queue.add(self._find_people(chunk))

@@ -156,13 +156,15 @@ class Predictor:
             ``image_index``, (P,).
 
         Raises:
-            ValueError: If an image or a box is none, or an entry is unknown.
+            ValueError: If an image or a box is none, an entry is unknown, or
+                boxes are given to a model that is not top-down.
         """
         engine = self.build()
         _check_keys(batch)
         images = [_check_image(x, i) for i, x in enumerate(batch['images'])]
         with torch.inference_mode():
             if isinstance(engine, BottomUp):
+                _refuse_boxes(batch)
                 people, index = engine(images), np.arange(len(images))
             else:
                 boxes, scores, index = _flatten(batch, len(images))
@@ -208,6 +210,13 @@ def _check_keys(batch: dict[str, Any]) -> None:
         raise ValueError(
             f"a batch has 'images', 'boxes' and 'box_scores', no "
             f'{", ".join(map(repr, sorted(unknown)))}'
+        )
+
+
+def _refuse_boxes(batch: dict[str, Any]) -> None:
+    if batch.get('boxes') is not None:
+        raise ValueError(
+            "'boxes' were given, but the model finds the people by itself"
         )
 
 

@@ -90,11 +90,13 @@ def _features(model: nn.Module, images: torch.Tensor) -> tuple:
 
 
 def predict(model: nn.Module, way: str, kind: torch.dtype) -> dict:
-    inputs = dict(images=[IMAGE], boxes=[BOX])
+    inputs = dict(images=[IMAGE])
     dtype = str(kind) if way == 'argument' else 'auto'
     if way == 'to':
         model = model.to(kind)
     predictor = Predictor(model, dtype=dtype, flip_test=False)
+    if predictor.needs_boxes:
+        inputs['boxes'] = [BOX]
     with torch.autocast('cpu', kind, enabled=way == 'autocast'):
         return predictor(inputs)
 

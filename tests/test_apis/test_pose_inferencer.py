@@ -12,7 +12,7 @@ from support.configs import read_config, shrink
 from support.inference import TOP_DOWN as TOP_DOWNS
 from support.inference import small_model
 
-from gtpt_mm.apis import PoseInferencer, Predictor
+from gtpt_mm.apis import PoseInferencer, Predictor, pose_inferencer
 from gtpt_mm.apis.pose_inferencer import read_ahead
 from gtpt_mm.apis.results import Frame
 from gtpt_mm.apis.topdown import TopDown
@@ -220,6 +220,15 @@ def test_wrong_boxes(model, num, boxes, words):
 def test_boxes_of_a_model_without(bottom_up):
     with pytest.raises(ValueError, match='by itself'):
         PoseInferencer(bottom_up)([draw(0)], [boxes_of(0, 1)])
+
+
+def test_what_a_model_without_boxes_does_not_use(bottom_up, monkeypatch):
+    words = []
+    monkeypatch.setattr(pose_inferencer, 'warn', words.append)
+    with pytest.raises(ValueError, match='by itself'):
+        Predictor(bottom_up)(dict(images=[draw(0)], boxes=[boxes_of(0, 1)]))
+    list(PoseInferencer(bottom_up, 'whole_image')([draw(0)]))
+    assert "detector='whole_image' is not used" in words[0]
 
 
 def test_images_of_all_sizes_without_boxes(bottom_up):

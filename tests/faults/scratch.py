@@ -84,6 +84,11 @@ REPLACEMENTS = (
         'the same',
     ),
     Replacement(
+        'from gtpt_mm.apis import select_dataset',
+        'from gtpt_mm.apis import split_model as select_dataset',
+        'renamed function',
+    ),
+    Replacement(
         'gtpt_mm_sample_data.json', 'pose_samples.json', 'renamed manifest'
     ),
     Replacement(

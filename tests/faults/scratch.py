@@ -62,9 +62,9 @@ REPLACEMENTS = (
         'most seeds make a detector that finds nothing at any threshold',
     ),
     Replacement(
-        'MODELS.build(c.model).state_dict()',
-        '(lambda m: [k.bias.data[0].add_(1) for k in m.bbox_head.rtm_cls] '
-        'and m.state_dict())(MODELS.build(c.model))',
+        'state_dict=MODELS.build(c.model).state_dict()',
+        'state_dict=(lambda m: [k.bias.data[0].add_(1) for k in '
+        'm.bbox_head.rtm_cls] and m.state_dict())(MODELS.build(c.model))',
         'random weights favour any category; this one favours people',
     ),
     Replacement(

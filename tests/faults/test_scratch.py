@@ -23,7 +23,7 @@ def test_no_mark_is_left_in_a_copy(scratch):
 def test_each_replacement_is_needed(shared_dir):
     texts = [
         path.read_text()
-        for folder in ('faults/cases', 'bugs/training')
+        for folder in ('faults/cases', 'bugs/training', 'bugs/inference')
         for path in (shared_dir / folder).rglob('*.*')
         if path.suffix in ('.py', '.sh')
     ]

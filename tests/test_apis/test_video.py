@@ -14,6 +14,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from support.runs import heed_ctrl_c
 
 import gtpt_mm
 from gtpt_mm.apis import video_writer
@@ -597,6 +598,7 @@ def test_interrupted_by_a_signal(tmp_path, suffix, number, lost):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        preexec_fn=heed_ctrl_c,
     )
     assert process.stdout.readline() == b'ready\n'
     process.send_signal(number)

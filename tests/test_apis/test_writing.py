@@ -11,6 +11,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+from support.runs import heed_ctrl_c
 
 from gtpt_mm.apis.results import Frame, PoseResult, Skeleton
 from gtpt_mm.apis.video import VideoWriter, read_video
@@ -252,6 +253,7 @@ def test_an_interruption_leaves_whole_lines(tmp_path, kind):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        preexec_fn=heed_ctrl_c,
     )
     while process.stdout.readline().strip() != '29':
         assert process.poll() is None

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from support.configs import ROOT
+from support.runs import heed_ctrl_c
 
 from gtpt_mm.apis.given_boxes import read_boxes
 from gtpt_mm.apis.video import VideoWriter, read_video
@@ -260,6 +261,7 @@ def test_ctrl_c_leaves_whole_files(tmp_path, image, clip):
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        preexec_fn=heed_ctrl_c,
     )
     file = out / 'predictions.jsonl'
     end = time.monotonic() + 100

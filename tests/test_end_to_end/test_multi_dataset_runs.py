@@ -175,7 +175,7 @@ def test_model_of_a_training_predicts_without_a_split(
     [config] = Path(runner.work_dir).glob('*/vis_data/config.py')
     checkpoint = str(Path(runner.work_dir) / 'epoch_2.pth')
     image = str(next((six_datasets / 'mpii/images').iterdir()))
-    for name in ('coco', 'mpii'):
+    for name in ('ap10k', 'mpii'):
         plain = init_model(
             str(split / f'{name}.py'), str(split / f'{name}.pth'), device='cpu'
         )

@@ -9,6 +9,7 @@ packages as they are.
 
 import importlib
 import os
+import warnings
 from collections.abc import Callable
 from types import ModuleType
 
@@ -96,6 +97,9 @@ def install(
     arguments: dict[str, tuple] = dict(
         mmcv_ops=(ops,), xtcocotools_api=(ops,), model_names=(get_names,)
     )
+    if _is_enabled():
+        # Of mmengine and mim, at each import; setuptools below 81 has it.
+        warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
     for package, names in SHIMS.items():
         for name in (n for n in names if n not in _missing):
             shim = importlib.import_module(f'{__name__}.{package}.{name}')

@@ -7,7 +7,6 @@ is tested.
 import itertools
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,11 +19,6 @@ from mmpose.apis import MMPoseInferencer
 ENV = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='-1')
 
 _numbers = itertools.count()
-
-
-def heed_ctrl_c() -> None:
-    """For ``preexec_fn``: a suite that runs in the background ignores it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 # ------------------------------------------------------------ in this process

@@ -14,7 +14,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from support.runs import heed_ctrl_c
+from support.ctrl_c import heed_ctrl_c
 
 import gtpt_mm
 from gtpt_mm.apis import video_writer

@@ -11,7 +11,7 @@ import time
 import cv2
 import numpy as np
 import pytest
-from support.runs import heed_ctrl_c
+from support.ctrl_c import heed_ctrl_c
 
 from gtpt_mm.apis.results import Frame, PoseResult, Skeleton
 from gtpt_mm.apis.video import VideoWriter, read_video
@@ -228,7 +228,7 @@ def test_videos(tmp_path, clip):
 
 ENDLESS = """
 import itertools, sys, time
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 import test_writing as t
 def endless():
     for i in itertools.count():
@@ -247,7 +247,9 @@ t.write_results(endless(), {out!r}, formats=['jsonl', 'csv', 'coco'])
 )
 def test_an_interruption_leaves_whole_lines(tmp_path, kind):
     out = tmp_path / 'out'
-    code = ENDLESS.format(tests=os.path.dirname(__file__), out=str(out))
+    here = os.path.dirname(__file__)
+    folders = [here, os.path.dirname(here)]
+    code = ENDLESS.format(tests=folders, out=str(out))
     process = subprocess.Popen(
         [sys.executable, '-c', code],
         stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from support.configs import ROOT
-from support.runs import heed_ctrl_c
+from support.ctrl_c import heed_ctrl_c
 
 from gtpt_mm.apis.given_boxes import read_boxes
 from gtpt_mm.apis.video import VideoWriter, read_video

@@ -1,0 +1,93 @@
+"""An annotated set on its way between formats: pictures and instances."""
+
+# N instances, K keypoints
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass
+class Instance:
+    """One annotated person, animal or thing.
+
+    Attributes:
+        keypoints: Pixels (x, y) of the picture as its tool gives them, never
+            shifted by half a pixel, (K, 2); 0 where there is no label.
+        visible: 0 not labelled, 1 labelled but hidden, 2 labelled and seen,
+            (K,), int.
+        bbox: (x1, y1, x2, y2) in pixels; None if the source has no box.
+        area: Area of a mask, or None: 'area' of a COCO file that states it.
+        id: Identity of the annotation in its tool; '' if it has none.
+        track: Name of the individual over the frames of a video; '' if none.
+        score: Confidence, where a model predicted it; None for a label.
+        keypoint_scores: The same of each keypoint, (K,); None for a label.
+        is_crowd: Whether it stands for a crowd, not for an instance.
+    """
+
+    keypoints: np.ndarray
+    visible: np.ndarray
+    bbox: tuple[float, float, float, float] | None = None
+    area: float | None = None
+    id: str | int = ''
+    track: str = ''
+    score: float | None = None
+    keypoint_scores: np.ndarray | None = None
+    is_crowd: bool = False
+
+
+@dataclass
+class Picture:
+    """One picture and the instances in it.
+
+    Attributes:
+        name: Relative path below the folder of pictures, with '/'.
+        width: Pixels.
+        height: Pixels.
+        path: The file; None if the source names a file that is not there.
+        content: Bytes of the file where the source holds it (SLEAP packages);
+            None if it is a file.
+        instances: Who is in it; may be empty.
+        id: Identity in its tool; '' if it has none.
+        group: Video, session or animal that must not be in two splits; ''
+            if the source has none.
+        split: 'train', 'val' or 'test' if the source says so, else ''.
+    """
+
+    name: str
+    width: int
+    height: int
+    path: Path | None = None
+    content: bytes | None = field(default=None, repr=False)
+    instances: list[Instance] = field(default_factory=list)
+    id: str | int = ''
+    group: str = ''
+    split: str = ''
+
+
+@dataclass
+class KeypointSet:
+    """All pictures of a source, and the skeleton that they share.
+
+    Attributes:
+        names: Names of the K keypoints.
+        pictures: Pictures in the order of the source.
+        links: Pairs of keypoint names that are joined by a line.
+        swap: Names of left to right and right to left where the source says
+            it (``flip_idx`` of YOLO); None if it does not.
+        category: Name of what is annotated.
+        format: Name of the format, such as 'yolo'.
+        dropped: Number of what was left out, by reason in words.
+        notes: What a user should know, such as points that were reordered.
+    """
+
+    names: list[str]
+    pictures: list[Picture]
+    links: list[tuple[str, str]] = field(default_factory=list)
+    swap: dict[str, str] | None = None
+    category: str = 'instance'
+    format: str = ''
+    dropped: Counter = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)

@@ -278,7 +278,7 @@ def find_unfit_codec(view: View) -> Iterator[Finding]:
 
 
 def _is_known(part: Part) -> bool:
-    """Tell whether a class is none of the user's own, which may do anything."""
+    """Tell whether a class is none of a user's own, which may do anything."""
     cls = find_class(part.cfg, part.place)
     return getattr(cls, '__module__', '').split('.')[0] in KNOWN_PACKAGES
 

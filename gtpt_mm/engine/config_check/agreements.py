@@ -237,10 +237,13 @@ def find_score_thresholds(view: View) -> Iterator[Finding]:
 
 
 def find_metrics(place: str, value: Any) -> Iterator[Part]:
-    """Yield an evaluator and the metrics in it."""
+    """Yield an evaluator and the metrics in it, also those by name."""
     if isinstance(value, dict):
-        yield Part(place, value)
-        yield from find_metrics(f'{place}.metrics', value.get('metrics'))
+        if 'type' in value:
+            yield Part(place, value)
+            value = dict(metrics=value.get('metrics'))
+        for name, metric in value.items():
+            yield from find_metrics(f'{place}.{name}', metric)
     elif isinstance(value, list | tuple):
         for i, metric in enumerate(value):
             yield from find_metrics(f'{place}.{i}', metric)

@@ -557,7 +557,7 @@ def test_fields_of_one_dataset_name_the_annotation(
 ):
     content['categories'][0].pop('keypoints')
     for annotation in content['annotations']:
-        annotation.update(MORE_FIELDS[kind])
+        annotation.update(MORE_FIELDS[kind], segmentation=[])
     assert len(build(content, kind)) == 4
     words = rf'a\.json: {kind} cannot read annotation 3 of image 13: '
     del content['annotations'][2][field]

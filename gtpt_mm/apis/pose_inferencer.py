@@ -12,10 +12,7 @@ import numpy as np
 from mmengine.config import Config
 from torch import nn
 
-from gtpt_mm.compat.inference.inferencer_boxes import (
-    MAX_COORDINATE,
-    as_boxes,
-)
+from gtpt_mm.compat.inference.inferencer_boxes import as_boxes
 from gtpt_mm.compat.inference.inferencer_inputs import as_image
 from gtpt_mm.compat.messages import warn
 
@@ -196,8 +193,7 @@ class PoseInferencer:
                 ]
             )
             has_area = (rows[:, 2:4] > rows[:, :2]).all(1)
-            is_near = (np.abs(rows[:, :4]) <= MAX_COORDINATE).all(1)
-            people.append(rows[has_area & is_near & np.isfinite(rows).all(1)])
+            people.append(rows[has_area & np.isfinite(rows).all(1)])
         return people
 
     def _predict_images(self, frames: list[Frame]) -> Iterator[PoseResult]:

@@ -128,18 +128,21 @@ def test_a_folder_on_the_hub(make, server):
         path.name: path.read_bytes() for path in folder.iterdir()
     } | {'other.bin': b'not of the model'}
     image = np.random.default_rng(0).integers(0, 255, (96, 80, 3), np.uint8)
-    expected = inference_topdown(model, image)[0].pred_instances
     fetched = find_folder('hf://me/pose')
     assert sorted(p.name for p in fetched.iterdir()) == sorted(
         p.name for p in folder.iterdir()
     )
     loaded = load_model('hf://me/pose', device='cpu')
-    inferencer = PoseInferencer('hf://me/pose', 'whole_image', 'cpu')
-    for keypoints in (
-        inference_topdown(loaded, image)[0].pred_instances.keypoints,
-        next(inferencer(image)).keypoints,
-    ):
-        np.testing.assert_allclose(keypoints, expected.keypoints, atol=0.01)
+    found, expected = (
+        next(PoseInferencer(name, 'whole_image', 'cpu')(image)).keypoints
+        for name in ('hf://me/pose', folder)
+    )
+    np.testing.assert_array_equal(found, expected)
+    found, expected = (
+        inference_topdown(each, image)[0].pred_instances.keypoints
+        for each in (loaded, model)
+    )
+    np.testing.assert_array_equal(found, expected)
     assert not [path for _, path in server.asked if 'other.bin' in path]
     with pytest.raises(ConnectionError, match='hf://me/nothing cannot be fe'):
         find_folder('hf://me/nothing')

@@ -238,12 +238,6 @@ def test_boxes_beyond_any_image(model, size):
     with pytest.raises(ValueError, match='reaches beyond any image'):
         Predictor(model)(dict(images=[draw(0)], boxes=[[box]]))
 
-    def detect(image):
-        return np.array([box, [1, 1, 30, 30]], np.float32), np.ones(2)
-
-    [result] = PoseInferencer(model, detect)(draw(0))
-    assert result.boxes.tolist() == [[1, 1, 30, 30]]
-
 
 def test_the_error_that_ends_a_video_takes_no_boxes(model):
     def frames():

@@ -209,7 +209,7 @@ def test_encoders_start_a_training_by_name(
     def start(checkpoint: str) -> dict:
         init_cfg = dict(type='MAEPretrained', checkpoint=checkpoint)
         backbone = ViTPose(
-            dict(embed_dims=48, depth=2, num_heads=4),
+            dict(embed_dims=48, depth=3, num_heads=4),
             (64, 48),
             init_cfg=init_cfg,
         )

@@ -127,8 +127,9 @@ def _read_each(value: Any, numbers: Iterator[int]) -> Iterator[Frame]:
     if isinstance(value, Frame):
         # A copy, as of arrays: its owner may fill the buffer again.
         image = value.image
-        is_array = isinstance(image, np.ndarray)
-        yield replace(value, image=image.copy()) if is_array else value
+        if isinstance(image, np.ndarray):
+            value = replace(value, image=image.copy())
+        yield value
     elif isinstance(value, str | os.PathLike):
         next(numbers)
         yield from _read_place(os.fsdecode(value))

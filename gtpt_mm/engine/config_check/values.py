@@ -3,7 +3,7 @@
 import importlib.util
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from mmengine.config.utils import MODULE2PACKAGE
 
@@ -133,5 +133,5 @@ def find_learning_rates(view: View) -> Iterator[Finding]:
             )
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)

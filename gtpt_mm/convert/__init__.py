@@ -1,5 +1,6 @@
 """Checkpoints of other projects: a table of names for each format."""
 
+from .checkpoint_keypoints import find_names, read_names
 from .files import (
     SAFETENSORS,
     find_sha256,
@@ -9,6 +10,7 @@ from .files import (
     save_state_dict,
     write_state_dict,
 )
+from .fine_tuning import fit_checkpoint
 from .group_pose import (
     GROUP_POSE_NAMES,
     convert_group_pose,
@@ -27,6 +29,7 @@ from .multi_dataset import (
     split_state_dict,
 )
 from .names import NameTable
+from .skeletons import Transferred, transfer
 from .sources import Source, convert_to_native, find_source
 from .vitpose import (
     DATASETS,
@@ -48,6 +51,7 @@ __all__ = [
     'ConvertedViTPose',
     'NameTable',
     'Source',
+    'Transferred',
     'add_dataset',
     'check_dataset_name',
     'convert_group_pose',
@@ -62,16 +66,20 @@ __all__ = [
     'find_datasets',
     'find_mae_layout',
     'find_patch_grid',
+    'find_names',
     'find_sha256',
     'find_source',
     'find_vitpose_layout',
     'find_weights',
+    'fit_checkpoint',
     'gtpt_names',
     'read_checkpoint',
+    'read_names',
     'read_state_dicts',
     'save_state_dict',
     'split_config',
     'split_model',
     'split_state_dict',
+    'transfer',
     'write_state_dict',
 ]

@@ -1,18 +1,20 @@
 """Find which keypoints the weights of a checkpoint are of."""
 
-import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.apis.inference import dataset_meta_from_config
 from torch import Tensor
 
 from gtpt_mm.compat.data.metainfo import STOCK_METAINFO, parse_metainfo
 from gtpt_mm.config_folder import find_configs
 
+from .saved_config import read_saved_config
 from .skeletons import count_keypoints, list_names
 
 #: Skeletons of mmpose by other names: of heads of the released ViTPose++.
@@ -25,10 +27,17 @@ _NO_LABEL = re.compile(r'LABEL_\d+')
 
 
 class Keypoints(NamedTuple):
-    """Names of the keypoints of some weights, and where they are from."""
+    """Keypoints of some weights.
+
+    Attributes:
+        names: Their names, in order.
+        where: Where the names are from, in words.
+        links: Pairs of keypoints that the skeleton connects.
+    """
 
     names: list[str]
     where: str
+    links: Sequence[Sequence[int]] = ()
 
 
 def read_names(source: str | Sequence[str]) -> list[str]:
@@ -48,11 +57,15 @@ def read_names(source: str | Sequence[str]) -> list[str]:
     """
     if not isinstance(source, str):
         return list(source)
+    return list_names(_read_skeleton(source))
+
+
+def _read_skeleton(source: str) -> dict:
     file = source
     if not source.endswith('.py'):
         file = str(STOCK_METAINFO / f'{ALIASES.get(source, source)}.py')
     try:
-        return list_names(parse_metainfo(file))
+        return parse_metainfo(file)
     except (OSError, AssertionError) as error:
         raise ValueError(
             f'there is no skeleton {source!r}: give the name of one of mmpose '
@@ -61,13 +74,18 @@ def read_names(source: str | Sequence[str]) -> list[str]:
         ) from error
 
 
+def _make_keypoints(metainfo: Mapping, where: str) -> Keypoints:
+    links = metainfo.get('skeleton_links', ())
+    return Keypoints(list_names(metainfo), where, links)
+
+
 def find_names(
     state_dict: Mapping[str, Tensor],
     meta: Mapping | None = None,
     file: str | Path = '',
     dataset: str | None = None,
 ) -> Keypoints | None:
-    """Return the names of the keypoints of weights, None if unknown.
+    """Return the keypoints of weights, None if they are unknown.
 
     The ``dataset_meta`` that a training saves has them, or the
     ``config.json`` of transformers beside the file. Weights without either
@@ -75,17 +93,17 @@ def find_names(
     COCO, MPII or COCO-WholeBody by the number of keypoints.
 
     Args:
-        state_dict: Native weights, of a single head.
+        state_dict: Native weights.
         meta: Entry ``meta`` of the checkpoint.
         file: File of the weights.
-        dataset: Name of the head that the weights had in a ViTPose++.
+        dataset: Name of a head of a ViTPose++, whose keypoints are wanted.
     """
     metainfo = (meta or {}).get('dataset_meta') or {}
     if dataset is not None:
         metainfo = metainfo.get('datasets', {}).get(dataset, {})
     if metainfo.get('keypoint_id2name'):
-        return Keypoints(list_names(metainfo), 'the checkpoint')
-    num = count_keypoints(state_dict)
+        return _make_keypoints(metainfo, 'the checkpoint')
+    num = count_keypoints(state_dict, dataset)
     labels = _read_labels(Path(file).parent) if file else []
     if labels and len(labels) == num:
         return Keypoints(labels, 'config.json')
@@ -93,12 +111,36 @@ def find_names(
     if skeleton is None or (meta or {}).get('dataset_meta'):
         return None
     try:
-        names = read_names(skeleton)
+        found = _make_keypoints(
+            _read_skeleton(skeleton), f'{skeleton}, taken for released weights'
+        )
     except ValueError:  # a head of another dataset
         return None
-    if len(names) != num:
-        return None
-    return Keypoints(names, f'{skeleton}, taken for released weights')
+    return found if len(found.names) == num else None
+
+
+def read_config_names(cfg: Config, dataset: str | None = None) -> Keypoints:
+    """Return the keypoints of the dataset that a config trains with.
+
+    Args:
+        cfg: The config.
+        dataset: Name of one of several datasets.
+
+    Raises:
+        ValueError: If the config has no such dataset.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmpose'))
+    for split in ('train', 'val', 'test'):
+        part = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
+        if part and dataset is not None and 'datasets' in part:
+            part = part.datasets.get(dataset)
+        if part:
+            loader = dict(train_dataloader=dict(dataset=part))
+            metainfo = dataset_meta_from_config(Config(loader))
+            return _make_keypoints(metainfo, 'the config')
+    raise ValueError(
+        f'the config has no dataset {dataset or ""} whose keypoints have names'
+    )
 
 
 def _read_labels(folder: Path) -> list[str]:
@@ -118,27 +160,13 @@ def find_groups(
     """Return the ``keypoint_groups`` of a GTPT; None for its default.
 
     Args:
-        meta: Entry ``meta`` of the checkpoint; the text of its config is
-            read, not run.
+        meta: Entry ``meta`` of the checkpoint, which may have a config.
         num_keypoints: Keypoints of the weights.
     """
-    text = (meta or {}).get('cfg')
-    if isinstance(text, str):
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.keyword) and node.arg == 'keypoint_groups':
-                return _evaluate(node.value)
+    backbone = read_saved_config(meta).get('model', {}).get('backbone', {})
+    if 'keypoint_groups' in backbone:
+        return backbone['keypoint_groups']
     if num_keypoints == max(RELEASED):
         cfg = Config.fromfile(find_configs() / WHOLE_BODY)
         return cfg.model.backbone.keypoint_groups
     return None
-
-
-def _evaluate(node: ast.expr) -> Any:
-    """Return lists, dicts and ranges as mmengine writes them."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        if node.func.id == 'range':
-            return range(*map(ast.literal_eval, node.args))
-        return {str(k.arg): _evaluate(k.value) for k in node.keywords}
-    if isinstance(node, ast.List | ast.Tuple):
-        return [_evaluate(element) for element in node.elts]
-    return ast.literal_eval(node)

@@ -77,9 +77,10 @@ def fit_checkpoint(
     if not list_rows(weights):
         return weights, ''
     if source is not None:
-        found = Keypoints(read_names(source), 'the config')
+        found: Keypoints | None = Keypoints(read_names(source), 'the config')
     else:
-        found = find_names(weights, meta, file, dataset if heads else None)
+        # After the split its head is that of a plain model.
+        found = find_names(weights, meta, file, dataset)
     if found is None and not _fits(weights, own):
         raise ValueError(
             f'the checkpoint has {count_keypoints(weights)} keypoints without '
@@ -119,8 +120,7 @@ def _choose_dataset(
     targets = list_names(metainfo)
 
     def count(name: str) -> int:
-        head = split_state_dict(dict(weights), name)
-        found = find_names(head, meta, dataset=name)
+        found = find_names(weights, meta, dataset=name)
         names = found.names if found else []
         matches = match_names(names, targets).values()
         return sum(match is not None for match in matches)

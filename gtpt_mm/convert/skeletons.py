@@ -153,13 +153,15 @@ def transfer(
     """
     if new not in NEW:
         raise ValueError(f'new must be one of {list(NEW)}, got {new!r}')
-    names, matches = list_names(metainfo), {}
-    for name, found in match_names(source, list_names(metainfo)).items():
-        if found is not None:
-            matches[name] = (found,)
-    sources = dict(matches)
+    names = list_names(metainfo)
+    matches = {
+        name: (found,)
+        for name, found in match_names(source, names).items()
+        if found is not None
+    }
+    sources: dict[str, tuple[str, ...]] = {**matches}
     if new == 'neighbours':
-        sources = _find_neighbours(names, metainfo, matches) | matches
+        sources = {**_find_neighbours(names, metainfo, matches), **matches}
     fresh, by_block = model.state_dict(), _is_by_block(model)
     groups = getattr(getattr(model, 'backbone', None), 'groups', None)
     targets = _find_rows(fresh, names, groups, by_block)
@@ -176,8 +178,8 @@ def transfer(
         if old.shape[1:] != rows.shape[1:]:
             continue  # of another size of the model, which loading will say
         for i, unit in enumerate(targets[key].units):
-            if found := origins[key].find(unit, sources):
-                rows[i] = old[found].to(rows).mean(0)
+            if picked := origins[key].find(unit, sources):
+                rows[i] = old[picked].to(rows).mean(0)
                 filled |= set(unit) if not targets[key].merged else set()
         out[key] = targets[key].join(rows)
         tensors.append(key)
@@ -209,13 +211,20 @@ def list_rows(state_dict: Mapping[str, Tensor]) -> list[str]:
     ]
 
 
-def count_keypoints(state_dict: Mapping[str, Tensor]) -> int | None:
+def count_keypoints(
+    state_dict: Mapping[str, Tensor], dataset: str | None = None
+) -> int | None:
     """Return the keypoints of native weights; None if that is unknown.
 
     The last layer of a head of heatmaps, GTPT's tokens or Group Pose's
     queries tell it.
+
+    Args:
+        state_dict: The weights.
+        dataset: Name of a head of a ViTPose++; None for a model with one.
     """
     for key in (
+        f'head.heads.{dataset}.final_layer.weight',
         'head.final_layer.weight',
         'head.decoder.queries.keypoints.weight',
     ):
@@ -291,7 +300,7 @@ def _find_rows(
     by_block: bool,
 ) -> dict[str, _Rows]:
     """Return which rows of which tensors belong to which keypoints."""
-    each = [(name,) for name in names]
+    each: list[tuple[str, ...]] = [(name,) for name in names]
     tokens = _find_tokens(names, groups) if groups is not None else {}
     return {
         key: tokens.get(key) or _Rows(each, by_block=by_block)

@@ -129,24 +129,20 @@ def outputs(model, size=(48, 32)) -> torch.Tensor:
 @pytest.mark.parametrize('head', HEADS)
 def test_heatmaps_of_matched_keypoints_are_equal(head):
     source, model = make_vitpose(head, 17), make_vitpose(head, 14, seed=1)
-    before = outputs(model)
+    fresh = copy.deepcopy(model.state_dict())
     moved = transfer(source.state_dict(), COCO, model, make_metainfo())
-    old_last = model.state_dict()['head.final_layer.weight'].clone() if (
-        'head.final_layer.weight' in model.state_dict()
-    ) else None  # fmt: skip
     model.load_state_dict(moved.state_dict)
     own, expected = outputs(model), outputs(source)
     for i, j in enumerate(IN_COCO[:-1]):
         assert torch.equal(own[:, i], expected[:, j]), MINE[i]
-    assert not torch.equal(own[:, 0], before[:, 0])
     assert [row.how for row in moved.rows] == ['copied'] * 13 + ['new']
     assert all(
-        r.sources == (COCO[j],) for r, j in zip(moved.rows, IN_COCO[:-1])
+        r.sources == (COCO[j],)
+        for r, j in zip(moved.rows[:-1], IN_COCO[:-1], strict=True)
     )
-    if old_last is not None:  # the row of the tail is the model's own
-        rows = len(old_last) // 14
-        new = model.state_dict()['head.final_layer.weight'][-rows:]
-        assert torch.equal(new, old_last[-rows:])
+    key = next(key for key in moved.tensors if key.endswith('weight'))
+    rows = len(fresh[key]) // 14  # of the tail: the model's own
+    assert torch.equal(moved.state_dict[key][-rows:], fresh[key][-rows:])
 
 
 def test_neighbours_are_averaged():
@@ -296,7 +292,8 @@ def test_dense_keypoints_of_gtpt():
 def test_groups_are_read_from_the_saved_config():
     text = (
         'model = dict(backbone=dict(keypoint_groups=[dict(sparse=range(0, 2), '
-        'parts=[[2, 3]]), dict(sparse=(4, 5))]))\nraise SystemExit'
+        'parts=[[2, 3]]), dict(sparse=(4, 5))]))\nx = open("/")\n'
+        'raise SystemExit'
     )
     assert find_groups(dict(cfg=text), 6) == [
         dict(sparse=range(0, 2), parts=[[2, 3]]),

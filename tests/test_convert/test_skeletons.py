@@ -6,12 +6,14 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
+from support.vitpose_plus import make_model_cfg
 
 from gtpt_mm.compat.data.metainfo import parse_metainfo
 from gtpt_mm.convert import (
     find_names,
     fit_checkpoint,
     read_names,
+    split_state_dict,
     transfer,
 )
 from gtpt_mm.convert.checkpoint_keypoints import find_groups
@@ -475,3 +477,54 @@ def test_rows_without_a_common_name_stay():
         source.state_dict()['head.final_layer.weight'],
     )
     assert 'kept in their order' in words
+
+
+# ----------------------------------------------------------------- ViTPose++
+
+
+@pytest.fixture
+def plus() -> dict:
+    init_default_scope('mmpose')
+    torch.manual_seed(0)
+    return MODELS.build(
+        make_model_cfg(dim=16, num_heads=2, depth=2, img_size=(48, 32))
+    ).state_dict()
+
+
+def test_dataset_with_most_keypoints_is_taken(plus):
+    """Head and experts of AP-10K for an animal, of COCO for a face."""
+    animal = read_names('ap10k')[:9][::-1]
+    info = make_metainfo(animal, links=[], swaps=list(range(9)))
+    model = make_vitpose('classic', 9)
+    content = dict(state_dict=plus)
+    weights, words = fit_checkpoint(content, model, info)
+    assert words.startswith('head and experts of ap10k of coco, aic, mpii')
+    plain = make_vitpose('classic', 17)
+    plain.load_state_dict(split_state_dict(plus, 'ap10k'))
+    model.load_state_dict(weights)
+    order = list(range(9))[::-1]
+    assert torch.equal(outputs(model), outputs(plain)[:, order])
+
+    face = make_metainfo(['left_ear', 'right_ear'], [], [1, 0])
+    model = make_vitpose('classic', 2)
+    assert 'of coco of' in fit_checkpoint(content, model, face)[1]
+    words = fit_checkpoint(content, model, face, dataset='wholebody')[1]
+    assert 'experts of wholebody' in words and '2 copied' in words
+    with pytest.raises(ValueError, match="no head of 'cats'"):
+        fit_checkpoint(content, model, face, dataset='cats')
+
+
+def test_nothing_is_done_without_need(plus):
+    """Equal keypoints; a ViTPose++ goes on as one."""
+    source, model = make_vitpose('simple', 17), make_vitpose('simple', 17, 1)
+    info = make_metainfo(COCO, links=[], swaps=list(range(17)))
+    content = dict(state_dict=source.state_dict())
+    weights, words = fit_checkpoint(content, model, info)
+    assert not words
+    assert all(
+        torch.equal(weights[k], v) for k, v in content['state_dict'].items()
+    )
+    again = MODELS.build(
+        make_model_cfg(dim=16, num_heads=2, depth=2, img_size=(48, 32))
+    )
+    assert fit_checkpoint(dict(state_dict=plus), again, info)[1] == ''

@@ -8,8 +8,10 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from support.vitpose_plus import make_model_cfg
 
+from gtpt_mm.cli import main
 from gtpt_mm.compat.data.metainfo import parse_metainfo
 from gtpt_mm.convert import (
+    find_datasets,
     find_names,
     fit_checkpoint,
     read_names,
@@ -528,3 +530,21 @@ def test_nothing_is_done_without_need(plus):
         make_model_cfg(dim=16, num_heads=2, depth=2, img_size=(48, 32))
     )
     assert fit_checkpoint(dict(state_dict=plus), again, info)[1] == ''
+
+
+def test_added_dataset_starts_with_rows_by_name(plus, tmp_path, capsys):
+    torch.save(dict(state_dict=plus), tmp_path / 'six.pth')
+    (tmp_path / 'mine.py').write_text(f'dataset_info = {raw_metainfo(MINE)!r}')
+    arguments = ['six.pth', 'seven.pth', 'mine.py']
+    six, seven, mine = (str(tmp_path / name) for name in arguments)
+    options = ['--name', 'mine', '--like', 'coco', '--keypoints', mine]
+    assert main(['add-dataset', six, seven, *options]) == 0
+    assert 'RWrist    right_wrist' in capsys.readouterr().out
+    weights = torch.load(seven, weights_only=True)['state_dict']
+    for leaf in ('weight', 'bias'):
+        old = weights[f'head.heads.coco.final_layer.{leaf}']
+        new = weights[f'head.heads.mine.final_layer.{leaf}']
+        assert len(new) == 14
+        assert torch.equal(new[:13], old[IN_COCO[:-1]])
+    assert new[13] == 0
+    assert find_datasets(weights)[-1] == 'mine'

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -231,6 +232,7 @@ def test_keypoints_of_equal_heatmaps(run, transformers, tmp_path):
     points = rng.uniform((4, 4), (11, 19), (17, 2))
     maps = draw_maps(points, (24, 16))
     image = rng.integers(0, 256, (120, 100, 3), dtype=np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 3)
     x, y, w, h = box = (11.0, 7.0, 50.0, 90.0)
 
     processor = transformers.AutoImageProcessor.from_pretrained(
@@ -250,14 +252,15 @@ def test_keypoints_of_equal_heatmaps(run, transformers, tmp_path):
     )
     predict = Predictor(model, device='cpu', flip_test=False)
     engine_model = predict.build().model
-    seen = []
-    own_forward = engine_model.head.forward
+    crops = []
 
     def forward_maps(feats):
-        seen.append(own_forward(feats))
         return maps[None]
 
     engine_model.head.forward = forward_maps
+    engine_model.backbone.register_forward_pre_hook(
+        lambda module, inputs: crops.append(inputs[0])
+    )
     found = predict(
         dict(images=[image[..., ::-1]], boxes=[[[x, y, x + w, y + h]]])
     )
@@ -273,11 +276,19 @@ def test_keypoints_of_equal_heatmaps(run, transformers, tmp_path):
     np.testing.assert_allclose(
         found['scores'][0], pose['scores'].numpy(), atol=1e-6
     )
-    # The crops, too: OpenCV's and scipy's.
-    with torch.no_grad():
-        of_their_crop = theirs(inputs['pixel_values']).heatmaps
-    difference = (seen[0] - of_their_crop).abs().max() / of_their_crop.std()
-    assert difference < 0.1
+    # The crops, too, but for the border: OpenCV's and scipy's.
+    own_crop, their_crop = (
+        x[0, :, 4:-4, 4:-4] for x in (crops[0], inputs['pixel_values'])
+    )
+    assert their_crop.std() > 0.1
+    print(
+        'CROP',
+        (own_crop - their_crop).abs().max(),
+        their_crop.std(),
+        'KPT',
+        np.abs(own - foreign).max() / pixel,
+    )
+    assert (own_crop - their_crop).abs().max() < 0.05
 
 
 def test_other_codecs_differ_by_a_part_of_a_pixel():
@@ -301,6 +312,7 @@ def test_other_codecs_differ_by_a_part_of_a_pixel():
         maps[None], center, scale
     )
     difference = np.abs(own - foreign[0] / 4).max()
+    print('MSRA', difference)
     assert 0.05 < difference < 1.5
 
 
@@ -350,6 +362,10 @@ def test_config_and_weights_must_agree(tmp_path):
     with pytest.raises(ValueError, match='17 keypoints.*names are 2: a, b'):
         hand_back(weights, ['a', 'b'], cfg)
     with pytest.raises(ValueError, match='48 channels.*--config'):
+        hand_back(
+            weights, names, dict(model=dict(backbone=dict(img_size=(96, 64))))
+        )
+    with pytest.raises(ValueError, match='24 positions.*--config'):
         hand_back(weights, names)
     other = read_config(
         tmp_path / 'b.py', 'model = dict(backbone=dict(img_size=(96, 96)))'
@@ -376,7 +392,7 @@ def test_command_refuses(run, tmp_path):
     cfg = read_config(tmp_path / 'a.py')
     model = build(cfg)
     torch.save(model.state_dict(), tmp_path / 'bare.pth')
-    assert '48 channels' in run('bare.pth', 'out', code=2)
+    assert '24 positions' in run('bare.pth', 'out', code=2)
     printed = run('bare.pth', 'out', '--config', tmp_path / 'child.py')
     assert 'names of the keypoints: the config' in printed
     assert 'not empty' in run('bare.pth', 'out', code=2)

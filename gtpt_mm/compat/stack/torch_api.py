@@ -9,8 +9,8 @@ Here: exactly those types are declared safe, under the names that numpy 1 and
 numpy 2 give them. A pickled ``HistoryBuffer`` also asks for ``getattr``,
 which can reach any function; in its place stands one that knows the four
 statistics of that class and nothing else; in place of ``bytes``, of which
-numpy makes an empty array, stands one that makes empty ones. Everything else is still refused,
-and nothing of a refused file is run.
+numpy makes an empty array, stands one that makes empty ones. Everything else
+is still refused, and nothing of a refused file is run.
 
 torch 2.4 and 2.5 load without that restriction by default; for mmengine's
 loader it is turned on. torch < 2.4 cannot be told which types are safe, so

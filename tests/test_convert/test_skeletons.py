@@ -384,6 +384,19 @@ def test_first_poses_and_queries_of_group_pose():
     assert count_keypoints(moved.state_dict) == 14
 
 
+@pytest.mark.parametrize('kind', ['RegressionHead', 'RLEHead'])
+def test_coordinates_of_regression_are_equal(kind):
+    source, model = (
+        Estimator(build(dict(type=kind, in_channels=16, num_joints=num), num))
+        for num in (17, 14)
+    )
+    moved = transfer(source.state_dict(), COCO, model, make_metainfo())
+    model.load_state_dict(moved.state_dict)
+    feats = (torch.randn(2, 16, 1, 1),)
+    own, expected = (m.head(feats) for m in (model, source))
+    torch.testing.assert_close(own[:, :13], expected[:, IN_COCO[:-1]])
+
+
 def test_associative_embedding_has_heatmaps_before_tags():
     def make(num: int, seed: int):
         head = dict(

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import coco, cvat, label_studio, yolo
+from . import coco, cvat, deeplabcut, label_studio, labelme, sleap, yolo
 from .folder import drop_missing, explain
 from .keypoint_set import KeypointSet
 from .new_folder import new_folder
@@ -17,6 +17,9 @@ FORMATS: dict[str, ModuleType] = {
     'yolo': yolo,
     'cvat': cvat,
     'label-studio': label_studio,
+    'deeplabcut': deeplabcut,
+    'sleap': sleap,
+    'labelme': labelme,
 }
 #: File in a folder of :func:`write_set`, by which it is known as such.
 MARK = '.gtpt_mm-export'

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from . import coco, cvat, label_studio, yolo
-from .folder import drop_missing, explain
+from .folder import drop_missing, explain, read_swap
 from .keypoint_set import KeypointSet
 from .new_folder import new_folder
 
@@ -68,16 +68,42 @@ def read_set(path: Path, format: str = 'auto', **options: Any) -> KeypointSet:
         raise ValueError(f'{path} does not exist')
     given = {k: v for k, v in options.items() if v is not None}
     known = inspect.signature(FORMATS[name].read).parameters
+    names = given.pop('names', None) if 'names' not in known else None
     for option in given:
         if option not in known:
             raise ValueError(f'{name} has no option --{option}')
     found = FORMATS[name].read(path, **given)
     found.format = name
+    if names:
+        rename(found, names)
+    if name == 'coco' and found.swap is None:
+        found.swap = read_swap(path)
     if not found.pictures:
         raise ValueError(f'{path}: no picture was read: {explain(found)}')
     if not any(picture.instances for picture in found.pictures):
         raise ValueError(f'{path}: no instance was read: {explain(found)}')
     return found
+
+
+def rename(keypoint_set: KeypointSet, names: list[str]) -> None:
+    """Give the keypoints of a set other names, in their order.
+
+    Raises:
+        ValueError: If there are fewer or more names, or one is there twice.
+    """
+    old = keypoint_set.names
+    if len(names) != len(old) or len(set(names)) != len(names):
+        raise ValueError(
+            f'{len(names)} names, {len(set(names))} of them different, for '
+            f'{len(old)} keypoints: {", ".join(old)}'
+        )
+    new = dict(zip(old, names, strict=True))
+    keypoint_set.names = list(names)
+    keypoint_set.links = [(new[a], new[b]) for a, b in keypoint_set.links]
+    if keypoint_set.swap is not None:
+        keypoint_set.swap = {
+            new[a]: new[b] for a, b in keypoint_set.swap.items()
+        }
 
 
 def write_set(

@@ -8,6 +8,7 @@ joined.
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def read(
         ValueError: If there is no such file, it cannot be used, or the
             category is not clear.
     """
-    files = _list_files(path)
+    is_named = path.is_file() and path.suffix.lower() == '.json'
+    files = [path] if is_named else _list_files(path)
     if not files:
         raise ValueError(
             f'{path}: no .json with images, annotations and categories here'
@@ -93,13 +95,10 @@ def _load(file: Path, found: KeypointSet) -> dict:
     """Read one file, mend it, keep the ids that its tool gave."""
     with checks.reading_json(file), open(file, encoding='utf-8') as lines:
         content = json.load(lines)
-    if not isinstance(content, dict):
-        content = {}
-    for key in ('images', 'annotations'):
-        for entry in content.get(key) or ():
-            if isinstance(entry, dict) and 'source_id' not in entry:
-                entry['source_id'] = entry.get('id', '')
-    read_attributes(content)
+    if isinstance(content, dict):
+        for entry in _entries(content):
+            entry.setdefault('source_id', entry.get('id', ''))
+        read_attributes(content)
     findings = checks.mend(
         content, file, needs=('annotations',), image_needs=('id', 'file_name')
     )
@@ -112,6 +111,14 @@ def _load(file: Path, found: KeypointSet) -> dict:
         found.notes.append(f'{file.name}: mended {", ".join(mended)}')
     found.notes += [f'{file.name}: {line}' for line in findings.warnings]
     return content
+
+
+def _entries(content: dict) -> Iterator[dict]:
+    """Return the images and annotations of a content that may be wrong."""
+    for key in ('images', 'annotations'):
+        for entry in content.get(key) or ():
+            if isinstance(entry, dict):
+                yield entry
 
 
 def _choose(

@@ -1,12 +1,16 @@
 """The formats that sets are read from and written to."""
 
 import inspect
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from gtpt_mm.compat.data.annotation_checks import reading_json
+
 from . import coco, cvat, label_studio, yolo
 from .folder import drop_missing, explain, read_swap
+from .json_files import json_kind
 from .keypoint_set import KeypointSet
 from .new_folder import new_folder
 
@@ -30,6 +34,10 @@ def detect(path: Path) -> str:
     """
     if not path.exists():
         raise ValueError(f'{path} does not exist')
+    if path.is_file() and path.suffix.lower() == '.json':
+        with reading_json(path), open(path, encoding='utf-8-sig') as file:
+            if not json_kind(path):
+                json.load(file)
     found = [name for name, module in FORMATS.items() if module.matches(path)]
     if len(found) == 1:
         return found[0]

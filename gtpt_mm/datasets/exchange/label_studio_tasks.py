@@ -168,18 +168,24 @@ def _region(value: dict, result: dict, key: str) -> Region | None:
     else:
         points = np.array([[value['x'], value['y']]]) * size / 100
         kind = 'keypoint'
-    meta = result.get('meta')
+    meta = dict(result['meta']) if _is_noted(result) else {}
+    if [value.get(k) for k in ('x', 'y', 'width', 'height')] == [0, 0, *size]:
+        meta['no_box'] = True  # sleap-io: the whole picture, in pixels
     return Region(
         id=key,
         kind=kind,
         labels=labels,
         points=points,
         parent=str(result.get('parentID') or result.get('parent_id') or ''),
-        meta=meta if isinstance(meta, dict) else {},
+        meta=meta,
         score=result.get('score'),
         size=size,
         is_turned=bool(result.get('image_rotation')),
     )
+
+
+def _is_noted(result: dict) -> bool:
+    return isinstance(result.get('meta'), dict)
 
 
 def _corners(value: dict, size: tuple[int, int]) -> np.ndarray:

@@ -146,25 +146,36 @@ def _choose(
             name = str(entry.get('name', entry['id']))
             num = nums.get(entry['id'], 0)
             names = _names(entry, num, file, notes)
-            if not names or (category is not None and name != category):
-                continue
-            if num and len(names) != num:
-                raise ValueError(
-                    f'{file}: category {name!r} names {len(names)} keypoints, '
-                    f'but most of its annotations have {num}'
-                )
-            ids[-1][entry['id']] = names
-            if num or category is not None or not any(nums.values()):
-                kinds.setdefault(name, names)
+            if names and category in (None, name):
+                ids[-1][entry['id']] = names
+                if num or category is not None or not any(nums.values()):
+                    kinds.setdefault(name, names)
+    _check(contents, kinds, category)
+    if len(kinds) > 1:
+        notes.append(f'categories read as one: {", ".join(kinds)}')
+    wanted = set(map(tuple, map(sorted, kinds.values())))
+    ids = [
+        {key: n for key, n in chosen.items() if tuple(sorted(n)) in wanted}
+        for chosen in ids
+    ]
+    return ids, _common_name(contents, kinds)
+
+
+def _check(
+    contents: list[dict], kinds: dict[str, list[str]], category: str | None
+) -> None:
+    """Raise if there is no category to read, or several do not fit."""
     if category is not None and not kinds:
-        known = {
-            str(c.get('name'))
-            for content in contents
-            for c in content['categories']
-        }
+        known = sorted(
+            {
+                str(c.get('name'))
+                for part in contents
+                for c in part['categories']
+            }
+        )
         raise ValueError(
             f'no category {category!r} with keypoints; there are '
-            f'{", ".join(sorted(known))}'
+            f'{", ".join(known)}'
         )
     if len({tuple(sorted(names)) for names in kinds.values()}) > 1:
         listed = ', '.join(
@@ -174,14 +185,6 @@ def _choose(
             f'several categories have different keypoints: {listed}; choose '
             'one by --category NAME'
         )
-    if len(kinds) > 1:
-        notes.append(f'categories read as one: {", ".join(kinds)}')
-    wanted = set(map(tuple, map(sorted, kinds.values())))
-    ids = [
-        {key: n for key, n in chosen.items() if tuple(sorted(n)) in wanted}
-        for chosen in ids
-    ]
-    return ids, _common_name(contents, kinds)
 
 
 def _common_name(contents: list[dict], kinds: dict[str, list[str]]) -> str:
@@ -216,6 +219,11 @@ def _names(entry: dict, num: int, file: Path, notes: list[str]) -> list[str]:
         names = [str(name) for name in names]
         if len(set(names)) < len(names):
             raise ValueError(f'{file}: keypoint names occur twice: {names}')
+        if num and len(names) != num:
+            raise ValueError(
+                f'{file}: category {entry.get("name")!r} names {len(names)} '
+                f'keypoints, but most of its annotations have {num}'
+            )
         return names
     if num:
         notes.append(

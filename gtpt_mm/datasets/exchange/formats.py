@@ -8,7 +8,7 @@ from typing import Any
 
 from gtpt_mm.compat.data.annotation_checks import reading_json
 
-from . import coco, cvat, label_studio, yolo
+from . import coco, cvat, deeplabcut, label_studio, labelme, sleap, yolo
 from .folder import drop_missing, explain, read_swap
 from .json_files import json_kind
 from .keypoint_set import KeypointSet
@@ -21,6 +21,9 @@ FORMATS: dict[str, ModuleType] = {
     'yolo': yolo,
     'cvat': cvat,
     'label-studio': label_studio,
+    'deeplabcut': deeplabcut,
+    'sleap': sleap,
+    'labelme': labelme,
 }
 #: File in a folder of :func:`write_set`, by which it is known as such.
 MARK = '.gtpt_mm-export'

@@ -147,14 +147,7 @@ def _region(value: dict, result: dict, key: str) -> Region | None:
         int(result.get('original_width') or 0),
         int(result.get('original_height') or 0),
     )
-    labels = next(
-        (
-            [str(v) for v in values]
-            for name, values in value.items()
-            if name.endswith('labels') and isinstance(values, list)
-        ),
-        [],
-    )
+    labels = _labels(value)
     kind = str(result.get('type') or '')
     kind = kind or next((n for n in value if n.endswith('labels')), '')
     if not all(isinstance(value.get(k), (int, float)) for k in ('x', 'y')):
@@ -181,6 +174,18 @@ def _region(value: dict, result: dict, key: str) -> Region | None:
         score=result.get('score'),
         size=size,
         is_turned=bool(result.get('image_rotation')),
+    )
+
+
+def _labels(value: dict) -> list[str]:
+    """Return the labels of a region, whatever its kind."""
+    return next(
+        (
+            [str(v) for v in values]
+            for name, values in value.items()
+            if name.endswith('labels') and isinstance(values, list)
+        ),
+        [],
     )
 
 

@@ -8,6 +8,7 @@ joined.
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def read(
         ValueError: If there is no such file, it cannot be used, or the
             category is not clear.
     """
-    files = _list_files(path)
+    is_named = path.is_file() and path.suffix.lower() == '.json'
+    files = [path] if is_named else _list_files(path)
     if not files:
         raise ValueError(
             f'{path}: no .json with images, annotations and categories here'
@@ -93,13 +95,10 @@ def _load(file: Path, found: KeypointSet) -> dict:
     """Read one file, mend it, keep the ids that its tool gave."""
     with checks.reading_json(file), open(file, encoding='utf-8') as lines:
         content = json.load(lines)
-    if not isinstance(content, dict):
-        content = {}
-    for key in ('images', 'annotations'):
-        for entry in content.get(key) or ():
-            if isinstance(entry, dict) and 'source_id' not in entry:
-                entry['source_id'] = entry.get('id', '')
-    read_attributes(content)
+    if isinstance(content, dict):
+        for entry in _entries(content):
+            entry.setdefault('source_id', entry.get('id', ''))
+        read_attributes(content)
     findings = checks.mend(
         content, file, needs=('annotations',), image_needs=('id', 'file_name')
     )
@@ -112,6 +111,14 @@ def _load(file: Path, found: KeypointSet) -> dict:
         found.notes.append(f'{file.name}: mended {", ".join(mended)}')
     found.notes += [f'{file.name}: {line}' for line in findings.warnings]
     return content
+
+
+def _entries(content: dict) -> Iterator[dict]:
+    """Return the images and annotations of a content that may be wrong."""
+    for key in ('images', 'annotations'):
+        for entry in content.get(key) or ():
+            if isinstance(entry, dict):
+                yield entry
 
 
 def _choose(
@@ -139,25 +146,36 @@ def _choose(
             name = str(entry.get('name', entry['id']))
             num = nums.get(entry['id'], 0)
             names = _names(entry, num, file, notes)
-            if not names or (category is not None and name != category):
-                continue
-            if num and len(names) != num:
-                raise ValueError(
-                    f'{file}: category {name!r} names {len(names)} keypoints, '
-                    f'but most of its annotations have {num}'
-                )
-            ids[-1][entry['id']] = names
-            if num or category is not None or not any(nums.values()):
-                kinds.setdefault(name, names)
+            if names and category in (None, name):
+                ids[-1][entry['id']] = names
+                if num or category is not None or not any(nums.values()):
+                    kinds.setdefault(name, names)
+    _check(contents, kinds, category)
+    if len(kinds) > 1:
+        notes.append(f'categories read as one: {", ".join(kinds)}')
+    wanted = set(map(tuple, map(sorted, kinds.values())))
+    ids = [
+        {key: n for key, n in chosen.items() if tuple(sorted(n)) in wanted}
+        for chosen in ids
+    ]
+    return ids, _common_name(contents, kinds)
+
+
+def _check(
+    contents: list[dict], kinds: dict[str, list[str]], category: str | None
+) -> None:
+    """Raise if there is no category to read, or several do not fit."""
     if category is not None and not kinds:
-        known = {
-            str(c.get('name'))
-            for content in contents
-            for c in content['categories']
-        }
+        known = sorted(
+            {
+                str(c.get('name'))
+                for part in contents
+                for c in part['categories']
+            }
+        )
         raise ValueError(
             f'no category {category!r} with keypoints; there are '
-            f'{", ".join(sorted(known))}'
+            f'{", ".join(known)}'
         )
     if len({tuple(sorted(names)) for names in kinds.values()}) > 1:
         listed = ', '.join(
@@ -167,14 +185,6 @@ def _choose(
             f'several categories have different keypoints: {listed}; choose '
             'one by --category NAME'
         )
-    if len(kinds) > 1:
-        notes.append(f'categories read as one: {", ".join(kinds)}')
-    wanted = set(map(tuple, map(sorted, kinds.values())))
-    ids = [
-        {key: n for key, n in chosen.items() if tuple(sorted(n)) in wanted}
-        for chosen in ids
-    ]
-    return ids, _common_name(contents, kinds)
 
 
 def _common_name(contents: list[dict], kinds: dict[str, list[str]]) -> str:
@@ -209,6 +219,11 @@ def _names(entry: dict, num: int, file: Path, notes: list[str]) -> list[str]:
         names = [str(name) for name in names]
         if len(set(names)) < len(names):
             raise ValueError(f'{file}: keypoint names occur twice: {names}')
+        if num and len(names) != num:
+            raise ValueError(
+                f'{file}: category {entry.get("name")!r} names {len(names)} '
+                f'keypoints, but most of its annotations have {num}'
+            )
         return names
     if num:
         notes.append(

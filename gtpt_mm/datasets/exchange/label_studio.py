@@ -85,6 +85,12 @@ def read(
         tasks = [(t, file) for t, file in tasks if not t.is_predicted]
     elif tasks:
         found.notes.append('no task was annotated; predictions were read')
+    num = sum(n - 1 for n in Counter(id(t.data) for t, _ in tasks).values())
+    if num:
+        found.notes.append(
+            f'{num:,} further annotations of the same pictures: each is read '
+            'as a picture of its own, and tells the spread of the labels'
+        )
     folders = [images] if images else _folders(files)
     finder = PictureFinder(folders)
     groups: list[tuple[Picture, list[list[Region]]]] = []
@@ -229,9 +235,10 @@ def _name(
             'no keypoint was found in any task; keypoints are regions of '
             'KeyPointLabels'
         )
-    found.names = list(names or _configured(files, set(used)) or used)
+    ordered = names or _configured(files, set(used))
+    found.names = list(ordered or used)
     found.links = _links(files, found.names)
-    if not names and found.names == list(used) and len(instances) > 1:
+    if not ordered:
         found.notes.append(
             'keypoints are in the order of the fullest instance; give another '
             'one by --names'

@@ -71,34 +71,30 @@ def read_tasks(file: Path, found: KeypointSet) -> Iterator[Task]:
             isinstance(entry.get(key), list)
             for key in ('annotations', 'completions', 'predictions')
         ):
-            task = _read_task(entry, found)
-            if task is not None:
-                yield task
+            yield from _read_task(entry, found)
         else:
             yield _read_small(entry)
 
 
-def _read_task(entry: dict, found: KeypointSet) -> Task | None:
-    """Return a task of JSON; None if it was skipped."""
+def _read_task(entry: dict, found: KeypointSet) -> Iterator[Task]:
+    """Return a task of JSON: once for each annotation that was not skipped.
+
+    Without any, what a model predicted is returned.
+    """
     done = entry.get('annotations') or entry.get('completions') or []
     done = [a for a in done if isinstance(a, dict)]
     kept = [a for a in done if not a.get('was_cancelled')]
-    is_predicted = not done
     if done and not kept:
         found.dropped['tasks that were skipped'] += 1
-        return None
-    if len(kept) > 1:
-        found.dropped['further annotations of the same picture'] += (
-            len(kept) - 1
-        )
-        kept.sort(key=lambda a: not a.get('ground_truth'))
-    if is_predicted:
-        kept = [p for p in entry.get('predictions') or [] if p.get('result')]
+        return
+    if not done:
+        predicted = entry.get('predictions') or []
+        kept = [p for p in predicted if p.get('result')][:1] or [{}]
     data = dict(entry.get('data') or {}, **_video(entry))
-    task = Task(entry.get('id', ''), data, is_predicted=is_predicted)
-    results = kept[0].get('result') or [] if kept else []
-    _read_results(results, task)
-    return task
+    for annotation in kept:
+        task = Task(entry.get('id', ''), data, is_predicted=not done)
+        _read_results(annotation.get('result') or [], task)
+        yield task
 
 
 def _video(entry: dict) -> dict:
@@ -151,14 +147,7 @@ def _region(value: dict, result: dict, key: str) -> Region | None:
         int(result.get('original_width') or 0),
         int(result.get('original_height') or 0),
     )
-    labels = next(
-        (
-            [str(v) for v in values]
-            for name, values in value.items()
-            if name.endswith('labels') and isinstance(values, list)
-        ),
-        [],
-    )
+    labels = _labels(value)
     kind = str(result.get('type') or '')
     kind = kind or next((n for n in value if n.endswith('labels')), '')
     if not all(isinstance(value.get(k), (int, float)) for k in ('x', 'y')):
@@ -172,18 +161,36 @@ def _region(value: dict, result: dict, key: str) -> Region | None:
     else:
         points = np.array([[value['x'], value['y']]]) * size / 100
         kind = 'keypoint'
-    meta = result.get('meta')
+    meta = dict(result['meta']) if _is_noted(result) else {}
+    if [value.get(k) for k in ('x', 'y', 'width', 'height')] == [0, 0, *size]:
+        meta['no_box'] = True  # sleap-io: the whole picture, in pixels
     return Region(
         id=key,
         kind=kind,
         labels=labels,
         points=points,
         parent=str(result.get('parentID') or result.get('parent_id') or ''),
-        meta=meta if isinstance(meta, dict) else {},
+        meta=meta,
         score=result.get('score'),
         size=size,
         is_turned=bool(result.get('image_rotation')),
     )
+
+
+def _labels(value: dict) -> list[str]:
+    """Return the labels of a region, whatever its kind."""
+    return next(
+        (
+            [str(v) for v in values]
+            for name, values in value.items()
+            if name.endswith('labels') and isinstance(values, list)
+        ),
+        [],
+    )
+
+
+def _is_noted(result: dict) -> bool:
+    return isinstance(result.get('meta'), dict)
 
 
 def _corners(value: dict, size: tuple[int, int]) -> np.ndarray:

@@ -106,42 +106,50 @@ def _results(
         rotation=0,
         rectanglelabels=[keypoint_set.category],
     )
-    common = dict(
-        to_name='image', original_width=w, original_height=h, image_rotation=0
-    )
-    results = [
-        dict(
-            common,
-            id=key,
-            type='rectanglelabels',
-            from_name='instances',
-            value=value,
-            **_notes(instance),
-        )
+    rectangle = _result(picture, key, 'rectanglelabels', 'instances', value)
+    points = [
+        _point(picture, instance, k, name, key)
+        for k, name in enumerate(keypoint_set.names)
+        if instance.visible[k]
     ]
-    for k, name in enumerate(keypoint_set.names):
-        if not instance.visible[k]:
-            continue
-        x, y = instance.keypoints[k]
-        result = dict(
-            common,
-            id=f'{key}k{k}',
-            type='keypointlabels',
-            from_name='keypoints',
-            parentID=key,
-            value=dict(
-                x=float(100 * x / w),
-                y=float(100 * y / h),
-                width=POINT_WIDTH,
-                keypointlabels=[name],
-            ),
-        )
-        if instance.visible[k] == 1:
-            result['meta'] = dict(visible=1)
-        if instance.keypoint_scores is not None:
-            result['score'] = float(instance.keypoint_scores[k])
-        results.append(result)
-    return results
+    return [{**rectangle, **_notes(instance)}, *points]
+
+
+def _result(
+    picture: Picture, key: str, kind: str, control: str, value: dict
+) -> dict:
+    """Return a region, without its notes."""
+    return dict(
+        id=key,
+        type=kind,
+        from_name=control,
+        to_name='image',
+        original_width=picture.width,
+        original_height=picture.height,
+        image_rotation=0,
+        value=value,
+    )
+
+
+def _point(
+    picture: Picture, instance: Instance, k: int, name: str, key: str
+) -> dict:
+    """Return a keypoint of an instance."""
+    x, y = instance.keypoints[k]
+    value = dict(
+        x=float(100 * x / picture.width),
+        y=float(100 * y / picture.height),
+        width=POINT_WIDTH,
+        keypointlabels=[name],
+    )
+    kind, control = 'keypointlabels', 'keypoints'
+    result = _result(picture, f'{key}k{k}', kind, control, value)
+    result['parentID'] = key
+    if instance.visible[k] == 1:
+        result['meta'] = dict(visible=1)
+    if instance.keypoint_scores is not None:
+        result['score'] = float(instance.keypoint_scores[k])
+    return result
 
 
 def _notes(instance: Instance) -> dict:

@@ -7,6 +7,7 @@ import yaml
 
 from .boxes import find_box
 from .keypoint_set import Instance, KeypointSet, Picture
+from .metainfo import find_swap
 from .picture_files import PictureFiles
 from .split import SPLITS
 
@@ -56,6 +57,8 @@ def _describe(keypoint_set: KeypointSet) -> dict:
         kpt_names={0: list(names)},
     )
     swap = keypoint_set.swap
+    if swap is None:
+        swap = find_swap(keypoint_set, {})[0] or None
     if swap is None:
         keypoint_set.notes.append(
             'no pairs of left and right are known, so that data.yaml has no '

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gtpt_mm.apis.writing import ResultWriter
 
 HELP = 'Find the people in images and videos: pictures, lines, tables.'
+DEFAULT_FORMATS = ['jsonl', 'csv']
 INPUTS_HELP = (
     'image, video, folder (of which images and videos are read, folders in '
     "it not), pattern ('shots/**/*.jpg'), address (http://, rtsp://), webcam "
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='take boxes from this score on (default: 0.3)')
     add('--no-draw', dest='draw', action='store_false',
         help='no pictures and videos')
-    add('--format', nargs='+', default=['jsonl', 'csv'], metavar='FORMAT',
+    add('--format', nargs='+', default=DEFAULT_FORMATS, metavar='FORMAT',
         choices=('jsonl', 'csv', 'coco'), dest='formats',
         help='jsonl, csv, coco (default: jsonl csv)')
     add('--track', nargs='?', const='oks', metavar='METHOD',
@@ -82,13 +83,25 @@ def _add_tool_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the results; return 0 unless no input could be read."""
+    boxes = _check(args)
+    try:
+        if args.to:
+            return _write_for_tool(args, boxes)
+        return _write_results(args, boxes)
+    except ImportError as error:
+        if 'pip install' not in str(error):
+            raise
+        raise ValueError(str(error)) from error  # names the extra
+
+
+def _write_results(
+    args: argparse.Namespace, boxes: 'GivenBoxes | None'
+) -> int:
+    """Write pictures, lines and tables; return the exit code."""
     from gtpt_mm.apis.writing import ResultWriter
 
     from . import INTERRUPTED
 
-    boxes = _check(args)
-    if args.to:
-        return _write_for_tool(args, boxes)
     writer = ResultWriter(
         args.out,
         draw=args.draw,
@@ -105,10 +118,6 @@ def run(args: argparse.Namespace) -> int:
         _report(writer, sys.stderr)
         print(f'interrupted; so far, whole, in {args.out}', file=sys.stderr)
         return INTERRUPTED
-    except ImportError as error:
-        if 'pip install' not in str(error):
-            raise
-        raise ValueError(str(error)) from error  # names the extra
     _report(writer, sys.stdout)
     return 0 if writer.summary.images else 1
 
@@ -204,6 +213,11 @@ def _check_tool(args: argparse.Namespace) -> None:
     if args.track or args.smooth:
         raise ValueError(
             '--to writes single pictures: --track and --smooth have no effect'
+        )
+    if args.formats != DEFAULT_FORMATS or not args.draw:
+        raise ValueError(
+            '--to writes the files of a tool: --format and --no-draw have no '
+            'effect'
         )
     if args.uncertain_first is not None and args.uncertain_first < 0:
         raise ValueError(

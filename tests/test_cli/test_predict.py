@@ -312,6 +312,7 @@ def test_predictions_for_a_tool(shots, tmp_path, capsys):
         (['--link'], 'require --to'),
         (['--to', 'coco', '--track'], '--track and --smooth have no effect'),
         (['--to', 'coco', '--uncertain-first', '-1'], 'must be at least 1'),
+        (['--to', 'coco', '--no-draw'], '--format and --no-draw have no'),
     ],
 )
 def test_options_of_a_tool_are_checked(

@@ -87,6 +87,7 @@ def read_set(path: Path, format: str = 'auto', **options: Any) -> KeypointSet:
     found.format = name
     if names:
         rename(found, names)
+    _note_flags(found)
     if name == 'coco' and found.swap is None:
         found.swap = read_swap(path)
     if not found.pictures:
@@ -94,6 +95,21 @@ def read_set(path: Path, format: str = 'auto', **options: Any) -> KeypointSet:
     if not any(picture.instances for picture in found.pictures):
         raise ValueError(f'{path}: no instance was read: {explain(found)}')
     return found
+
+
+def _note_flags(keypoint_set: KeypointSet) -> None:
+    """Note where a tool probably writes 1 for seen instead of 2."""
+    flags = {
+        int(flag)
+        for picture in keypoint_set.pictures
+        for instance in picture.instances
+        for flag in instance.visible
+    }
+    if 1 in flags and 2 not in flags:
+        keypoint_set.notes.append(
+            'no keypoint has visibility 2: all that are labelled count as '
+            'hidden (1); training and evaluation treat both alike'
+        )
 
 
 def rename(keypoint_set: KeypointSet, names: list[str]) -> None:

@@ -281,11 +281,3 @@ def _tell(found: KeypointSet, entries: list[Entry]) -> None:
             f'{missing:,} pictures have no label file: they are kept, without '
             'instances'
         )
-    flags = {
-        int(v) for p in found.pictures for i in p.instances for v in i.visible
-    }
-    if flags == {0, 1} or flags == {1}:
-        found.notes.append(
-            'no keypoint has visibility 2; 1 is read as labelled but hidden, '
-            'as the format says'
-        )

@@ -68,8 +68,12 @@ class PictureFinder:
 
     def find(self, name: str) -> Path | None:
         """Return the file of a name; None if there is none, or several."""
-        if not name:
+        try:
+            return self._find(name) if name else None
+        except OSError:  # such as a picture within the name, far too long
             return None
+
+    def _find(self, name: str) -> Path | None:
         if Path(name).is_absolute() and Path(name).is_file():
             return Path(name)
         cleaned = clean_name(name)

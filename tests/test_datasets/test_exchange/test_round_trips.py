@@ -42,6 +42,8 @@ def test_a_set_with_all_that_is_rare(tmp_path, name):
         assert back.swap == SWAP
         assert drawn.dropped == {'crowds, which YOLO does not know': 1}
         return
+    if name == 'cvat':  # nowhere to note the id of an empty picture
+        drawn.pictures[1].id = back.pictures[1].id
     compare(drawn, back)
     first = next(p for p in back.pictures if p.name == 'a/0.png')
     assert [i.is_crowd for i in first.instances] == [False, True]

@@ -73,7 +73,7 @@ def read(
         elif not chosen:
             found.notes.append(f'{file.name} has no keypoints; not read')
             continue
-        _add(found, content, chosen, file, images)
+        _add(found, content, chosen, file, (path, images))
     if not found.names:
         raise ValueError(f'{path}: no category has keypoints')
     mend_pictures(found)
@@ -149,7 +149,12 @@ def _choose(
             if names and category in (None, name):
                 ids[-1][entry['id']] = names
                 if num or category is not None or not any(nums.values()):
-                    kinds.setdefault(name, names)
+                    known = kinds.setdefault(name, names)
+                    if set(known) != set(names):
+                        raise ValueError(
+                            f'{file}: {name!r} has the keypoints {names}, '
+                            f'in another file {known}'
+                        )
     _check(contents, kinds, category)
     if len(kinds) > 1:
         notes.append(f'categories read as one: {", ".join(kinds)}')
@@ -238,15 +243,24 @@ def _add(
     content: dict,
     chosen: dict[int, list[str]],
     file: Path,
-    images: Path | None,
+    places: tuple[Path, Path | None],
 ) -> None:
-    """Add the pictures and instances of one file."""
+    """Add the pictures and instances of one file.
+
+    Args:
+        found: The set, changed in place.
+        content: Content of the file.
+        chosen: Ids and names of the categories that are read.
+        file: The file.
+        places: What is read, and the folder of the pictures if it is given.
+    """
+    source, images = places
     if not found.names and chosen:
         found.names = next(iter(chosen.values()))
         found.links = _links(content['categories'], chosen)
         if is_of_cvat(content):
             undo_cvat(found, content, chosen)
-    split = find_split(file)
+    split = find_split(file, source)
     finder = PictureFinder(_folders(file, split, images))
     pictures = {
         image['id']: _picture(image, split, finder)

@@ -7,6 +7,7 @@ label is its name, joined by a group. Boxes belong to the instance of their
 group or, without groups, to the points inside.
 """
 
+import contextlib
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -27,8 +28,8 @@ __all__ = ['LOSES', 'SOURCES', 'matches', 'read', 'write']
 
 SOURCES = 'an annotations.xml of "CVAT for images 1.1", or its folder'
 LOSES = (
-    'areas, groups, scores, and digits beyond the second once CVAT has '
-    'exported it; ids and tracks are attributes of the skeleton'
+    'groups and scores, and digits beyond the second once CVAT has exported '
+    'it; ids, tracks and areas are attributes of the skeleton'
 )
 #: Shapes of CVAT that hold no keypoints.
 OTHERS = ('polygon', 'polyline', 'cuboid', 'mask', 'ellipse', 'tag')
@@ -88,7 +89,8 @@ def read(
     else:
         reader = _read_points
     for file, root in zip(files, roots, strict=True):
-        _add_pictures(found, root, file, images, reader)
+        split = find_split(file, path)
+        _add_pictures(found, root, file, images, (reader, split))
     mend_pictures(found)
     return found
 
@@ -277,9 +279,19 @@ def _add_pictures(
     root: ET.Element,
     file: Path,
     images: Path | None,
-    reader: Callable[..., Iterator[Instance]],
+    how: tuple[Callable[..., Iterator[Instance]], str],
 ) -> None:
-    """Add the pictures of one file."""
+    """Add the pictures of one file.
+
+    Args:
+        found: The set, changed in place.
+        root: Content of the file.
+        file: The file.
+        images: Folder of the pictures, if it is given.
+        how: Reader of the instances of a picture; and the split of pictures
+            that name none.
+    """
+    reader, split = how
     here = [file.parent / 'images', file.parent, file.parent.parent / 'images']
     finder = PictureFinder([images] if images else here)
     tasks = {image.get('task_id') for image in root.iterfind('image')}
@@ -293,7 +305,7 @@ def _add_pictures(
             path=finder.find(name) or finder.find(f'{subset}/{name}'),
             id=int(image.get('id', 0)),
             group=(image.get('task_id') or '') if len(tasks) > 1 else '',
-            split=find_split(Path(subset)) if subset else find_split(file),
+            split=find_split(Path(subset)) if subset else split,
         )
         boxes = [_Box(box) for box in image.iterfind('box')]
         picture.instances = list(reader(image, found, boxes))
@@ -388,6 +400,8 @@ def _read_attributes(element: ET.Element, instance: Instance) -> None:
     }
     instance.id = read_id(values.get('source_id', ''))
     instance.track = values.get('track', '')
+    with contextlib.suppress(ValueError):
+        instance.area = float(values.get('area', ''))
     instance.is_crowd = values.get('is_crowd', '') in ('1', 'true')
 
 

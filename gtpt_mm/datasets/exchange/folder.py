@@ -67,10 +67,6 @@ def write_folder(
     check_new_folder(out, overwrite, is_folder)
     drop_missing(keypoint_set)
     counts = Counter(p.split for p in keypoint_set.pictures)
-    if not counts:
-        raise ValueError(
-            f'no picture is left to write: {explain(keypoint_set)}'
-        )
     if not set(counts) <= set(SPLITS):
         raise ValueError('the set is not split; call split() first')
     if link:
@@ -123,7 +119,11 @@ def read_swap(path: Path) -> dict[str, str] | None:
 
 
 def drop_missing(keypoint_set: KeypointSet) -> None:
-    """Leave out pictures without a file, and count them."""
+    """Leave out pictures without a file, and count them.
+
+    Raises:
+        ValueError: If no picture is left.
+    """
     pictures = keypoint_set.pictures
     kept = [p for p in pictures if _has_file(p)]
     if len(kept) < len(pictures):
@@ -131,6 +131,11 @@ def drop_missing(keypoint_set: KeypointSet) -> None:
             pictures
         ) - len(kept)
     keypoint_set.pictures = kept
+    if not kept:
+        raise ValueError(
+            f'no picture is left to write: {explain(keypoint_set)}; '
+            '--images DIR tells where the pictures are'
+        )
 
 
 def _has_file(picture: Picture) -> bool:

@@ -159,10 +159,6 @@ def write_set(
             f'cannot write {format!r}; there are {", ".join(writers)}'
         )
     drop_missing(keypoint_set)
-    if not keypoint_set.pictures:
-        raise ValueError(
-            f'no picture is left to write: {explain(keypoint_set)}'
-        )
     with new_folder(out, overwrite, is_export) as folder:
         FORMATS[format].write(keypoint_set, folder, link)
         (folder / MARK).write_text(f'{format}\n')

@@ -18,8 +18,8 @@ POINT_WIDTH = 0.5
 def write(keypoint_set: KeypointSet, out: Path, link: bool = False) -> None:
     """Write ``tasks.json``, ``label_config.xml`` and ``images/``.
 
-    What a model predicted becomes a prediction, other instances an
-    annotation. Ids, areas and hidden keypoints are noted in the meta of
+    Where a model predicted instances, tasks get predictions, else
+    annotations. Ids, areas and hidden keypoints are noted in the meta of
     regions, which Label Studio keeps.
 
     Args:
@@ -29,8 +29,13 @@ def write(keypoint_set: KeypointSet, out: Path, link: bool = False) -> None:
     """
     files = PictureFiles(keypoint_set, out / 'images', link)
     files.write()
+    is_predicted = any(
+        instance.score is not None
+        for picture in keypoint_set.pictures
+        for instance in picture.instances
+    )
     tasks = [
-        _task(keypoint_set, picture, name, number)
+        _task(keypoint_set, picture, name, number, is_predicted)
         for number, (picture, name) in enumerate(files.names(), 1)
     ]
     write_json(out / 'tasks.json', tasks)
@@ -58,10 +63,14 @@ def _configure(keypoint_set: KeypointSet) -> ET.Element:
 
 
 def _task(
-    keypoint_set: KeypointSet, picture: Picture, name: str, number: int
+    keypoint_set: KeypointSet,
+    picture: Picture,
+    name: str,
+    number: int,
+    is_predicted: bool,
 ) -> dict:
     """Return the task of a picture."""
-    data = dict(image=f'{LOCAL}{name}', file_name=picture.name)
+    data: dict = dict(image=f'{LOCAL}{name}', file_name=picture.name)
     if picture.id != '':
         data['source_id'] = picture.id
     for key in ('group', 'split'):
@@ -74,13 +83,12 @@ def _task(
             keypoint_set, picture, instance, f't{number}i{k}'
         )
     ]
-    is_predicted = any(i.score is not None for i in picture.instances)
     if not is_predicted:
         return dict(id=number, data=data, annotations=[dict(result=results)])
     scores = [i.score for i in picture.instances if i.score is not None]
     prediction = dict(
         result=results,
-        score=sum(scores) / len(scores),
+        score=sum(scores) / max(len(scores), 1),
         model_version='gtpt_mm',
     )
     return dict(id=number, data=data, predictions=[prediction])

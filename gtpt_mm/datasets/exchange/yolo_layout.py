@@ -6,7 +6,12 @@ from typing import Any
 
 import yaml
 
-from .pictures import PictureFinder, is_picture, list_pictures
+from .pictures import (
+    PictureFinder,
+    clean_name,
+    is_picture,
+    list_pictures,
+)
 from .split import find_split
 
 #: Keys under which tools write the names of keypoints.
@@ -54,11 +59,11 @@ def find_yaml(path: Path) -> Path | None:
     """Return the yaml of a set: the path, or the only one in the folder."""
     if path.is_file():
         is_yaml = path.suffix.lower() in ('.yaml', '.yml')
-        return path if is_yaml and 'kpt_shape' in _load(path) else None
+        return path if is_yaml and _is_set(_load(path)) else None
     if not path.is_dir():
         return None
     files = sorted([*path.glob('*.yaml'), *path.glob('*.yml')])
-    files = [file for file in files if 'kpt_shape' in _load(file)]
+    files = [file for file in files if _is_set(_load(file))]
     if len(files) > 1:
         raise ValueError(
             f'{path} holds several sets: {", ".join(f.name for f in files)}; '
@@ -74,6 +79,11 @@ def _load(file: Path) -> dict:
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _is_set(content: dict) -> bool:
+    """Return whether a yaml is of a set; old ones have no ``kpt_shape``."""
+    return 'kpt_shape' in content or {'train', 'names'} <= content.keys()
 
 
 def read_yaml(file: Path) -> Layout:
@@ -94,8 +104,9 @@ def read_yaml(file: Path) -> Layout:
         value = content.get(key)
         listed = value if isinstance(value, list) else [value]
         entries.setdefault(split, []).extend(map(str, filter(None, listed)))
-    shape = _numbers(content['kpt_shape'], 'kpt_shape', file)
-    if len(shape) != 2 or shape[0] < 1 or shape[1] not in (2, 3):
+    shape = _numbers(content.get('kpt_shape', (0, 2)), 'kpt_shape', file)
+    is_good = len(shape) == 2 and shape[0] > 0 and shape[1] in (2, 3)
+    if 'kpt_shape' in content and not is_good:
         raise ValueError(
             f'{file}: kpt_shape must be [K, 2] or [K, 3], not {shape}'
         )
@@ -169,37 +180,52 @@ def list_entries(layout: Layout, images: Path | None) -> list[Entry]:
     entries: dict[tuple[str, Path], Entry] = {}
     for split, written in layout.entries.items():
         for text in written:
-            for image, folder in _expand(text, layout.root, images):
-                own = split or find_split(
-                    image.relative_to(layout.root)
-                    if image.is_relative_to(layout.root)
-                    else image
-                )
-                entry = Entry(own, image, folder, find_label(image))
+            for image, folder, label in _expand(text, layout.root, images):
+                own = split or find_split(image, layout.root)
+                entry = Entry(own, image, folder, label)
                 entries.setdefault((own, image), entry)
     return list(entries.values())
 
 
 def _expand(
     text: str, root: Path, images: Path | None
-) -> list[tuple[Path, Path]]:
-    """Return the pictures of one entry, and the folder they lie in."""
+) -> list[tuple[Path, Path, Path | None]]:
+    """Return the pictures of one entry, their folder and their labels."""
     bare = text.replace('\\', '/')
     while bare.startswith('../'):  # Roboflow writes one '../' too many
         bare = bare[3:]
     options = [root / text, root / bare]
     path = next((p for p in options if p.exists()), root / text)
-    if path.is_dir():
-        return [(image, path) for image in list_pictures(path)]
     if path.is_file():
-        finder = PictureFinder([f for f in (images, path.parent, root) if f])
-        lines = path.read_text(encoding='utf-8-sig').splitlines()
-        found = [finder.find(line.strip()) for line in lines if line.strip()]
-        return [(image, root) for image in found if image is not None]
-    if '*' in text:
-        listed = sorted(p for p in root.glob(text) if is_picture(p))
-        return [(image, root) for image in listed]
-    raise ValueError(f'{text}: no such folder or list of pictures in {root}')
+        return _expand_list(path, root, images)
+    if path.is_dir():
+        listed, folder = list_pictures(path), path
+    elif '*' in text:
+        listed, folder = sorted(filter(is_picture, root.glob(text))), root
+    else:
+        raise ValueError(
+            f'{text}: no such folder or list of pictures in {root}'
+        )
+    return [(image, folder, find_label(image)) for image in listed]
+
+
+def _expand_list(
+    path: Path, root: Path, images: Path | None
+) -> list[tuple[Path, Path, Path | None]]:
+    """Return the pictures that a text file lists, as :func:`_expand`.
+
+    Labels lie beside the pictures or, where these moved, where the written
+    path has them.
+    """
+    finder = PictureFinder([f for f in (images, path.parent, root) if f])
+    found = []
+    for line in path.read_text(encoding='utf-8-sig').splitlines():
+        image = finder.find(line.strip())
+        if image is not None:
+            written = root / clean_name(line.strip())
+            label = find_label(image) or find_label(written)
+            found.append((image, images or root, label))
+    return found
 
 
 def find_label(image: Path) -> Path | None:

@@ -4,7 +4,6 @@ import os
 import socket
 
 import pytest
-from mmpose.datasets import CocoDataset
 from support.exchange_sets import NAMES, draw_set
 
 from gtpt_mm.datasets.exchange import folder as folder_module
@@ -41,6 +40,8 @@ def test_what_is_written(tmp_path):
 
 
 def test_mmpose_reads_it(tmp_path):
+    from mmpose.datasets import CocoDataset
+
     drawn = draw_set(tmp_path / 'pictures')
     own = write_folder(drawn, tmp_path / 'out')
     dataset = CocoDataset(

@@ -36,12 +36,11 @@ def clean_name(name: str) -> str:
         >>> clean_name('/data/local-files/?d=set%201/7.jpg')
         'set 1/7.jpg'
     """
-    address = urllib.parse.urlsplit(name)
-    query = urllib.parse.parse_qs(address.query)
-    if 'd' in query:
-        name = query['d'][0]
+    if '?d=' in name:  # the local storage of Label Studio
+        name = urllib.parse.unquote(name.split('?d=', 1)[1])
     elif '://' in name:
-        name = urllib.parse.unquote(address.path)
+        address = name.split('://', 1)[1].split('?')[0].partition('/')
+        name = urllib.parse.unquote(address[2])
     parts = name.replace('\\', '/').split('/')
     kept = [
         part
@@ -69,8 +68,12 @@ class PictureFinder:
 
     def find(self, name: str) -> Path | None:
         """Return the file of a name; None if there is none, or several."""
-        if not name:
+        try:
+            return self._find(name) if name else None
+        except OSError:  # such as a picture within the name, far too long
             return None
+
+    def _find(self, name: str) -> Path | None:
         if Path(name).is_absolute() and Path(name).is_file():
             return Path(name)
         cleaned = clean_name(name)
@@ -249,5 +252,5 @@ def turn_box(
         return None
     corners = np.array(instance.bbox, dtype=float).reshape(2, 2)
     turned = turn_points(corners, w, h, orientation)
-    x1, y1, x2, y2 = [*turned.min(0).tolist(), *turned.max(0).tolist()]
-    return x1, y1, x2, y2
+    low, high = turned.min(0), turned.max(0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])

@@ -8,6 +8,7 @@ import pytest
 import sleap_io
 
 from gtpt_mm.datasets.exchange import deeplabcut, read_set
+from gtpt_mm.datasets.exchange.metainfo import describe
 
 PARTS = ['nose', 'L_ear', 'R_ear']
 
@@ -151,6 +152,26 @@ def test_two_scorers_label_a_picture_twice(tmp_path):
     assert xs == [1, 2]
 
 
+def test_two_scorers_give_the_sigmas(tmp_path):
+    files = [f'img{n}.png' for n in range(10)]
+    for n, file in enumerate(files):
+        draw(tmp_path / 'v' / file, n)
+    rows = [f'labeled-data/v/{file}' for file in files]
+    # bob's points lie 5 pixels from ann's: 3 to the right, 4 below
+    points = np.array([[20.0, 20, 60, 20, 40, 40]] * 10)
+    for scorer, shift in (('ann', 0), ('bob', 1)):
+        table = frame(points + shift * np.array([3, 4] * 3), rows)
+        table.to_csv(tmp_path / f'v/CollectedData_{scorer}.csv')
+    info = describe(read_set(tmp_path / 'v'))
+    # box: extent 40 x 20 and 8 pixels on each side; area: 0.53 of it
+    sigma = round(5 / np.sqrt(0.53 * 56 * 36), 4)
+    assert info['sigmas'] == [sigma] * 3
+    assert (
+        'sigmas of all keypoints: from pictures labelled twice'
+        in (info['notes'])
+    )
+
+
 def test_likelihood_of_a_machine_is_a_score(tmp_path):
     draw(tmp_path / 'a.png')
     table = frame(
@@ -179,7 +200,7 @@ def test_results_of_a_video_are_refused(tmp_path, suffix):
 
 
 def test_csv_of_sleap_io(tmp_path):
-    skeleton = sleap_io.Skeleton(PARTS)
+    skeleton = sleap_io.Skeleton(list(PARTS))
     tracks = [sleap_io.Track('a'), sleap_io.Track('b')]
     video = sleap_io.Video('v.mp4', open_backend=False)
     points = np.array([[1.5, 2.5], [3, 4], [np.nan, np.nan]])
@@ -200,10 +221,10 @@ def test_csv_of_sleap_io(tmp_path):
     path = tmp_path / 'CollectedData_x.csv'
     sleap_io.save_csv(labels, path, format='dlc', scorer='x')
     for n in range(2):
-        draw(tmp_path / f'labeled-data/v/img{n:04d}.png')
+        draw(tmp_path / f'labeled-data/video/img{n:04d}.png')
     found = read_set(tmp_path)
     assert [p.name for p in found.pictures] == [
-        'v/img0000.png', 'v/img0001.png',
+        'video/img0000.png', 'video/img0001.png',
     ]  # fmt: skip
     one = found.pictures[1].instances[1]
     assert one.track == 'b'

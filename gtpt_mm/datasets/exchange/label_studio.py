@@ -133,7 +133,7 @@ def _picture(
         path=finder.find(name),
         id=task.data.get('source_id', task.id),
         group=str(task.data.get('group') or ''),
-        split=task.data.get('split') or find_split(Path(file.name)),
+        split=find_split(Path(str(task.data.get('split') or file.name))),
     )
 
 

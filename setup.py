@@ -19,7 +19,16 @@ MIM_FILES = (
     'tools/test.py',
 )
 #: What only some users need: requirements/<name>.txt.
-EXTRAS = ('app', 'onnx', 'pandas', 'supervision', 'tracking', 'transformers')
+EXTRAS = (
+    'app',
+    'deeplabcut',
+    'onnx',
+    'pandas',
+    'sleap',
+    'supervision',
+    'tracking',
+    'transformers',
+)
 
 
 def read_requirements(name: str) -> list[str]:

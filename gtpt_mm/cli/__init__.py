@@ -23,6 +23,7 @@ COMMANDS = (
     'setup',
     'predict',
     'sample-data',
+    'data',
     'download',
     'convert',
     'split',

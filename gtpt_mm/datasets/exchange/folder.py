@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import coco
 from .keypoint_set import KeypointSet, Picture
+from .metainfo import describe, write_metainfo
 from .new_folder import check_new_folder, new_folder
 from .split import SPLITS
 
@@ -41,6 +42,7 @@ def write_folder(
     out: Path,
     link: bool = False,
     overwrite: bool = False,
+    metainfo: dict | None = None,
 ) -> OwnSet:
     """Write a set with splits; all of it or nothing.
 
@@ -53,6 +55,8 @@ def write_folder(
         out: The folder; made here.
         link: Whether pictures are linked instead of copied.
         overwrite: Whether a set that is there may be replaced.
+        metainfo: What :func:`~.metainfo.describe` returned, perhaps for the
+            set before it was split; asked now if None.
 
     Returns:
         The folder as :func:`read_folder` gives it.
@@ -60,11 +64,6 @@ def write_folder(
     Raises:
         ValueError: If the folder may not be written, or a split is missing.
     """
-    try:
-        from .metainfo import describe, write_metainfo
-    except ImportError:  # not written yet
-        describe, write_metainfo = _describe, _write_metainfo
-
     check_new_folder(out, overwrite, is_folder)
     drop_missing(keypoint_set)
     counts = Counter(p.split for p in keypoint_set.pictures)
@@ -78,7 +77,7 @@ def write_folder(
         _check_links(keypoint_set, out)
     with new_folder(out, overwrite, is_folder) as folder:
         coco.write(keypoint_set, folder, link)
-        write_metainfo(describe(keypoint_set), folder / METAINFO)
+        write_metainfo(metainfo or describe(keypoint_set), folder / METAINFO)
     return read_folder(out)
 
 
@@ -115,6 +114,14 @@ def read_folder(out: Path) -> OwnSet:
     )
 
 
+def read_swap(path: Path) -> dict[str, str] | None:
+    """Return the mirror partners of such a folder; None of another one."""
+    if not is_folder(path):
+        return None
+    points = read_folder(path).metainfo['keypoint_info'].values()
+    return {p['name']: p['swap'] for p in points if p.get('swap')}
+
+
 def drop_missing(keypoint_set: KeypointSet) -> None:
     """Leave out pictures without a file, and count them."""
     pictures = keypoint_set.pictures
@@ -146,32 +153,3 @@ def _check_links(keypoint_set: KeypointSet, out: Path) -> None:
                 f'{path} lies in {out}, which is replaced, so that a link to '
                 'it would lead nowhere; copy the pictures instead'
             )
-
-
-def _describe(keypoint_set: KeypointSet) -> dict:
-    """Stand in for ``metainfo.describe`` until it is there."""
-    names, swap = keypoint_set.names, keypoint_set.swap or {}
-    num = len(names)
-    return dict(
-        dataset_name=keypoint_set.category,
-        keypoint_info={
-            k: dict(
-                name=n,
-                id=k,
-                color=[0, 255, 0],
-                type='upper',
-                swap=swap.get(n, ''),
-            )
-            for k, n in enumerate(names)
-        },
-        skeleton_info={
-            k: dict(link=pair, id=k, color=[0, 255, 0])
-            for k, pair in enumerate(keypoint_set.links)
-        },
-        joint_weights=[1.0] * num,
-        sigmas=[0.05] * num,
-    )
-
-
-def _write_metainfo(info: dict, path: Path) -> None:
-    path.write_text(f'dataset_info = {info!r}\n')

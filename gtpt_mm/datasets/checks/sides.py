@@ -38,11 +38,14 @@ NUM_NEAREST = 3
 #: Links around the exchanged keypoints that are compared; limbs farther away
 #: would hide the difference.
 STEPS = 2
-#: Exchanged labels must be nearer to the set by exp(GAIN), in which ...
-GAIN = 0.5
-#: ... the labels as they are lie beyond this part of the set, and the
-#: exchanged ones within this many times the median distance.
-STRANGE, USUAL = 0.9, 1.3
+#: Keypoints besides the exchanged ones, without which nothing has a side.
+MIN_AROUND = 3
+#: Exchanged labels must be twice as near to the set. Below that stand people
+#: with crossed legs and gymnasts, who are labelled correctly.
+GAIN = float(np.log(2))
+#: The labels as they are lie beyond this part of the set, and the exchanged
+#: ones not much farther away.
+STRANGE, NOT_MUCH = 0.9, 1.3
 CHUNK = 128
 
 
@@ -146,8 +149,8 @@ class _Search:
         context = find_context(
             keypoints, stack.links, stack.pairs, len(stack.names), STEPS
         )
-        if context.sum() < MIN_LABELS + 2:
-            context[:] = True
+        if context.sum() < len(keypoints) + MIN_AROUND:
+            context[:] = True  # a limb that no link joins to the body
         columns = np.flatnonzero(context)
         key = tuple(columns.tolist())
         rows = self._usable
@@ -158,14 +161,14 @@ class _Search:
         known = np.isfinite(as_is)
         if known.sum() < MIN_INSTANCES:
             return {}
-        middle, strange = np.quantile(as_is[known], (0.5, STRANGE))
+        strange = np.quantile(as_is[known], STRANGE)
         doubtful = known & (as_is > strange)
         doubtful &= self._shapes.known[rows][:, keypoints].sum(1) > 1
         suspects, before = rows[doubtful], as_is[doubtful]
         order = self._exchange(keypoints)
         after = self._distances(suspects, order, columns)
         gain = np.log(before / np.maximum(after, 1e-6))
-        hit = (gain > GAIN) & (after < USUAL * middle)
+        hit = (gain > GAIN) & (after < NOT_MUCH * strange)
         return dict(
             zip(suspects[hit].tolist(), gain[hit].tolist(), strict=True)
         )

@@ -43,9 +43,14 @@ MIN_AROUND = 3
 #: Exchanged labels must be twice as near to the set. Below that stand people
 #: with crossed legs and gymnasts, who are labelled correctly.
 GAIN = float(np.log(2))
+#: Where an exchange would take nearly all of the set (this part) clearly away
+#: from itself (a gain below -CLEAR), less is enough.
+NEARLY_ALL, CLEAR, GAIN_IF_CLEAR = 0.95, 0.2, 0.4
 #: The labels as they are lie beyond this part of the set, and the exchanged
 #: ones not much farther away.
 STRANGE, NOT_MUCH = 0.9, 1.3
+#: Instances on which that is measured.
+NUM_SAMPLE = 200
 CHUNK = 128
 
 
@@ -81,9 +86,10 @@ def check_sides(stack: Stack, trusted: np.ndarray) -> list[Finding]:
     found = []
     for row, (gain, keypoints) in best.items():
         shown = tuple(k for k in keypoints if trusted[row, k])
+        left = [a for a, _ in stack.pairs if a in keypoints]
         text = (
-            f'{stack.name(shown)}: exchanged, they are {np.exp(gain):.1f} '
-            'times as near to the others'
+            f'{np.exp(gain):.1f} times as near to the others if '
+            f'{stack.name(tuple(left))} and the other side are exchanged'
         )
         found.append(stack.finding('sides', row, text, shown, gain))
     return found
@@ -164,11 +170,18 @@ class _Search:
         strange = np.quantile(as_is[known], STRANGE)
         doubtful = known & (as_is > strange)
         doubtful &= self._shapes.known[rows][:, keypoints].sum(1) > 1
-        suspects, before = rows[doubtful], as_is[doubtful]
+        if not doubtful.any():
+            return {}
         order = self._exchange(keypoints)
+        suspects = rows[doubtful]
         after = self._distances(suspects, order, columns)
-        gain = np.log(before / np.maximum(after, 1e-6))
-        hit = (gain > GAIN) & (after < NOT_MUCH * strange)
+        gain = np.log(as_is[doubtful] / np.maximum(after, 1e-6))
+        sample = np.flatnonzero(known)[:: max(known.sum() // NUM_SAMPLE, 1)]
+        others = self._distances(rows[sample], order, columns)
+        usual = np.log(as_is[sample] / np.maximum(others, 1e-6))
+        is_clear = np.quantile(usual, NEARLY_ALL) < -CLEAR
+        least = GAIN_IF_CLEAR if is_clear else GAIN
+        hit = (gain > least) & (after < NOT_MUCH * strange)
         return dict(
             zip(suspects[hit].tolist(), gain[hit].tolist(), strict=True)
         )

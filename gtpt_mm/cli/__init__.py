@@ -28,6 +28,7 @@ COMMANDS = (
     'split',
     'add-dataset',
     'visualize',
+    'analyze',
     'benchmark',
     'pack',
     'app',

@@ -1,0 +1,175 @@
+"""What AP would be without the errors of a kind.
+
+Each kind of error is corrected as Ronchi and Perona do (ICCV 2017, Sec. 3):
+keypoints move to where their error ends (:mod:`.kinds`), scores become those
+of an oracle, and predictions or instances without a partner are left out.
+Each correction is one changed file, so that pycocotools evaluates it as it is.
+There a partner is one at OKS 0.1; the authors' code leaves out, at each
+threshold, what has none at that threshold, and so cannot be written to a file.
+"""
+
+# G annotated instances, D predictions
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .average_precision import compute_ap, compute_oks, find_matches
+from .kinds import KINDS, classify, correct
+from .pairs import DUPLICATE, Pairs, find_pairs, pair_greedily
+from .poses import Poses
+
+#: The lowest threshold of OKS of AP, where a match counts at all.
+LOWEST = 0.5
+#: Kinds of errors in the order in which they are corrected one after another.
+ERRORS = (
+    'miss',
+    'swap',
+    'inversion',
+    'jitter',
+    'score',
+    'duplicate',
+    'background_false_positive',
+    'false_negative',
+)
+LOCALIZATION = ERRORS[:4]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All errors of a set.
+
+    Attributes:
+        poses: What was compared.
+        pairs: Which prediction belongs to which instance.
+        kinds: Index in :data:`~.kinds.KINDS` of each keypoint of a
+            prediction, -1 for none, (D, K).
+        similarity: Similarity of each keypoint after the correction of its
+            kind, (D, K).
+        scores_wrong: Instances that the metric gives to a prediction, or to
+            none, although one that is more similar exists, (G,), bool.
+        duplicate: Further predictions of an instance already found: without
+            a partner, but with OKS 0.5 or more, (D,), bool.
+        background: Other predictions without a partner, (D,), bool.
+        missed: Instances without a partner, (G,), bool.
+    """
+
+    poses: Poses
+    pairs: Pairs
+    kinds: np.ndarray
+    similarity: np.ndarray
+    scores_wrong: np.ndarray
+    duplicate: np.ndarray
+    background: np.ndarray
+    missed: np.ndarray
+
+    def count(self) -> dict[str, int]:
+        """Return the number of errors of each kind."""
+        counts = {
+            name: int((self.kinds == KINDS.index(name)).sum())
+            for name in LOCALIZATION
+        }
+        return counts | dict(
+            score=int(self.scores_wrong.sum()),
+            duplicate=int(self.duplicate.sum()),
+            background_false_positive=int(self.background.sum()),
+            false_negative=int(self.missed.sum()),
+        )
+
+    def correct(self, errors: Collection[str]) -> Poses:
+        """Return what is compared, without the errors of these kinds."""
+        poses = self.poses
+        codes = [KINDS.index(name) for name in LOCALIZATION if name in errors]
+        chosen = np.isin(self.kinds, codes)
+        points = correct(poses, self.pairs, chosen, self.similarity)
+        predictions = replace(poses.predictions, keypoints=points)
+        if 'score' in errors:
+            changed = poses.change(predictions=predictions)
+            scores, _ = find_best_scores(changed)
+            predictions = replace(predictions, scores=scores)
+        dropped = np.zeros(len(predictions), bool)
+        if 'duplicate' in errors:
+            dropped |= self.duplicate
+        if 'background_false_positive' in errors:
+            dropped |= self.background
+        truth = poses.truth
+        if 'false_negative' in errors:
+            truth = truth.take(~self.missed)
+        return poses.change(
+            truth=truth, predictions=predictions.take(~dropped)
+        )
+
+    def measure_impact(self) -> list[dict]:
+        """Return a row for each kind of error.
+
+        ``error``, its name; ``count``; ``ap_without`` it alone; and
+        ``ap_cumulative``, without it and all kinds of the rows before.
+        """
+        counts = self.count()
+        rows = []
+        for number, name in enumerate(ERRORS):
+            alone = self.correct([name])
+            together = self.correct(ERRORS[: number + 1])
+            rows.append(
+                dict(
+                    error=name,
+                    count=counts[name],
+                    ap_without=float(compute_ap(alone).mean()),
+                    ap_cumulative=float(compute_ap(together).mean()),
+                )
+            )
+        return rows
+
+
+def diagnose(poses: Poses) -> Diagnosis:
+    """Find all errors."""
+    truth = poses.truth
+    pairs = find_pairs(poses)
+    kinds, similarity = classify(poses, pairs)
+    alone = (pairs.matched < 0) & pairs.ranked
+    duplicate = alone & (pairs.nearest >= DUPLICATE)
+    missed = ~truth.ignored
+    missed[pairs.matched[pairs.matched >= 0]] = False
+    return Diagnosis(
+        poses=poses,
+        pairs=pairs,
+        kinds=kinds,
+        similarity=similarity,
+        scores_wrong=_find_wrong_scores(poses),
+        duplicate=duplicate,
+        background=alone & ~duplicate,
+        missed=missed,
+    )
+
+
+def find_best_scores(poses: Poses) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of an oracle, and the instances that they lead to.
+
+    The most similar instance and prediction belong together, then those of
+    what is left. The score is their OKS, and 0 for predictions that are left
+    over (Sec. 3.2: scores that increase with OKS).
+
+    Returns:
+        Scores, (D,), and indices of instances, -1 for none, (D,).
+    """
+    ignored = poses.truth.ignored
+    scores = np.zeros(len(poses.predictions))
+    partners = np.full(len(scores), -1)
+    for gts, dts in poses.groups():
+        gts = gts[~ignored[gts]]
+        similarities = compute_oks(poses, gts, dts)
+        for d, g in pair_greedily(similarities, np.spacing(1)):
+            scores[dts[d]], partners[dts[d]] = similarities[d, g], gts[g]
+    return scores, partners
+
+
+def _find_wrong_scores(poses: Poses) -> np.ndarray:
+    """Return the instances that a worse prediction takes, (G,), bool."""
+    matches = find_matches(poses, np.array([LOWEST]))
+    scores, partners = find_best_scores(poses)
+    best, taken = np.zeros((2, len(poses.truth)))
+    best[partners[partners >= 0]] = scores[partners >= 0]
+    found = matches.truth[0] >= 0
+    taken[matches.truth[0, found]] = matches.oks[0, found]
+    return ~poses.truth.ignored & (best >= LOWEST) & (best > taken)

@@ -10,7 +10,7 @@ threshold, what has none at that threshold, and so cannot be written to a file.
 
 # G annotated instances, D predictions
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -108,15 +108,21 @@ class Diagnosis:
         """
         counts = self.count()
         rows = []
+        known: dict[tuple[str, ...], float] = {}
+
+        def measure(names: Sequence[str]) -> float:
+            real = tuple(n for n in names if counts[n] or n == 'score')
+            if real not in known:
+                known[real] = float(compute_ap(self.correct(real)).mean())
+            return known[real]
+
         for number, name in enumerate(ERRORS):
-            alone = self.correct([name])
-            together = self.correct(ERRORS[: number + 1])
             rows.append(
                 dict(
                     error=name,
                     count=counts[name],
-                    ap_without=float(compute_ap(alone).mean()),
-                    ap_cumulative=float(compute_ap(together).mean()),
+                    ap_without=measure([name]),
+                    ap_cumulative=measure(ERRORS[: number + 1]),
                 )
             )
         return rows

@@ -295,17 +295,11 @@ def analyze_results(
     Raises:
         ValueError: If the files are malformed or do not belong together.
     """
-    truth = gt if isinstance(gt, dict) else read_json(gt)
-    found = results
-    if isinstance(results, str | Path):
-        found = read_json(results)
-    if not isinstance(truth, dict) or not isinstance(
-        truth.get('annotations'), list
-    ):
-        raise ValueError(
-            f'{gt if isinstance(gt, str | Path) else "gt"} is no annotation '
-            'file of COCO: it has no list of annotations'
-        )
+    truth, found = (
+        read_json(part) if isinstance(part, str | Path) else part
+        for part in (gt, results)
+    )
+    check_truth(truth, gt)
     return Analysis(truth, found, metainfo, image_folder, **options)
 
 
@@ -319,6 +313,20 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding='utf-8'))
     except ValueError as error:
         raise ValueError(f'{path} is not valid JSON: {error}') from error
+
+
+def check_truth(truth: Any, name: Any) -> None:
+    """Raise if a file holds no annotations.
+
+    Args:
+        truth: Its content.
+        name: The file, for the message.
+    """
+    if not isinstance(truth, dict) or 'annotations' not in truth:
+        where = name if isinstance(name, str | Path) else 'gt'
+        raise ValueError(
+            f'{where} is no annotation file of COCO: it has no annotations'
+        )
 
 
 def _is_whole_body(truth: dict, metainfo: dict) -> bool:

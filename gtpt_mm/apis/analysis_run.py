@@ -19,7 +19,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import DATASETS
 
-from .analysis import Analysis, analyze_results, read_json
+from .analysis import Analysis, analyze_results, check_truth, read_json
 from .model_names import load_model, resolve
 
 #: Where metainfo of a set lies beside its annotation files.
@@ -128,6 +128,7 @@ def analyze_files(
     """
     folder = Path(ann_file).parent
     truth = read_json(ann_file)
+    check_truth(truth, ann_file)
     if image_folder is None:
         image_folder = folder
         if (folder / 'images').is_dir():
@@ -138,7 +139,7 @@ def analyze_files(
 
 
 def _find_metainfo(
-    truth: Any, ann_file: str | Path, given: str | Path | None
+    truth: dict, ann_file: str | Path, given: str | Path | None
 ) -> dict:
     beside = Path(ann_file).parent / METAINFO
     if given is None and beside.is_file():
@@ -155,8 +156,7 @@ def _find_metainfo(
             )
         return parse_pose_metainfo(dataset.METAINFO)
     coco = parse_pose_metainfo(DATASETS.get('CocoDataset').METAINFO)
-    categories = truth.get('categories') if isinstance(truth, dict) else None
-    names = (categories or [{}])[0].get('keypoints')
+    names = (truth.get('categories') or [{}])[0].get('keypoints')
     if names and list(names) == list(coco['keypoint_id2name'].values()):
         return coco
     raise ValueError(

@@ -77,11 +77,12 @@ def configure(repo_root, data, tmp_path_factory):
         loader = cfg.val_dataloader
         loader.num_workers, loader.persistent_workers = 0, False
         loader.dataset.data_root = f'{folder}/'
+        loader.dataset.pop('bbox_file', None)
         cfg.test_dataloader = loader
         if name != 'mpii':
             ann_file = f'{folder}/{loader.dataset.ann_file}'
             cfg.test_evaluator.ann_file = ann_file
-        cfg.model = dict(type='Oracle')
+        cfg.model = dict(type='Oracle', backbone={})
         path = tmp_path_factory.mktemp(name) / f'{name}.py'
         cfg.dump(path)
         return path

@@ -33,7 +33,7 @@ ERRORS = (
     'background_false_positive',
     'false_negative',
 )
-LOCALIZATION = ERRORS[:4]
+LOCALIZATION, UNMATCHED = ERRORS[:4], ERRORS[5:]
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,11 @@ class Diagnosis:
             kind, (D, K).
         scores_wrong: Instances that the metric gives to a prediction, or to
             none, although one that is more similar exists, (G,), bool.
-        duplicate: Further predictions of an instance already found: without
-            a partner, but with OKS 0.5 or more, (D,), bool.
-        background: Other predictions without a partner, (D,), bool.
-        missed: Instances without a partner, (G,), bool.
+        unmatched: ``duplicate``, further predictions of an instance already
+            found: without a partner, but with OKS 0.5 or more, (D,), bool;
+            ``background_false_positive``, other predictions without a
+            partner, (D,), bool; ``false_negative``, instances without a
+            partner, (G,), bool.
     """
 
     poses: Poses
@@ -60,9 +61,7 @@ class Diagnosis:
     kinds: np.ndarray
     similarity: np.ndarray
     scores_wrong: np.ndarray
-    duplicate: np.ndarray
-    background: np.ndarray
-    missed: np.ndarray
+    unmatched: dict[str, np.ndarray]
 
     def count(self) -> dict[str, int]:
         """Return the number of errors of each kind."""
@@ -70,12 +69,8 @@ class Diagnosis:
             name: int((self.kinds == KINDS.index(name)).sum())
             for name in LOCALIZATION
         }
-        return counts | dict(
-            score=int(self.scores_wrong.sum()),
-            duplicate=int(self.duplicate.sum()),
-            background_false_positive=int(self.background.sum()),
-            false_negative=int(self.missed.sum()),
-        )
+        counts['score'] = int(self.scores_wrong.sum())
+        return counts | {k: int(v.sum()) for k, v in self.unmatched.items()}
 
     def correct(self, errors: Collection[str]) -> Poses:
         """Return what is compared, without the errors of these kinds."""
@@ -84,19 +79,23 @@ class Diagnosis:
         chosen = np.isin(self.kinds, codes)
         points = correct(poses, self.pairs, chosen, self.similarity)
         predictions = replace(poses.predictions, keypoints=points)
+        changed = poses.change(predictions=predictions)
         if 'score' in errors:
-            changed = poses.change(predictions=predictions)
             scores, _ = find_best_scores(changed)
             predictions = replace(predictions, scores=scores)
+            changed = poses.change(predictions=predictions)
+        if not set(errors) & set(UNMATCHED):
+            return changed
+        # Of what is left without a partner now.
+        lonely = _find_unmatched(changed, find_pairs(changed))
         dropped = np.zeros(len(predictions), bool)
-        if 'duplicate' in errors:
-            dropped |= self.duplicate
-        if 'background_false_positive' in errors:
-            dropped |= self.background
+        for name in ('duplicate', 'background_false_positive'):
+            if name in errors:
+                dropped |= lonely[name]
         truth = poses.truth
         if 'false_negative' in errors:
-            truth = truth.take(~self.missed)
-        return poses.change(
+            truth = truth.take(~lonely['false_negative'])
+        return changed.change(
             truth=truth, predictions=predictions.take(~dropped)
         )
 
@@ -111,7 +110,9 @@ class Diagnosis:
         known: dict[tuple[str, ...], float] = {}
 
         def measure(names: Sequence[str]) -> float:
-            real = tuple(n for n in names if counts[n] or n == 'score')
+            real = tuple(
+                n for n in names if counts[n] or n not in LOCALIZATION
+            )
             if real not in known:
                 known[real] = float(compute_ap(self.correct(real)).mean())
             return known[real]
@@ -130,22 +131,28 @@ class Diagnosis:
 
 def diagnose(poses: Poses) -> Diagnosis:
     """Find all errors."""
-    truth = poses.truth
     pairs = find_pairs(poses)
     kinds, similarity = classify(poses, pairs)
-    alone = (pairs.matched < 0) & pairs.ranked
-    duplicate = alone & (pairs.nearest >= DUPLICATE)
-    missed = ~truth.ignored
-    missed[pairs.matched[pairs.matched >= 0]] = False
     return Diagnosis(
         poses=poses,
         pairs=pairs,
         kinds=kinds,
         similarity=similarity,
         scores_wrong=_find_wrong_scores(poses),
-        duplicate=duplicate,
-        background=alone & ~duplicate,
-        missed=missed,
+        unmatched=_find_unmatched(poses, pairs),
+    )
+
+
+def _find_unmatched(poses: Poses, pairs: Pairs) -> dict[str, np.ndarray]:
+    """Return what has no partner, by kind; see :class:`Diagnosis`."""
+    alone = (pairs.matched < 0) & pairs.ranked
+    is_near = pairs.nearest >= DUPLICATE
+    missed = ~poses.truth.ignored
+    missed[pairs.matched[pairs.matched >= 0]] = False
+    return dict(
+        duplicate=alone & is_near,
+        background_false_positive=alone & ~is_near,
+        false_negative=missed,
     )
 
 

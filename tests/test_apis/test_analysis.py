@@ -2,8 +2,10 @@
 
 import csv
 import json
+from pathlib import Path
 
 import cv2
+import mmpose
 import numpy as np
 import pytest
 import torch
@@ -18,11 +20,14 @@ from gtpt_mm.apis.analysis import analyze_results
 from gtpt_mm.apis.analysis_run import analyze_model
 from gtpt_mm.cli import main
 
+STOCK = Path(mmpose.__file__).parent / '.mim/configs/body_2d_keypoint'
 BODY = 'configs/body_2d_keypoint'
 CONFIGS = {
     'coco': f'{BODY}/vitpose/sample/td-hm_vitpose-s_1xb16-14e_sample-96x64.py',
     'mpii': f'{BODY}/hevitpose/sample/'
     'td-hm_hevitpose-t_1xb16-6e_sample-mpii-128x128.py',
+    'stock': STOCK
+    / 'topdown_heatmap/coco/td-hm_res50_8xb64-210e_coco-256x192.py',
     'bottomup': f'{BODY}/group_pose/sample/'
     'group-pose_res18_1xb8-20e_sample-coco-96x144.py',
 }
@@ -90,7 +95,7 @@ def configure(repo_root, data, tmp_path_factory):
     return write
 
 
-@pytest.mark.parametrize('name', ['coco', 'bottomup'])
+@pytest.mark.parametrize('name', ['coco', 'stock', 'bottomup'])
 def test_ap_of_a_config_is_that_of_its_metric(
     name, configure, checkpoint, tmp_path
 ):

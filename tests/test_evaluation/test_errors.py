@@ -4,10 +4,13 @@ import contextlib
 import copy
 import io
 import json
+import time
 
 import numpy as np
 import pytest
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.functional import keypoint_pck_accuracy
+from mmpose.registry import DATASETS
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from support.planted_errors import PlantedSet
@@ -15,7 +18,11 @@ from support.planted_errors import PlantedSet
 from gtpt_mm.apis.analysis import Analysis, analyze_results
 from gtpt_mm.evaluation.errors import ERRORS, KINDS
 from gtpt_mm.evaluation.errors.calibration import calibrate
+from gtpt_mm.ops import COCO as WholeCOCO
+from gtpt_mm.ops import COCOeval as WholeEval
+from gtpt_mm.ops.coco_evaluation import KEYPOINT_KINDS
 
+PARTS = KEYPOINT_KINDS['keypoints_wholebody'][0][1:]
 NONE = dict.fromkeys(ERRORS, 0)
 
 
@@ -23,7 +30,7 @@ def analyze(planted: PlantedSet) -> Analysis:
     return analyze_results(planted.truth, planted.results, planted.metainfo)
 
 
-def evaluate(truth, results, tmp_path) -> float:
+def evaluate(truth, results, tmp_path, sigmas=None) -> float:
     """Return AP of pycocotools."""
     path = tmp_path / 'gt.json'
     path.write_text(json.dumps(truth))
@@ -32,6 +39,8 @@ def evaluate(truth, results, tmp_path) -> float:
         found = COCOeval(
             coco, coco.loadRes(copy.deepcopy(results)), 'keypoints'
         )
+        if sigmas is not None:
+            found.params.kpt_oks_sigmas = np.array(sigmas)
         found.evaluate()
         found.accumulate()
         found.summarize()
@@ -348,3 +357,88 @@ def test_no_predictions():
     assert analysis.ap == 0
     assert analysis.diagnosis.count() == NONE | dict(false_negative=24)
     assert analysis.to_dict()['per_keypoint'][0]['error'] is None
+
+
+def disturb(truth: dict, seed: int = 0) -> list[dict]:
+    """Return labelled instances with noise, some twice, some not."""
+    rng = np.random.default_rng(seed)
+    results = []
+    for ann in truth['annotations']:
+        for _ in range(rng.choice([0, 1, 1, 1, 2])):
+            found = dict(image_id=ann['image_id'], score=float(rng.random()))
+            found['category_id'] = ann['category_id']
+            for key in ('keypoints', *PARTS):
+                if key in ann:
+                    points = np.array(ann[key], float).reshape(-1, 3)
+                    noise = rng.normal(size=points[:, :2].shape)
+                    points[:, :2] += 0.05 * ann['area'] ** 0.5 * noise
+                    points[:, 2] = 0.1 + 0.8 * rng.random(len(points))
+                    found[key] = points.ravel().tolist()
+            results.append(found)
+    return results
+
+
+@pytest.mark.parametrize(
+    ('name', 'dataset'),
+    [
+        ('sets/coco_mini/train.json', 'CocoDataset'),
+        ('sets/coco_mini/val.json', 'CocoDataset'),
+        ('sets/lspet_sub/val.json', 'CrowdPoseDataset'),
+        ('real/coco/test_coco.json', 'CocoDataset'),
+        ('real/ap10k/test_ap10k.json', 'AP10KDataset'),
+    ],
+)
+def test_ap_of_real_annotations(shared_dir, tmp_path, name, dataset):
+    path = shared_dir / 'data' / name
+    if not path.is_file():
+        pytest.skip(f'{path} is not there')
+    metainfo = parse_pose_metainfo(DATASETS.get(dataset).METAINFO)
+    truth = json.loads(path.read_text())
+    for ann in truth['annotations']:
+        ann.setdefault('keypoints', [0] * 3 * metainfo['num_keypoints'])
+        ann.setdefault('num_keypoints', 0)
+    results = disturb(truth)
+    analysis = analyze_results(truth, results, metainfo)
+    sigmas = metainfo['sigmas']
+    expected = evaluate(truth, results, tmp_path, sigmas)
+    assert 0.1 < expected < 0.99
+    assert analysis.ap == pytest.approx(expected, abs=1e-12)
+    for row in analysis.per_error:
+        alone = evaluate(*analysis.correct([row['error']]), tmp_path, sigmas)
+        assert row['ap_without'] == pytest.approx(alone, abs=1e-12)
+
+
+def test_ap_of_whole_bodies(shared_dir, tmp_path):
+    path = shared_dir / 'data/real/coco/test_coco_wholebody.json'
+    dataset = DATASETS.get('CocoWholeBodyDataset')
+    metainfo = parse_pose_metainfo(dataset.METAINFO)
+    truth = json.loads(path.read_text())
+    results = disturb(truth)
+    analysis = analyze_results(truth, results, metainfo)
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = WholeCOCO(str(path))
+        found = WholeEval(
+            coco, coco.loadRes(copy.deepcopy(results)),
+            'keypoints_wholebody', np.array(metainfo['sigmas']),
+        )  # fmt: skip
+        found.evaluate()
+        found.accumulate()
+        found.summarize()
+    assert 0.1 < found.stats[0] < 0.99
+    assert analysis.ap == pytest.approx(found.stats[0], abs=1e-12)
+    assert len(analysis.per_keypoint) == 133
+    _, corrected = analysis.correct(['jitter'])
+    assert set(corrected[0]) == {*results[0], 'wholebody_score'}
+
+
+@pytest.mark.slow
+def test_five_thousand_instances_take_seconds():
+    planted = PlantedSet(images=1667)
+    rng = np.random.default_rng(0)
+    for found in planted.results:
+        points = np.array(found['keypoints']).reshape(17, 3)
+        points += np.append(rng.normal(size=(17, 2)) * 20, 17 * [[0]], 1)
+        found['keypoints'] = points.ravel().tolist()
+    start = time.process_time()
+    assert analyze(planted).to_dict()['instances'] == 5001
+    assert time.process_time() - start < 20

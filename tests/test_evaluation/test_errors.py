@@ -350,13 +350,23 @@ def test_malformed_results_are_named(change, message):
         analyze(planted)
 
 
+def test_nothing_annotated_is_an_error():
+    planted = PlantedSet(images=1)
+    for ann in planted.truth['annotations']:
+        ann['keypoints'][2::3] = [0] * 17
+    with pytest.raises(ValueError, match='none of the 3 annotations has'):
+        analyze(planted)
+
+
 def test_no_predictions():
     planted = PlantedSet()
     planted.results = []
     analysis = analyze(planted)
     assert analysis.ap == 0
     assert analysis.diagnosis.count() == NONE | dict(false_negative=24)
-    assert analysis.to_dict()['per_keypoint'][0]['error'] is None
+    numbers = analysis.to_dict()
+    assert numbers['per_keypoint'][0]['error'] is None
+    assert numbers['errors'][-1]['ap_without'] is None
 
 
 def disturb(truth: dict, seed: int = 0) -> list[dict]:

@@ -29,6 +29,7 @@ COMMANDS = (
     'split',
     'add-dataset',
     'visualize',
+    'analyze',
     'benchmark',
     'pack',
     'app',

@@ -11,9 +11,7 @@ from mmengine.runner import Runner
 SAMPLE = (
     'configs/body_2d_keypoint/gtpt/sample/gtpt-t_1xb16-14e_sample-96x64.py'
 )
-SMALL_SET = (
-    'configs/body_2d_keypoint/gtpt/sample/gtpt-t_1xb8-20e_small-set-96x64.py'
-)
+SMALL_SET = SAMPLE.replace('_1xb16-14e', '_small-set_1xb8-20e')
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ class GTPTShortRun:
         """Draw the weights."""
         if not isinstance(module, GTPT):
             raise TypeError(
-                f'GTPTShortRun initialises a GTPT, got a '
+                'GTPTShortRun initialises a GTPT, got a '
                 f'{type(module).__name__}; name it in init_cfg of the backbone'
             )
         for name in (

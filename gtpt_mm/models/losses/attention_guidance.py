@@ -87,7 +87,7 @@ class AttentionGuidanceLoss(nn.Module):
         """
         num_bins = labels.shape[2]
         bins = torch.arange(num_bins, device=labels.device) + 0.5
-        center = labels @ bins / labels.sum(2).clamp(min=1e-6)
+        center = (labels * bins).sum(2) / labels.sum(2).clamp(min=1e-6)
         cells = torch.arange(length, device=labels.device) + 0.5
         away = cells - center[..., None] * (length / num_bins)
         return (-0.5 * (away / self.sigma).square()).softmax(2)
@@ -96,10 +96,10 @@ class AttentionGuidanceLoss(nn.Module):
 def _cross_entropy(layer: KeypointAttention, share: Tensor) -> Tensor:
     """Return the loss of one layer, (B, K)."""
     absent = layer.patches < 0
-    logits = layer.logits.masked_fill(absent[:, :, None], -torch.inf)
+    # Finite: the gradient of a logsumexp over infinities is NaN.
+    logits = layer.logits.masked_fill(absent[:, :, None], -1e9)
     num_heads = logits.shape[2]
     log_mean = logits.log_softmax(3).logsumexp(2) - math.log(num_heads)
-    log_mean = log_mean.masked_fill(absent, 0)  # not 0 times -inf
     kept = share.gather(2, layer.patches.clamp(min=0))
     kept = kept.masked_fill(absent, 0)
     # A keypoint whose patches were dropped has nothing to look at.

@@ -112,6 +112,7 @@ def test_sigma_must_be_positive():
 # ---------------------------------------------------------------- estimator
 
 CODEC = dict(type='UnroundedSimCCLabel', input_size=(48, 64), sigma=4.0)
+HEAD = dict(type='GTPTHead', in_channels=32, out_channels=5, decoder=CODEC)
 
 
 def make_model(kind='GuidedGTPTEstimator', **options):
@@ -130,9 +131,8 @@ def make_model(kind='GuidedGTPTEstimator', **options):
         depth=8,
         num_heads=4,
     )
-    head = dict(type='GTPTHead', in_channels=32, out_channels=5, decoder=CODEC)
     return MODELS.build(
-        dict(type=kind, backbone=backbone | options, head=head)
+        dict(type=kind, backbone=backbone | options, head=HEAD)
     )
 
 
@@ -207,5 +207,6 @@ def test_other_backbones_are_refused():
             dict(
                 type='GuidedGTPTEstimator',
                 backbone=dict(type='ResNet', depth=18),
+                head=HEAD,
             )
         )

@@ -12,6 +12,7 @@ from gtpt_mm.models import GTPT
 from gtpt_mm.models.backbones import GTPTShortRun
 
 INIT = dict(type='GTPTShortRun')
+TOKENS = ('human_token', 'sparse_embed', 'part_embed', 'dense_embed')
 
 
 def make(**kwargs):
@@ -34,7 +35,7 @@ def make(**kwargs):
 
 def test_weights_have_the_documented_size():
     model = make(init_cfg=INIT)
-    for name in ('human_token', 'sparse_embed', 'part_embed', 'dense_embed'):
+    for name in TOKENS:
         assert 0.7 < getattr(model, name).std() < 1.3, name
     proj = model.patch_embed.proj  # PyTorch: uniform up to 1 / sqrt(inputs)
     bound = 8 * proj.in_features**-0.5
@@ -47,7 +48,7 @@ def test_weights_have_the_documented_size():
 
 def test_nothing_else_changes():
     plain, short = make(), make(init_cfg=INIT)
-    drawn = ('token', '_embed', 'qkv.weight', 'patch_embed.proj')
+    drawn = (*TOKENS, 'qkv.weight', 'patch_embed.proj')
     state = short.state_dict()
     assert list(state) == list(plain.state_dict())
     for name, value in plain.state_dict().items():
@@ -102,8 +103,8 @@ def test_keypoints_and_images_differ_from_the_start():
     official = spread(make(init_cfg=kaiming))
     short = spread(make(init_cfg=[kaiming, INIT]))
     print('official', official, 'short', short)
-    assert official[0] < 0.1 and short[0] > 0.4
-    assert official[1] < 0.05 and short[1] > 0.15
+    assert official[0] < 0.25 and short[0] > 0.5
+    assert official[1] < 0.2 and short[1] > 0.35
 
 
 def test_errors_name_the_value():

@@ -148,14 +148,14 @@ def _read_labels(roots: list[ET.Element]) -> Labels:
             known = labels.keypoints.setdefault(name, keypoints)
             if set(known) != set(keypoints):  # a drawing without names
                 labels.keypoints[name] = keypoints
-    for name, keypoints in labels.keypoints.items():
-        labels.keypoints[name] = in_order(keypoints)
     for root in roots:
         for skeleton in root.iter('skeleton'):
             known = labels.keypoints.setdefault(skeleton.get('label', ''), [])
             for points in skeleton.iterfind('points'):
                 if points.get('label', '') not in known:
                     known.append(points.get('label', ''))
+    for name, keypoints in labels.keypoints.items():
+        labels.keypoints[name] = in_order(keypoints)
     return labels
 
 

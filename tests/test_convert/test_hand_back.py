@@ -284,10 +284,8 @@ def test_keypoints_of_equal_heatmaps(run, transformers, tmp_path):
     assert (own_crop - their_crop).abs().max() < 0.05
 
 
-def test_other_codecs_differ_by_a_part_of_a_pixel():
+def test_other_codecs_differ_by_a_part_of_a_pixel(transformers):
     """MSRA's heatmaps: the note of the command is true."""
-    from transformers import VitPoseImageProcessor
-
     rng = np.random.default_rng(0)
     points = rng.uniform(8, 40, (17, 2))
     maps = draw_maps(points, (64, 48)).numpy()
@@ -301,9 +299,8 @@ def test_other_codecs_differ_by_a_part_of_a_pixel():
     )
     own = codec.decode(maps)[0][0] / 4
     center, scale = np.array([[96, 128]]), np.array([[192, 256]]) / 200
-    foreign, _ = VitPoseImageProcessor().keypoints_from_heatmaps(
-        maps[None], center, scale
-    )
+    processor = transformers.VitPoseImageProcessor()
+    foreign, _ = processor.keypoints_from_heatmaps(maps[None], center, scale)
     difference = np.abs(own - foreign[0] / 4).max()
     assert 0.05 < difference < 1.5
 

@@ -319,14 +319,14 @@ def _describe_sample(sample: dict, gt: dict, pred: dict) -> dict:
         box_scores = np.ones(len(scores))
     height, width = sample.get('ori_shape', (1, 1))[:2]
     raw = sample.get('raw_ann_info')
-    # Of bottom-up sets: their transforms may move what is packed.
-    is_list = isinstance(raw, list)
+    if isinstance(raw, list):  # bottom-up: transforms move what is packed
+        annotations = [dict(ann) for ann in raw if ann]
+    else:
+        annotations = _read_packed(gt)
     return dict(
         image=str(sample.get('img_path', sample.get('img_id'))),
         size=(int(width), int(height)),
-        annotations=[dict(ann) for ann in raw if ann]
-        if is_list
-        else _read_packed(gt),
+        annotations=annotations,
         results=[
             dict(keypoints=triples, score=float(score))
             for score, triples in zip(

@@ -404,6 +404,7 @@ def test_ap_of_real_annotations(shared_dir, tmp_path, name, dataset):
         pytest.skip(f'{path} is not there')
     metainfo = parse_pose_metainfo(DATASETS.get(dataset).METAINFO)
     truth = json.loads(path.read_text())
+    del truth['annotations'][150:]  # enough, and quick
     for ann in truth['annotations']:
         ann.setdefault('keypoints', [0] * 3 * metainfo['num_keypoints'])
         ann.setdefault('num_keypoints', 0)
@@ -418,6 +419,7 @@ def test_ap_of_real_annotations(shared_dir, tmp_path, name, dataset):
         assert row['ap_without'] == pytest.approx(alone, abs=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:'wholebody_score' not found")
 def test_ap_of_whole_bodies(shared_dir, tmp_path):
     path = shared_dir / 'data/real/coco/test_coco_wholebody.json'
     dataset = DATASETS.get('CocoWholeBodyDataset')

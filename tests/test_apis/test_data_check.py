@@ -5,10 +5,10 @@ import json
 import cv2
 import numpy as np
 import pytest
+from support.annotated_set import NAMES, Faults, draw_set
 
 from gtpt_mm.apis.data_check import check_data
 from gtpt_mm.cli import main
-from support.annotated_set import NAMES, Faults, draw_set
 
 
 @pytest.fixture(scope='module')

@@ -38,8 +38,6 @@ NUM_NEAREST = 3
 #: Links around the exchanged keypoints that are compared; limbs farther away
 #: would hide the difference.
 STEPS = 2
-#: Keypoints besides the exchanged ones, without which nothing has a side.
-MIN_AROUND = 3
 #: Exchanged labels must be twice as near to the set. Below that stand people
 #: with crossed legs and gymnasts, who are labelled correctly.
 GAIN = float(np.log(2))
@@ -150,8 +148,9 @@ class _Search:
         context = find_context(
             keypoints, stack.links, stack.pairs, len(stack.names), STEPS
         )
-        if context.sum() < len(keypoints) + MIN_AROUND:
-            context[:] = True  # a limb that no link joins to the body
+        around = [k for p in stack.pairs for k in p if k not in keypoints]
+        if not context[around].any():
+            context[:] = True  # nothing there says where left is
         columns = np.flatnonzero(context)
         key = tuple(columns.tolist())
         rows = self._usable

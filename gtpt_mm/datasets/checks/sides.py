@@ -38,19 +38,12 @@ NUM_NEAREST = 3
 #: Links around the exchanged keypoints that are compared; limbs farther away
 #: would hide the difference.
 STEPS = 2
-#: Keypoints besides the exchanged ones, without which nothing has a side.
-MIN_AROUND = 3
 #: Exchanged labels must be twice as near to the set. Below that stand people
 #: with crossed legs and gymnasts, who are labelled correctly.
 GAIN = float(np.log(2))
-#: Where an exchange would take nearly all of the set (this part) clearly away
-#: from itself (a gain below -CLEAR), less is enough.
-NEARLY_ALL, CLEAR, GAIN_IF_CLEAR = 0.95, 0.2, 0.4
 #: The labels as they are lie beyond this part of the set, and the exchanged
 #: ones not much farther away.
 STRANGE, NOT_MUCH = 0.9, 1.3
-#: Instances on which that is measured.
-NUM_SAMPLE = 200
 CHUNK = 128
 
 
@@ -155,8 +148,9 @@ class _Search:
         context = find_context(
             keypoints, stack.links, stack.pairs, len(stack.names), STEPS
         )
-        if context.sum() < len(keypoints) + MIN_AROUND:
-            context[:] = True  # a limb that no link joins to the body
+        around = [k for p in stack.pairs for k in p if k not in keypoints]
+        if not context[around].any():
+            context[:] = True  # nothing there says where left is
         columns = np.flatnonzero(context)
         key = tuple(columns.tolist())
         rows = self._usable
@@ -176,12 +170,7 @@ class _Search:
         suspects = rows[doubtful]
         after = self._distances(suspects, order, columns)
         gain = np.log(as_is[doubtful] / np.maximum(after, 1e-6))
-        sample = np.flatnonzero(known)[:: max(known.sum() // NUM_SAMPLE, 1)]
-        others = self._distances(rows[sample], order, columns)
-        usual = np.log(as_is[sample] / np.maximum(others, 1e-6))
-        is_clear = np.quantile(usual, NEARLY_ALL) < -CLEAR
-        least = GAIN_IF_CLEAR if is_clear else GAIN
-        hit = (gain > least) & (after < NOT_MUCH * strange)
+        hit = (gain > GAIN) & (after < NOT_MUCH * strange)
         return dict(
             zip(suspects[hit].tolist(), gain[hit].tolist(), strict=True)
         )

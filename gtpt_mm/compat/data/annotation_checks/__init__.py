@@ -10,6 +10,7 @@ from .findings import (
     AnnotationError,
     Findings,
     count,
+    name,
     plain,
 )
 from .names import compare_names
@@ -24,6 +25,7 @@ __all__ = [
     'compare_names',
     'count',
     'mend_sizes',
+    'name',
     'plain',
     'read',
     'reading_json',

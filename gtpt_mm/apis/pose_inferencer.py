@@ -326,7 +326,8 @@ def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
             yield replace(frame, error=reason)
             continue
         try:
-            image = np.asarray(as_image(frame.image, frame.source))
+            # A copy: the owner may fill the buffer again before it is read.
+            image = np.array(as_image(frame.image, frame.source))
         except (TypeError, ValueError) as error:
             yield replace(frame, image=None, error=str(error))
             continue

@@ -7,7 +7,7 @@ their like. Then the labels of some pairs are exchanged. If the set has nothing
 like the labels as they are, but the like of the exchanged ones, left and right
 may be exchanged.
 
-Bees on a board are always seen from above: one side of the body is the left
+Mice on glass are always seen from below: one side of the body is the left
 one in all pictures, and an exchange of all labels is found. People are seen
 from the front and from behind, where left and right change sides. In such a
 set the mirror image of every instance counts as seen, too: an exchange of all

@@ -3,6 +3,7 @@ default_scope = 'mmpose'
 custom_imports = dict(imports=['gtpt_mm'], allow_failed_imports=False)
 
 default_hooks = dict(
+    keypoints=dict(type='KeypointTransferHook'),
     timer=dict(type='IterTimerHook'),
     schedule_length=dict(type='ScheduleLengthHook'),
     finite_loss=dict(type='FiniteLossHook'),

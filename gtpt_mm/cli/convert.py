@@ -1,10 +1,11 @@
 """``gtpt-mm convert``: import and export checkpoints."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .common import add_overwrite, check_target
+from .common import add_overwrite, check_folder, check_target, read_config
 
 if TYPE_CHECKING:
     from gtpt_mm.convert import Source
@@ -14,12 +15,19 @@ HELP = (
     'tensors identify its source.'
 )
 TARGETS = ('native', 'official', 'mmpose', 'huggingface')
+#: How names of files with weights end; others are folders for transformers.
+FILES = ('.safetensors', '.pth', '.pt', '.bin', '.ckpt')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.add_argument('source', type=Path, help='checkpoint to read')
-    parser.add_argument('target', type=Path, help='checkpoint to write')
+    parser.add_argument(
+        'target',
+        type=Path,
+        help='checkpoint to write; with --to huggingface also the folder of '
+        'a whole model (a name without .safetensors or .pth)',
+    )
     parser.add_argument(
         '--to',
         choices=TARGETS,
@@ -30,6 +38,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--dataset',
         help='for a ViTPose++: split off the plain ViTPose of this dataset; '
         'released files have coco, aic, mpii, ap10k, apt36k, wholebody',
+    )
+    parser.add_argument(
+        '--config',
+        type=Path,
+        help='for a folder of huggingface: config of the model, by path or '
+        'name; default: the one saved in the checkpoint',
+    )
+    parser.add_argument(
+        '--head',
+        metavar='DATASET',
+        help='for a folder of huggingface with a ViTPose++: the head that is '
+        'kept beside all experts; default: of the dataset that was added, '
+        'else coco',
     )
     parser.add_argument(
         '--img-size',
@@ -65,7 +86,10 @@ def run(args: argparse.Namespace) -> int:
     from gtpt_mm import convert
     from gtpt_mm.compat.files.loaded_tensors import check_finite
 
-    check_target(args.target, args.overwrite)
+    if is_folder := _is_folder(args):
+        _check_folder(args.target, args.overwrite)
+    else:
+        check_target(args.target, args.overwrite)
     if args.target.suffix == convert.SAFETENSORS and args.to == 'official':
         raise ValueError(
             f'--to official cannot write {convert.SAFETENSORS}, which the '
@@ -88,8 +112,10 @@ def run(args: argparse.Namespace) -> int:
             'left out: ema_state_dict, the trained weights behind the '
             'average; the average is converted'
         )
+    check_finite(state_dict, f'the weights of {args.source}')
+    if is_folder:
+        return _hand_back(state_dict, source, args)
     written, meta = _convert(state_dict, trained, source, args)
-    check_finite(written, f'the weights of {args.source}')
     if meta is not None:
         meta = dict(converted_from=args.source.name, **meta)
     convert.write_state_dict(args.target, written, meta)
@@ -98,6 +124,71 @@ def run(args: argparse.Namespace) -> int:
         f'{args.to} names'
     )
     print(f'SHA-256: {convert.find_sha256(args.target)}')
+    return 0
+
+
+def _is_folder(args: argparse.Namespace) -> bool:
+    """Return whether the target is a folder for transformers."""
+    is_file = args.target.suffix in FILES or args.target.is_file()
+    if args.to == 'huggingface' and not is_file:
+        return True
+    for option in ('config', 'head'):
+        if getattr(args, option) is not None:
+            raise ValueError(
+                f'--{option} has an effect on a folder of --to huggingface '
+                'only; name a target without suffix'
+            )
+    return False
+
+
+def _check_folder(path: Path, overwrite: bool) -> None:
+    """Raise if a folder cannot be written, or has something in it."""
+    check_folder(path)
+    if path.is_dir() and any(path.iterdir()) and not overwrite:
+        raise ValueError(
+            f'{path} is not empty; give --overwrite to replace the model in '
+            'it, or another name'
+        )
+
+
+def _hand_back(
+    state_dict: dict, source: 'Source', args: argparse.Namespace
+) -> int:
+    """Write a folder for transformers and print what was done."""
+    from gtpt_mm import convert
+
+    native, _ = _make_native(state_dict, source, args)
+    head, dataset = args.head, args.dataset
+    if convert.find_datasets(native):
+        dataset = head = convert.choose_head(native, head)
+    meta = convert.read_checkpoint(args.source).get('meta')
+    cfg: Mapping = convert.read_saved_config(meta)
+    keypoints = convert.find_names(native, meta, args.source, dataset)
+    if args.config:
+        cfg = given = read_config(args.config)
+        keypoints = convert.read_config_names(given, dataset)
+    if keypoints is None:
+        raise ValueError(
+            f'{args.source} does not name its keypoints; give the config that '
+            'it was trained with, --config FILE'
+        )
+    print(f'names of the keypoints: {keypoints.where}')
+    names = keypoints.names
+    made = convert.hand_back(native, names, cfg, keypoints.links, head)
+    convert.write_folder(args.target, made)
+    print(
+        f'{args.source} -> {args.target}: {len(made.weights)} tensors, '
+        f'{len(names)} keypoints, input '
+        f'{"x".join(map(str, made.config["backbone_config"]["image_size"]))}'
+    )
+    if dataset := made.config.get('dataset'):
+        print(
+            f'all experts and the head of {dataset["name"]}: predict with '
+            f'dataset_index={dataset["index"]}'
+        )
+    for note in made.notes:
+        print(note)
+    print(f'SHA-256: {convert.find_sha256(args.target / "model.safetensors")}')
     return 0
 
 
@@ -177,10 +268,10 @@ def _check_options(args: argparse.Namespace, source: 'Source') -> None:
         )
 
 
-def _convert_vitpose(
+def _make_native(
     state_dict: dict, source: 'Source', args: argparse.Namespace
-) -> tuple[dict, dict | None]:
-    """Return weights and meta of a ViTPose; print what was changed."""
+) -> tuple[dict, list[str]]:
+    """Return a native ViTPose and the names left out; print what changed."""
     from gtpt_mm import convert
 
     left_out: list[str] = []
@@ -199,6 +290,16 @@ def _convert_vitpose(
             f'split: the expert and head of {args.dataset} are kept, all '
             'others left out'
         )
+    return state_dict, left_out
+
+
+def _convert_vitpose(
+    state_dict: dict, source: 'Source', args: argparse.Namespace
+) -> tuple[dict, dict | None]:
+    """Return weights and meta of a ViTPose; print what was changed."""
+    from gtpt_mm import convert
+
+    state_dict, left_out = _make_native(state_dict, source, args)
     if args.to == 'native':
         meta = dict(layout=source.project, left_out=left_out)
         if args.dataset:

@@ -9,6 +9,7 @@ from .hooks import (
     FiniteLossHook,
     FreezeHook,
     InitFromHook,
+    KeypointTransferHook,
     PretrainedFileHook,
     ScheduleLengthHook,
 )
@@ -24,6 +25,7 @@ __all__ = [
     'FiniteLossHook',
     'FreezeHook',
     'InitFromHook',
+    'KeypointTransferHook',
     'MAEPretrained',
     'PretrainedFileHook',
     'ScheduleLengthHook',

@@ -32,6 +32,6 @@ __all__ = [
     'find_mae_layout',
     'find_patch_grid',
     'find_vitpose_layout',
-    'is_native_vitpose',
     'export_vitpose',
+    'is_native_vitpose',
 ]

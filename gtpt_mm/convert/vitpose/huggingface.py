@@ -43,11 +43,15 @@ HEAD = (
     ('deconv_layers.4.**', 'head.batchnorm2.**'),
     ('final_layer.*', 'head.conv.*'),
 )
-PLAIN, PLUS = (
-    NameTable((*BACKBONE, *((prefix + a, b) for a, b in HEAD)))
-    # ViTPose++ of transformers has all experts, only the head of COCO.
-    for prefix in ('head.', f'{native.HEADS}{native.DATASETS[0]}.')
-)
+
+
+def _make_table(prefix: str) -> NameTable:
+    return NameTable((*BACKBONE, *((prefix + a, b) for a, b in HEAD)))
+
+
+PLAIN = _make_table('head.')
+#: ViTPose++ of transformers has all experts, but one head.
+PLUS = _make_table(f'{native.HEADS}{native.DATASETS[0]}.')
 _THIRDS = ('query', 'key', 'value')
 _THIRD = re.compile(rf'(.+\.attention)\.({"|".join(_THIRDS)})\.(weight|bias)')
 _QKV = re.compile(r'(.+\.attention)\.qkv\.(weight|bias)')
@@ -69,30 +73,37 @@ def convert(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
     return result
 
 
-def export(state_dict: dict[str, Tensor]) -> native.ConvertedViTPose:
+def export(
+    state_dict: dict[str, Tensor], head: str | None = None
+) -> native.ConvertedViTPose:
     """Return a native ViTPose or ViTPose++ under the names of transformers.
+
+    Args:
+        state_dict: Native weights.
+        head: Dataset of a ViTPose++ whose head is kept; None for COCO.
 
     Returns:
         The weights; and the heads without a place in transformers, all but
-        the head of COCO.
+        one.
 
     Raises:
         ValueError: If the head is neither classic nor simple, or it is a
-            ViTPose++ without the head of COCO.
+            ViTPose++ without the head that is kept.
     """
     table, left_out = PLAIN, []
     if native.count_experts(state_dict):
-        table = PLUS
-        coco = f'{native.HEADS}{native.DATASETS[0]}.'
-        if native.DATASETS[0] not in native.find_datasets(state_dict):
+        name = head or native.DATASETS[0]
+        prefix = f'{native.HEADS}{name}.'
+        table = _make_table(prefix)
+        if name not in native.find_datasets(state_dict):
             raise ValueError(
-                "transformers keeps the head of 'coco'; this one has heads of "
-                f'{native.find_datasets(state_dict)}'
+                f'transformers keeps the head of {name!r}; this one has heads '
+                f'of {native.find_datasets(state_dict)}'
             )
         left_out = [
             key
             for key in state_dict
-            if key.startswith(native.HEADS) and not key.startswith(coco)
+            if key.startswith(native.HEADS) and not key.startswith(prefix)
         ]
     kept = {k: v for k, v in state_dict.items() if k not in set(left_out)}
     out = native.export_all(kept, table)

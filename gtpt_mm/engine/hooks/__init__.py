@@ -6,6 +6,7 @@ from .curriculum import CurriculumHook
 from .finite_loss import FiniteLossHook
 from .freeze import FreezeHook
 from .init_from import InitFromHook
+from .keypoint_transfer import KeypointTransferHook
 from .pretrained_file import PretrainedFileHook
 from .schedule_length import ScheduleLengthHook
 
@@ -17,6 +18,7 @@ __all__ = [
     'FiniteLossHook',
     'FreezeHook',
     'InitFromHook',
+    'KeypointTransferHook',
     'PretrainedFileHook',
     'ScheduleLengthHook',
 ]

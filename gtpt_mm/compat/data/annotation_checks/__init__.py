@@ -5,7 +5,7 @@ an error with the ids of the first few; a mistake that can be mended without a
 guess is mended and counted.
 """
 
-from .file import read, reading_json
+from .file import mend, read, reading_json
 from .findings import (
     AnnotationError,
     Findings,
@@ -23,6 +23,7 @@ __all__ = [
     'add_areas',
     'compare_names',
     'count',
+    'mend',
     'mend_sizes',
     'plain',
     'read',

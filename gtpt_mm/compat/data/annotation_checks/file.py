@@ -49,6 +49,31 @@ def read(
     """
     with reading_json(file), open(file, encoding='utf-8') as lines:
         content = json.load(lines)
+    findings = mend(content, file, needs=needs, image_needs=image_needs)
+    return content, findings
+
+
+def mend(
+    content: dict,
+    file: str | Path,
+    *,
+    needs: Sequence[str] = (),
+    image_needs: Sequence[str] = ('id',),
+) -> Findings:
+    """Mend mistakes in the content of a file, without a guess.
+
+    Args:
+        content: Content of the file, changed in place.
+        file: Path of the file, for messages.
+        needs: Lists that must be there, besides ``images``.
+        image_needs: What every image must have.
+
+    Returns:
+        The :class:`Findings`.
+
+    Raises:
+        AnnotationError: If it cannot be used.
+    """
     findings = Findings(str(file))
     if not isinstance(content, dict):
         raise AnnotationError(
@@ -71,4 +96,4 @@ def read(
     for key in ('iscrowd', 'num_keypoints'):
         mend_flags(content, key, findings)
     findings.check()
-    return content, findings
+    return findings

@@ -1,0 +1,489 @@
+"""COCO keypoints: one JSON file, or a folder with one for each split.
+
+Every annotation has ``keypoints`` (x, y, v of each keypoint in pixels of the
+picture), ``bbox`` (x, y, w, h), and perhaps ``area`` and ``iscrowd``; a
+category has the names of the keypoints and, from 1, the pairs that are
+joined.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gtpt_mm.compat.data import annotation_checks as checks
+from gtpt_mm.compat.files.atomic_file import atomic_write
+
+from .boxes import find_box
+from .json_files import json_kind
+from .keypoint_set import Instance, KeypointSet, Picture
+from .picture_files import PictureFiles
+from .pictures import PictureFinder, clean_name, mend_pictures
+from .split import SPLITS, find_split
+
+SOURCES = 'a .json with images, annotations and categories, or its folder'
+#: Keys of an image that say what must not be in two splits.
+GROUPS = ('group', 'video_id', 'vid_id', 'video', 'seq_id', 'sequence')
+
+#: What is mended without a loss here: the tool's ids are kept.
+RENUMBERED = ('image ids that were no integers', 'annotations with a new id')
+
+
+def matches(path: Path) -> bool:
+    """Return whether a path is a COCO file, or a folder with one."""
+    return bool(_list_files(path))
+
+
+def read(
+    path: Path, images: Path | None = None, category: str | None = None
+) -> KeypointSet:
+    """Read the files of all splits.
+
+    Args:
+        path: The file, or the folder.
+        images: Folder of the pictures; looked for if None.
+        category: Name of the category to read, where several have different
+            keypoints.
+
+    Returns:
+        The set.
+
+    Raises:
+        ValueError: If there is no such file, it cannot be used, or the
+            category is not clear.
+    """
+    files = _list_files(path)
+    if not files:
+        raise ValueError(
+            f'{path}: no .json with images, annotations and categories here'
+        )
+    found = KeypointSet([], [], format='coco')
+    contents = [_load(file, found) for file in files]
+    ids, found.category = _choose(contents, files, category, found.notes)
+    for file, content, chosen in zip(files, contents, ids, strict=True):
+        if not chosen and not content['annotations']:
+            chosen = {}
+        elif not chosen:
+            found.notes.append(f'{file.name} has no keypoints; not read')
+            continue
+        _add(found, content, chosen, file, images)
+    if not found.names:
+        raise ValueError(f'{path}: no category has keypoints')
+    mend_pictures(found)
+    return found
+
+
+def _list_files(path: Path) -> list[Path]:
+    """Return the COCO files of a path: itself, or those near the top."""
+    if path.is_file():
+        is_coco = path.suffix == '.json' and json_kind(path) == 'coco'
+        return [path] if is_coco else []
+    if not path.is_dir():
+        return []
+    files = [*path.glob('*.json'), *path.glob('*/*.json')]
+    return [f for f in sorted(files) if json_kind(f) == 'coco']
+
+
+def _load(file: Path, found: KeypointSet) -> dict:
+    """Read one file, mend it, keep the ids that its tool gave."""
+    with checks.reading_json(file), open(file, encoding='utf-8') as lines:
+        content = json.load(lines)
+    for key in ('images', 'annotations'):
+        for entry in content.get(key) or ():
+            if isinstance(entry, dict) and 'source_id' not in entry:
+                entry['source_id'] = entry.get('id', '')
+    findings = checks.mend(
+        content, file, needs=('annotations',), image_needs=('id', 'file_name')
+    )
+    mended = [
+        f'{num:,} {what}'
+        for what, num in findings.mended.items()
+        if what not in RENUMBERED
+    ]
+    if mended:
+        found.notes.append(f'{file.name}: mended {", ".join(mended)}')
+    found.notes += [f'{file.name}: {line}' for line in findings.warnings]
+    return content
+
+
+def _choose(
+    contents: list[dict],
+    files: list[Path],
+    category: str | None,
+    notes: list[str],
+) -> tuple[list[dict[int, list[str]]], str]:
+    """Choose the categories whose annotations are read.
+
+    Returns:
+        For each file the ids and keypoint names of its categories; and the
+        name of the category.
+
+    Raises:
+        ValueError: If several have different keypoints and none is chosen,
+            or the chosen one does not exist.
+    """
+    ids: list[dict[int, list[str]]] = []
+    kinds: dict[str, list[str]] = {}
+    for content, file in zip(contents, files, strict=True):
+        ids.append({})
+        nums = _num_keypoints(content)
+        for entry in content['categories']:
+            name = str(entry.get('name', entry['id']))
+            num = nums.get(entry['id'], 0)
+            names = _names(entry, num, file, notes)
+            if not names or (category is not None and name != category):
+                continue
+            if num and len(names) != num:
+                raise ValueError(
+                    f'{file}: category {name!r} names {len(names)} keypoints, '
+                    f'but most of its annotations have {num}'
+                )
+            ids[-1][entry['id']] = names
+            if num or category is not None or not any(nums.values()):
+                kinds.setdefault(name, names)
+    if category is not None and not kinds:
+        known = {
+            str(c.get('name'))
+            for content in contents
+            for c in content['categories']
+        }
+        raise ValueError(
+            f'no category {category!r} with keypoints; there are '
+            f'{", ".join(sorted(known))}'
+        )
+    if len({tuple(sorted(names)) for names in kinds.values()}) > 1:
+        listed = ', '.join(
+            f'{k} ({len(v)} keypoints)' for k, v in kinds.items()
+        )
+        raise ValueError(
+            f'several categories have different keypoints: {listed}; choose '
+            'one by --category NAME'
+        )
+    if len(kinds) > 1:
+        notes.append(f'categories read as one: {", ".join(kinds)}')
+    wanted = set(map(tuple, map(sorted, kinds.values())))
+    ids = [
+        {key: n for key, n in chosen.items() if tuple(sorted(n)) in wanted}
+        for chosen in ids
+    ]
+    return ids, _common_name(contents, kinds)
+
+
+def _common_name(contents: list[dict], kinds: dict[str, list[str]]) -> str:
+    """Return the name of the only category, or the common one above it."""
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    above = {
+        str(entry.get('supercategory') or 'instance')
+        for content in contents
+        for entry in content['categories']
+        if str(entry.get('name', entry['id'])) in kinds
+    }
+    return above.pop() if len(above) == 1 else 'instance'
+
+
+def _num_keypoints(content: dict) -> dict[int, int]:
+    """Return how many keypoints most annotations of each category have."""
+    nums: dict[int, Counter] = {}
+    for annotation in content['annotations']:
+        if 'keypoints' in annotation:
+            counter = nums.setdefault(annotation['category_id'], Counter())
+            counter[np.size(annotation['keypoints']) // 3] += 1
+    return {key: c.most_common(1)[0][0] for key, c in nums.items()}
+
+
+def _names(entry: dict, num: int, file: Path, notes: list[str]) -> list[str]:
+    """Return the names of the keypoints of a category, numbered if absent."""
+    names = entry.get('keypoints')
+    if isinstance(names, dict):  # by number, as some tools write it
+        names = list(names.values())
+    if names:
+        names = [str(name) for name in names]
+        if len(set(names)) < len(names):
+            raise ValueError(f'{file}: keypoint names occur twice: {names}')
+        return names
+    if num:
+        notes.append(
+            f'{file.name}: category {entry.get("name")!r} has no names of '
+            f'its {num} keypoints; they are numbered'
+        )
+    return [f'keypoint_{k}' for k in range(1, num + 1)]
+
+
+def _add(
+    found: KeypointSet,
+    content: dict,
+    chosen: dict[int, list[str]],
+    file: Path,
+    images: Path | None,
+) -> None:
+    """Add the pictures and instances of one file."""
+    if not found.names and chosen:
+        found.names = next(iter(chosen.values()))
+        found.links = _links(content['categories'], chosen)
+    split = find_split(file)
+    finder = PictureFinder(_folders(file, split, images))
+    pictures = {
+        image['id']: _picture(image, split, finder)
+        for image in content['images']
+    }
+    orders = {key: _order(n, found, file) for key, n in chosen.items()}
+    for annotation in content['annotations']:
+        reason = _add_instance(annotation, pictures, orders)
+        if reason:
+            found.dropped[reason] += 1
+    found.pictures += pictures.values()
+
+
+def _links(
+    categories: list[dict], chosen: dict[int, list[str]]
+) -> list[tuple[str, str]]:
+    """Return the joined pairs of the first category that is read."""
+    for entry in categories:
+        names = chosen.get(entry['id'])
+        if names:
+            pairs = entry.get('skeleton') or []
+            lowest = min((k for pair in pairs for k in pair), default=1)
+            first = 0 if lowest == 0 else 1  # some tools count from 0
+            return [
+                (names[a - first], names[b - first])
+                for a, b in pairs
+                if a - first < len(names) and b - first < len(names)
+            ]
+    return []
+
+
+def _order(names: list[str], found: KeypointSet, file: Path) -> list[int]:
+    """Return where each keypoint of the set is among those of a category."""
+    if set(names) != set(found.names):
+        raise ValueError(
+            f'{file}: keypoints {names} are not those of the other files, '
+            f'{found.names}'
+        )
+    if names != found.names:
+        found.notes.append(
+            f'{file.name}: keypoints are in another order than in the first '
+            'file; they were put in its order by their names'
+        )
+    return [names.index(name) for name in found.names]
+
+
+def _folders(file: Path, split: str, images: Path | None) -> list[Path]:
+    """Return where the pictures of a file may be, the likeliest first."""
+    if images is not None:
+        return [images, images / file.stem, images / split]
+    here, above = file.parent, file.parent.parent
+    stem = file.stem.rsplit('_', 1)[-1]  # person_keypoints_val2017
+    inner = [
+        base / name
+        for base in (here, above)
+        for name in (
+            f'images/{split}',
+            f'images/{stem}',
+            'images',
+            split,
+            stem,
+            f'{file.stem}',
+            'data',
+        )
+    ]
+    outer = [here, above] if here.name in ('annotations', 'labels') else [here]
+    return [f for f in inner if f not in outer] + outer
+
+
+def _picture(image: dict, split: str, finder: PictureFinder) -> Picture:
+    """Return the picture of an entry, without instances."""
+    name = str(image['file_name'])
+    group = next((image[key] for key in GROUPS if key in image), '')
+    return Picture(
+        name=clean_name(name),
+        width=int(_number(image.get('width'))),
+        height=int(_number(image.get('height'))),
+        path=finder.find(name),
+        id=image['source_id'],
+        group=str(group),
+        split=split,
+    )
+
+
+def _number(value: Any) -> float:
+    """Return a number as it may be written; 0 for anything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return number if np.isfinite(number) else 0.0
+
+
+def _add_instance(
+    annotation: dict,
+    pictures: dict[int, Picture],
+    orders: dict[int, list[int]],
+) -> str:
+    """Add an annotation to its picture, or return why not."""
+    picture = pictures.get(annotation['image_id'])
+    order = orders.get(annotation['category_id'])
+    if picture is None:
+        return 'annotations of an image that is not listed'
+    if order is None:
+        return 'annotations of other categories'
+    if 'keypoints' not in annotation:
+        return 'annotations without keypoints'
+    numbers = np.array(annotation['keypoints'], dtype=float).reshape(-1, 3)
+    if len(numbers) != len(order):
+        return (
+            f'annotations with a number of keypoints other than {len(order)}'
+        )
+    points, visible = numbers[order, :2], numbers[order, 2].astype(int)
+    points[visible == 0] = 0
+    scores = annotation.get('keypoint_scores')
+    picture.instances.append(
+        Instance(
+            keypoints=points,
+            visible=visible,
+            bbox=_box(annotation),
+            area=annotation.get('area'),
+            id=annotation['source_id'],
+            track=str(annotation.get('track_id', '')),
+            score=annotation.get('score'),
+            keypoint_scores=None
+            if scores is None
+            else np.array(scores)[order],
+            is_crowd=bool(annotation.get('iscrowd')),
+        )
+    )
+    return ''
+
+
+def _box(annotation: dict) -> tuple[float, float, float, float] | None:
+    """Return (x1, y1, x2, y2); None for a box that has no size."""
+    if 'bbox' not in annotation:
+        return None
+    x, y, w, h = map(float, annotation['bbox'])
+    return (x, y, x + w, y + h) if w > 0 and h > 0 else None
+
+
+def write(keypoint_set: KeypointSet, out: Path, link: bool = False) -> None:
+    """Write ``{train,val,test}.json`` or ``annotations.json``, and pictures.
+
+    Args:
+        keypoint_set: The set.
+        out: Folder that exists.
+        link: Whether pictures are linked instead of copied.
+    """
+    files = PictureFiles(keypoint_set, out / 'images', link)
+    splits: Sequence[str] = SPLITS
+    if not any(picture.split for picture in keypoint_set.pictures):
+        splits = ('',)
+    for split in splits:
+        pictures = [
+            (picture, name)
+            for picture, name in files.names()
+            if picture.split == split
+        ]
+        if pictures:
+            content = to_coco(keypoint_set, pictures)
+            write_json(out / f'{split or "annotations"}.json', content)
+    files.write()
+
+
+def write_json(file: Path, content: dict) -> None:
+    """Write a JSON file, whole or not at all."""
+    with atomic_write(file) as temporary:
+        temporary.write_text(json.dumps(content), encoding='utf-8')
+
+
+def to_coco(
+    keypoint_set: KeypointSet, pictures: list[tuple[Picture, str]]
+) -> dict:
+    """Return the content of a COCO file.
+
+    Ids are kept where all are different integers; else they are numbered,
+    and ``source_id`` holds those of the tool.
+
+    Args:
+        keypoint_set: The set.
+        pictures: The pictures to write, and the names of their files.
+    """
+    names = keypoint_set.names
+    category = dict(
+        id=1,
+        name=keypoint_set.category,
+        keypoints=names,
+        skeleton=[
+            [names.index(a) + 1, names.index(b) + 1]
+            for a, b in keypoint_set.links
+        ],
+    )
+    image_ids = _integers([picture.id for picture, _ in pictures])
+    instances = [i for picture, _ in pictures for i in picture.instances]
+    ids = iter(_integers([i.id for i in instances]))
+    images, annotations = [], []
+    for (picture, name), image_id in zip(pictures, image_ids, strict=True):
+        images.append(_image(picture, name, image_id))
+        annotations += [
+            _annotation(instance, picture, image_id, next(ids))
+            for instance in picture.instances
+        ]
+    return dict(images=images, annotations=annotations, categories=[category])
+
+
+def _integers(ids: list) -> list[int]:
+    """Return the ids if they are different integers, else numbers from 1."""
+    if all(type(i) is int for i in ids) and len(set(ids)) == len(ids):
+        return ids
+    return list(range(1, len(ids) + 1))
+
+
+def _image(picture: Picture, name: str, image_id: int) -> dict:
+    """Return the entry of a picture."""
+    entry = dict(
+        id=image_id,
+        file_name=name,
+        width=picture.width,
+        height=picture.height,
+    )
+    if picture.group:
+        entry['group'] = picture.group
+    return _with_source_id(entry, picture.id)
+
+
+def _with_source_id(entry: dict, source_id: str | int) -> dict:
+    if source_id not in ('', entry['id']):
+        entry['source_id'] = source_id
+    return entry
+
+
+def _annotation(
+    instance: Instance, picture: Picture, image_id: int, number: int
+) -> dict:
+    """Return the entry of an instance."""
+    visible = instance.visible
+    numbers = np.column_stack([instance.keypoints, visible])
+    x1, y1, x2, y2 = find_box(instance, picture) or (0.0, 0.0, 0.0, 0.0)
+    area = instance.area
+    if area is None:
+        area = max((x2 - x1) * (y2 - y1) * checks.AREA_OF_BOX, 1.0)
+    entry = dict(
+        id=number,
+        image_id=image_id,
+        category_id=1,
+        keypoints=[
+            int(n) if k % 3 == 2 else round(float(n), 4)
+            for k, n in enumerate(numbers.reshape(-1))
+        ],
+        num_keypoints=int((visible > 0).sum()),
+        bbox=[round(n, 4) for n in (x1, y1, x2 - x1, y2 - y1)],
+        area=round(float(area), 4),
+        iscrowd=int(instance.is_crowd),
+    )
+    if instance.track:
+        entry['track_id'] = instance.track
+    if instance.score is not None:
+        entry['score'] = float(instance.score)
+    if instance.keypoint_scores is not None:
+        entry['keypoint_scores'] = [float(s) for s in instance.keypoint_scores]
+    return _with_source_id(entry, instance.id)

@@ -1,0 +1,19 @@
+"""Placeholder."""
+
+from pathlib import Path
+
+from .keypoint_set import KeypointSet
+
+SOURCES = 'label_studio'
+
+
+def matches(path: Path) -> bool:
+    """Return False."""
+    return False
+
+
+def read(
+    path: Path, images: Path | None = None, category: str | None = None
+) -> KeypointSet:
+    """Raise."""
+    raise NotImplementedError

@@ -288,7 +288,7 @@ class COCOeval(cocoeval.COCOeval):
         ignored = [gt['_ignore'] for gt in gts]
         crowds = [bool(gt['iscrowd']) for gt in gts]
         matches = [
-            _match(rows, threshold, ignored, crowds)
+            match_greedily(rows, threshold, ignored, crowds)
             for threshold in self.params.iouThrs
         ]
         indices = np.array(matches, np.int64)  # (T, D), -1 for none
@@ -415,7 +415,7 @@ def _argsort(values: Sequence[float]) -> list[int]:
     return np.array(values).argsort(kind='stable').tolist()
 
 
-def _match(
+def match_greedily(
     rows: Sequence[Sequence[float]],
     threshold: float,
     ignored: Sequence[int],

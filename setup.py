@@ -19,7 +19,10 @@ MIM_FILES = (
     'tools/test.py',
 )
 #: What only some users need: requirements/<name>.txt.
-EXTRAS = ('app', 'onnx', 'pandas', 'supervision', 'tracking', 'transformers')
+EXTRAS = (
+    'app', 'clearml', 'mlflow', 'onnx', 'pandas', 'supervision',
+    'tensorboard', 'tracking', 'transformers', 'wandb',
+)  # fmt: skip
 
 
 def read_requirements(name: str) -> list[str]:

@@ -14,7 +14,8 @@ LOGGERS = {
     'clearml': (
         'ClearMLVisBackend',
         'clearml',
-        ", init_kwargs=dict(project_name='{name}', task_name='training')",
+        ", init_kwargs=dict(project_name='{name}', task_name='training', "
+        'offline=True)',
     ),
 }
 

@@ -27,7 +27,7 @@ class Plan(NamedTuple):
         base: The config that it inherits.
         facts: What was measured of the set.
         recipe: What the rule chose.
-        from_scratch: Whether the model starts from random weights.
+        start: File or URL of the weights to start from; '' for random ones.
         logger: Name of a logger; '' for mmengine's files alone.
         settings: Further values by their path in the config, such as
             ``'train_dataloader.num_workers'``.
@@ -36,9 +36,14 @@ class Plan(NamedTuple):
     base: Base
     facts: SetFacts
     recipe: Recipe
-    from_scratch: bool
+    start: str
     logger: str = ''
     settings: Mapping[str, Any] = {}
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether the model starts from random weights."""
+        return not self.start
 
 
 def new_config(plan: Plan, own_set: OwnSet, path: Path) -> None:
@@ -81,7 +86,8 @@ def _head(plan: Plan, data_root: str) -> list[str]:
         f"data_root = '{HERE}/{data_root}/'",
     ]
     if not plan.from_scratch:
-        lines.append(f"load_from = '{HERE}/{START}'")
+        start = f'{HERE}/{START}' if plan.start == START else plan.start
+        lines.append(f'load_from = {start!r}')
     return lines
 
 

@@ -81,20 +81,21 @@ class Recipe:
 def choose_recipe(
     facts: SetFacts,
     family: str,
-    input_size: tuple[int, int],
+    base_size: tuple[int, int],
     from_scratch: bool,
     device: str,
     step: int = 32,
     epochs: int | None = None,
     batch: int | None = None,
     lr: float | None = None,
+    input_size: tuple[int, int] | None = None,
 ) -> Recipe:
     """Return the recipe for a set; see the rule at the top of this file.
 
     Args:
         facts: What was measured of the set.
         family: A key of ``RATES``.
-        input_size: That of the model's config (w, h); (0, 0) for a model of
+        base_size: Input of the model's config (w, h); (0, 0) for a model of
             whole pictures.
         from_scratch: Whether the model starts from random weights.
         device: ``'cpu'`` or ``'cuda'``.
@@ -102,6 +103,7 @@ def choose_recipe(
         epochs: Instead of the rule's.
         batch: Instead of the rule's; the learning rate follows it.
         lr: Instead of the rule's.
+        input_size: Instead of the rule's.
     """
     start = 0 if from_scratch else 1
     whole = family == 'group-pose'
@@ -113,6 +115,10 @@ def choose_recipe(
         epochs = min(max(wanted, EPOCHS[0]), EPOCHS[1])
     if lr is None:
         lr = _round(RATES[family][start] * math.sqrt(batch / 16))
+    if input_size is None:
+        input_size = _choose_input(
+            facts, base_size, from_scratch, device, step
+        )
     steps = epochs * math.ceil(num / batch)
     return Recipe(
         epochs=epochs,
@@ -120,9 +126,7 @@ def choose_recipe(
         lr=lr,
         warmup=min(500, max(1, steps // 20)),
         val_interval=max(1, epochs // VALIDATIONS),
-        input_size=_choose_input(
-            facts, input_size, from_scratch, device, step
-        ),
+        input_size=input_size,
         rotation=180.0 if facts.circular_variance > MAX_VARIANCE else 40.0,
         flip=bool(facts.swap) or facts.handedness <= MAX_HANDEDNESS,
         num_workers=max(1, min(4, (os.cpu_count() or 1) // 2)),

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import LoggerHook
 from mmpose.registry import DATASETS
+from support.own_set import NAMES, write_own_set
 
 from gtpt_mm.apis.finetune.facts import (
     SetFacts,
@@ -24,7 +25,6 @@ from gtpt_mm.apis.finetune.report import next_commands
 from gtpt_mm.apis.finetune.rules import choose_recipe
 from gtpt_mm.cli import INTERRUPTED, main
 from gtpt_mm.datasets.exchange.folder import read_folder
-from support.own_set import NAMES, write_own_set
 
 FACTS = SetFacts(
     name='bee',

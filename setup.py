@@ -20,9 +20,19 @@ MIM_FILES = (
 )
 #: What only some users need: requirements/<name>.txt.
 EXTRAS = (
-    'app', 'clearml', 'mlflow', 'onnx', 'pandas', 'supervision',
-    'tensorboard', 'tracking', 'transformers', 'wandb',
-)  # fmt: skip
+    'app',
+    'clearml',
+    'deeplabcut',
+    'mlflow',
+    'onnx',
+    'pandas',
+    'sleap',
+    'supervision',
+    'tensorboard',
+    'tracking',
+    'transformers',
+    'wandb',
+)
 
 
 def read_requirements(name: str) -> list[str]:

@@ -25,6 +25,7 @@ COMMANDS = (
     'finetune',
     'predict',
     'sample-data',
+    'data',
     'download',
     'convert',
     'split',

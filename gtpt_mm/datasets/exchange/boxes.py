@@ -31,3 +31,12 @@ def find_box(
     x1, y1 = np.clip(low - margin, 0, size).tolist()
     x2, y2 = np.clip(high + margin, 0, size).tolist()
     return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
+
+
+def contains(
+    bbox: tuple[float, float, float, float], points: np.ndarray
+) -> bool:
+    """Return whether all points (N, 2) lie in a box, to within a pixel."""
+    x1, y1, x2, y2 = bbox
+    low, high = np.array((x1, y1)) - 1, np.array((x2, y2)) + 1
+    return bool(((points >= low) & (points <= high)).all())

@@ -8,23 +8,26 @@ joined.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gtpt_mm.compat.data import annotation_checks as checks
-from gtpt_mm.compat.files.atomic_file import atomic_write
 
-from .boxes import find_box
+from .coco_of_cvat import is_of_cvat, read_attributes, undo_cvat
+from .coco_write import write
 from .json_files import json_kind
 from .keypoint_set import Instance, KeypointSet, Picture
-from .picture_files import PictureFiles
 from .pictures import PictureFinder, clean_name, mend_pictures
-from .split import SPLITS, find_split
+from .split import find_split
+
+__all__ = ['LOSES', 'SOURCES', 'matches', 'read', 'write']
 
 SOURCES = 'a .json with images, annotations and categories, or its folder'
+#: What is lost on the way to this format.
+LOSES = ''
 #: Keys of an image that say what must not be in two splits.
 GROUPS = ('group', 'video_id', 'vid_id', 'video', 'seq_id', 'sequence')
 
@@ -55,7 +58,8 @@ def read(
         ValueError: If there is no such file, it cannot be used, or the
             category is not clear.
     """
-    files = _list_files(path)
+    is_named = path.is_file() and path.suffix.lower() == '.json'
+    files = [path] if is_named else _list_files(path)
     if not files:
         raise ValueError(
             f'{path}: no .json with images, annotations and categories here'
@@ -69,7 +73,7 @@ def read(
         elif not chosen:
             found.notes.append(f'{file.name} has no keypoints; not read')
             continue
-        _add(found, content, chosen, file, images)
+        _add(found, content, chosen, file, (path, images))
     if not found.names:
         raise ValueError(f'{path}: no category has keypoints')
     mend_pictures(found)
@@ -91,10 +95,10 @@ def _load(file: Path, found: KeypointSet) -> dict:
     """Read one file, mend it, keep the ids that its tool gave."""
     with checks.reading_json(file), open(file, encoding='utf-8') as lines:
         content = json.load(lines)
-    for key in ('images', 'annotations'):
-        for entry in content.get(key) or ():
-            if isinstance(entry, dict) and 'source_id' not in entry:
-                entry['source_id'] = entry.get('id', '')
+    if isinstance(content, dict):
+        for entry in _entries(content):
+            entry.setdefault('source_id', entry.get('id', ''))
+        read_attributes(content)
     findings = checks.mend(
         content, file, needs=('annotations',), image_needs=('id', 'file_name')
     )
@@ -107,6 +111,14 @@ def _load(file: Path, found: KeypointSet) -> dict:
         found.notes.append(f'{file.name}: mended {", ".join(mended)}')
     found.notes += [f'{file.name}: {line}' for line in findings.warnings]
     return content
+
+
+def _entries(content: dict) -> Iterator[dict]:
+    """Return the images and annotations of a content that may be wrong."""
+    for key in ('images', 'annotations'):
+        for entry in content.get(key) or ():
+            if isinstance(entry, dict):
+                yield entry
 
 
 def _choose(
@@ -134,25 +146,41 @@ def _choose(
             name = str(entry.get('name', entry['id']))
             num = nums.get(entry['id'], 0)
             names = _names(entry, num, file, notes)
-            if not names or (category is not None and name != category):
-                continue
-            if num and len(names) != num:
-                raise ValueError(
-                    f'{file}: category {name!r} names {len(names)} keypoints, '
-                    f'but most of its annotations have {num}'
-                )
-            ids[-1][entry['id']] = names
-            if num or category is not None or not any(nums.values()):
-                kinds.setdefault(name, names)
+            if names and category in (None, name):
+                ids[-1][entry['id']] = names
+                if num or category is not None or not any(nums.values()):
+                    known = kinds.setdefault(name, names)
+                    if set(known) != set(names):
+                        raise ValueError(
+                            f'{file}: {name!r} has the keypoints {names}, '
+                            f'in another file {known}'
+                        )
+    _check(contents, kinds, category)
+    if len(kinds) > 1:
+        notes.append(f'categories read as one: {", ".join(kinds)}')
+    wanted = set(map(tuple, map(sorted, kinds.values())))
+    ids = [
+        {key: n for key, n in chosen.items() if tuple(sorted(n)) in wanted}
+        for chosen in ids
+    ]
+    return ids, _common_name(contents, kinds)
+
+
+def _check(
+    contents: list[dict], kinds: dict[str, list[str]], category: str | None
+) -> None:
+    """Raise if there is no category to read, or several do not fit."""
     if category is not None and not kinds:
-        known = {
-            str(c.get('name'))
-            for content in contents
-            for c in content['categories']
-        }
+        known = sorted(
+            {
+                str(c.get('name'))
+                for part in contents
+                for c in part['categories']
+            }
+        )
         raise ValueError(
             f'no category {category!r} with keypoints; there are '
-            f'{", ".join(sorted(known))}'
+            f'{", ".join(known)}'
         )
     if len({tuple(sorted(names)) for names in kinds.values()}) > 1:
         listed = ', '.join(
@@ -162,14 +190,6 @@ def _choose(
             f'several categories have different keypoints: {listed}; choose '
             'one by --category NAME'
         )
-    if len(kinds) > 1:
-        notes.append(f'categories read as one: {", ".join(kinds)}')
-    wanted = set(map(tuple, map(sorted, kinds.values())))
-    ids = [
-        {key: n for key, n in chosen.items() if tuple(sorted(n)) in wanted}
-        for chosen in ids
-    ]
-    return ids, _common_name(contents, kinds)
 
 
 def _common_name(contents: list[dict], kinds: dict[str, list[str]]) -> str:
@@ -204,6 +224,11 @@ def _names(entry: dict, num: int, file: Path, notes: list[str]) -> list[str]:
         names = [str(name) for name in names]
         if len(set(names)) < len(names):
             raise ValueError(f'{file}: keypoint names occur twice: {names}')
+        if num and len(names) != num:
+            raise ValueError(
+                f'{file}: category {entry.get("name")!r} names {len(names)} '
+                f'keypoints, but most of its annotations have {num}'
+            )
         return names
     if num:
         notes.append(
@@ -218,13 +243,24 @@ def _add(
     content: dict,
     chosen: dict[int, list[str]],
     file: Path,
-    images: Path | None,
+    places: tuple[Path, Path | None],
 ) -> None:
-    """Add the pictures and instances of one file."""
+    """Add the pictures and instances of one file.
+
+    Args:
+        found: The set, changed in place.
+        content: Content of the file.
+        chosen: Ids and names of the categories that are read.
+        file: The file.
+        places: What is read, and the folder of the pictures if it is given.
+    """
+    source, images = places
     if not found.names and chosen:
         found.names = next(iter(chosen.values()))
         found.links = _links(content['categories'], chosen)
-    split = find_split(file)
+        if is_of_cvat(content):
+            undo_cvat(found, content, chosen)
+    split = find_split(file, source)
     finder = PictureFinder(_folders(file, split, images))
     pictures = {
         image['id']: _picture(image, split, finder)
@@ -265,8 +301,8 @@ def _order(names: list[str], found: KeypointSet, file: Path) -> list[int]:
         )
     if names != found.names:
         found.notes.append(
-            f'{file.name}: keypoints are in another order than in the first '
-            'file; they were put in its order by their names'
+            f'{file.name}: keypoints are in another order, that is '
+            f'{", ".join(names)}; they were put in order by their names'
         )
     return [names.index(name) for name in found.names]
 
@@ -364,126 +400,3 @@ def _box(annotation: dict) -> tuple[float, float, float, float] | None:
         return None
     x, y, w, h = map(float, annotation['bbox'])
     return (x, y, x + w, y + h) if w > 0 and h > 0 else None
-
-
-def write(keypoint_set: KeypointSet, out: Path, link: bool = False) -> None:
-    """Write ``{train,val,test}.json`` or ``annotations.json``, and pictures.
-
-    Args:
-        keypoint_set: The set.
-        out: Folder that exists.
-        link: Whether pictures are linked instead of copied.
-    """
-    files = PictureFiles(keypoint_set, out / 'images', link)
-    splits: Sequence[str] = SPLITS
-    if not any(picture.split for picture in keypoint_set.pictures):
-        splits = ('',)
-    for split in splits:
-        pictures = [
-            (picture, name)
-            for picture, name in files.names()
-            if picture.split == split
-        ]
-        if pictures:
-            content = to_coco(keypoint_set, pictures)
-            write_json(out / f'{split or "annotations"}.json', content)
-    files.write()
-
-
-def write_json(file: Path, content: dict) -> None:
-    """Write a JSON file, whole or not at all."""
-    with atomic_write(file) as temporary:
-        temporary.write_text(json.dumps(content), encoding='utf-8')
-
-
-def to_coco(
-    keypoint_set: KeypointSet, pictures: list[tuple[Picture, str]]
-) -> dict:
-    """Return the content of a COCO file.
-
-    Ids are kept where all are different integers; else they are numbered,
-    and ``source_id`` holds those of the tool.
-
-    Args:
-        keypoint_set: The set.
-        pictures: The pictures to write, and the names of their files.
-    """
-    names = keypoint_set.names
-    category = dict(
-        id=1,
-        name=keypoint_set.category,
-        keypoints=names,
-        skeleton=[
-            [names.index(a) + 1, names.index(b) + 1]
-            for a, b in keypoint_set.links
-        ],
-    )
-    image_ids = _integers([picture.id for picture, _ in pictures])
-    instances = [i for picture, _ in pictures for i in picture.instances]
-    ids = iter(_integers([i.id for i in instances]))
-    images, annotations = [], []
-    for (picture, name), image_id in zip(pictures, image_ids, strict=True):
-        images.append(_image(picture, name, image_id))
-        annotations += [
-            _annotation(instance, picture, image_id, next(ids))
-            for instance in picture.instances
-        ]
-    return dict(images=images, annotations=annotations, categories=[category])
-
-
-def _integers(ids: list) -> list[int]:
-    """Return the ids if they are different integers, else numbers from 1."""
-    if all(type(i) is int for i in ids) and len(set(ids)) == len(ids):
-        return ids
-    return list(range(1, len(ids) + 1))
-
-
-def _image(picture: Picture, name: str, image_id: int) -> dict:
-    """Return the entry of a picture."""
-    entry = dict(
-        id=image_id,
-        file_name=name,
-        width=picture.width,
-        height=picture.height,
-    )
-    if picture.group:
-        entry['group'] = picture.group
-    return _with_source_id(entry, picture.id)
-
-
-def _with_source_id(entry: dict, source_id: str | int) -> dict:
-    if source_id not in ('', entry['id']):
-        entry['source_id'] = source_id
-    return entry
-
-
-def _annotation(
-    instance: Instance, picture: Picture, image_id: int, number: int
-) -> dict:
-    """Return the entry of an instance."""
-    visible = instance.visible
-    numbers = np.column_stack([instance.keypoints, visible])
-    x1, y1, x2, y2 = find_box(instance, picture) or (0.0, 0.0, 0.0, 0.0)
-    area = instance.area
-    if area is None:
-        area = max((x2 - x1) * (y2 - y1) * checks.AREA_OF_BOX, 1.0)
-    entry = dict(
-        id=number,
-        image_id=image_id,
-        category_id=1,
-        keypoints=[
-            int(n) if k % 3 == 2 else round(float(n), 4)
-            for k, n in enumerate(numbers.reshape(-1))
-        ],
-        num_keypoints=int((visible > 0).sum()),
-        bbox=[round(n, 4) for n in (x1, y1, x2 - x1, y2 - y1)],
-        area=round(float(area), 4),
-        iscrowd=int(instance.is_crowd),
-    )
-    if instance.track:
-        entry['track_id'] = instance.track
-    if instance.score is not None:
-        entry['score'] = float(instance.score)
-    if instance.keypoint_scores is not None:
-        entry['keypoint_scores'] = [float(s) for s in instance.keypoint_scores]
-    return _with_source_id(entry, instance.id)

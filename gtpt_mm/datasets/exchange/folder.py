@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import coco
 from .keypoint_set import KeypointSet, Picture
+from .metainfo import describe, write_metainfo
 from .new_folder import check_new_folder, new_folder
 from .split import SPLITS
 
@@ -41,6 +42,7 @@ def write_folder(
     out: Path,
     link: bool = False,
     overwrite: bool = False,
+    metainfo: dict | None = None,
 ) -> OwnSet:
     """Write a set with splits; all of it or nothing.
 
@@ -53,6 +55,8 @@ def write_folder(
         out: The folder; made here.
         link: Whether pictures are linked instead of copied.
         overwrite: Whether a set that is there may be replaced.
+        metainfo: What :func:`~.metainfo.describe` returned, perhaps for the
+            set before it was split; asked now if None.
 
     Returns:
         The folder as :func:`read_folder` gives it.
@@ -60,25 +64,16 @@ def write_folder(
     Raises:
         ValueError: If the folder may not be written, or a split is missing.
     """
-    try:
-        from .metainfo import describe, write_metainfo
-    except ImportError:  # not written yet
-        describe, write_metainfo = _describe, _write_metainfo
-
     check_new_folder(out, overwrite, is_folder)
     drop_missing(keypoint_set)
     counts = Counter(p.split for p in keypoint_set.pictures)
-    if not counts:
-        raise ValueError(
-            f'no picture is left to write: {explain(keypoint_set)}'
-        )
     if not set(counts) <= set(SPLITS):
         raise ValueError('the set is not split; call split() first')
     if link:
         _check_links(keypoint_set, out)
     with new_folder(out, overwrite, is_folder) as folder:
         coco.write(keypoint_set, folder, link)
-        write_metainfo(describe(keypoint_set), folder / METAINFO)
+        write_metainfo(metainfo or describe(keypoint_set), folder / METAINFO)
     return read_folder(out)
 
 
@@ -115,8 +110,20 @@ def read_folder(out: Path) -> OwnSet:
     )
 
 
+def read_swap(path: Path) -> dict[str, str] | None:
+    """Return the mirror partners of such a folder; None of another one."""
+    if not is_folder(path):
+        return None
+    points = read_folder(path).metainfo['keypoint_info'].values()
+    return {p['name']: p['swap'] for p in points if p.get('swap')}
+
+
 def drop_missing(keypoint_set: KeypointSet) -> None:
-    """Leave out pictures without a file, and count them."""
+    """Leave out pictures without a file, and count them.
+
+    Raises:
+        ValueError: If no picture is left.
+    """
     pictures = keypoint_set.pictures
     kept = [p for p in pictures if _has_file(p)]
     if len(kept) < len(pictures):
@@ -124,6 +131,11 @@ def drop_missing(keypoint_set: KeypointSet) -> None:
             pictures
         ) - len(kept)
     keypoint_set.pictures = kept
+    if not kept:
+        raise ValueError(
+            f'no picture is left to write: {explain(keypoint_set)}; '
+            '--images DIR tells where the pictures are'
+        )
 
 
 def _has_file(picture: Picture) -> bool:
@@ -146,32 +158,3 @@ def _check_links(keypoint_set: KeypointSet, out: Path) -> None:
                 f'{path} lies in {out}, which is replaced, so that a link to '
                 'it would lead nowhere; copy the pictures instead'
             )
-
-
-def _describe(keypoint_set: KeypointSet) -> dict:
-    """Stand in for ``metainfo.describe`` until it is there."""
-    names, swap = keypoint_set.names, keypoint_set.swap or {}
-    num = len(names)
-    return dict(
-        dataset_name=keypoint_set.category,
-        keypoint_info={
-            k: dict(
-                name=n,
-                id=k,
-                color=[0, 255, 0],
-                type='upper',
-                swap=swap.get(n, ''),
-            )
-            for k, n in enumerate(names)
-        },
-        skeleton_info={
-            k: dict(link=pair, id=k, color=[0, 255, 0])
-            for k, pair in enumerate(keypoint_set.links)
-        },
-        joint_weights=[1.0] * num,
-        sigmas=[0.05] * num,
-    )
-
-
-def _write_metainfo(info: dict, path: Path) -> None:
-    path.write_text(f'dataset_info = {info!r}\n')

@@ -1,12 +1,16 @@
 """The formats that sets are read from and written to."""
 
 import inspect
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import coco, cvat, label_studio, yolo
-from .folder import drop_missing, explain
+from gtpt_mm.compat.data.annotation_checks import reading_json
+
+from . import coco, cvat, deeplabcut, label_studio, labelme, sleap, yolo
+from .folder import drop_missing, explain, read_swap
+from .json_files import json_kind
 from .keypoint_set import KeypointSet
 from .new_folder import new_folder
 
@@ -17,6 +21,9 @@ FORMATS: dict[str, ModuleType] = {
     'yolo': yolo,
     'cvat': cvat,
     'label-studio': label_studio,
+    'deeplabcut': deeplabcut,
+    'sleap': sleap,
+    'labelme': labelme,
 }
 #: File in a folder of :func:`write_set`, by which it is known as such.
 MARK = '.gtpt_mm-export'
@@ -30,6 +37,10 @@ def detect(path: Path) -> str:
     """
     if not path.exists():
         raise ValueError(f'{path} does not exist')
+    if path.is_file() and path.suffix.lower() == '.json':
+        with reading_json(path), open(path, encoding='utf-8-sig') as file:
+            if not json_kind(path):
+                json.load(file)
     found = [name for name, module in FORMATS.items() if module.matches(path)]
     if len(found) == 1:
         return found[0]
@@ -68,16 +79,58 @@ def read_set(path: Path, format: str = 'auto', **options: Any) -> KeypointSet:
         raise ValueError(f'{path} does not exist')
     given = {k: v for k, v in options.items() if v is not None}
     known = inspect.signature(FORMATS[name].read).parameters
+    names = given.pop('names', None) if 'names' not in known else None
     for option in given:
         if option not in known:
             raise ValueError(f'{name} has no option --{option}')
     found = FORMATS[name].read(path, **given)
     found.format = name
+    if names:
+        rename(found, names)
+    _note_flags(found)
+    if name == 'coco' and found.swap is None:
+        found.swap = read_swap(path)
     if not found.pictures:
         raise ValueError(f'{path}: no picture was read: {explain(found)}')
     if not any(picture.instances for picture in found.pictures):
         raise ValueError(f'{path}: no instance was read: {explain(found)}')
     return found
+
+
+def _note_flags(keypoint_set: KeypointSet) -> None:
+    """Note where a tool probably writes 1 for seen instead of 2."""
+    flags = {
+        int(flag)
+        for picture in keypoint_set.pictures
+        for instance in picture.instances
+        for flag in instance.visible
+    }
+    if 1 in flags and 2 not in flags:
+        keypoint_set.notes.append(
+            'no keypoint has visibility 2: all that are labelled count as '
+            'hidden (1); training and evaluation treat both alike'
+        )
+
+
+def rename(keypoint_set: KeypointSet, names: list[str]) -> None:
+    """Give the keypoints of a set other names, in their order.
+
+    Raises:
+        ValueError: If there are fewer or more names, or one is there twice.
+    """
+    old = keypoint_set.names
+    if len(names) != len(old) or len(set(names)) != len(names):
+        raise ValueError(
+            f'{len(names)} names, {len(set(names))} of them different, for '
+            f'{len(old)} keypoints: {", ".join(old)}'
+        )
+    new = dict(zip(old, names, strict=True))
+    keypoint_set.names = list(names)
+    keypoint_set.links = [(new[a], new[b]) for a, b in keypoint_set.links]
+    if keypoint_set.swap is not None:
+        keypoint_set.swap = {
+            new[a]: new[b] for a, b in keypoint_set.swap.items()
+        }
 
 
 def write_set(
@@ -106,10 +159,6 @@ def write_set(
             f'cannot write {format!r}; there are {", ".join(writers)}'
         )
     drop_missing(keypoint_set)
-    if not keypoint_set.pictures:
-        raise ValueError(
-            f'no picture is left to write: {explain(keypoint_set)}'
-        )
     with new_folder(out, overwrite, is_export) as folder:
         FORMATS[format].write(keypoint_set, folder, link)
         (folder / MARK).write_text(f'{format}\n')

@@ -35,7 +35,6 @@ def new_folder(
     out = Path(os.path.abspath(out))
     check_new_folder(out, overwrite, is_ours)
     out.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(out)
     mark = f'.gtpt_mm-{os.getpid()}@{socket.gethostname()}~'
     temporary = out.parent / f'{mark}{out.name}'
     old = out.parent / f'{mark}{out.name}.old'
@@ -57,7 +56,11 @@ def new_folder(
 def check_new_folder(
     out: Path, overwrite: bool, is_ours: Callable[[Path], bool]
 ) -> None:
-    """Raise if a folder may not be made or replaced."""
+    """Raise if a folder may not be made or replaced.
+
+    What killed processes have left of it is put back, or removed.
+    """
+    _remove_leftovers(Path(os.path.abspath(out)))
     if os.path.lexists(out) and not out.is_dir():
         raise ValueError(f'{out} is a file; give the name of a new folder')
     if not out.exists() or not any(out.iterdir()):

@@ -13,22 +13,28 @@ class PictureFiles:
     """The files that the pictures of a set get in one folder.
 
     A picture keeps its name, folders included; where two names are equal
-    without case, the second gets a number. A name without a folder is not
-    made one that another picture has.
+    without case, the second gets a number.
 
     Args:
         keypoint_set: The set.
         folder: Where to write; made if it is not there.
         link: Whether pictures are linked instead of copied.
+        by_stem: Whether names must differ without their suffixes, too.
     """
 
     def __init__(
-        self, keypoint_set: KeypointSet, folder: Path, link: bool = False
+        self,
+        keypoint_set: KeypointSet,
+        folder: Path,
+        link: bool = False,
+        by_stem: bool = False,
     ) -> None:
         self.pictures = keypoint_set.pictures
         self.folder = folder
         self.link = link
-        self._names = _unique([clean_name(p.name) for p in self.pictures])
+        self._names = _unique(
+            [clean_name(p.name) for p in self.pictures], by_stem
+        )
 
     def names(self) -> Iterator[tuple[Picture, str]]:
         """Return each picture and the name of its file in the folder."""
@@ -53,20 +59,27 @@ def write_picture(picture: Picture, target: Path, link: bool) -> None:
         shutil.copyfile(picture.path, target)
 
 
-def _unique(names: list[str]) -> list[str]:
+def _unique(names: list[str], by_stem: bool = False) -> list[str]:
     """Return the names, with a number where they are not unique.
 
     Example:
         >>> _unique(['a.jpg', 'b/a.jpg', 'A.jpg', 'a.jpg', 'a_2.jpg'])
         ['a.jpg', 'b/a.jpg', 'A_2.jpg', 'a_3.jpg', 'a_2_2.jpg']
+        >>> _unique(['a.jpg', 'a.png'], by_stem=True)
+        ['a.jpg', 'a_2.png']
     """
     taken: set[str] = set()
     unique = []
     for name in names:
         path, number, new = PurePosixPath(name), 1, name
-        while new.lower() in taken:
+        while (key := _key(new, by_stem)) in taken:
             number += 1
             new = str(path.with_name(f'{path.stem}_{number}{path.suffix}'))
-        taken.add(new.lower())
+        taken.add(key)
         unique.append(new)
     return unique
+
+
+def _key(name: str, by_stem: bool) -> str:
+    path = PurePosixPath(name.lower())
+    return str(path.with_suffix('')) if by_stem else str(path)

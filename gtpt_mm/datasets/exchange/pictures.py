@@ -36,12 +36,11 @@ def clean_name(name: str) -> str:
         >>> clean_name('/data/local-files/?d=set%201/7.jpg')
         'set 1/7.jpg'
     """
-    address = urllib.parse.urlsplit(name)
-    query = urllib.parse.parse_qs(address.query)
-    if 'd' in query:
-        name = query['d'][0]
+    if '?d=' in name:  # the local storage of Label Studio
+        name = urllib.parse.unquote(name.split('?d=', 1)[1])
     elif '://' in name:
-        name = urllib.parse.unquote(address.path)
+        address = name.split('://', 1)[1].split('?')[0].partition('/')
+        name = urllib.parse.unquote(address[2])
     parts = name.replace('\\', '/').split('/')
     kept = [
         part
@@ -69,8 +68,12 @@ class PictureFinder:
 
     def find(self, name: str) -> Path | None:
         """Return the file of a name; None if there is none, or several."""
-        if not name:
+        try:
+            return self._find(name) if name else None
+        except OSError:  # such as a picture within the name, far too long
             return None
+
+    def _find(self, name: str) -> Path | None:
         if Path(name).is_absolute() and Path(name).is_file():
             return Path(name)
         cleaned = clean_name(name)

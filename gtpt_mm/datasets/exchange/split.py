@@ -3,6 +3,7 @@
 import hashlib
 import random
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,8 +24,12 @@ WORDS = dict(
 MOST = 1.5
 
 
-def find_split(path: Path) -> str:
+def find_split(path: Path, source: Path = Path()) -> str:
     """Return the split that the name of a file or its folders say, or ''.
+
+    Args:
+        path: The file.
+        source: What is read; folders above it say nothing.
 
     Example:
         >>> find_split(Path('annotations/person_keypoints_val2017.json'))
@@ -32,7 +37,10 @@ def find_split(path: Path) -> str:
         >>> find_split(Path('bees/valid/_annotations.coco.json'))
         'val'
     """
-    for part in (path.stem, *(folder.name for folder in path.parents)):
+    inside = Path(path.name)
+    if source.is_dir() and path.is_relative_to(source):
+        inside = path.relative_to(source)
+    for part in (inside.stem, *(folder.name for folder in inside.parents)):
         found = {
             WORDS[word]
             for word in re.findall('[a-z]+', part.lower())
@@ -77,18 +85,42 @@ def split(
         raise ValueError(
             f"by must be 'auto', 'group' or 'picture', not {by!r}"
         )
-    contents = {id(p): _content(p) for p in keypoint_set.pictures}
+    contents = _read_contents(keypoint_set.pictures)
     splits = {picture.split for picture in keypoint_set.pictures}
+    if len(splits) == 1:  # a part is split again
+        for picture in keypoint_set.pictures:
+            picture.split = ''
     if not {'train', 'val'} <= splits:
         _draw(keypoint_set, contents, val, seed, by)
+    else:
+        keypoint_set.notes.append('the split is that of the source')
     for picture in keypoint_set.pictures:
         picture.split = picture.split or 'train'
     _separate(keypoint_set, contents)
     return keypoint_set
 
 
-def _content(picture: Picture) -> str:
-    """Return a name that pictures of equal content share."""
+def _read_contents(pictures: list[Picture]) -> dict[int, str]:
+    """Return, by ``id()``, a name that pictures of equal content share."""
+    sizes = {id(picture): _size(picture) for picture in pictures}
+    numbers = Counter(sizes.values())
+    return {
+        id(p): _hash(p) if numbers[sizes[id(p)]] > 1 else str(sizes[id(p)])
+        for p in pictures
+    }
+
+
+def _size(picture: Picture) -> int | str:
+    """Return the bytes of a picture; the name of one that is not there."""
+    if picture.content is not None:
+        return len(picture.content)
+    if picture.path is not None:
+        return picture.path.stat().st_size
+    return f'name {picture.name}'
+
+
+def _hash(picture: Picture) -> str:
+    """Return the hash of a picture; the name of one that is not there."""
     if picture.content is not None:
         return hashlib.sha256(picture.content).hexdigest()
     if picture.path is None:

@@ -55,6 +55,9 @@ class PoseInferencer:
         ...     print(result.frame.source, result.keypoints.shape)
     """
 
+    #: What predicts the people in boxes or images.
+    predictor_type: type[Predictor] = Predictor
+
     def __init__(
         self,
         model: str | os.PathLike | Config | nn.Module,
@@ -69,7 +72,7 @@ class PoseInferencer:
         flip_test: bool | None = None,
         threshold: float = 0.3,
     ) -> None:
-        self.predictor = Predictor(
+        self.predictor = self.predictor_type(
             model,
             weights,
             device=device,

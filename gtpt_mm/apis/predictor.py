@@ -61,6 +61,10 @@ class Predictor:
         (3, 17, 2)
     """
 
+    #: What predicts with a model of either kind.
+    top_down: type[TopDown] = TopDown
+    bottom_up: type[BottomUp] = BottomUp
+
     def __init__(
         self,
         model: str | os.PathLike | Config | nn.Module,
@@ -114,7 +118,7 @@ class Predictor:
                 model = prepare_model(**self._arguments)
                 set_scope(model.cfg)
                 is_topdown = isinstance(model, TopdownPoseEstimator)
-                kind = TopDown if is_topdown else BottomUp
+                kind = self.top_down if is_topdown else self.bottom_up
                 self._engine = kind(model, self.batch_size)
             return self._engine
 

@@ -3,7 +3,7 @@
 import argparse
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,12 @@ from .common import add_overwrite, check_folder
 
 if TYPE_CHECKING:
     from gtpt_mm.apis.given_boxes import GivenBoxes
+    from gtpt_mm.apis.pose_inferencer import PoseInferencer
     from gtpt_mm.apis.results import Frame, PoseResult
     from gtpt_mm.apis.writing import ResultWriter
 
 HELP = 'Find the people in images and videos: pictures, lines, tables.'
+DEFAULT_FORMATS = ['jsonl', 'csv']
 INPUTS_HELP = (
     'image, video, folder (of which images and videos are read, folders in '
     "it not), pattern ('shots/**/*.jpg'), address (http://, rtsp://), webcam "
@@ -51,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='take boxes from this score on (default: 0.3)')
     add('--no-draw', dest='draw', action='store_false',
         help='no pictures and videos')
-    add('--format', nargs='+', default=['jsonl', 'csv'], metavar='FORMAT',
+    add('--format', nargs='+', default=DEFAULT_FORMATS, metavar='FORMAT',
         choices=('jsonl', 'csv', 'coco'), dest='formats',
         help='jsonl, csv, coco (default: jsonl csv)')
     add('--track', nargs='?', const='oks', metavar='METHOD',
@@ -60,16 +62,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--smooth', choices=('one-euro', 'savgol'),
         help='smooth the keypoints of videos, with ids (--track) only')
     # fmt: on
+    _add_tool_arguments(parser)
     add_overwrite(parser)
+
+
+def _add_tool_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the labelling loop."""
+    add = parser.add_argument
+    # fmt: off
+    add('--to', choices=('cvat', 'label-studio', 'coco'),
+        help='write the pictures with their people for correction in a tool '
+        '(docs/labelling.md), not drawn pictures and tables')
+    add('--uncertain-first', nargs='?', type=int, const=0, metavar='N',
+        help='of --to: order the pictures by the uncertainty of the model, '
+        'and write the first N (default: all)')
+    add('--link', action='store_true',
+        help='of --to: link the pictures instead of copying them')
+    # fmt: on
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the results; return 0 unless no input could be read."""
+    boxes = _check(args)
+    try:
+        if args.to:
+            return _write_for_tool(args, boxes)
+        return _write_results(args, boxes)
+    except ImportError as error:
+        if 'pip install' not in str(error):
+            raise
+        raise ValueError(str(error)) from error  # names the extra
+
+
+def _write_results(
+    args: argparse.Namespace, boxes: 'GivenBoxes | None'
+) -> int:
+    """Write pictures, lines and tables; return the exit code."""
     from gtpt_mm.apis.writing import ResultWriter
 
     from . import INTERRUPTED
 
-    boxes = _check(args)
     writer = ResultWriter(
         args.out,
         draw=args.draw,
@@ -86,10 +118,6 @@ def run(args: argparse.Namespace) -> int:
         _report(writer, sys.stderr)
         print(f'interrupted; so far, whole, in {args.out}', file=sys.stderr)
         return INTERRUPTED
-    except ImportError as error:
-        if 'pip install' not in str(error):
-            raise
-        raise ValueError(str(error)) from error  # names the extra
     _report(writer, sys.stdout)
     return 0 if writer.summary.images else 1
 
@@ -105,6 +133,7 @@ def _check(args: argparse.Namespace) -> 'GivenBoxes | None':
                 f'--{name.replace("_", "-")} {getattr(args, name)} is not in '
                 '0..1'
             )
+    _check_tool(args)
     if args.smooth and not args.track:
         raise ValueError('--smooth requires ids: add --track')
     folders = {
@@ -130,11 +159,21 @@ def _write(
     writer: 'ResultWriter',
 ) -> None:
     """Predict and write, with a progress bar on a terminal."""
-    from gtpt_mm.apis.inputs import count_frames, read_inputs
     from gtpt_mm.apis.pose_inferencer import PoseInferencer
-    from gtpt_mm.apis.progress import show_progress
 
-    inferencer = PoseInferencer(
+    inferencer = _make_inferencer(args, boxes, PoseInferencer)
+    with writer:
+        for result in _shown(args, inferencer, boxes):
+            writer.write(result)
+
+
+def _make_inferencer(
+    args: argparse.Namespace,
+    boxes: 'GivenBoxes | None',
+    kind: 'type[PoseInferencer]',
+) -> 'PoseInferencer':
+    """Return the inferencer with its model, before any file is written."""
+    inferencer = kind(
         args.model,
         args.detector,
         args.device,
@@ -144,16 +183,77 @@ def _write(
         dataset=args.dataset,
         threshold=args.box_threshold,
     )
-    # Builds the model, before any file is written.
-    needs_boxes = inferencer.predictor.needs_boxes
+    needs_boxes = inferencer.predictor.needs_boxes  # builds the model
     if boxes and not needs_boxes:
         raise ValueError('--boxes: the model finds the people by itself')
+    return inferencer
+
+
+def _shown(
+    args: argparse.Namespace,
+    inferencer: 'PoseInferencer',
+    boxes: 'GivenBoxes | None',
+) -> 'Iterable[PoseResult]':
+    """Return the results, with a progress bar on a terminal."""
+    from gtpt_mm.apis.inputs import count_frames, read_inputs
+    from gtpt_mm.apis.progress import show_progress
+
     frames = read_inputs(args.inputs)
     results = _predict(args, inferencer, frames, boxes)
     total = count_frames(args.inputs) if sys.stderr.isatty() else None
-    with writer:
-        for result in show_progress(results, total):
-            writer.write(result)
+    return show_progress(results, total)
+
+
+def _check_tool(args: argparse.Namespace) -> None:
+    """Refuse options that --to leaves without an effect, or needs."""
+    if args.to is None:
+        if args.uncertain_first is not None or args.link:
+            raise ValueError('--uncertain-first and --link require --to')
+        return
+    if args.track or args.smooth:
+        raise ValueError(
+            '--to writes single pictures: --track and --smooth have no effect'
+        )
+    if args.formats != DEFAULT_FORMATS or not args.draw:
+        raise ValueError(
+            '--to writes the files of a tool: --format and --no-draw have no '
+            'effect'
+        )
+    if args.uncertain_first is not None and args.uncertain_first < 0:
+        raise ValueError(
+            f'--uncertain-first {args.uncertain_first} must be at least 1'
+        )
+
+
+def _write_for_tool(
+    args: argparse.Namespace, boxes: 'GivenBoxes | None'
+) -> int:
+    """Write predictions for an annotation tool; return the exit code."""
+    from gtpt_mm.apis.labelling import LabellingSet, check_out, collect
+    from gtpt_mm.apis.pose_inferencer import PoseInferencer
+    from gtpt_mm.apis.uncertainty import MeasuringInferencer
+
+    check_out(args.out, args.overwrite)
+    is_ordered = args.uncertain_first is not None
+    kind = MeasuringInferencer if is_ordered else PoseInferencer
+    inferencer = _make_inferencer(args, boxes, kind)
+    predictor: Any = inferencer.predictor
+    found = LabellingSet(
+        predictor.skeleton,
+        most=args.uncertain_first or None,
+        predictor=predictor if is_ordered else None,
+        image_ids=boxes.image_ids if boxes else None,
+    )
+    collect(_shown(args, inferencer, boxes), found)
+    print(found.summary())
+    if not found.num_pictures:
+        return 1
+    written = found.write(args.out, args.to, args.link, args.overwrite)
+    print(
+        f'{len(written.pictures):,} pictures for {args.to} in {args.out}; '
+        'docs/labelling.md says how they come back'
+    )
+    return 0
 
 
 def _predict(

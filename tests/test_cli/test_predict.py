@@ -278,3 +278,46 @@ def test_ctrl_c_leaves_whole_files(tmp_path, image, clip):
     found = lines(out)
     with read_video(out / 'clip.mp4') as video:
         assert len(list(video)) == len(found)
+
+
+def test_predictions_for_a_tool(shots, tmp_path, capsys):
+    out = tmp_path / 'out'
+    code = predict(
+        shots, shots / 'more', '--out', out, '--to', 'coco',
+        '--uncertain-first', 1,
+    )  # fmt: skip
+    assert code == 0
+    printed = capsys.readouterr().out
+    assert '2 images, 2 people, 0 images without people, 1 errors' in printed
+    assert 'torn.jpg' in printed
+    assert f'1 pictures for coco in {out}' in printed
+    content = json.loads((out / 'annotations.json').read_text())
+    assert len(content['images']) == 1
+    assert len(content['annotations'][0]['keypoints']) == 3 * 17
+    table = (out / 'uncertainty.csv').read_text().splitlines()
+    assert len(table) == 3
+    # that folder, and no other, may be replaced
+    again = ('--out', out, '--to', 'coco')
+    assert predict(shots, *again, model=NO_MODEL) == 2
+    assert predict(shots, *again, '--overwrite') == 0
+    assert len(json.loads((out / 'annotations.json').read_text())['images'])
+    assert predict(shots, '--out', shots, '--to', 'coco', '--overwrite') == 2
+    assert (shots / 'a.png').exists()
+
+
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        (['--uncertain-first', '3'], 'require --to'),
+        (['--link'], 'require --to'),
+        (['--to', 'coco', '--track'], '--track and --smooth have no effect'),
+        (['--to', 'coco', '--uncertain-first', '-1'], 'must be at least 1'),
+        (['--to', 'coco', '--no-draw'], '--format and --no-draw have no'),
+    ],
+)
+def test_options_of_a_tool_are_checked(
+    shots, tmp_path, capsys, options, words
+):
+    args = (shots, '--out', tmp_path / 'out', *options)
+    assert predict(*args, model=NO_MODEL) == 2
+    assert words in capsys.readouterr().err

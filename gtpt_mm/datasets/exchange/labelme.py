@@ -14,7 +14,7 @@ import base64
 import binascii
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,10 @@ def matches(path: Path) -> bool:
 
 
 def read(
-    path: Path, images: Path | None = None, category: str | None = None
+    path: Path,
+    images: Path | None = None,
+    category: str | None = None,
+    names: Sequence[str] | None = None,
 ) -> KeypointSet:
     """Read the files of all pictures.
 
@@ -51,6 +54,7 @@ def read(
         path: A file, or a folder, folders in it included.
         images: Folder of the pictures; looked for beside each file if None.
         category: Label of the rectangles to read; None for all.
+        names: Names of the keypoints in their order; others follow.
 
     Returns:
         The set. Names are in the order of ``labels.txt`` of the folder, else
@@ -65,7 +69,8 @@ def read(
     pages = {f: page for f, page in contents.items() if page is not None}
     if not pages:
         raise ValueError(f'{path}: no JSON of LabelMe here')
-    found = KeypointSet(_names(pages.values(), root), [], format='labelme')
+    order = _names(pages.values(), root, names)
+    found = KeypointSet(order, [], format='labelme')
     if len(pages) < len(files):
         found.dropped['JSON files that are not of LabelMe'] += len(
             files
@@ -100,8 +105,10 @@ def _load(file: Path) -> dict | None:
     return content if is_page else None
 
 
-def _names(pages: Iterable[dict], root: Path) -> list[str]:
-    """Return the labels of points, in the order of ``labels.txt``."""
+def _names(
+    pages: Iterable[dict], root: Path, given: Sequence[str] | None
+) -> list[str]:
+    """Return the labels of points, in the given order or ``labels.txt``."""
     used = dict.fromkeys(
         str(shape.get('label'))
         for page in pages
@@ -112,7 +119,7 @@ def _names(pages: Iterable[dict], root: Path) -> list[str]:
     if (root / LABELS).is_file():
         text = (root / LABELS).read_text(encoding='utf-8-sig')
         listed = [line.strip() for line in text.splitlines()]
-    first = [name for name in dict.fromkeys(listed) if name in used]
+    first = list(dict.fromkeys(given or (n for n in listed if n in used)))
     return first + [name for name in used if name not in first]
 
 

@@ -44,7 +44,8 @@ def describe(
 
     Swap pairs are those asked for, else of the source, else found by names.
     Links are those of the source; without any, the minimum spanning tree
-    over the mean distances of keypoints, see :func:`span_tree`.
+    over the mean distances of keypoints, see :func:`span_tree`, and the
+    mirror image of each of its links.
     Every joint weight is 1. For sigmas see
     :func:`~gtpt_mm.datasets.exchange.sigmas.find_sigmas`.
 
@@ -59,7 +60,7 @@ def describe(
     """
     names = keypoint_set.names
     partners, pairs, notes = find_swap(keypoint_set, swap or {})
-    links, note = _find_links(keypoint_set)
+    links, note = _find_links(keypoint_set, partners)
     sigmas, sources = find_sigmas(keypoint_set, partners)
     sides = {n: side for p in pairs for n, side in zip(p, COLORS, strict=True)}
     types = _find_types(names)
@@ -134,12 +135,15 @@ def _unsure(
     found: SwapPairs, partners: Mapping[str, str], asked: Mapping[str, str]
 ) -> list[str]:
     """Return what the user should look at."""
-    lines = [
-        f'swap, please look: {a} = {b} agree only without their numbers; '
-        f'if wrong, give --swap {a}=,{b}='
+    guessed = [
+        (a, b)
         for a, b in found.guessed
         if partners.get(a) == b and a not in asked
     ]
+    lines = [
+        f'swap, please look: {_join(guessed)} agree only without their '
+        'numbers; if wrong, give --swap LEFT=RIGHT, or NAME= for none'
+    ] * bool(guessed)
     alone = [n for n in found.unsure if n not in partners and n not in asked]
     return lines + [
         f'swap, please look: {n} looks like one of a side and has no '
@@ -209,16 +213,25 @@ def _link_color(link: Sequence[str], sides: Mapping[str, str]) -> list[int]:
     return COLORS[a] if a == b and a is not None else MIDDLE
 
 
-def _find_links(keypoint_set: KeypointSet) -> tuple[list, str]:
+def _find_links(
+    keypoint_set: KeypointSet, partners: Mapping[str, str]
+) -> tuple[list, str]:
     """Return the links of the source, else a tree; and in words which."""
     if keypoint_set.links:
         return keypoint_set.links, 'skeleton: from the source'
     links = span_tree(keypoint_set)
+    known = {frozenset(link) for link in links}
+    for a, b in list(links):
+        mirrored = (partners.get(a, a), partners.get(b, b))
+        if frozenset(mirrored) not in known:
+            known.add(frozenset(mirrored))
+            links.append(mirrored)
     if not links:
         return [], 'skeleton: none; no two keypoints are labelled together'
     return links, (
         'skeleton: the source has none; it is the minimum spanning tree over '
-        'mean distances: edit skeleton_info as you like'
+        'mean distances, with the mirror image of each link: edit '
+        'skeleton_info as you like'
     )
 
 

@@ -77,9 +77,17 @@ def find_sigmas(
         sigmas.append(sigma)
         sources.setdefault(source, []).append(name)
     return sigmas, [
-        f'sigmas of {", ".join(names)}: {source}'
-        for source, names in sources.items()
+        f'sigmas of {_list(points, len(names))}: {source}'
+        for source, points in sources.items()
     ]
+
+
+def _list(names: list[str], num_all: int, most: int = 6) -> str:
+    """Return names in words, of many the first ones."""
+    if len(names) == num_all:
+        return 'all keypoints'
+    more = f' and {len(names) - most} more' if len(names) > most else ''
+    return ', '.join(names[:most]) + more
 
 
 def find_area(instance: Instance, picture: Picture) -> float:

@@ -157,7 +157,8 @@ def _instances(
 def _picture(frame: Any, finder: PictureFinder) -> Picture:
     """Return the picture of a frame: a file, or pixels of a video."""
     video, number = frame.video, int(frame.frame_idx)
-    source = video.source_video or video
+    # a video that is not there is false
+    source = video if video.source_video is None else video.source_video
     if isinstance(source.filename, list):  # pictures
         parts = clean_name(str(source.filename[number])).split('/')
         name = '/'.join(parts[-2:])  # the path before is of some machine
@@ -174,7 +175,7 @@ def _picture(frame: Any, finder: PictureFinder) -> Picture:
         picture.path = finder.find(str(video.filename[number]))
         picture.width = picture.height = 0  # each file has its own
         return picture
-    if video.backend is None:
+    if not video.exists():
         _reopen(video, finder)
     suffix, pixels = '.png', None
     with contextlib.suppress(Exception):  # the backend of each video differs

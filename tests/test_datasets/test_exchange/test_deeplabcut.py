@@ -179,7 +179,7 @@ def test_results_of_a_video_are_refused(tmp_path, suffix):
 
 
 def test_csv_of_sleap_io(tmp_path):
-    skeleton = sleap_io.Skeleton(PARTS)
+    skeleton = sleap_io.Skeleton(list(PARTS))
     tracks = [sleap_io.Track('a'), sleap_io.Track('b')]
     video = sleap_io.Video('v.mp4', open_backend=False)
     points = np.array([[1.5, 2.5], [3, 4], [np.nan, np.nan]])
@@ -200,10 +200,10 @@ def test_csv_of_sleap_io(tmp_path):
     path = tmp_path / 'CollectedData_x.csv'
     sleap_io.save_csv(labels, path, format='dlc', scorer='x')
     for n in range(2):
-        draw(tmp_path / f'labeled-data/v/img{n:04d}.png')
+        draw(tmp_path / f'labeled-data/video/img{n:04d}.png')
     found = read_set(tmp_path)
     assert [p.name for p in found.pictures] == [
-        'v/img0000.png', 'v/img0001.png',
+        'video/img0000.png', 'video/img0001.png',
     ]  # fmt: skip
     one = found.pictures[1].instances[1]
     assert one.track == 'b'

@@ -128,6 +128,8 @@ def test_a_folder_with_folders_names_and_embedded_pictures(tmp_path):
     assert two.path == tmp_path / 'day2/a.png'
     assert two.instances[0].keypoints[2].tolist() == [5, 6]
     assert found.dropped == {'JSON files that are not of LabelMe': 1}
+    again = read_set(tmp_path, names=['chin', 'eye'])
+    assert again.names == ['chin', 'eye', 'tail']
 
 
 def test_a_category_is_chosen(tmp_path):

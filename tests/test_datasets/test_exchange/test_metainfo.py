@@ -150,6 +150,22 @@ def test_skeleton_without_links_is_the_shortest_tree():
     assert links == [('a', 'b'), ('c', 'b'), ('b', 'd')]
 
 
+def test_the_tree_of_a_skeleton_is_made_symmetric():
+    names = ['head', 'left_arm', 'right_arm', 'right_hand', 'left_hand']
+    # the left hand is nearer to the head than to its arm
+    points = [[0, 0], [-10, 0], [10, 0], [20, 0], [-3, 8]]
+    found = KeypointSet(names, [picture('1', instance(points))])
+    links = [v['link'] for v in describe(found)['skeleton_info'].values()]
+    assert links == [
+        ('head', 'left_arm'),
+        ('head', 'right_arm'),
+        ('head', 'left_hand'),
+        ('right_arm', 'right_hand'),
+        ('head', 'right_hand'),
+        ('left_arm', 'left_hand'),
+    ]
+
+
 def twice(num, apart, tmp_path, shift=(0, 0)):
     """Pictures labelled twice; areas of 100 x 100; errors known exactly."""
     names = ['nose', 'left_fin', 'right_fin']

@@ -11,7 +11,7 @@ POINTS = np.array([[1.5, 2.25], [10, 20], [np.nan, np.nan]])
 
 def skeleton(**kwargs):
     return sleap_io.Skeleton(
-        NODES, edges=[('nose', 'ear1'), ('nose', 'ear2')], **kwargs
+        list(NODES), edges=[('nose', 'ear1'), ('nose', 'ear2')], **kwargs
     )
 
 

@@ -5,7 +5,7 @@ an error with the ids of the first few; a mistake that can be mended without a
 guess is mended and counted.
 """
 
-from .file import mend, read, reading_json
+from .file import mend, mend_content, read, reading_json
 from .findings import (
     AnnotationError,
     Findings,
@@ -13,17 +13,19 @@ from .findings import (
     plain,
 )
 from .names import compare_names
-from .numbers import AREA_OF_BOX, add_areas
+from .numbers import AREA_OF_BOX, LIMIT, add_areas
 from .sizes import mend_sizes
 
 __all__ = [
     'AREA_OF_BOX',
+    'LIMIT',
     'AnnotationError',
     'Findings',
     'add_areas',
     'compare_names',
     'count',
     'mend',
+    'mend_content',
     'mend_sizes',
     'plain',
     'read',

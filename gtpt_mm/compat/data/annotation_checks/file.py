@@ -88,6 +88,21 @@ def mend(
         elif key not in content and key in ('images', *needs):
             findings.error(f'it has no list {key!r}')
     findings.check()
+    mend_content(content, findings, image_needs)
+    return findings
+
+
+def mend_content(
+    content: dict, findings: Findings, image_needs: Sequence[str]
+) -> None:
+    """Mend the entries of the lists of a file.
+
+    Args:
+        content: Lists of dictionaries, changed in place.
+        findings: Receives repairs and mistakes; its ``check`` decides
+            whether a mistake ends the reading.
+        image_needs: What every image must have.
+    """
     mend_images(content, findings, image_needs)
     mend_annotation_ids(content, findings)
     mend_categories(content, findings)
@@ -96,4 +111,3 @@ def mend(
     for key in ('iscrowd', 'num_keypoints'):
         mend_flags(content, key, findings)
     findings.check()
-    return findings

@@ -24,7 +24,8 @@ class Findings:
         self.warnings: list[str] = []
         self.unlisted: Counter[Any] = Counter()
         self.image_ids: dict[Any, int] = {}
-        self._errors: dict[str, list[str]] = {}
+        #: Places of each mistake.
+        self.errors: dict[str, list[str]] = {}
 
     def image_id(self, written: Any) -> int | None:
         """Return the number of an image, as its id may be written; or None.
@@ -42,7 +43,7 @@ class Findings:
 
     def error(self, what: str, *places: str) -> None:
         """Note a mistake and where it is."""
-        self._errors.setdefault(what, []).extend(places)
+        self.errors.setdefault(what, []).extend(places)
 
     def check(self) -> None:
         """Raise if a mistake was noted.
@@ -51,10 +52,10 @@ class Findings:
             AnnotationError: With every kind of mistake, its number and the
                 first places.
         """
-        if self._errors:
+        if self.errors:
             lines = [
                 f'{what}: {list_some(places)}' if places else what
-                for what, places in self._errors.items()
+                for what, places in self.errors.items()
             ]
             raise AnnotationError(
                 f'{self.file} cannot be used:\n- ' + '\n- '.join(lines)

@@ -107,8 +107,10 @@ def find_names(
     labels = _read_labels(Path(file).parent) if file else []
     if labels and len(labels) == num:
         return Keypoints(labels, 'config.json')
-    skeleton = dataset or RELEASED.get(num or 0)
-    if skeleton is None or (meta or {}).get('dataset_meta'):
+    skeleton = dataset
+    if dataset is None and not (meta or {}).get('dataset_meta'):
+        skeleton = RELEASED.get(num or 0)
+    if skeleton is None:
         return None
     try:
         found = _make_keypoints(

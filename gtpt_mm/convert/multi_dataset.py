@@ -73,7 +73,7 @@ def split_state_dict(
             f'no head of {dataset!r}; this checkpoint has heads of {heads}'
         )
     if num_experts:
-        index = _find_expert(heads, num_experts, dataset)
+        index = find_expert(heads, num_experts, dataset)
         state_dict = merge_expert(state_dict, index)
     head = f'{HEADS}{dataset}.'
     return {
@@ -83,7 +83,7 @@ def split_state_dict(
     }
 
 
-def _find_expert(heads: list[str], num_experts: int, dataset: str) -> int:
+def find_expert(heads: list[str], num_experts: int, dataset: str) -> int:
     """Return the index of the expert of a dataset.
 
     Heads are in the order of the experts. A file with fewer heads (from

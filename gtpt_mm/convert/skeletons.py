@@ -190,6 +190,44 @@ def transfer(
     )
 
 
+def add_last_layer(
+    state_dict: Mapping[str, Tensor],
+    name: str,
+    names: Sequence[str],
+    like: str,
+    source: Sequence[str],
+) -> Transferred:
+    """Return weights with the last layer of a head added to a ViTPose++.
+
+    Its rows are those of the head of another dataset, by the names of the
+    keypoints; new ones are drawn as mmpose initialises heads.
+
+    Args:
+        state_dict: Native weights; not changed.
+        name: Dataset of the head.
+        names: Its keypoints.
+        like: Dataset whose head has the rows.
+        source: Its keypoints.
+    """
+    matches = match_names(source, names)
+    each: list[tuple[str, ...]] = [(one,) for one in source]
+    added = {}
+    for leaf, std in (('weight', 0.001), ('bias', 0.0)):
+        key = f'head.heads.{like}.final_layer.{leaf}'
+        old = _Rows(each).split(key, state_dict[key])
+        rows = old.new_empty((len(names), *old.shape[1:])).normal_(0, std)
+        for i, one in enumerate(names):
+            if (match := matches[one]) is not None:
+                rows[i] = old[list(source).index(match)]
+        added[key.replace(f'.{like}.', f'.{name}.', 1)] = rows.flatten(0, 1)
+    found = {n: (m,) for n, m in matches.items() if m is not None}
+    return Transferred(
+        {**state_dict, **added},
+        [_describe(n, n in found, found, found) for n in names],
+        list(added),
+    )
+
+
 def list_names(metainfo: Mapping) -> list[str]:
     """Return the names of the keypoints of a parsed metainfo, in order."""
     names = metainfo['keypoint_id2name']

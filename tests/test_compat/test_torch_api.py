@@ -67,6 +67,17 @@ def test_names_of_both_numpy_versions(tmp_path, package):
     assert loaded['log'].statistics('max') == 2
 
 
+def test_empty_arrays_are_loaded(tmp_path):
+    """Colors of the links of a skeleton without any."""
+    path = tmp_path / 'empty.pth'
+    torch.save(dict(colors=np.zeros((0, 3), np.uint8)), path)
+    loaded = CheckpointLoader.load_checkpoint(str(path))
+    assert loaded['colors'].shape == (0, 3)
+    torch.save(dict(size=Command(bytes, 3)), path)
+    with pytest.raises(TypeError):  # no way to fill the memory
+        torch.load(path, weights_only=True)
+
+
 class Command:
     """Pickles to a call of a function with arguments."""
 

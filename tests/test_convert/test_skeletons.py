@@ -6,12 +6,16 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
+from support.vitpose_plus import make_model_cfg
 
+from gtpt_mm.cli import main
 from gtpt_mm.compat.data.metainfo import parse_metainfo
 from gtpt_mm.convert import (
+    find_datasets,
     find_names,
     fit_checkpoint,
     read_names,
+    split_state_dict,
     transfer,
 )
 from gtpt_mm.convert.checkpoint_keypoints import find_groups
@@ -380,6 +384,19 @@ def test_first_poses_and_queries_of_group_pose():
     assert count_keypoints(moved.state_dict) == 14
 
 
+@pytest.mark.parametrize('kind', ['RegressionHead', 'RLEHead'])
+def test_coordinates_of_regression_are_equal(kind):
+    source, model = (
+        Estimator(build(dict(type=kind, in_channels=16, num_joints=num), num))
+        for num in (17, 14)
+    )
+    moved = transfer(source.state_dict(), COCO, model, make_metainfo())
+    model.load_state_dict(moved.state_dict)
+    feats = (torch.randn(2, 16, 1, 1),)
+    own, expected = (m.head(feats) for m in (model, source))
+    torch.testing.assert_close(own[:, :13], expected[:, IN_COCO[:-1]])
+
+
 def test_associative_embedding_has_heatmaps_before_tags():
     def make(num: int, seed: int):
         head = dict(
@@ -475,3 +492,73 @@ def test_rows_without_a_common_name_stay():
         source.state_dict()['head.final_layer.weight'],
     )
     assert 'kept in their order' in words
+
+
+# ----------------------------------------------------------------- ViTPose++
+
+
+@pytest.fixture
+def plus() -> dict:
+    init_default_scope('mmpose')
+    torch.manual_seed(0)
+    return MODELS.build(
+        make_model_cfg(dim=16, num_heads=2, depth=2, img_size=(48, 32))
+    ).state_dict()
+
+
+def test_dataset_with_most_keypoints_is_taken(plus):
+    """Head and experts of AP-10K for an animal, of COCO for a face."""
+    animal = read_names('ap10k')[:9][::-1]
+    info = make_metainfo(animal, links=[], swaps=list(range(9)))
+    model = make_vitpose('classic', 9)
+    content = dict(state_dict=plus)
+    weights, words = fit_checkpoint(content, model, info)
+    assert words.startswith('head and experts of ap10k of coco, aic, mpii')
+    plain = make_vitpose('classic', 17)
+    plain.load_state_dict(split_state_dict(plus, 'ap10k'))
+    model.load_state_dict(weights)
+    order = list(range(9))[::-1]
+    torch.testing.assert_close(outputs(model), outputs(plain)[:, order])
+
+    face = make_metainfo(['left_ear', 'right_ear'], [], [1, 0])
+    model = make_vitpose('classic', 2)
+    assert 'of coco of' in fit_checkpoint(content, model, face)[1]
+    words = fit_checkpoint(content, model, face, dataset='wholebody')[1]
+    assert 'experts of wholebody' in words and '2 copied' in words
+    with pytest.raises(ValueError, match="no head of 'cats'"):
+        fit_checkpoint(content, model, face, dataset='cats')
+
+
+def test_nothing_is_done_without_need(plus):
+    """Equal keypoints; a ViTPose++ goes on as one."""
+    source, model = make_vitpose('simple', 17), make_vitpose('simple', 17, 1)
+    info = make_metainfo(COCO, links=[], swaps=list(range(17)))
+    content = dict(state_dict=source.state_dict())
+    weights, words = fit_checkpoint(content, model, info)
+    assert not words
+    assert all(
+        torch.equal(weights[k], v) for k, v in content['state_dict'].items()
+    )
+    again = MODELS.build(
+        make_model_cfg(dim=16, num_heads=2, depth=2, img_size=(48, 32))
+    )
+    assert fit_checkpoint(dict(state_dict=plus), again, info)[1] == ''
+
+
+def test_added_dataset_starts_with_rows_by_name(plus, tmp_path, capsys):
+    torch.save(dict(state_dict=plus), tmp_path / 'six.pth')
+    (tmp_path / 'mine.py').write_text(f'dataset_info = {raw_metainfo(MINE)!r}')
+    arguments = ['six.pth', 'seven.pth', 'mine.py']
+    six, seven, mine = (str(tmp_path / name) for name in arguments)
+    options = ['--name', 'mine', '--like', 'coco', '--keypoints', mine]
+    assert main(['add-dataset', six, seven, *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ['RWrist', 'right_wrist', 'copied']
+    weights = torch.load(seven, weights_only=True)['state_dict']
+    for leaf in ('weight', 'bias'):
+        old = weights[f'head.heads.coco.final_layer.{leaf}']
+        new = weights[f'head.heads.mine.final_layer.{leaf}']
+        assert len(new) == 14
+        assert torch.equal(new[:13], old[IN_COCO[:-1]])
+    assert new[13] == 0
+    assert find_datasets(weights)[-1] == 'mine'

@@ -8,8 +8,9 @@ that ``mim train`` has just written fails.
 Here: exactly those types are declared safe, under the names that numpy 1 and
 numpy 2 give them. A pickled ``HistoryBuffer`` also asks for ``getattr``,
 which can reach any function; in its place stands one that knows the four
-statistics of that class and nothing else. Everything else is still refused,
-and nothing of a refused file is run.
+statistics of that class and nothing else; in place of ``bytes``, of which
+numpy makes an empty array, stands one that makes empty ones. Everything else
+is still refused, and nothing of a refused file is run.
 
 torch 2.4 and 2.5 load without that restriction by default; for mmengine's
 loader it is turned on. torch < 2.4 cannot be told which types are safe, so
@@ -88,10 +89,15 @@ def harmless_types(history_buffer: type) -> list:
             f'global by default (asked for {name!r} of {owner!r})'
         )
 
+    def no_bytes() -> bytes:
+        return b''
+
     dtypes = {type(np.dtype(letter)) for letter in NUMBERS}
     return [
         history_buffer,
         _named(statistic, 'builtins', 'getattr'),
+        # An empty array, as that of the links of a skeleton without any.
+        _named(no_bytes, 'builtins', 'bytes'),
         np.ndarray,
         np.dtype,
         *dtypes,

@@ -21,6 +21,7 @@ from gtpt_mm.layers.pos_embed import guess_grid_size
 from gtpt_mm.models.backbones.vitpose import PATCH_SIZE, ViTPose
 
 from ..files import write_state_dict
+from ..multi_dataset import find_expert
 from . import huggingface, native
 
 CONFIG, PREPROCESSOR, WEIGHTS, CARD = (
@@ -82,8 +83,8 @@ def hand_back(
             experts; see :func:`choose_head`.
 
     Raises:
-        ValueError: If transformers has no such model, or names or config are
-            not those of the weights.
+        ValueError: If transformers has no such model, names or config are
+            not those of the weights, or the expert of the head is unknown.
     """
     model = (cfg or {}).get('model', {})
     heads = native.find_datasets(state_dict)
@@ -112,7 +113,9 @@ def hand_back(
         dtype='float32',
     )
     if heads:
-        config['dataset'] = dict(name=head, index=heads.index(str(head)))
+        num_experts = native.count_experts(state_dict)
+        index = find_expert(heads, num_experts, str(head))
+        config['dataset'] = dict(name=head, index=index)
     return HandedBack(
         weights,
         config,
@@ -136,11 +139,6 @@ def choose_head(state_dict: dict[str, Tensor], head: str | None) -> str:
     if head not in heads:
         raise ValueError(
             f'no head of {head!r}; the checkpoint has heads of {heads}'
-        )
-    if len(heads) != native.count_experts(state_dict):
-        raise ValueError(
-            f'{native.count_experts(state_dict)} experts and heads of '
-            f'{heads}: the expert of {head!r} is unknown'
         )
     return head
 

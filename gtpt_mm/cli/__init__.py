@@ -31,6 +31,7 @@ COMMANDS = (
     'split',
     'add-dataset',
     'visualize',
+    'analyze',
     'benchmark',
     'pack',
     'app',

@@ -26,10 +26,12 @@ class Matches:
 
     Attributes:
         truth: Index of the instance of each prediction, -1 for none, (T, D).
+        oks: Their similarity, (T, D); 0 for none.
         ranked: Predictions that count: the best 20 of an image, (D,), bool.
     """
 
     truth: np.ndarray
+    oks: np.ndarray
     ranked: np.ndarray
 
 
@@ -86,6 +88,7 @@ def find_matches(poses: Poses, thresholds: np.ndarray) -> Matches:
     """
     truth, scores = poses.truth, poses.predictions.scores
     found = np.full((len(thresholds), len(scores)), -1, np.int64)
+    oks = np.zeros(found.shape)
     ranked = np.zeros(len(scores), bool)
     for gts, dts in poses.groups():
         dts = dts[(-scores[dts]).argsort(kind='stable')][:MAX_DETS]
@@ -93,14 +96,17 @@ def find_matches(poses: Poses, thresholds: np.ndarray) -> Matches:
         ranked[dts] = True
         if not len(gts) or not len(dts):
             continue
-        rows = compute_oks(poses, gts, dts).tolist()
+        similarities = compute_oks(poses, gts, dts)
+        rows = similarities.tolist()
         ignored = truth.ignored[gts].tolist()
         crowds = truth.crowds[gts].tolist()
         numbers = np.array([*gts, -1])
-        for row, threshold in zip(found, thresholds, strict=True):
+        padded = np.pad(similarities, ((0, 0), (0, 1)))  # of -1 the last, 0
+        for t, threshold in enumerate(thresholds):
             matched = match_greedily(rows, threshold, ignored, crowds)
-            row[dts] = numbers[matched]
-    return Matches(found, ranked)
+            found[t, dts] = numbers[matched]
+            oks[t, dts] = padded[np.arange(len(dts)), matched]
+    return Matches(found, oks, ranked)
 
 
 def compute_ap(poses: Poses, matches: Matches | None = None) -> np.ndarray:
@@ -127,7 +133,9 @@ def compute_ap(poses: Poses, matches: Matches | None = None) -> np.ndarray:
         order = order[np.lexsort(keys)]
         tp = is_matched[:, order] & ~ignored[:, order]
         fp = ~is_matched[:, order] & ~ignored[:, order]
-        rows.append([_average(*pair, count) for pair in zip(tp, fp)])
+        rows.append(
+            [_average(hit, no, count) for hit, no in zip(tp, fp, strict=True)]
+        )
     if not rows:
         return np.full(len(matches.truth), -1.0)
     return np.mean(rows, axis=0)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from .average_precision import Matches
 from .kinds import KINDS
 from .pairs import Pairs, compute_overlaps
 from .poses import Poses
@@ -117,27 +118,77 @@ def describe(distances: np.ndarray, kinds: np.ndarray) -> dict:
     )
 
 
-def group_by_size(poses: Poses) -> list[tuple[str, np.ndarray]]:
+def by_group(
+    poses: Poses,
+    pairs: Pairs,
+    matches: Matches,
+    distances: np.ndarray,
+    kinds: np.ndarray,
+) -> dict[str, list[dict]]:
+    """Return rows for the groups of sizes, labels and crowding.
+
+    Args:
+        poses: What is compared.
+        pairs: Which prediction belongs to which instance.
+        matches: At the thresholds of AP.
+        distances: Of :func:`measure_distances`, (G, K).
+        kinds: Of :func:`arrange_kinds`, (G, K).
+
+    Returns:
+        ``size``, ``labelled_keypoints`` and ``crowding``: rows with
+        ``group``, its name; ``instances``, how many; ``oks``, the mean, 0
+        without a prediction; ``recall`` over the thresholds of AP; and the
+        numbers of :func:`describe`. Empty groups are left out.
+    """
+    counted = ~poses.truth.ignored
+    hits = np.zeros((len(matches.truth), len(counted)))
+    t, d = (matches.truth >= 0).nonzero()
+    hits[t, matches.truth[t, d]] = 1
+    recall = hits.mean(0)
+    found = {}
+    for key, groups in (
+        ('size', _group_by_size(poses)),
+        ('labelled_keypoints', _group_by_labels(poses)),
+        ('crowding', _group_by_crowding(poses)),
+    ):
+        named = [(name, members & counted) for name, members in groups]
+        found[key] = [
+            dict(
+                group=name,
+                instances=int(members.sum()),
+                oks=float(pairs.oks[members].mean()),
+                recall=float(recall[members].mean()),
+            )
+            | describe(distances[members], kinds[members])
+            for name, members in named
+            if members.any()
+        ]
+    return found
+
+
+def _group_by_size(poses: Poses) -> list[tuple[str, np.ndarray]]:
     """Return names and members, (G,), of the groups of sizes."""
     return _cut(np.sqrt(poses.truth.areas), SIZES, '{} px')
 
 
-def group_by_labels(poses: Poses) -> list[tuple[str, np.ndarray]]:
+def _group_by_labels(poses: Poses) -> list[tuple[str, np.ndarray]]:
     """Return names and members of the groups of labelled keypoints."""
     visible = poses.truth.visible
-    limits = [1 + math.floor(s * visible.shape[1] + 1e-9) for s in LABELLED]
-    starts = [s for s in (1, *limits) if s <= visible.shape[1]]
-    return _cut_counts(visible.sum(1), starts, visible.shape[1])
+    most = visible.shape[1]
+    limits = [1 + math.floor(share * most + 1e-9) for share in LABELLED]
+    starts = [start for start in (1, *limits) if start <= most]
+    return _cut_counts(visible.sum(1), starts, most)
 
 
-def group_by_crowding(poses: Poses) -> list[tuple[str, np.ndarray]]:
+def _group_by_crowding(poses: Poses) -> list[tuple[str, np.ndarray]]:
     """Return names and members of the groups by how many others overlap."""
     truth = poses.truth
     others = np.zeros(len(truth), int)
     for image in np.unique(truth.images):
         members = np.flatnonzero((truth.images == image) & ~truth.crowds)
         overlaps = compute_overlaps(truth.boxes[members], truth.boxes[members])
-        others[members] = (overlaps > CROWDED).sum(1) - 1
+        np.fill_diagonal(overlaps, 0)
+        others[members] = (overlaps > CROWDED).sum(1)
     return _cut_counts(others, [0, *(n + 1 for n in OTHERS)])
 
 

@@ -91,7 +91,7 @@ def _by_image(
     Of all categories: people and animals may be confused, too.
     """
     truth, matched = poses.truth, pairs.matched
-    is_found = (matched >= 0) & truth.visible.any(1)[matched]
+    is_found = (matched >= 0) & (truth.visible.sum(1) > 0)[matched]
     is_found &= ~truth.ignored[matched]
     found = np.flatnonzero(is_found)
     images = truth.images[matched[found]]

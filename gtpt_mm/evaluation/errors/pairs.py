@@ -29,7 +29,8 @@ class Pairs:
             overlaps by 0.3 or more, so that even a hopeless prediction has a
             distance.
         oks: Their similarity, (G,); 0 without a prediction.
-        nearest: The highest OKS of each prediction with any instance, (D,).
+        nearest: The highest OKS of each prediction with an instance that
+            counts, (D,).
         ranked: Predictions that count: the best 20 of an image, (D,), bool.
     """
 
@@ -54,7 +55,8 @@ def find_pairs(poses: Poses) -> Pairs:
         if not len(gts) or not len(dts):
             continue
         similarities = compute_oks(poses, gts, dts)
-        nearest[dts] = similarities.max(1)
+        counted = ~truth.ignored[gts]
+        nearest[dts] = similarities[:, counted].max(1, initial=0)
         free = dts[(matched[dts] < 0) & matches.ranked[dts]]
         lost = gts[(prediction[gts] < 0) & ~truth.ignored[gts]]
         overlaps = compute_overlaps(truth.boxes[lost], predictions.boxes[free])
@@ -91,9 +93,9 @@ def pair_greedily(values: np.ndarray, least: float) -> list[tuple[int, int]]:
     Each row and each column is in at most one pair.
     """
     pairs: list[tuple[int, int]] = []
-    rows, columns = (values >= least).nonzero()
-    order = (-values[rows, columns]).argsort(kind='stable')
-    for row, column in zip(rows[order].tolist(), columns[order].tolist()):
+    places = np.argwhere(values >= least)
+    order = (-values[tuple(places.T)]).argsort(kind='stable')
+    for row, column in places[order].tolist():
         if all(row != r and column != c for r, c in pairs):
             pairs.append((row, column))
     return pairs

@@ -112,7 +112,7 @@ class Poses:
         has either; all images of a category before the next one.
         """
         parts = (self.truth, self.predictions)
-        last = 1 + max((p.images.max(initial=0) for p in parts))
+        last = 1 + max(p.images.max(initial=0) for p in parts)
         keys = [part.categories * last + part.images for part in parts]
         orders = [key.argsort(kind='stable') for key in keys]
         values = np.unique(np.concatenate(keys))
@@ -142,7 +142,7 @@ def read_poses(
             ``sigmas`` and ``flip_indices``.
         iou_type: Kind of evaluation, such as ``keypoints_crowd``.
         use_area: Whether areas are those of the annotations; those that are
-            missing are 0.53 of the box.
+            missing or 0 are 0.53 of the box.
 
     Raises:
         ValueError: If an entry is missing, malformed or not finite, or the
@@ -153,7 +153,9 @@ def read_poses(
     flip = metainfo.get('flip_indices')
     keys, score_key = KEYPOINT_KINDS[iou_type]
     images = _index([image['id'] for image in truth['images']])
-    categories = _index([c['id'] for c in truth['categories']])
+    listed = [category['id'] for category in truth.get('categories') or ()]
+    used = [ann.get('category_id', 1) for ann in truth['annotations']]
+    categories = _index(listed or used)
     count = dict(num_keypoints=len(sigmas), keys=keys)
     return Poses(
         truth=_read_truth(
@@ -180,22 +182,27 @@ def _read_truth(
 ) -> Truth:
     keypoints = _read_keypoints(annotations, 'annotation', **count)
     visible = keypoints[..., 2] > 0
-    boxes = _read_numbers(annotations, 'bbox', 'annotation', 4)
+    usable = np.array([bool(ann.get('bbox')) for ann in annotations], bool)
+    boxes = np.zeros((len(annotations), 4))
+    boxed = [ann for ann in annotations if ann.get('bbox')]
+    boxes[usable] = _read_numbers(boxed, 'bbox', 'annotation', 4)
     areas = boxes[:, 2] * boxes[:, 3] * AREA_OF_BOX
     if use_area:
-        areas = np.array(
-            [ann.get('area', a) for ann, a in zip(annotations, areas)], float
-        )
+        given = np.array([ann.get('area') or 0 for ann in annotations], float)
+        areas = np.where(given > 0, given, areas)
     labelled = visible.any(1)
     if iou_type == 'keypoints_crowd':
-        labelled = np.array([ann['num_keypoints'] > 0 for ann in annotations])
+        counts = [ann.get('num_keypoints', 1) for ann in annotations]
+        labelled = np.array(counts, int) > 0
+    # As mmpose's metric under compat: without a box, like a crowd.
     crowds = np.array([bool(ann.get('iscrowd')) for ann in annotations], bool)
+    crowds |= ~usable
     return Truth(
         keypoints=keypoints[..., :2],
         visible=visible,
         areas=areas,
         boxes=boxes,
-        ignored=crowds | ~labelled.astype(bool) | (areas > LARGEST_AREA),
+        ignored=crowds | ~labelled | (areas > LARGEST_AREA),
         crowds=crowds,
         images=_look_up(annotations, 'image_id', images, 'annotation'),
         categories=_look_up(
@@ -229,7 +236,7 @@ def _read_predictions(
         categories=_look_up(results, 'category_id', categories, 'result'),
         numbers=np.arange(len(results)),
     )
-    return found.take((found.keypoint_scores > 0).any(1))
+    return found.take(found.keypoint_scores.max(1, initial=0) > 0)
 
 
 def _read_keypoints(
@@ -292,7 +299,8 @@ def _read_boxes(results: Sequence[dict], points: np.ndarray) -> np.ndarray:
 def _look_up(
     entries: Sequence[dict], key: str, indices: dict, kind: str
 ) -> np.ndarray:
-    found = [indices.get(entry.get(key), -1) for entry in entries]
+    first = 1 if key == 'category_id' else None
+    found = [indices.get(entry.get(key, first), -1) for entry in entries]
     if -1 in found:
         number = found.index(-1)
         raise ValueError(
@@ -311,3 +319,36 @@ def _index(ids: Sequence) -> dict:
 def _name(entry: dict, number: int) -> str:
     """Return how a message names an entry of a file."""
     return f'id {entry["id"]}' if 'id' in entry else f'number {number}'
+
+
+def write_poses(
+    poses: Poses,
+    truth: dict,
+    results: Sequence[dict],
+    iou_type: str = 'keypoints',
+) -> tuple[dict, list[dict]]:
+    """Return annotations and results as COCO has them, with changed poses.
+
+    Args:
+        poses: Of :func:`read_poses` of the same files, maybe changed.
+        truth: Content of the annotation file.
+        results: Content of the file of results.
+        iou_type: As it was read.
+    """
+    keys, score_key = KEYPOINT_KINDS[iou_type]
+    kept = [truth['annotations'][number] for number in poses.truth.numbers]
+    found = []
+    for points, scores, score, number in zip(
+        poses.predictions.keypoints,
+        poses.predictions.keypoint_scores,
+        poses.predictions.scores,
+        poses.predictions.numbers,
+        strict=True,
+    ):
+        entry = results[number] | {score_key: float(score)}
+        values = np.column_stack([points, scores]).ravel().tolist()
+        for key in keys:
+            length = len(entry[key])
+            entry[key], values = values[:length], values[length:]
+        found.append(entry)
+    return truth | dict(annotations=kept), found

@@ -68,7 +68,8 @@ def _argv(script: str, arguments: list[str]) -> Iterator[None]:
 
 def has_checkpoint(project: Project) -> bool:
     """Return whether there is something to go on from."""
-    return any(project.work_dir.glob('epoch_*.pth'))
+    files = project.work_dir.glob('*.pth')  # of epochs, or stopped.pth
+    return any(not file.name.startswith('best_') for file in files)
 
 
 def is_trained(project: Project, cfg: Config) -> bool:

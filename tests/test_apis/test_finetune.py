@@ -52,7 +52,6 @@ FAMILIES = (
 TINY = {
     'model.backbone.arch': dict(embed_dims=32, depth=2, num_heads=2),
     'model.head.in_channels': 32,
-    'model.head.deconv_out_channels': (32, 32),
     'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False,
     'val_dataloader.num_workers': 0,
@@ -318,14 +317,14 @@ def test_set_values_of_the_config(figures, tmp_path, capsys):
     args = ['new', 'vitpose-s', '--data', str(figures), '--from', 'scratch']
     args += ['--dir', out, '--device', 'cpu', '--epochs', '7', '--lr', '0.01']
     code = main(
-        [*args, '--set', 'train_pipeline.2.rotate_factor=15',
+        [*args, '--set', 'train_pipeline.3.rotate_factor=15',
          'randomness.seed=3', 'model.head.loss.loss_weight=2.5']
     )  # fmt: skip
     assert code == 0
     cfg = Config.fromfile(tmp_path / 'mine' / 'mine.py')
     assert cfg.train_cfg.max_epochs == 7
     assert cfg.optim_wrapper.optimizer.lr == 0.01
-    assert cfg.train_pipeline[2].rotate_factor == 15
+    assert cfg.train_pipeline[3].rotate_factor == 15
     assert cfg.randomness == dict(seed=3)
     assert cfg.model.head.loss.loss_weight == 2.5
     words = capsys.readouterr().out

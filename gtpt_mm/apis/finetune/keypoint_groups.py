@@ -56,7 +56,8 @@ def _chunks(num: int) -> list[list[int]]:
     starts = range(0, num, max(size, 2))
     chunks = [list(range(s, min(s + max(size, 2), num))) for s in starts]
     if len(chunks) > 1 and len(chunks[-1]) == 1:
-        chunks[-2] += chunks.pop()
+        last = chunks.pop()
+        chunks[-1] += last
     return chunks
 
 

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 
 from gtpt_mm.compat.files.atomic_file import atomic_write
-from gtpt_mm.convert import check_dataset_name
 from gtpt_mm.datasets.exchange.folder import OwnSet, read_folder
 
 from .facts import SetFacts, read_facts
-from .families import find_base
+from .families import Base, find_base
 from .keypoint_groups import find_groups
 from .loggers import check_logger
 from .new_config import START, Plan, dataset_key, new_config
@@ -105,16 +104,40 @@ def new_project(
     config = folder / f'{folder.name}.py'
     if config.exists() and not overwrite:
         raise ValueError(f'{config} exists; give --overwrite to replace it')
+    _check(options)
+    own_set = read_folder(Path(options.data).absolute())
+    base = find_base(options.model)
+    facts = read_facts(own_set)
+    start = find_start(base, options.weights)
+    recipe = _choose(options, base, facts, start)
+    notes = describe(facts, recipe, base.family, start)
+    folder.mkdir(parents=True, exist_ok=True)
+    if base.family == 'vitpose-plus' and start:
+        key, number = dataset_key(facts), len(base.cfg.dataset_names)
+        file = folder / START
+        notes.append(write_plus_start(start, key, number, own_set, file))
+        start = START
+    plan = Plan(base, facts, recipe, start, options.logger, options.settings)
+    new_config(plan, own_set, config)
+    with atomic_write(folder / OPTIONS) as temporary:
+        Path(temporary).write_text(json.dumps(_to_json(options), indent=1))
+    return Project(config, own_set, notes)
+
+
+def _check(options: Options) -> None:
+    """Raise for numbers that cannot be, and for an unknown logger."""
     for name in ('epochs', 'batch', 'lr'):
         value = getattr(options, name)
         if value is not None and not value > 0:
             raise ValueError(f'--{name} must be positive, got {value}')
     check_logger(options.logger)
-    own_set = read_folder(Path(options.data).absolute())
-    base = find_base(options.model)
-    facts = read_facts(own_set)
-    start = find_start(base, options.weights)
-    recipe = choose_recipe(
+
+
+def _choose(
+    options: Options, base: Base, facts: SetFacts, start: str
+) -> Recipe:
+    """Return the rule's recipe with the numbers that the user gave."""
+    return choose_recipe(
         facts,
         base.family,
         base.input_size,
@@ -126,21 +149,6 @@ def new_project(
         lr=options.lr,
         input_size=options.input_size,
     )
-    notes = describe(facts, recipe, base.family, start)
-    folder.mkdir(parents=True, exist_ok=True)
-    if base.family == 'vitpose-plus':
-        key = dataset_key(facts)
-        check_dataset_name(key)
-        if start:
-            number = len(base.cfg.dataset_names)
-            file = folder / START
-            notes.append(write_plus_start(start, key, number, own_set, file))
-            start = START
-    plan = Plan(base, facts, recipe, start, options.logger, options.settings)
-    new_config(plan, own_set, config)
-    with atomic_write(folder / OPTIONS) as temporary:
-        Path(temporary).write_text(json.dumps(_to_json(options), indent=1))
-    return Project(config, own_set, notes)
 
 
 def open_project(options: Options, folder: Path) -> Project | None:
@@ -205,8 +213,14 @@ def describe(
         f'starts from {start or "random weights"}',
         f'{recipe.epochs} epochs, batch {recipe.batch}, learning rate '
         f'{recipe.lr:g} after {recipe.warmup} steps of warm-up, input {size}',
-        f'rotation up to {recipe.rotation:.0f} degrees: the most stable body '
-        f'axis has a circular variance of {turned:.2f}',
+        *(
+            []
+            if whole
+            else [
+                f'rotation up to {recipe.rotation:.0f} degrees: the most stable '
+                f'body axis has a circular variance of {turned:.2f}'
+            ]
+        ),
         f'flips {"on" if recipe.flip else "off"}: {len(facts.swap)} pairs, '
         f'handedness {facts.handedness:.2f}',
     ]

@@ -93,11 +93,29 @@ def write_plus_start(
             added[f'head.heads.{key}.{name.removeprefix(_HEAD)}'] = (
                 value.clone()
             )
+    rows, words = _copy_rows(weights, content.get('meta'), source, own_set)
+    for part, value in rows.items():
+        added[f'head.heads.{key}.final_layer.{part}'] = value
+    convert.write_state_dict(path, {**weights, **added}, {})
+    return (
+        f'{key} is one more dataset of {Path(source).name}, like {LIKE}; '
+        f'{words}'
+    )
+
+
+def _copy_rows(
+    weights: dict[str, Tensor],
+    checkpoint_meta: dict | None,
+    source: str,
+    own_set: OwnSet,
+) -> tuple[dict[str, Tensor], str]:
+    """Return weight and bias of the last layer of a new head, and words."""
     meta = parse_pose_metainfo(dict(from_file=str(own_set.folder / METAINFO)))
     names = [meta['keypoint_id2name'][k] for k in range(len(meta['sigmas']))]
-    found = convert.find_names(weights, content.get('meta'), source, LIKE)
+    found = convert.find_names(weights, checkpoint_meta, source, LIKE)
     known = found.names if found else []
     matches = match_names(known, names)
+    layer = {}
     for part in ('weight', 'bias'):
         old = weights[f'{_HEAD}final_layer.{part}']
         rows = torch.zeros(len(names), *old.shape[1:])
@@ -106,10 +124,7 @@ def write_plus_start(
         for row, name in enumerate(names):
             if (match := matches[name]) is not None:
                 rows[row] = old[known.index(match)]
-        added[f'head.heads.{key}.final_layer.{part}'] = rows
-    convert.write_state_dict(path, {**weights, **added}, {})
+        layer[part] = rows
     copied = sum(match is not None for match in matches.values())
-    return (
-        f'{key} is one more dataset of {Path(source).name}, like {LIKE}; '
-        f'rows of {copied} of {len(names)} keypoints copied by name'
-    )
+    words = f'rows of {copied} of {len(names)} keypoints copied by name'
+    return layer, words

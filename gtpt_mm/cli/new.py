@@ -14,53 +14,29 @@ HELP = 'write a short config that trains a model on an annotated set'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
-    parser.add_argument(
-        'model', help='name of a model, such as vitpose-s; or a config'
-    )
-    parser.add_argument(
-        '--data', required=True, help='folder of `gtpt-mm data import`'
-    )
-    parser.add_argument(
-        '--dir', type=Path, help='folder to write (default: DATA_MODEL)'
-    )
-    parser.add_argument(
-        '--from',
-        dest='weights',
-        metavar='WEIGHTS',
+    add = parser.add_argument
+    # fmt: off
+    add('model', help='name of a model, such as vitpose-s; or a config')
+    add('--data', required=True, help='folder of `gtpt-mm data import`')
+    add('--dir', type=Path, help='folder to write (default: DATA_MODEL)')
+    add('--from', dest='weights', metavar='WEIGHTS',
         help='where to start: a name, file, URL, folder of transformers, or '
-        'scratch (default: the public weights of the model)',
-    )
-    parser.add_argument('--epochs', type=int, help='instead of the rule')
-    parser.add_argument('--batch', type=int, help='instead of the rule')
-    parser.add_argument('--lr', type=float, help='instead of the rule')
-    parser.add_argument(
-        '--input-size',
-        type=int,
-        nargs=2,
-        metavar=('W', 'H'),
+        'scratch (default: the public weights of the model)')
+    add('--epochs', type=int, help='instead of the rule')
+    add('--batch', type=int, help='instead of the rule')
+    add('--lr', type=float, help='instead of the rule')
+    add('--input-size', type=int, nargs=2, metavar=('W', 'H'),
         help='of the crops, instead of the rule; for Group Pose 0 and the '
-        'short side',
-    )
-    parser.add_argument(
-        '--set',
-        dest='settings',
-        nargs='+',
-        action='extend',
-        default=[],
+        'short side')
+    add('--set', dest='settings', nargs='+', action='extend', default=[],
         metavar='KEY=VALUE',
         help='any other value of the config, such as '
-        'train_dataloader.num_workers=4',
-    )
-    parser.add_argument(
-        '--logger',
-        default='',
-        help='tensorboard, wandb, mlflow or clearml, beside the files',
-    )
-    parser.add_argument(
-        '--device',
-        default='auto',
-        help='the rule is for it: auto (default), cpu, cuda',
-    )
+        'train_dataloader.num_workers=4')
+    add('--logger', default='',
+        help='tensorboard, wandb, mlflow or clearml, beside the files')
+    add('--device', default='auto',
+        help='the rule is for it: auto (default), cpu, cuda')
+    # fmt: on
     add_overwrite(parser)
 
 

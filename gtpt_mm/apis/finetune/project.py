@@ -213,17 +213,14 @@ def describe(
         f'starts from {start or "random weights"}',
         f'{recipe.epochs} epochs, batch {recipe.batch}, learning rate '
         f'{recipe.lr:g} after {recipe.warmup} steps of warm-up, input {size}',
-        *(
-            []
-            if whole
-            else [
-                f'rotation up to {recipe.rotation:.0f} degrees: the most stable '
-                f'body axis has a circular variance of {turned:.2f}'
-            ]
-        ),
         f'flips {"on" if recipe.flip else "off"}: {len(facts.swap)} pairs, '
         f'handedness {facts.handedness:.2f}',
     ]
+    if not whole:
+        lines.append(
+            f'rotation up to {recipe.rotation:.0f} degrees: the most stable '
+            f'body axis has a circular variance of {turned:.2f}'
+        )
     if family == 'gtpt':
         groups = find_groups(len(facts.keypoints), facts.links, facts.swap)
         lines.append('keypoint groups, limb chains of the skeleton:')

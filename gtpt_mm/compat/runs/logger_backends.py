@@ -1,18 +1,21 @@
-"""Let MLflow and ClearML log a training of poses on this machine alone.
+"""Let W&B, MLflow and ClearML log a training of poses on this machine alone.
 
 Broken: ``MLflowVisBackend`` of mmengine (<= 0.10.7) hands metrics of COCO
 over by names that MLflow refuses (``AP (M)``), names pictures without the
 ending that MLflow needs, and keeps only the last of them; it logs to a folder,
 which MLflow >= 3.7 allows on request only. ``ClearMLVisBackend`` has no way to
 run without a server: ``Task.init`` has no argument for it.
+``WandbVisBackend`` copies every Python file below the current folder, and
+walks through all data there to find them.
 
 Here: subclasses under the stock names. For MLflow, parentheses are left out
 of names, pictures are ``val_img_120.png`` by their step, and the folder is
 allowed. For ClearML, ``init_kwargs=dict(offline=True)`` keeps the session in
-the folder of the log, ``clearml-import`` later hands it to a server.
+the folder of the log, to be imported by a server later. W&B gets code only if
+``log_code_name`` asks for it.
 
-Can go: when mmengine names metrics and pictures as MLflow takes them, and has
-an option for ClearML without a server.
+Can go: when mmengine names metrics and pictures as MLflow takes them, has an
+option for ClearML without a server, and one for the code of W&B.
 """
 
 import os
@@ -25,6 +28,7 @@ from mmengine.config import Config
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization import ClearMLVisBackend as StockClearML
 from mmengine.visualization import MLflowVisBackend as StockMLflow
+from mmengine.visualization import WandbVisBackend as StockWandb
 from mmengine.visualization import vis_backend as stock_module
 
 #: Whatever MLflow does not allow in a name.
@@ -37,16 +41,32 @@ def missing() -> str:
     """Say what is missing."""
     return (
         'mmengine names metrics of COCO and pictures as MLflow refuses them, '
-        'and cannot log to ClearML offline'
+        'cannot log to ClearML offline, and copies all code to W&B'
     )
 
 
 def repair() -> None:
     """Put the subclasses under the stock names."""
-    for kind in (MLflowVisBackend, ClearMLVisBackend):
+    for kind in (WandbVisBackend, MLflowVisBackend, ClearMLVisBackend):
         VISBACKENDS.register_module(kind.__name__, module=kind, force=True)
         setattr(mmengine.visualization, kind.__name__, kind)
         setattr(stock_module, kind.__name__, kind)
+
+
+class WandbVisBackend(StockWandb):
+    """Log to W&B; arguments are those of mmengine's backend."""
+
+    _log_code_name: str | None
+    _init_kwargs: dict | None
+
+    def add_config(self, config: Config, **kwargs: Any) -> None:
+        """Record the config; and code, if it has a name."""
+        if self._log_code_name is not None:
+            super().add_config(config, **kwargs)
+            return
+        run = self.experiment  # starts it
+        change = (self._init_kwargs or {}).get('allow_val_change', False)
+        run.config.update(config.to_dict(), allow_val_change=change)
 
 
 class MLflowVisBackend(StockMLflow):

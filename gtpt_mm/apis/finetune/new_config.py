@@ -188,7 +188,7 @@ def _metric(base: Base, val: str) -> str:
     file = f"ann_file=data_root + '{val}'"
     if base.family == 'group-pose':
         words = "score_mode='bbox', nms_mode='none'"
-        return f"dict(_delete_=True, type='CocoMetric', {words}, {file})"
+        return f"dict(\n    _delete_=True, type='CocoMetric', {words}, {file})"
     if is_coco and 'iou_type' not in before:
         return f'[dict(_base_.val_evaluator, {file}), _base_.own.pck]'
     return f"[dict(type='CocoMetric', {file}), _base_.own.pck]"

@@ -38,6 +38,7 @@ MODELS = {
     'gtpt-t_1xb16-14e_sample-wholebody-96x64': ('wholebody_2d_keypoint/gtpt/sample/gtpt-t_1xb16-14e_sample-wholebody-96x64.py', 'sample-wholebody', '96x64', ''),
     'gtpt-t_1xb32-30e_sample-256x192': ('body_2d_keypoint/gtpt/sample/gtpt-t_1xb32-30e_sample-256x192.py', 'sample', '256x192', ''),
     'gtpt-t_1xb32-30e_sample-wholebody-256x192': ('wholebody_2d_keypoint/gtpt/sample/gtpt-t_1xb32-30e_sample-wholebody-256x192.py', 'sample-wholebody', '256x192', ''),
+    'gtpt-t_small-set_1xb8-20e_sample-96x64': ('body_2d_keypoint/gtpt/sample/gtpt-t_small-set_1xb8-20e_sample-96x64.py', 'sample', '96x64', ''),
     'hevitpose-b': ('body_2d_keypoint/hevitpose/coco/td-hm_hevitpose-b_2xb32-210e_coco-256x256.py', 'coco', '256x256', ''),
     'hevitpose-b-256x192': ('body_2d_keypoint/hevitpose/coco/td-hm_hevitpose-b_2xb32-210e_coco-256x192.py', 'coco', '256x192', ''),
     'hevitpose-b-mpii': ('body_2d_keypoint/hevitpose/mpii/td-hm_hevitpose-b_1xb32-210e_mpii-256x256.py', 'mpii', '256x256', ''),

@@ -7,12 +7,13 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     # so do the processes that tests start.
     os.environ['OMP_NUM_THREADS'] = '1'
 
+import functools
+import gc
 import importlib.util
 import json
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,11 @@ import torch
 
 import gtpt_mm  # noqa: F401  (compat before anything of mmpose)
 
+from mmengine.config import config as config_module  # isort: skip
 from mmengine.registry import init_default_scope  # isort: skip
 
 ROOT = Path(__file__).resolve().parents[1]
+PROCESSES = ROOT / 'tests' / 'processes'
 #: Scripts that tests start in processes of their own; no test imports them.
 collect_ignore_glob = ['processes/*', 'faults/cases/*']
 
@@ -32,6 +35,33 @@ collect_ignore_glob = ['processes/*', 'faults/cases/*']
 def _seed():
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+def pytest_collection_finish():
+    """Leave what is imported out of every later collection of garbage.
+
+    Each takes a fifth of a second otherwise, and mmengine asks for one
+    whenever a dataset is read.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _plain_config_text():
+    """Leave out yapf, which takes seconds to lay out a config for the log.
+
+    ``tests/test_compat/test_config_text.py`` has it back.
+    """
+    lay_out = config_module.FormatCode
+
+    @functools.wraps(lay_out)
+    def keep(text, *args, **options):
+        return text, True
+
+    config_module.FormatCode = keep
+    yield
+    config_module.FormatCode = lay_out
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -89,13 +119,52 @@ def group_pose_goldens(shared_dir):
 
 
 @pytest.fixture(scope='session')
-def run_processes(tmp_path_factory):
-    """Run a script of ``tests/processes`` in two processes that meet by gloo.
+def forks():
+    """A process that has imported everything and runs scripts in forks.
 
-    Fresh processes, never forks: a fork of a process that has used threads
-    may wait for ever. Both are killed after ``timeout`` seconds; what they
-    printed is shown if one fails.
+    Never forks of this one: a fork of a process that has used threads may
+    wait for ever.
     """
+    process = subprocess.Popen(
+        [sys.executable, str(PROCESSES / 'fork_scripts.py')],
+        cwd=ROOT,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.stdin.close()
+    process.wait()
+
+
+@pytest.fixture(scope='session')
+def run_script(forks, tmp_path_factory):
+    """Run a script of ``tests/processes``; return exit codes and outputs.
+
+    Once for each dict of variables of the environment. All are killed after
+    ``timeout`` seconds, or if one fails: the others would wait for it.
+    """
+
+    def run(script: str, *args, variables=({},), timeout: float = 600):
+        folder = tmp_path_factory.mktemp('processes')
+        logs = [folder / f'{rank}.log' for rank in range(len(variables))]
+        task = dict(
+            script=str(PROCESSES / script),
+            args=[str(arg) for arg in args],
+            processes=list(zip(variables, map(str, logs), strict=True)),
+            timeout=timeout,
+        )
+        print(json.dumps(task), file=forks.stdin, flush=True)
+        codes = json.loads(forks.stdout.readline())
+        return codes, [log.read_text() for log in logs]
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def run_processes(run_script):
+    """Run a script in two processes that meet by gloo; fail if one fails."""
 
     def run(script: str, *args, timeout: float = 600) -> None:
         with socket.socket() as probe:
@@ -106,38 +175,15 @@ def run_processes(tmp_path_factory):
             MASTER_PORT=str(port),
             WORLD_SIZE='2',
             GLOO_SOCKET_IFNAME='lo',
-            OMP_NUM_THREADS='1',
         )
-        command = [sys.executable, str(ROOT / 'tests' / 'processes' / script)]
-        folder = tmp_path_factory.mktemp('processes')
-        logs = [folder / f'{rank}.log' for rank in range(2)]
-        workers = [
-            subprocess.Popen(
-                command + [str(arg) for arg in args],
-                cwd=ROOT,
-                env={
-                    **os.environ,
-                    **meeting,
-                    'RANK': str(rank),
-                    'LOCAL_RANK': str(rank),
-                },
-                stdout=logs[rank].open('w'),
-                stderr=subprocess.STDOUT,
-            )
+        ranks = [
+            {**meeting, 'RANK': str(rank), 'LOCAL_RANK': str(rank)}
             for rank in range(2)
         ]
-        end = time.monotonic() + timeout
-        while any(worker.poll() is None for worker in workers):
-            # If one fails, the other would wait for it.
-            failed = any(worker.poll() for worker in workers)
-            if failed or time.monotonic() > end:
-                break
-            time.sleep(0.1)
-        codes = [worker.poll() for worker in workers]
-        for worker in workers:
-            worker.kill()
-            worker.wait()
-        printed = '\n'.join(log.read_text()[-3000:] for log in logs)
+        codes, outputs = run_script(
+            script, *args, variables=ranks, timeout=timeout
+        )
+        printed = '\n'.join(output[-3000:] for output in outputs)
         assert codes == [0, 0], f'{script}: exit codes {codes}\n{printed}'
 
     return run

@@ -39,6 +39,7 @@ from gtpt_mm.engine.hooks.freeze import freeze
 #: options of the backbone that no config has.
 CASES = {
     'gtpt': ('gtpt-t_1xb16-14e_sample-96x64', {}),
+    'gtpt-guided': ('gtpt-t_small-set', {}),
     'gtpt-wholebody': ('gtpt-t_1xb16-14e_sample-wholebody', {}),
     'hevitpose': ('hevitpose-t_1xb16-6e_sample-coco', {}),
     'efficientvit': ('efficientvit-m4_peow1', {}),

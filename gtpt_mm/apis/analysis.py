@@ -145,7 +145,7 @@ class Analysis:
         truth = self.poses.truth
         counted = np.flatnonzero(~truth.ignored)
         keys = -truth.areas[counted], self.pairs.oks[counted]
-        return [self._case(g) for g in counted[np.lexsort(keys)][:n]]
+        return [self._case(g) for g in counted[np.lexsort(keys)][:n].tolist()]
 
     def _case(self, g: int) -> Case:
         gt = self.truth['annotations'][self.poses.truth.numbers[g]]
@@ -164,7 +164,7 @@ class Analysis:
     def per_instance(self) -> list[dict]:
         """A row for each annotated instance that counts."""
         truth, rows = self.poses.truth, []
-        for g in np.flatnonzero(~truth.ignored):
+        for g in np.flatnonzero(~truth.ignored).tolist():
             case = self._case(g)
             kinds = self.kinds[g][truth.visible[g]]
             rows.append(
@@ -295,10 +295,11 @@ def analyze_results(
     Raises:
         ValueError: If the files are malformed or do not belong together.
     """
-    truth, found = (
+    parts: list[Any] = [
         read_json(part) if isinstance(part, str | Path) else part
         for part in (gt, results)
-    )
+    ]
+    truth, found = parts
     check_truth(truth, gt)
     return Analysis(truth, found, metainfo, image_folder, **options)
 

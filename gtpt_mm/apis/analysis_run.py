@@ -313,24 +313,20 @@ class Collector(BaseMetric):
 
 def _describe_sample(sample: dict, gt: dict, pred: dict) -> dict:
     """Return the picture, annotations and results of a sample."""
-    visible = np.asarray(gt['keypoints_visible'])
-    visible = 2 * (visible.reshape(*visible.shape[:2], -1)[..., 0] > 0)
-    boxes = np.array(gt['bboxes'], float)
-    boxes[:, 2:] -= boxes[:, :2]
     scores = np.asarray(pred['keypoint_scores'], float)
     box_scores = gt.get('bbox_scores')
     if box_scores is None or len(box_scores) != len(scores):
         box_scores = np.ones(len(scores))
     height, width = sample.get('ori_shape', (1, 1))[:2]
+    raw = sample.get('raw_ann_info')
+    if isinstance(raw, list):  # bottom-up: transforms move what is packed
+        annotations = [dict(ann) for ann in raw if ann]
+    else:
+        annotations = _read_packed(gt)
     return dict(
         image=str(sample.get('img_path', sample.get('img_id'))),
         size=(int(width), int(height)),
-        annotations=[
-            dict(iscrowd=0, bbox=box, keypoints=triples)
-            for box, triples in zip(
-                boxes.tolist(), _join(gt['keypoints'], visible), strict=True
-            )
-        ],
+        annotations=annotations,
         results=[
             dict(keypoints=triples, score=float(score))
             for score, triples in zip(
@@ -340,6 +336,19 @@ def _describe_sample(sample: dict, gt: dict, pred: dict) -> dict:
             )
         ],
     )
+
+
+def _read_packed(gt: dict) -> list[dict]:
+    """Return the annotations that a sample carries."""
+    visible = np.asarray(gt['keypoints_visible'])
+    visible = 2 * (visible.reshape(*visible.shape[:2], -1)[..., 0] > 0)
+    boxes = np.array(gt['bboxes'], float)
+    boxes[:, 2:] -= boxes[:, :2]
+    triples = _join(gt['keypoints'], visible)
+    return [
+        dict(iscrowd=0, bbox=box, keypoints=one)
+        for box, one in zip(boxes.tolist(), triples, strict=True)
+    ]
 
 
 def _join(points: np.ndarray, values: np.ndarray) -> list:

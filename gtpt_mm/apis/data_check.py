@@ -171,7 +171,7 @@ def _find(
     for path in paths:
         if not path.is_file():
             raise ValueError(
-                f'{path} is not a COCO keypoint file; give a file, or a folder '
+                f'{path} is not a COCO keypoint file; give one, or a folder '
                 'that `gtpt-mm data import` has written'
             )
     stems = [path.stem for path in paths]

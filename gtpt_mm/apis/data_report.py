@@ -65,10 +65,12 @@ def _add_statistics(report: Report, check: DataCheck) -> None:
     stack = check.stack
     report.heading('Keypoints')
     counts = [(stack.visible == value).sum(0) for value in range(3)]
-    report.table(
-        ('keypoint', 'not labelled (0)', 'hidden (1)', 'seen (2)'),
-        [(name, *(int(c[k]) for c in counts)) for k, name in enumerate(stack.names)],
-    )  # fmt: skip
+    header = ('keypoint', 'not labelled (0)', 'hidden (1)', 'seen (2)')
+    rows = [
+        (name, *(int(count[k]) for count in counts))
+        for k, name in enumerate(stack.names)
+    ]
+    report.table(header, rows)
     report.heading('Sizes')
     figure = new_figure()
     axes = figure.subplots()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gtpt_mm.compat.inference.inferencer_boxes import MAX_COORDINATE
 from gtpt_mm.compat.messages import list_some, warn
 
 from .results import Frame
@@ -182,5 +183,12 @@ def _as_array(rows: Any, place: str) -> np.ndarray:
         box = boxes[is_wrong][0].tolist()
         raise ValueError(
             f'{place}: the box {box} is not finite or has no area'
+        )
+    is_far = (np.abs(boxes[:, :4]) > MAX_COORDINATE).any(1)
+    if is_far.any():
+        box = boxes[is_far][0].tolist()
+        raise ValueError(
+            f'{place}: the box {box} reaches beyond any image; coordinates '
+            f'are pixels, at most {MAX_COORDINATE:g}'
         )
     return boxes

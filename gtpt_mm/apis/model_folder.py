@@ -33,6 +33,8 @@ from gtpt_mm.compat.files.loaded_tensors import check_finite, load_state_dict
 from gtpt_mm.convert import find_sha256, read_state_dicts, write_state_dict
 from gtpt_mm.version import __version__
 
+from .weights.fetch import find_endpoint
+
 CONFIG, WEIGHTS, FACTS, CARD = (
     'config.py',
     'model.safetensors',
@@ -195,6 +197,7 @@ def find_folder(folder: str | os.PathLike) -> Path:
             snapshot_download(
                 match[1],
                 revision=match[2],
+                endpoint=find_endpoint(),
                 allow_patterns=[CONFIG, WEIGHTS, FACTS, CARD],
             )
         )

@@ -61,6 +61,10 @@ class PictureNames:
         self._used.add(path.name.casefold())
         return path
 
+    def has_chosen(self, name: str) -> bool:
+        """Return whether a name is that of a picture of this run."""
+        return name.casefold() in self._used
+
     def _is_taken(self, path: Path) -> bool:
         if path.name.casefold() in self._used:
             return True

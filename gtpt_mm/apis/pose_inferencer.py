@@ -23,6 +23,7 @@ from .results import Frame, PoseResult
 
 #: Bytes of pixels that are read ahead at most, one image at least.
 LOOK_AHEAD = 256 * 2**20
+NO_IMAGE = 'the frame has no image'
 
 
 class PoseInferencer:
@@ -108,14 +109,16 @@ class PoseInferencer:
                 :class:`Frame`.
             boxes: Of each image (n, 4), or (n, 5) with scores; n may be 0.
                 Of a single image its boxes will do. An iterator may have more
-                entries than there are images.
+                entries than there are images. A file that cannot be read has
+                an entry, too; the error that ends a torn video has none.
 
         Returns:
             One result for each image. One that cannot be read has an
             ``error`` and no people.
 
         Raises:
-            ValueError: If boxes are wrong, or given to a model without.
+            ValueError: If boxes are wrong, or given to a model without; the
+                results of the images before come first.
         """
         if boxes is not None and not self.predictor.needs_boxes:
             raise ValueError(
@@ -138,13 +141,23 @@ class PoseInferencer:
                 f'detector={self._detector!r} is not used: the model finds '
                 'the people by itself'
             )
-        for chunk in read_ahead(work, self.batch_size):
+        chunks = read_ahead(work, self.batch_size)
+        problem: Exception | None = None
+        while True:
+            try:
+                chunk = next(chunks, None)
+            except Exception as error:  # such as a wrong box
+                chunk, problem = None, error
+            if chunk is None:
+                break
             if self.predictor.needs_boxes:
                 queue.add(self._find_people(chunk))
                 yield from queue.take()
             else:
                 yield from self._predict_images([frame for frame, _ in chunk])
         yield from queue.take(is_last=True)
+        if problem is not None:
+            raise problem
 
     def _find_people(
         self, chunk: list[tuple[Frame, np.ndarray | None]]
@@ -309,11 +322,12 @@ def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
     for frame in frames:
         if frame.image is None:
             # Without a reason it would count as an image without people.
-            reason = frame.error or 'the frame has no image'
+            reason = frame.error or NO_IMAGE
             yield replace(frame, error=reason)
             continue
         try:
-            image = np.asarray(as_image(frame.image, frame.source))
+            # A copy: the owner may fill the buffer again before it is read.
+            image = np.array(as_image(frame.image, frame.source))
         except (TypeError, ValueError) as error:
             yield replace(frame, image=None, error=str(error))
             continue
@@ -328,17 +342,31 @@ def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
 def read_ahead(
     work: Iterable[tuple[Frame, Any]], most: int
 ) -> Iterator[list[tuple[Frame, Any]]]:
-    """Yield lists of frames that fit into the memory to read ahead."""
+    """Yield lists of frames that fit into the memory to read ahead.
+
+    An error while reading is raised after the frames before it.
+    """
     chunk: list[tuple[Frame, Any]] = []
     size = 0
-    for item in work:
-        chunk.append(item)
-        size += _num_bytes(item[0])
-        if len(chunk) >= most or size >= LOOK_AHEAD:
+    try:
+        for item in work:
+            chunk.append(item)
+            size += _num_bytes(item[0])
+            if len(chunk) >= most or size >= LOOK_AHEAD:
+                yield chunk
+                chunk, size = [], 0
+    except Exception:
+        if chunk:
             yield chunk
-            chunk, size = [], 0
+        raise
     if chunk:
         yield chunk
+
+
+def ends_video(frame: Frame) -> bool:
+    """Return whether a frame is none, but tells that its video was torn."""
+    is_error = frame.image is None and frame.error not in ('', NO_IMAGE)
+    return is_error and frame.index is not None
 
 
 def _num_bytes(frame: Frame) -> int:
@@ -364,13 +392,17 @@ def pair(
     given = iter(boxes)
     index = -1
     rows: Any = None
-    for index, frame in enumerate(frames):
+    for frame in frames:
+        if ends_video(frame):
+            yield frame, np.zeros((0, 5), np.float32)
+            continue
+        index += 1
         try:
             rows = next(given)
         except StopIteration:
             raise ValueError(
                 f'boxes has {index} entries, but there are more images; it '
-                'takes the boxes of each image'
+                'takes the boxes of each image, or frame of a video'
             ) from None
         yield frame, _check_boxes(rows, index, frame)
     # A single image and an iterator over its boxes: the rest would be lost.

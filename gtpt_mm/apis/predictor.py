@@ -14,6 +14,8 @@ from mmengine.structures import InstanceData
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from torch import nn
 
+from gtpt_mm.compat.inference.inferencer_boxes import MAX_COORDINATE
+
 from .bottomup import BottomUp
 from .prepared_model import prepare_model, set_scope
 from .results import Frame, PoseResult, Skeleton
@@ -85,6 +87,10 @@ class Predictor:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(
                 f'batch_size must be a positive integer, got {batch_size!r}'
+            )
+        if not isinstance(flip_test, bool | np.bool_ | None):
+            raise ValueError(
+                f'flip_test must be True, False or None, got {flip_test!r}'
             )
         if isinstance(model, nn.Module) and weights is not None:
             raise ValueError('a built model has its weights: give no others')
@@ -282,6 +288,12 @@ def _flatten(
         raise ValueError(
             f'the box {flat[bad][0]} is not finite, empty or reversed: (x1, '
             'y1, x2, y2) requires x2 > x1 and y2 > y1'
+        )
+    is_far = (np.abs(flat) > MAX_COORDINATE).any(1)
+    if is_far.any():
+        raise ValueError(
+            f'the box {flat[is_far][0]} reaches beyond any image; coordinates '
+            f'are pixels, at most {MAX_COORDINATE:g}'
         )
     counts = [len(b) for b in boxes]
     return (

@@ -4,6 +4,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,11 @@ def savgol(
 
 
 def _check_savgol(window: int, order: int, max_gap: int) -> None:
+    for name, value in dict(
+        window=window, order=order, max_gap=max_gap
+    ).items():
+        if not isinstance(value, Integral):
+            raise ValueError(f'savgol: {name} {value!r} must be an integer')
     if window % 2 == 0 or not 0 <= order < window or max_gap < 0:
         raise ValueError(
             f'savgol: window {window} must be odd and above order {order} '

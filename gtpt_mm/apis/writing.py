@@ -1,5 +1,6 @@
 """Write results as lines, tables, COCO's results and pictures."""
 
+import contextlib
 import csv
 import io
 import json
@@ -10,7 +11,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from gtpt_mm.compat.files.atomic_file import atomic_write
-from gtpt_mm.compat.messages import warn
+from gtpt_mm.compat.messages import list_some, warn
 
 from .pictures import PictureNames, VideoPicture, write_picture
 from .results import PoseResult
@@ -32,6 +33,7 @@ class Summary:
 
     Attributes:
         images: Number of images and frames of videos, without errors.
+        frames: Number of frames of videos among them.
         people: Number of people in them.
         errors: Why an input could not be read, by its source.
         files: Files with the results, without the pictures.
@@ -39,14 +41,20 @@ class Summary:
     """
 
     images: int = 0
+    frames: int = 0
     people: int = 0
     errors: dict[str, str] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     pictures: int = 0
 
     def __str__(self) -> str:
+        counts = {
+            'images': self.images - self.frames,
+            'frames of videos': self.frames,
+        }
+        seen = [f'{num:,} {word}' for word, num in counts.items() if num]
         lines = [
-            f'{self.images:,} images, {self.people:,} people, '
+            f'{", ".join(seen) or "0 images"}, {self.people:,} people, '
             f'{len(self.errors):,} errors'
         ]
         lines += [f'  {name}: {why}' for name, why in self.errors.items()]
@@ -93,6 +101,9 @@ class ResultWriter:
       name. Where that name is taken, by an input of another folder or by a
       file that may not be replaced, it gets a number: ``a.jpg``,
       ``a_2.jpg``. An array is ``input_3.jpg``.
+
+    Pictures that a former run has left in an overwritten folder stay; a
+    warning says so.
 
     Lines are flushed one by one: a process that is interrupted leaves whole
     lines, and videos that play. Used in a ``with`` block.
@@ -143,10 +154,12 @@ class ResultWriter:
         self._names = PictureNames(self.out_dir, overwrite)
         self._open: dict[str, BinaryIO] = {}
         self._coco: list[PoseResult] = []
+        self._old_pictures: list[str] = []
         self._video: VideoPicture | None = None
 
     def __enter__(self) -> 'ResultWriter':
         self.out_dir.mkdir(parents=True, exist_ok=True)
+        self._old_pictures = _read_pictures(self.out_dir / FILES['jsonl'])
         return self
 
     def __exit__(
@@ -163,6 +176,8 @@ class ResultWriter:
                     self._append(name, '')
             if 'coco' in self.formats and (kind is None or self._coco):
                 self._write_coco()
+            if kind is None:
+                self._tell_old_pictures()
         finally:
             for file in self._open.values():
                 file.close()
@@ -173,6 +188,7 @@ class ResultWriter:
             self.summary.errors[str(result.frame.source)] = result.error
         else:
             self.summary.images += 1
+            self.summary.frames += result.frame.index is not None
             self.summary.people += len(result)
         plain = result.to_dict()
         if self._draws and (name := self._draw(result)):
@@ -215,6 +231,20 @@ class ResultWriter:
         self._video.write(frame, picture)
         return self._video.path.name
 
+    def _tell_old_pictures(self) -> None:
+        """Warn of pictures that do not belong to these results."""
+        old = [
+            name
+            for name in self._old_pictures
+            if not self._names.has_chosen(name)
+            and (self.out_dir / name).is_file()
+        ]
+        if old:
+            warn(
+                f'{self.out_dir} still holds {len(old)} pictures and videos '
+                f'of a former run: {list_some(old)}'
+            )
+
     def _write_coco(self) -> None:
         """Write COCO's results of all images at once."""
         found: list[dict] = []
@@ -238,6 +268,16 @@ class ResultWriter:
         if are_numbers and len(set(map(int, stems))) == len(stems):
             return [int(stem) for stem in stems]
         return list(range(1, len(frames) + 1))
+
+
+def _read_pictures(file: Path) -> list[str]:
+    """Return the names of pictures in an older file of lines, each once."""
+    names: dict[str, None] = {}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        for line in file.read_text(encoding='utf-8').splitlines():
+            if name := json.loads(line).get('picture'):
+                names[str(name)] = None
+    return [name for name in names if name == Path(name).name]
 
 
 def find_by_name(values: Mapping[str, Any], source: str) -> Any:

@@ -39,33 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='for a ViTPose++: split off the plain ViTPose of this dataset; '
         'released files have coco, aic, mpii, ap10k, apt36k, wholebody',
     )
-    parser.add_argument(
-        '--config',
-        type=Path,
-        help='for a folder of huggingface: config of the model, by path or '
-        'name; default: the one saved in the checkpoint',
-    )
-    parser.add_argument(
-        '--head',
-        metavar='DATASET',
-        help='for a folder of huggingface with a ViTPose++: the head that is '
-        'kept beside all experts; default: of the dataset that was added, '
-        'else coco',
-    )
-    parser.add_argument(
-        '--img-size',
-        type=int,
-        nargs=2,
-        metavar=('H', 'W'),
-        help='for an MAE encoder: input size in pixels, to which its '
-        'positions are resized; default 256 192',
-    )
-    parser.add_argument(
-        '--patch-padding',
-        choices=('pad', 'bilinear', 'bicubic'),
-        help='for an MAE encoder with patches of 14 x 14: how they become '
-        '16 x 16; default pad (zeros)',
-    )
+    _add_folder_arguments(parser)
+    _add_mae_arguments(parser)
     parser.add_argument(
         '--half',
         choices=('ema', 'model'),
@@ -81,20 +56,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_overwrite(parser)
 
 
+def _add_folder_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a folder for transformers."""
+    parser.add_argument(
+        '--config',
+        type=Path,
+        help='for a folder of huggingface: config of the model, by path or '
+        'name; default: the one saved in the checkpoint',
+    )
+    parser.add_argument(
+        '--head',
+        metavar='DATASET',
+        help='for a folder of huggingface with a ViTPose++: the head that is '
+        'kept beside all experts; default: of the dataset that was added, '
+        'else coco',
+    )
+
+
+def _add_mae_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of an MAE encoder."""
+    parser.add_argument(
+        '--img-size',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='for an MAE encoder: input size in pixels, to which its '
+        'positions are resized; default 256 192',
+    )
+    parser.add_argument(
+        '--patch-padding',
+        choices=('pad', 'bilinear', 'bicubic'),
+        help='for an MAE encoder with patches of 14 x 14: how they become '
+        '16 x 16; default pad (zeros)',
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Convert one file and print what was done."""
     from gtpt_mm import convert
     from gtpt_mm.compat.files.loaded_tensors import check_finite
 
-    if is_folder := _is_folder(args):
-        _check_folder(args.target, args.overwrite)
-    else:
-        check_target(args.target, args.overwrite)
-    if args.target.suffix == convert.SAFETENSORS and args.to == 'official':
-        raise ValueError(
-            f'--to official cannot write {convert.SAFETENSORS}, which the '
-            'official code does not read; name a .pth'
-        )
+    is_folder = _is_folder(args)
+    _check_target(args, is_folder)
     state_dict, trained = convert.read_state_dicts(args.source)
     source = convert.find_source(state_dict)
     if not source:
@@ -112,10 +115,10 @@ def run(args: argparse.Namespace) -> int:
             'left out: ema_state_dict, the trained weights behind the '
             'average; the average is converted'
         )
-    check_finite(state_dict, f'the weights of {args.source}')
     if is_folder:
         return _hand_back(state_dict, source, args)
     written, meta = _convert(state_dict, trained, source, args)
+    check_finite(written, f'the weights of {args.source}')
     if meta is not None:
         meta = dict(converted_from=args.source.name, **meta)
     convert.write_state_dict(args.target, written, meta)
@@ -141,13 +144,22 @@ def _is_folder(args: argparse.Namespace) -> bool:
     return False
 
 
-def _check_folder(path: Path, overwrite: bool) -> None:
-    """Raise if a folder cannot be written, or has something in it."""
-    check_folder(path)
-    if path.is_dir() and any(path.iterdir()) and not overwrite:
+def _check_target(args: argparse.Namespace, is_folder: bool) -> None:
+    """Raise if the target cannot be written, or is there already."""
+    if not is_folder:
+        check_target(args.target, args.overwrite)
+        if args.target.suffix == FILES[0] and args.to == 'official':
+            raise ValueError(
+                f'--to official cannot write {FILES[0]}, which the official '
+                'code does not read; name a .pth'
+            )
+        return
+    check_folder(args.target)
+    is_used = args.target.is_dir() and any(args.target.iterdir())
+    if is_used and not args.overwrite:
         raise ValueError(
-            f'{path} is not empty; give --overwrite to replace the model in '
-            'it, or another name'
+            f'{args.target} is not empty; give --overwrite to replace the '
+            'model in it, or another name'
         )
 
 
@@ -156,6 +168,7 @@ def _hand_back(
 ) -> int:
     """Write a folder for transformers and print what was done."""
     from gtpt_mm import convert
+    from gtpt_mm.compat.files.loaded_tensors import check_finite
 
     native, _ = _make_native(state_dict, source, args)
     head, dataset = args.head, args.dataset
@@ -174,6 +187,7 @@ def _hand_back(
         )
     print(f'names of the keypoints: {keypoints.where}')
     names = keypoints.names
+    check_finite(native, f'the weights of {args.source}')
     made = convert.hand_back(native, names, cfg, keypoints.links, head)
     convert.write_folder(args.target, made)
     print(

@@ -2,10 +2,14 @@
 
 import argparse
 
-from . import data_export, data_import
+from . import data_check, data_export, data_import
 
 HELP = 'Read, check and write annotated sets of your own.'
-COMMANDS = {'import': data_import, 'export': data_export}
+COMMANDS = {
+    'import': data_import,
+    'check': data_check,
+    'export': data_export,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

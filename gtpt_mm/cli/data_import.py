@@ -13,7 +13,9 @@ HELP = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
-    parser.add_argument('source', type=Path, help='file or folder of the tool')
+    parser.add_argument(
+        'source', type=Path, help='file, folder or zip of the tool'
+    )
     parser.add_argument('out', type=Path, help='folder to make')
     add_reading(parser)
     parser.add_argument(
@@ -94,17 +96,23 @@ def reading_options(args: argparse.Namespace) -> dict:
 def run(args: argparse.Namespace) -> int:
     """Write the folder; print what was read and what was left out."""
     from gtpt_mm.datasets.exchange import read_set, split, write_folder
+    from gtpt_mm.datasets.exchange.archive import unpacked
     from gtpt_mm.datasets.exchange.folder import drop_missing, is_folder
     from gtpt_mm.datasets.exchange.metainfo import describe, parse_swap
     from gtpt_mm.datasets.exchange.new_folder import check_new_folder
     from gtpt_mm.datasets.exchange.summary import summarize
 
     check_new_folder(args.out, args.overwrite, is_folder)
-    found = read_set(args.source, **reading_options(args))
-    drop_missing(found)
-    info = describe(found, parse_swap(args.swap, found.names))
-    split(found, args.val, args.seed, args.split_by)
-    written = write_folder(found, args.out, args.link, args.overwrite, info)
+    if args.link and args.source.suffix.lower() == '.zip':
+        raise ValueError('--link needs pictures that stay; unpack the zip')
+    with unpacked(args.source) as source:
+        found = read_set(source, **reading_options(args))
+        drop_missing(found)
+        info = describe(found, parse_swap(args.swap, found.names))
+        split(found, args.val, args.seed, args.split_by)
+        written = write_folder(
+            found, args.out, args.link, args.overwrite, info
+        )
     print(summarize(found))
     for note in info['notes']:
         print(f'metainfo: {note}')

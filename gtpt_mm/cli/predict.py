@@ -263,12 +263,15 @@ def _predict(
     boxes: 'GivenBoxes | None',
 ) -> 'Iterator[PoseResult]':
     """Return the results, tracked and smoothed as the arguments say."""
+    from gtpt_mm.apis.pose_inferencer import ends_video
+
     if boxes is None:
         results = inferencer(frames)
     else:
         first, second = itertools.tee(boxes.pair(frames))
         results = inferencer(
-            (frame for frame, _ in first), (rows for _, rows in second)
+            (frame for frame, _ in first),
+            (rows for frame, rows in second if not ends_video(frame)),
         )
     if args.track:
         from gtpt_mm.apis.tracking import track

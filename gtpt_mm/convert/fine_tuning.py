@@ -25,6 +25,11 @@ from .skeletons import (
 from .sources import convert_to_native
 from .vitpose import find_datasets
 
+KEPT = (
+    'no name of a keypoint is one of the model, which has as many: the rows '
+    'are kept in their order'
+)
+
 
 def fit_checkpoint(
     content: Mapping[str, Any],
@@ -92,11 +97,9 @@ def fit_checkpoint(
     if found is not None and found.names != list_names(metainfo):
         groups = find_groups(meta, len(found.names))
         moved = transfer(weights, found.names, model, metainfo, new, groups)
-        if all(row.how == 'new' for row in moved.rows) and _fits(weights, own):
-            words.append(
-                f'none of the names of {found.where} is one of the model, '
-                'which has as many: the rows are kept in their order'
-            )
+        is_other = all(row.how == 'new' for row in moved.rows)
+        if is_other and _fits(weights, own):
+            words.append(f'{KEPT} (names of {found.where})')
         else:
             weights = moved.state_dict
             words.append(_describe(moved, found))

@@ -17,7 +17,7 @@ def read_saved_config(meta: Mapping | None) -> dict[str, Any]:
         Values by name; {} if there is no config.
 
     Example:
-        >>> text = 'size = (4, 3)\nmodel = dict(size=size, k=[range(2)])'
+        >>> text = 'size = (4, 3); model = dict(size=size, k=[range(2)])'
         >>> read_saved_config(dict(cfg=text))['model']
         {'size': [4, 3], 'k': [range(0, 2)]}
     """

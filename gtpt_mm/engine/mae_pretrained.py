@@ -26,7 +26,9 @@ class MAEPretrained:
     continues without it.
 
     Args:
-        checkpoint: Path or address of the file.
+        checkpoint: Path or address of the file; or a name, such as
+            ``mae-vit-b``, whose weights are fetched once, see
+            ``gtpt-mm download``.
         patch_padding: How smaller patches become 16 x 16: ``'pad'`` with
             zeros, as the official code, ``'bilinear'`` or ``'bicubic'``.
 

@@ -17,14 +17,16 @@ from .heads import (
     PixelShuffleHead,
 )
 from .losses import (
+    AttentionGuidanceLoss,
     Global2LocalLoss,
     GlobalPerceivedLoss,
     MaskedHeatmapLoss,
 )
-from .pose_estimators import MultiDatasetPoseEstimator
+from .pose_estimators import GuidedGTPTEstimator, MultiDatasetPoseEstimator
 from .task_modules import BatchHungarianAssigner, KeypointL1Cost, OKSCost
 
 __all__ = [
+    'AttentionGuidanceLoss',
     'BatchHungarianAssigner',
     'EfficientViT',
     'FrozenPredictorHead',
@@ -34,6 +36,7 @@ __all__ = [
     'GlobalPerceivedLoss',
     'GroupPoseDecoder',
     'GroupPoseHead',
+    'GuidedGTPTEstimator',
     'HEViTPose',
     'KeypointL1Cost',
     'KnowledgeTokenDistiller',

@@ -48,7 +48,8 @@ def draw_instance(
     places = np.clip(places, -1e4, 1e4)
     if np.isfinite(box).all():
         corners = np.clip((box.reshape(2, 2) - (x1, y1)) * scale, -1e4, 1e4)
-        cv2.rectangle(drawn, *map(_fixed, corners), WHITE, 1, shift=SHIFT)
+        first, last = _fixed(corners[0]), _fixed(corners[1])
+        cv2.rectangle(drawn, first, last, WHITE, 1, shift=SHIFT)
     for a, b in links:
         if labelled[a] and labelled[b]:
             ends = _fixed(places[a]), _fixed(places[b])

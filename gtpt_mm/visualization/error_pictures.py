@@ -48,7 +48,7 @@ def draw_errors(
         found = (prediction[:, :2] - corner + 0.5) * scale - 0.5
         _draw(picture, found, np.ones(len(found), bool), links, PREDICTION)
         for k in np.flatnonzero(labelled):
-            _line(picture, gt[k], found[k], ERROR)
+            _line(picture, gt[k], found[k], ERROR, 1)
     return picture
 
 
@@ -90,7 +90,7 @@ def _draw(
 ) -> None:
     for a, b in links:
         if shown[a] and shown[b]:
-            _line(picture, points[a], points[b], color)
+            _line(picture, points[a], points[b], color, 2)
     for point in points[shown]:
         cv2.circle(picture, _fixed(point), 3, color, -1, cv2.LINE_AA)
 
@@ -100,8 +100,9 @@ def _line(
     a: np.ndarray,
     b: np.ndarray,
     color: tuple[int, int, int],
+    width: int,
 ) -> None:
-    cv2.line(picture, _fixed(a), _fixed(b), color, 1, cv2.LINE_AA)
+    cv2.line(picture, _fixed(a), _fixed(b), color, width, cv2.LINE_AA)
 
 
 def _fixed(point: np.ndarray) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from support.planted_errors import PlantedSet
 from support.runs import make_runner
 
 from gtpt_mm.apis.analysis import analyze_results
-from gtpt_mm.apis.analysis_run import analyze_model
+from gtpt_mm.apis.analysis_run import Collector, analyze_model
 from gtpt_mm.cli import main
 
 STOCK = Path(mmpose.__file__).parent / '.mim/configs/body_2d_keypoint'
@@ -45,6 +45,12 @@ class Oracle(BaseModel):
         for sample in data_samples:
             gt = sample.gt_instances
             points, boxes = np.array(gt.keypoints), np.array(gt.bboxes)
+            raw = sample.get('raw_ann_info')
+            if isinstance(raw, list):  # some transforms move the others
+                points = np.array([ann['keypoints'] for ann in raw], float)
+                points = points.reshape(len(raw), -1, 3)[..., :2]
+                boxes = np.array([ann['bbox'] for ann in raw], float)
+                boxes[:, 2:] += boxes[:, :2]
             rng = np.random.default_rng(int(abs(points).sum()))
             sides = (boxes[:, 2:] - boxes[:, :2]).max(1)
             noise = rng.normal(size=points.shape) * sides[:, None, None]
@@ -84,10 +90,15 @@ def configure(repo_root, data, tmp_path_factory):
         loader.dataset.data_root = f'{folder}/'
         loader.dataset.pop('bbox_file', None)
         cfg.test_dataloader = loader
-        if name != 'mpii':
+        if name == 'mpii':
+            loader.dataset.headbox_file = (
+                f'{folder}/annotations/mpii_gt_val.mat'
+            )
+        else:
             ann_file = f'{folder}/{loader.dataset.ann_file}'
             cfg.test_evaluator.ann_file = ann_file
         cfg.model = dict(type='Oracle', backbone={})
+        cfg.config_check = False
         path = tmp_path_factory.mktemp(name) / f'{name}.py'
         cfg.dump(path)
         return path
@@ -115,6 +126,32 @@ def test_sets_without_a_metric_of_coco(configure, checkpoint):
     assert 0.5 < analysis.pck < 1
     assert analysis.diagnosis.count()['jitter'] > 0
     assert all(case.image.is_file() for case in analysis.worst(5))
+
+
+def test_bottom_up_samples_keep_the_annotations_of_their_file():
+    raw = dict(id=7, image_id=5, category_id=3, area=9.0, iscrowd=0)
+    raw |= dict(bbox=[1, 2, 3, 4], keypoints=[1, 2, 2, 3, 4, 0])
+    points = np.array([[[1.0, 2.0], [3.0, 4.0]]])
+    sample = dict(
+        img_path='a.jpg', ori_shape=(30, 40), raw_ann_info=[raw],
+        gt_instances=dict(keypoints=9 * points),
+        pred_instances=dict(
+            keypoints=points, keypoint_scores=np.array([[0.5, 0.7]])
+        ),
+    )  # fmt: skip
+    collector = Collector()
+    collector.process(None, [sample])
+    assert collector.compute_metrics(collector.results) == {}
+    truth, results = collector.found
+    [image] = truth['images']
+    assert (image['width'], image['height']) == (40, 30)
+    expected = raw | dict(id=1, image_id=1, category_id=1)
+    assert truth['annotations'] == [expected]
+    assert results[0]['score'] == pytest.approx(0.6)
+    assert results[0]['keypoints'] == [1, 2, 0.5, 3, 4, 0.7]
+    sample['pred_instances']['keypoints'] = np.zeros((1, 2, 3))
+    with pytest.raises(ValueError, match='only poses in two dimensions'):
+        collector.process(None, [sample])
 
 
 def test_command_with_files_writes_page_numbers_and_tables(

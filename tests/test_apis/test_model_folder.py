@@ -18,11 +18,14 @@ from mmpose.apis import (
 )
 from mmpose.registry import MODELS
 from support.configs import read_config, shrink
+from support.runs import mim, read_metrics
 
+from gtpt_mm.apis import PoseInferencer
 from gtpt_mm.apis.model_folder import find_folder, is_folder, pack, read_folder
 from gtpt_mm.apis.model_names import load_model
 from gtpt_mm.cli import main
 from gtpt_mm.convert import split_state_dict
+from pose_samples import generate
 
 BODY = 'configs/body_2d_keypoint'
 CONFIGS = {
@@ -116,6 +119,66 @@ def test_predicts_the_same_elsewhere(name, make, tmp_path, monkeypatch):
         'model.json',
         'model.safetensors',
     ]
+
+
+def test_a_folder_on_the_hub(make, server):
+    """The real client, against a hub on the loopback."""
+    model, folder = make(CONFIGS['vitpose'])
+    server.models['me/pose'] = {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    } | {'other.bin': b'not of the model'}
+    image = np.random.default_rng(0).integers(0, 255, (96, 80, 3), np.uint8)
+    fetched = find_folder('hf://me/pose')
+    assert sorted(p.name for p in fetched.iterdir()) == sorted(
+        p.name for p in folder.iterdir()
+    )
+    loaded = load_model('hf://me/pose', device='cpu')
+    found, expected = (
+        next(PoseInferencer(name, 'whole_image', 'cpu')(image)).keypoints
+        for name in ('hf://me/pose', folder)
+    )
+    np.testing.assert_array_equal(found, expected)
+    found, expected = (
+        inference_topdown(each, image)[0].pred_instances.keypoints
+        for each in (loaded, model)
+    )
+    np.testing.assert_array_equal(found, expected)
+    assert not [path for _, path in server.asked if 'other.bin' in path]
+    with pytest.raises(ConnectionError, match='hf://me/nothing cannot be fe'):
+        find_folder('hf://me/nothing')
+
+
+@pytest.mark.slow
+def test_mim_trains_and_tests_from_a_folder(make, tmp_path):
+    """Fine-tuning on drawn people, in the folder's own config."""
+    _, folder = make(CONFIGS['vitpose'])
+    data = tmp_path / 'data'
+    generate(data, ['coco'], 8, 2, max_people=1, image_size=(96, 96))
+    options = ['train_cfg.max_epochs=1', 'train_dataloader.batch_size=4']
+    for name in ('train', 'val', 'test'):
+        options += [
+            f'{name}_dataloader.dataset.data_root={data}/coco/',
+            f'{name}_dataloader.num_workers=0',
+            f'{name}_dataloader.persistent_workers=False',
+        ]
+    cfg = Config.fromfile(folder / 'config.py')
+    for name in ('val', 'test'):
+        ann_file = cfg[f'{name}_dataloader'].dataset.ann_file
+        options += [
+            f'{name}_dataloader.dataset.bbox_file=',
+            f'{name}_evaluator.ann_file={data}/coco/{ann_file}',
+        ]
+    options = ['--cfg-options', *options]
+    work_dir = tmp_path / 'work'
+    printed = mim('train', folder / 'config.py', work_dir, *options)
+    assert f'Load checkpoint from {folder}/model.safetensors' in printed
+    checkpoint = work_dir / 'epoch_1.pth'
+    test = ['--checkpoint', checkpoint, *options]
+    mim('test', folder / 'config.py', tmp_path / 'test', *test)
+    assert 'coco/AP' in read_metrics(tmp_path / 'test')
+    packed = ['--checkpoint', folder / 'model.safetensors', *options]
+    mim('test', folder / 'config.py', tmp_path / 'packed', *packed)
+    assert 'coco/AP' in read_metrics(tmp_path / 'packed')
 
 
 def test_mmpose_inferencer_takes_a_folder(make):

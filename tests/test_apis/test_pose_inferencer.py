@@ -217,6 +217,67 @@ def test_wrong_boxes(model, num, boxes, words):
         list(PoseInferencer(model)(images, boxes))
 
 
+def test_results_before_a_wrong_box_come_first(model):
+    images = [draw(i) for i in range(5)]
+    boxes = [boxes_of(i, 2) for i in range(5)]
+    boxes[3] = boxes[3][:, [2, 3, 0, 1]]
+    found = []
+    with pytest.raises(ValueError, match=r'of boxes\[3\] is not finite, empt'):
+        for result in PoseInferencer(model, batch_size=4)(images, boxes):
+            found.append(result)
+    assert [r.frame.source for r in found] == [f'input {i}' for i in range(3)]
+    assert [len(r) for r in found] == [2, 2, 2]
+
+
+@pytest.mark.parametrize('size', [3e38, -3e38, 2e6])
+def test_boxes_beyond_any_image(model, size):
+    """Their widths are no float32, and keypoints would be NaN."""
+    box = [-abs(size), 0, 10, 10] if size < 0 else [0, 0, size, size]
+    with pytest.raises(ValueError, match=r'boxes\[0\] reaches beyond any im'):
+        list(PoseInferencer(model)(draw(0), [[box]]))
+    with pytest.raises(ValueError, match='reaches beyond any image'):
+        Predictor(model)(dict(images=[draw(0)], boxes=[[box]]))
+
+
+def test_the_error_that_ends_a_video_takes_no_boxes(model):
+    def frames():
+        for i in range(3):
+            yield Frame(draw(i), 'clip.mp4', i)
+        yield Frame(None, 'clip.mp4', 3, error='torn')
+        yield Frame(draw(3), 'a.jpg')
+        yield Frame(None, 'b.jpg', error='torn')
+        yield Frame(draw(4), 'c.jpg')
+
+    boxes = [boxes_of(i, i + 1) for i in range(6)]
+    results = list(PoseInferencer(model)(frames(), boxes))
+    assert [len(r) for r in results] == [1, 2, 3, 0, 4, 0, 6]
+    assert [r.error for r in results] == ['', '', '', 'torn', '', 'torn', '']
+
+
+def test_frames_may_share_a_buffer(model):
+    buffer = np.zeros((60, 80, 3), np.uint8)
+
+    def frames():
+        for i in range(4):
+            buffer[:] = draw(i)
+            yield Frame(buffer, 'clip', i)
+
+    boxes = [boxes_of(0, 1)] * 4
+    results = list(PoseInferencer(model)(frames(), boxes))
+    for i, result in enumerate(results):
+        np.testing.assert_array_equal(result.frame.image, draw(i))
+        [alone] = PoseInferencer(model)(draw(i), [boxes[i]])
+        np.testing.assert_allclose(
+            result.keypoints, alone.keypoints, atol=0.01
+        )
+
+
+@pytest.mark.parametrize('value', ['no', 'False', 0, 2])
+def test_flip_test_is_true_or_false(model, value):
+    with pytest.raises(ValueError, match=f'flip_test must be.*{value!r}'):
+        PoseInferencer(model, flip_test=value)
+
+
 def test_boxes_of_a_model_without(bottom_up):
     with pytest.raises(ValueError, match='by itself'):
         PoseInferencer(bottom_up)([draw(0)], [boxes_of(0, 1)])

@@ -32,6 +32,12 @@ def test_savgol_keeps_lines_and_parabolas_to_the_ends():
         assert savgol(curve) == pytest.approx(curve, abs=1e-9)
 
 
+@pytest.mark.parametrize('name', ['order', 'window', 'max_gap'])
+def test_savgol_counts_in_integers(name):
+    with pytest.raises(ValueError, match=f'{name} 1.5 must be an integer'):
+        smooth([], 'savgol', **{name: 1.5})
+
+
 def test_savgol_divides_the_variance_by_its_middle_weight():
     """Window 9, order 2: weights -21 14 39 54 59 54 39 14 -21, over 231."""
     weights = np.array([-21, 14, 39, 54, 59, 54, 39, 14, -21]) / 231

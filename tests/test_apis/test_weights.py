@@ -3,6 +3,7 @@
 import hashlib
 import json
 import multiprocessing
+import shutil
 import socket
 import time
 
@@ -12,7 +13,13 @@ from safetensors.torch import save
 from support.tiny_vitpose import CONFIG
 
 import gtpt_mm
-from gtpt_mm.apis.weights import FetchError, cache_folder, get_weights
+from gtpt_mm.apis.weights import (
+    PUBLIC,
+    FetchError,
+    PublicWeights,
+    cache_folder,
+    get_weights,
+)
 from gtpt_mm.convert import (
     convert_vitpose,
     export_vitpose,
@@ -20,6 +27,7 @@ from gtpt_mm.convert import (
     save_state_dict,
     write_state_dict,
 )
+from gtpt_mm.models import ViTPose
 
 
 def sha256(data: bytes) -> str:
@@ -185,6 +193,42 @@ def test_weights_of_a_url_are_converted(server, registry, zoo_file, tiny):
     assert get_weights('zoo').converter == 'mmpose'
     left = {path.name for path in cache_folder().iterdir()}
     assert left == {'zoo.json', 'zoo.lock', get_weights('zoo').file}
+
+
+def test_encoders_start_a_training_by_name(
+    server, monkeypatch, read_vitpose_golden, tmp_path
+):
+    path = tmp_path / 'mae.pth'
+    encoder = read_vitpose_golden('mae_load_p16_s11.pt')['mae_model']
+    torch.save(dict(model=encoder), path)
+    server.files['mae.pth'] = path.read_bytes()
+    source = f'{server.url}/files/mae.pth'
+    entry = PublicWeights('', source, 'timm', 'CC-BY-NC-4.0')
+    monkeypatch.setitem(PUBLIC, 'mae-vit-b', entry)
+
+    def start(checkpoint: str) -> dict:
+        init_cfg = dict(type='MAEPretrained', checkpoint=checkpoint)
+        backbone = ViTPose(
+            dict(embed_dims=48, depth=3, num_heads=4),
+            (64, 48),
+            init_cfg=init_cfg,
+        )
+        backbone.init_weights()
+        return backbone.state_dict()
+
+    expected = start(str(path))
+    for _ in range(2):
+        found = start('mae-vit-b')
+        assert all(torch.equal(found[k], v) for k, v in expected.items())
+    asked = [route for method, route in server.asked if method == 'GET']
+    assert asked.count('/files/mae.pth') == 1
+    with pytest.raises(ValueError, match='mae-vit-x'):
+        start('mae-vit-x')
+    # A file of that name is still a file.
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(path, 'mae-vit-b')
+    monkeypatch.delitem(PUBLIC, 'mae-vit-b')
+    assert torch.equal(start('mae-vit-b')['pos_embed'], expected['pos_embed'])
 
 
 @pytest.mark.parametrize(

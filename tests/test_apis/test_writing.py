@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from support.ctrl_c import heed_ctrl_c
 
+from gtpt_mm.apis import writing
 from gtpt_mm.apis.results import Frame, PoseResult, Skeleton
 from gtpt_mm.apis.video import VideoWriter, read_video
 from gtpt_mm.apis.writing import ResultWriter, write_results
@@ -155,6 +156,26 @@ def test_old_results_stay_until_there_are_new_ones(tmp_path):
     assert (tmp_path / 'predictions.csv').read_text().startswith('source,')
 
 
+def test_pictures_of_a_former_run_are_told(tmp_path, monkeypatch):
+    logged = []
+
+    def warned() -> list[str]:
+        found, logged[:] = logged[:], []
+        return found
+
+    monkeypatch.setattr(writing, 'warn', logged.append)
+
+    write_results([make(f'{n}.jpg') for n in 'abc'], tmp_path)
+    (tmp_path / 'mine.jpg').write_bytes(b'of the user')
+    assert not warned()
+    write_results([make('b.jpg')], tmp_path, overwrite=True)
+    [words] = warned()
+    assert f'{tmp_path} still holds 2 pictures' in words
+    assert words.endswith('of a former run: a.jpg, c.jpg')
+    write_results([make('b.jpg')], tmp_path, overwrite=True)
+    assert not warned()  # they do not belong to the lines of that run
+
+
 def test_options(tmp_path):
     with pytest.raises(ValueError, match="'xml' is no format"):
         ResultWriter(tmp_path, formats=['xml'])
@@ -213,6 +234,7 @@ def test_videos(tmp_path, clip):
         *['webcam_1.mp4'] * 3, None,
     ]  # fmt: skip
     assert (summary.images, summary.pictures) == (9, 4)
+    assert str(summary).startswith('1 images, 8 frames of videos, ')
     with read_video(out / 'clip.mp4') as video:
         assert video.info.fps == 12
         frames = list(video)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import yaml
@@ -76,6 +77,22 @@ def test_what_is_left_out_is_printed(tmp_path, call):
     printed = call('import', tmp_path / 'a.json', tmp_path / 'own')
     assert 'left out: 1 annotations of an image that is not listed' in printed
     assert 'left out: 1 pictures whose file was not found' in printed
+
+
+def test_zip(tmp_path, call):
+    """As CVAT and others offer a set for the download, maybe in a folder."""
+    write_coco(tmp_path / 'in' / 'set' / 'annotations' / 'a.json')
+    images = tmp_path / 'in' / 'set' / 'annotations' / 'images'
+    images.rename(tmp_path / 'in' / 'set' / 'images')
+    source = shutil.make_archive(tmp_path / 'x', 'zip', tmp_path / 'in')
+    call('import', source, tmp_path / 'own')
+    back = read_set(tmp_path / 'own')
+    assert [len(p.instances) for p in back.pictures] == [1, 1]
+    assert all(p.path.is_file() for p in back.pictures)
+    printed = call('import', source, tmp_path / 'o2', '--link')
+    assert 'unpack the zip' in printed
+    (tmp_path / 'x.zip').write_bytes(b'PK torn')
+    assert 'torn or no zip' in call('import', source, tmp_path / 'o2')
 
 
 def test_options_of_the_split(tmp_path, call):

@@ -147,6 +147,24 @@ def test_given_boxes(tmp_path, shots, clip):
     assert {f['error'] for f in frames} == {f'{path} has no boxes of it'}
 
 
+@pytest.mark.parametrize('number', [3e38, -3e38, 1e7])
+def test_boxes_beyond_any_image(tmp_path, number):
+    box = [min(number, 0), 0, max(number, 9), 9]
+    path = boxes_file(tmp_path, {'a.png': [box]})
+    with pytest.raises(ValueError, match="'a.png': .* beyond any image"):
+        read_boxes(path)
+
+
+def test_boxes_after_a_video_without(tmp_path, shots, clip):
+    """Its frames are errors, which take no boxes."""
+    out = tmp_path / 'out'
+    args = [clip, f'{shots}/a.png', '--boxes', boxes_file(tmp_path, BOXES)]
+    assert predict(*args, '--out', out, detector=None) == 0
+    *frames, last = lines(out)
+    assert len(frames) == 4 and not any(f['people'] for f in frames)
+    assert len(last['people']) == 2
+
+
 def test_boxes_of_coco(tmp_path, monkeypatch):
     annotations = dict(
         images=[

@@ -520,6 +520,69 @@ def test_convention_names_of_keypoints(names, expected, error, unknown):
     assert len(others) == unknown
 
 
+# --- parsers of single datasets ---------------------------------------------
+
+#: Fields that these datasets read besides COCO's.
+MORE_FIELDS = dict(
+    CocoWholeBodyDataset=dict(
+        foot_kpts=[1.0, 1, 2] * 6,
+        face_kpts=[1.0, 1, 2] * 68,
+        lefthand_kpts=[1.0, 1, 2] * 21,
+        righthand_kpts=[1.0, 1, 2] * 21,
+    ),
+    CocoWholeBodyHandDataset=dict(
+        lefthand_valid=True,
+        lefthand_kpts=[1.0, 1, 2] * 21,
+        lefthand_box=[1.0, 1, 9, 9],
+        righthand_valid=False,
+    ),
+    CocoWholeBodyFaceDataset=dict(
+        face_valid=True,
+        face_kpts=[1.0, 1, 2] * 68,
+        face_box=[1.0, 1, 9, 9],
+    ),
+    WFLWDataset=dict(
+        keypoints=[1.0, 1, 2] * 98, center=[30.0, 40.0], scale=0.3
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'field'),
+    [(kind, field) for kind, more in MORE_FIELDS.items() for field in more
+     if field not in ('keypoints', 'righthand_valid')],
+)  # fmt: skip
+def test_fields_of_one_dataset_name_the_annotation(
+    build, content, kind, field
+):
+    content['categories'][0].pop('keypoints')
+    for annotation in content['annotations']:
+        annotation.update(MORE_FIELDS[kind], segmentation=[])
+    assert len(build(content, kind)) == 4
+    words = rf'a\.json: {kind} cannot read annotation 3 of image 13: '
+    del content['annotations'][2][field]
+    with pytest.raises(checks.AnnotationError, match=f"{words}.*'{field}'"):
+        build(content, kind)
+    if not field.endswith('valid'):
+        content['annotations'][2][field] = [1.0, 2.0, 'x']
+        with pytest.raises(checks.AnnotationError, match=words):
+            build(content, kind)
+
+
+@pytest.mark.parametrize('field', ['center', 'scale', 'joints', 'joints_vis'])
+def test_fields_of_mpii_name_the_entry(build, field):
+    entry = dict(
+        image='015.jpg', center=[50.0, 40], scale=0.3,
+        joints=[[20.0, 30]] * 16, joints_vis=[1] * 16,
+    )  # fmt: skip
+    people = [dict(entry, image=f'01{i}.jpg') for i in range(4)]
+    assert len(build(people, 'MpiiDataset')) == 4
+    del people[2][field]
+    words = f"cannot read entry 2, of image '012.jpg': .*'{field}'"
+    with pytest.raises(checks.AnnotationError, match=words):
+        build(people, 'MpiiDataset')
+
+
 # --- real files ------------------------------------------------------------
 
 REAL = [

@@ -1,9 +1,17 @@
 """A config's text is what yapf makes of it, and is made once."""
 
+import pytest
 from mmengine.config import Config
 from mmengine.config import config as mmengine_config
 
 from gtpt_mm.compat.stack import config_text
+
+
+@pytest.fixture(autouse=True)
+def _with_yapf(monkeypatch):
+    """The other tests go without it."""
+    shim = mmengine_config.FormatCode.__wrapped__
+    monkeypatch.setattr(mmengine_config, 'FormatCode', shim)
 
 
 def test_text_is_that_of_yapf_and_is_laid_out_once(monkeypatch):

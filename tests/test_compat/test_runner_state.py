@@ -99,6 +99,56 @@ def test_other_optimizer(trained, tmp_path):
         resume(trained / 'epoch_2.pth', tmp_path, **options)
 
 
+COSINE = dict(type='CosineAnnealingLR', by_epoch=False)
+
+
+@pytest.mark.parametrize(
+    ('schedules', 'words'),
+    [
+        (
+            dict(type='MultiStepLR', milestones=[2], by_epoch=False),
+            'another type than MultiStepLR .*T_max.* not gamma, milestones',
+        ),
+        (
+            dict(COSINE, type='CosineAnnealingMomentum'),
+            'another type than CosineAnnealingMomentum .*it changes lr',
+        ),
+        ([COSINE, COSINE], 'it has 1 schedules, the config has 2'),
+        (None, 'it has 1 schedules, the config has 0'),
+    ],
+)
+def test_other_schedules(trained, tmp_path, schedules, words):
+    """mmengine would mix the attributes of both, or leave some out."""
+    optimizer = dict(type='Adam', lr=0.1)
+    with pytest.raises(ValueError, match=f'cannot resume.*{words}') as error:
+        resume(
+            trained / 'epoch_2.pth',
+            tmp_path,
+            param_scheduler=schedules,
+            optim_wrapper=dict(optimizer=optimizer),
+        )
+    assert 'load_from' in str(error.value)
+
+
+def test_schedule_of_another_length(trained, tmp_path):
+    """The checkpoint's goes on, and the log says so."""
+    runner = resume(
+        trained / 'epoch_2.pth',
+        tmp_path,
+        param_scheduler=dict(COSINE, T_max=40, end=40),
+    )
+    assert runner.param_schedulers[0].T_max == 18
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'CosineAnnealingLR goes on with end=18, T_max=18' in log
+    assert 'end=40, T_max=40 of the config is without effect' in log
+
+
+def test_same_schedule_is_not_reported(trained, tmp_path):
+    resume(trained / 'epoch_2.pth', tmp_path)
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'goes on with' not in log
+
+
 def test_averages_that_are_not_finite_are_not_resumed(trained, tmp_path):
     checkpoint = torch.load(trained / 'epoch_2.pth', weights_only=False)
     average = checkpoint['ema_state_dict']

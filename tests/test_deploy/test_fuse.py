@@ -64,6 +64,12 @@ class Network(nn.Module):
         return self.head.forward(self.backbone(img))
 
 
+def one_of(quick: str, other: str) -> pytest.MarkDecorator:
+    """Run with one network always, with the other by ``make test-slow``."""
+    slow = pytest.param(other, marks=pytest.mark.slow)
+    return pytest.mark.parametrize('network', [quick, slow], indirect=True)
+
+
 @pytest.fixture(params=['plain', 'prepared'])
 def network(request):
     model = build()
@@ -153,6 +159,7 @@ def test_chunk_size_must_be_positive():
         fuse(build(), chunk_size=-1)
 
 
+@one_of('plain', 'prepared')
 def test_compiles_as_one_graph(network, img):
     """No graph break, no data-dependent shape; kernels are not generated."""
     compiled = torch.compile(network, fullgraph=True, backend='aot_eager')
@@ -167,6 +174,7 @@ def test_compiled_kernels_agree(network, img):
         assert_equal(compiled(img), network(img))
 
 
+@one_of('prepared', 'plain')
 def test_exports_to_onnx_with_any_batch(network, img, tmp_path):
     onnxruntime = pytest.importorskip(
         'onnxruntime', reason='pip install -r requirements/tests.txt'

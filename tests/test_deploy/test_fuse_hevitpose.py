@@ -56,6 +56,12 @@ class Network(nn.Module):
         return self.head.forward(self.backbone(img))
 
 
+def one_of(quick: str, other: str) -> pytest.MarkDecorator:
+    """Run with one network always, with the other by ``make test-slow``."""
+    slow = pytest.param(other, marks=pytest.mark.slow)
+    return pytest.mark.parametrize('network', [quick, slow], indirect=True)
+
+
 @pytest.fixture(params=['plain', 'fused'])
 def network(request):
     model = build()
@@ -116,6 +122,7 @@ def test_chunk_size_must_be_a_positive_integer(chunk_size):
         fuse(build(), chunk_size)
 
 
+@one_of('plain', 'fused')
 def test_compiles_as_one_graph(network, img):
     """No graph break; kernels are not generated."""
     compiled = torch.compile(network, fullgraph=True, backend='aot_eager')
@@ -134,6 +141,7 @@ def test_compiled_kernels_agree(network, img):
         )
 
 
+@one_of('fused', 'plain')
 def test_exports_to_onnx_with_any_batch(network, img, tmp_path):
     onnxruntime = pytest.importorskip(
         'onnxruntime', reason='pip install -r requirements/tests.txt'

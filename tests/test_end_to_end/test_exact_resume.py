@@ -3,17 +3,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from support.configs import shrink
 from support.kill_moments import draw_moments
-from support.runs import ENV
 from support.same_run import assert_same_run
 
-SCRIPT = Path(__file__).parents[1] / 'processes' / 'kill_and_resume.py'
 EPOCHS, EPOCH_STEPS = 4, 5
 STEPS = EPOCHS * EPOCH_STEPS
 #: Trainings of each kind in the slow tests.
@@ -58,7 +54,7 @@ def write_config(small_config, tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def run_all(tmp_path_factory):
+def run_all(run_script, tmp_path_factory):
     """Run trainings with moments; return their folders and exit codes."""
 
     def run(**runs: dict) -> dict[str, tuple[Path, list]]:
@@ -69,14 +65,10 @@ def run_all(tmp_path_factory):
             )
         plan, results = folder / 'plan.json', folder / 'results.json'
         plan.write_text(json.dumps(runs))
-        done = subprocess.run(
-            [sys.executable, SCRIPT, plan, results],
-            cwd=SCRIPT.parents[2],
-            env=ENV,
-            capture_output=True,
-            text=True,
+        [code], [printed] = run_script(
+            'kill_and_resume.py', plan, results, timeout=3600
         )
-        assert done.returncode == 0, done.stderr[-3000:]
+        assert code == 0, printed[-3000:]
         codes = json.loads(results.read_text())
         return {name: (folder / name, codes[name]) for name in runs}
 

@@ -152,7 +152,7 @@ def test_from_transformers_to_my_skeleton_and_back(folder, tmp_path):
         train_cfg=dict(by_epoch=True, max_epochs=2),
     )
     resumed.train()
-    assert read_log(tmp_path / 'run').count('KeypointTransferHook') == 1
+    assert read_log(tmp_path / 'run').count('keypoints by name') == 1
 
 
 def test_unknown_keypoints_are_asked_for(folder, tmp_path):

@@ -11,10 +11,11 @@ from mmengine.runner import Runner
 SAMPLE = (
     'configs/body_2d_keypoint/gtpt/sample/gtpt-t_1xb16-14e_sample-96x64.py'
 )
+SMALL_SET = SAMPLE.replace('_1xb16-14e', '_small-set_1xb8-20e')
 
 
 @pytest.fixture
-def starfish(shared_dir, repo_root, tmp_path) -> Config:
+def starfish(shared_dir, repo_root, tmp_path, base) -> Config:
     """Nine keypoints of drawn starfish; a user's config on the demo's."""
     folder = shared_dir / 'bugs/training'
     if not folder.is_dir():
@@ -25,8 +26,14 @@ def starfish(shared_dir, repo_root, tmp_path) -> Config:
     shutil.copy(folder / 'starfish.py', tmp_path)
     text = (folder / 'gtpt_starfish.py').read_text()
     path = tmp_path / 'gtpt_starfish.py'
-    path.write_text(text.replace('@ROOT@', str(repo_root)))
+    path.write_text(text.replace(f'@ROOT@/{SAMPLE}', str(repo_root / base)))
     return Config.fromfile(path)
+
+
+@pytest.fixture
+def base() -> str:
+    """The config that the starfish's inherits."""
+    return SAMPLE
 
 
 @pytest.fixture
@@ -75,3 +82,22 @@ def test_average_of_a_short_training(
     [ema] = [h.ema_model for h in runner.hooks if hasattr(h, 'ema_model')]
     for name, value in ema.module.state_dict().items():
         assert torch.equal(state[name], value), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('base', [SMALL_SET])
+def test_recipe_for_small_sets(base, request, tmp_path, monkeypatch):
+    """Half the recipe's epochs: 400 steps of 8 crops, 1.5 core minutes."""
+    monkeypatch.chdir(tmp_path)
+    cfg = request.getfixturevalue('starfish')
+    cfg.work_dir = str(tmp_path / 'run')
+    cfg.experiment_name = cfg.visualizer.name = 'small_set'
+    cfg.train_cfg.update(max_epochs=10, val_interval=2)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.num_workers = 0
+        loader.persistent_workers = False
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    history = runner.message_hub.get_scalar('val/coco/AP').data[0]
+    print('AP every second epoch:', history)
+    assert history[-1] >= 0.85

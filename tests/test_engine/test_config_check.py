@@ -10,10 +10,12 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpose.apis import MMPoseInferencer, init_model
+from mmpose.registry import MODELS
 from support.configs import read_config
 
 from gtpt_mm.compat.runs import runner_check
 from gtpt_mm.engine.config_check import ConfigError, check, check_before_run
+from gtpt_mm.models import GTPTHead
 
 SAMPLE = (
     'configs/body_2d_keypoint/gtpt/sample/gtpt-t_1xb16-14e_sample-96x64.py'
@@ -110,6 +112,38 @@ def test_warnings_are_printed_and_the_run_goes_on(capsys, monkeypatch):
     monkeypatch.setenv('RANK', '1')
     check_before_run(cfg)
     assert capsys.readouterr().err == ''
+
+
+class OwnTokens(torch.nn.Module):
+    """A backbone of a user, which makes tokens as GTPT does."""
+
+    def __init__(self, embed_dims=128):
+        super().__init__()
+
+
+class OwnHead(GTPTHead):
+    """A head of a user, for the tokens of GTPT."""
+
+
+def test_backbones_and_heads_of_a_user_may_go_with_ours(monkeypatch):
+    for kind in (OwnTokens, OwnHead):
+        monkeypatch.setitem(MODELS.module_dict, kind.__name__, kind)
+    own = dict(type='OwnTokens', _delete_=True)
+    assert places(faulty(model__backbone=own)) == []
+    assert places(faulty(model__backbone=dict(own, type=OwnTokens))) == []
+    assert places(faulty(model__head__type='OwnHead')) == []
+    stock = dict(own, type='ResNet', depth=18)
+    assert 'model.head.type' in places(faulty(model__backbone=stock))
+    # A codec without what the head reads is still a mistake.
+    cfg = faulty(model__backbone=own, model__head__decoder__type='MSRAHeatmap')
+    assert 'model.head.decoder.type' in places(cfg)
+
+
+@pytest.mark.parametrize('scope', ['mmdet', 'mmengine', 'mine', None])
+def test_scopes_of_other_packages_are_legal(scope):
+    assert check(dict(default_scope=scope, custom=1), is_run=False) == (
+        check(dict(custom=1), is_run=False) if scope is None else []
+    )
 
 
 @pytest.mark.parametrize('name', ['val_evaluator', 'test_evaluator'])

@@ -100,10 +100,30 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
         make_samples(2, 3),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=1e38)),
     )
-    with pytest.raises(FloatingPointError, match='1 of 1 tensors.*weight'):
+    words = '1 of 1 tensors.*weight.*step 1: .*pictures/1.png id 101'
+    with pytest.raises(FloatingPointError, match=words):
         runner.train()
     assert not runner.model.weight.isfinite()
     assert not list(tmp_path.glob('*.pth'))
+
+
+def test_the_gradient_of_accumulated_batches_names_them_all(tmp_path):
+    """The loss of the third batch shows what the step of two has done."""
+    runner = make_runner(
+        tmp_path,
+        make_samples(2, 3, 4, 5, 6, 7),
+        optim_wrapper=dict(
+            optimizer=dict(type='SGD', lr=1e38), accumulative_counts=2
+        ),
+    )
+    with pytest.raises(FloatingPointError, match='are to blame') as error:
+        runner.train()
+    words = str(error.value)
+    assert 'in epoch 1, step 3' in words
+    for number in range(4):
+        step = 1 + number // 2
+        place = words.index(f'Epoch 1, step {step}: ')
+        assert words.index(f'pictures/{number}.png id 10{number}') > place
 
 
 @pytest.mark.parametrize('policy', ['stop', 'skip'])
@@ -123,6 +143,11 @@ def test_weights_spoilt_in_the_step_before_are_told(tmp_path, policy):
     with pytest.raises(FloatingPointError, match='step before') as error:
         runner.train()
     assert 'step 2' in str(error.value) and 'weight' in str(error.value)
+    before = str(error.value).partition('are to blame. ')[2]
+    assert before.startswith(
+        'Epoch 1, step 1: Samples of the batch: pictures/0.png id 100; '
+        'pictures/1.png id 101.'
+    )
 
 
 def test_masks_of_infinity_are_saved(tmp_path):

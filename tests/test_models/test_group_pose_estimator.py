@@ -65,7 +65,10 @@ def test_fused_model_predicts_the_same():
     )
 
 
-@pytest.mark.parametrize('opset', [16, 20])
+@pytest.mark.parametrize(
+    'opset',
+    [16, pytest.param(20, marks=pytest.mark.slow)],  # 17: as the page does
+)
 def test_onnx_runtime_predicts_the_same(opset, tmp_path):
     onnxruntime = pytest.importorskip('onnxruntime')
     model = build_small()

@@ -212,6 +212,7 @@ def test_bad_options_are_named(options, word):
         ViTPose(**(dict(arch=ARCH) | options))
 
 
+@pytest.mark.slow  # the export below is one graph, too
 def test_windows_compile_to_one_graph(img):
     """A layer of each kind: plain windows, shifted ones, global."""
     torch.compiler.reset()

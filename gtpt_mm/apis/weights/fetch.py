@@ -39,9 +39,7 @@ def fetch_repository(
     import huggingface_hub
 
     name = source.removeprefix('hf://')
-    endpoint = (
-        os.environ.get('HF_ENDPOINT') or huggingface_hub.constants.ENDPOINT
-    )
+    endpoint = find_endpoint()
     for is_local in (False,) if refresh else (True, False):
         if not is_local:
             check_online()
@@ -63,6 +61,13 @@ def fetch_repository(
         if files := sorted(Path(folder).glob('*.safetensors')):
             return files
     raise NotThereError(f'{name} has no .safetensors')
+
+
+def find_endpoint() -> str:
+    """Return the address of the Hub, or of the mirror in ``HF_ENDPOINT``."""
+    import huggingface_hub
+
+    return os.environ.get('HF_ENDPOINT') or huggingface_hub.constants.ENDPOINT
 
 
 def fetch_file(url: str, target: Path) -> None:

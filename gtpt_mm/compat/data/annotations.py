@@ -337,14 +337,35 @@ def _sort_detections(
 
 @contextlib.contextmanager
 def _naming_parser(dataset: Any) -> Iterator[None]:
-    """Name file and dataset where a stock parser fails within."""
+    """Name file, dataset and annotation where a stock parser fails within."""
     try:
         yield
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (
+        KeyError, TypeError, IndexError, AttributeError, ValueError,
+    ) as error:  # fmt: skip
+        place = _find_annotation(error)
+        if isinstance(error, ValueError) and not place:
+            raise  # a file that is no JSON, or what was refused before
         raise AnnotationError(
-            f'{dataset.ann_file}: {type(dataset).__name__} cannot read an '
-            f'annotation of it: {error!r}'
+            f'{dataset.ann_file}: {type(dataset).__name__} cannot read '
+            f'{place or "an annotation of it"}: {error!r}'
         ) from error
+
+
+def _find_annotation(error: Exception) -> str:
+    """Return which annotation the parser had in hand; '' if it had none."""
+    found = ''
+    trace = error.__traceback__
+    while trace is not None:
+        names = trace.tb_frame.f_locals
+        annotation = names.get('ann')
+        if isinstance(annotation, dict) and 'image_id' in annotation:
+            found = checks.name(annotation)
+        elif isinstance(annotation, dict):  # of MPII: its place in the list
+            index = names.get('idx', names.get('ann_id'))
+            found = f'entry {index}, of image {annotation.get("image")!r}'
+        trace = trace.tb_next
+    return found
 
 
 def _load_detections(file: str) -> list[dict]:

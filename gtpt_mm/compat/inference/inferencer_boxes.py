@@ -16,6 +16,9 @@ import numpy as np
 
 from .inferencer_people import crop
 
+#: Largest coordinate of a box, in pixels; beyond lies no image.
+MAX_COORDINATE = 1e6
+
 
 def missing() -> str:
     """Say what is missing."""
@@ -96,6 +99,11 @@ def _as_array(boxes: Any, place: str) -> np.ndarray:
             raise ValueError(
                 f'box {i} of {place} is not finite, empty or reversed: '
                 f'{box}; (x1, y1, x2, y2) requires x2 > x1 and y2 > y1'
+            )
+        if not (np.abs(box[:4]) <= MAX_COORDINATE).all():
+            raise ValueError(
+                f'box {i} of {place} reaches beyond any image: {box}; '
+                f'coordinates are pixels, at most {MAX_COORDINATE:g}'
             )
     return np.hstack([array, np.ones_like(array[:, :1])])[:, :5]
 

@@ -7,7 +7,8 @@ set counts as one of COCO.
 
 Here: ``gtpt_mm`` is in mmengine's list (``gtpt_mm::...`` as a base). The 2D
 inferencer and ``init_model`` take names; the inferencer fetches the weights.
-Both take folders of ``gtpt-mm pack`` with the weights in them.
+Both take folders of ``gtpt-mm pack`` with the weights in them. ``init_cfg``
+and ``load_from`` take ``mae-vit-b`` and the like.
 Names of mmpose stay mmpose's; ``gtpt_mm/NAME`` is always ours. ``dataset=`` of
 the inferencers splits off one dataset of a ViTPose++, by default the first;
 a model of ``init_model`` predicts with ``test_cfg.dataset``. The skeleton is
@@ -26,11 +27,15 @@ from typing import Any
 from mmengine import hub
 from mmengine.config import Config, ConfigDict, utils
 from mmengine.config import config as mmengine_config
+from mmengine.runner import CheckpointLoader
 
+from ..files.checkpoint_files import load_from_local
 from ..replacement import replace_everywhere
 
 PACKAGE = 'gtpt_mm'
 PREFIX = f'{PACKAGE}/'
+#: How the names of encoders begin, to start a training from.
+ENCODERS = 'mae-vit-'
 #: Returns the module with the functions that look for a name.
 GetNames = Callable[[], ModuleType]
 
@@ -53,6 +58,7 @@ def repair(get_names: GetNames) -> None:
         BaseMMPoseInferencer as Base,
     )
 
+    CheckpointLoader.register_scheme(ENCODERS, load_encoder(get_names))
     utils.MODULE2PACKAGE[PACKAGE] = PACKAGE
     for name in ('_get_cfg_metainfo', '_get_external_cfg_base_path'):
         new = find_in_clone(getattr(utils, name), get_names)
@@ -72,6 +78,18 @@ def repair(get_names: GetNames) -> None:
     replace_everywhere(
         inference.init_model, build_by_name(inference.init_model, get_names)
     )
+
+
+def load_encoder(get_names: GetNames) -> Callable:
+    """Return a loader of mmengine that takes names of encoders."""
+
+    def load(filename: str, map_location: Any = None) -> Any:
+        path = Path(filename)
+        if not path.is_file():
+            path = get_names().get_weights(filename).path
+        return load_from_local(str(path), map_location)
+
+    return load
 
 
 def find_in_clone(find: Callable, get_names: GetNames) -> Callable:

@@ -4,7 +4,8 @@ Broken: checkpoints of mmengine <= 0.10.7 hold neither the generators, nor the
 buffers of other processes than the first (each has BatchNorm statistics of
 its own), nor gradients that are being accumulated, nor the count of
 EarlyStoppingHook, nor the place in an epoch. A file without optimizer state
-is resumed as if it were whole, and so is one of another batch size.
+is resumed as if it were whole, and so is one of another batch size. Schedules
+take the attributes of saved ones of any type, and the rest is left out.
 
 Here: a hook in every runner writes these under ``exact_resume`` and puts them
 back. A resume that cannot be exact is refused and the way out named;
@@ -32,10 +33,10 @@ from mmengine.hooks import (
     Hook,
 )
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 
 from ..files.loaded_tensors import check_finite
-from ..messages import list_some
+from ..messages import list_some, warn
 from .data_loading import SeededLoader
 from .generators import read_states, restore_states
 from .train_loops import ExactLoop
@@ -55,6 +56,7 @@ class ExactResumeHook(Hook):
     def __init__(self) -> None:
         self.ranks: list[dict] = []
         self.loaded: dict = {}
+        self.schedules: int | None = None
 
     def collect(self, runner: Any) -> None:
         """Gather the state of each process; all processes must call this."""
@@ -104,6 +106,7 @@ class ExactResumeHook(Hook):
             check_finite(checkpoint.get(key, {}), source)
         self.loaded = checkpoint.get(KEY, {}) or dict(ranks=[])
         _check_optimizer(runner, self.loaded.get('optimizer'))
+        self.schedules = _count(checkpoint.get('param_schedulers'))
         if isinstance(runner.train_loop, ExactLoop) and 'place' in self.loaded:
             _check_batches(runner, self.loaded['place'])
 
@@ -113,6 +116,14 @@ class ExactResumeHook(Hook):
         loop = runner.train_loop
         if not state:
             return
+        # Not before: those of a curriculum's stage are built after loading.
+        num = _count(runner.param_schedulers)
+        if self.schedules and self.schedules != num:
+            raise ValueError(
+                f'cannot resume from {runner._load_from or "the file"}: it '
+                f'has {self.schedules} schedules, the config has {num}. '
+                f'{_SCHEDULE_REMEDY}'
+            )
         if isinstance(loop, ExactLoop):
             loop.resume_at(state.get('place') or loop.guess_place())
             # Loaders were built before the seed of the checkpoint was known.
@@ -168,6 +179,55 @@ def _optimizer(runner: Any) -> str | None:
     """Return the class of the only optimizer; None for several."""
     optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
     return type(optimizer).__name__ if optimizer is not None else None
+
+
+_SCHEDULE_REMEDY = (
+    'Set param_scheduler as it was, or start a new training from the weights: '
+    'set load_from to the file and leave out resume'
+)
+#: Attributes of a schedule that change while it runs.
+_RUNNING = {'last_step', 'base_values', 'verbose', 'best', 'num_bad_epochs',
+            'cooldown_counter'}  # fmt: skip
+
+
+def _count(schedules: Any) -> int:
+    """Return the number of schedules, of one optimizer or of several."""
+    if isinstance(schedules, dict):
+        return sum(map(_count, schedules.values()))
+    return len(schedules or ())
+
+
+def _check_schedule(schedule: Any, saved: dict) -> None:
+    """Raise if a saved state is another type's; warn if its values differ."""
+    own = {
+        key: value
+        for key, value in schedule.state_dict().items()
+        if key not in _RUNNING and key[0] != '_'
+    }
+    kind = type(schedule).__name__
+    differing = [key for key in own if key in saved and saved[key] != own[key]]
+    others = [k for k in saved if k not in _RUNNING and k[0] != '_']
+    if set(others) != set(own) or 'param_name' in differing:
+        lacking, more = set(own) - set(others), set(others) - set(own)
+        words = (
+            f'it has {list_some(sorted(more)) or "no more"} and not '
+            f'{list_some(sorted(lacking))}'
+            if lacking or more
+            else f'it changes {saved["param_name"]}'
+        )
+        raise ValueError(
+            f'cannot resume: the checkpoint has a schedule of another type '
+            f'than {kind} of the config: {words}. {_SCHEDULE_REMEDY}'
+        )
+    if differing:
+        of_file = ', '.join(f'{key}={saved[key]}' for key in differing)
+        of_config = ', '.join(f'{key}={own[key]}' for key in differing)
+        warn(
+            f'{kind} goes on with {of_file}, as in the checkpoint; '
+            f'{of_config} of the config is without effect. For another '
+            'schedule start a new training from the weights: set load_from '
+            'and leave out resume'
+        )
 
 
 def _check_batches(runner: Any, place: dict) -> None:
@@ -311,5 +371,13 @@ def repair() -> None:
                 hook.collect(self)
         save(self, *args, **options)
 
+    load = _ParamScheduler.load_state_dict
+
+    @functools.wraps(load)
+    def load_state_dict(self: _ParamScheduler, state_dict: dict) -> None:
+        _check_schedule(self, state_dict)
+        load(self, state_dict)
+
+    _ParamScheduler.load_state_dict = load_state_dict
     Runner.register_default_hooks = register_default_hooks
     Runner.save_checkpoint = save_checkpoint

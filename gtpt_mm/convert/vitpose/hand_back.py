@@ -47,6 +47,36 @@ EPS = 1e-6
 #: Scale of a box in transformers and by default in mmpose.
 BOX_PADDING = 1.25
 
+CARD_TEXT = """\
+---
+library_name: transformers
+pipeline_tag: keypoint-detection
+tags: [vitpose, pose-estimation, gtpt_mm]
+---
+# {name}
+
+A {kind} for {num} keypoints at {size}, trained with gtpt_mm.
+
+Keypoints: {keypoints}.
+{about}
+```python
+import torch
+from PIL import Image
+from transformers import AutoImageProcessor, VitPoseForPoseEstimation
+
+processor = AutoImageProcessor.from_pretrained('{name}')
+model = VitPoseForPoseEstimation.from_pretrained('{name}')
+image = Image.open('picture.jpg')
+boxes = [[[0, 0, image.width, image.height]]]  # x, y, width, height
+inputs = processor(image, boxes=boxes, return_tensors='pt')
+{choice}with torch.no_grad():
+    outputs = model(**inputs)
+[poses] = processor.post_process_pose_estimation(outputs, boxes=boxes)
+for i, xy in zip(poses[0]['labels'], poses[0]['keypoints']):
+    print(model.config.id2label[int(i)], xy.tolist())
+```
+{notes}"""
+
 
 class HandedBack(NamedTuple):
     """Content of a folder for transformers.
@@ -355,55 +385,26 @@ def _find_box_padding(cfg: Mapping) -> float:
 def _write_card(content: HandedBack, name: str) -> str:
     """Return a model card with the lines that predict."""
     config = content.config
-    height, width = config['backbone_config']['image_size']
-    dataset, choice = config.get('dataset'), []
+    backbone, dataset = config['backbone_config'], config.get('dataset')
+    height, width = backbone['image_size']
+    about, choice = '', ''
     if dataset:
-        choice = [
+        about = (
+            f'\nAll {backbone["num_experts"]} experts are in the file, and '
+            f'the head of {dataset["name"]}: always give '
+            f'`dataset_index={dataset["index"]}`.\n'
+        )
+        choice = (
             "inputs['dataset_index'] = torch.full((len(boxes[0]),), "
-            f'{dataset["index"]})'
-        ]
-    kind = 'ViTPose++' if dataset else 'ViTPose'
-    lines = [
-        '---',
-        'library_name: transformers',
-        'pipeline_tag: keypoint-detection',
-        'tags: [vitpose, pose-estimation, gtpt_mm]',
-        '---',
-        f'# {name}',
-        '',
-        f'A {kind} for {len(config["id2label"])} keypoints at {height}x'
-        f'{width}, trained with gtpt_mm.',
-        '',
-        f'Keypoints: {", ".join(config["id2label"].values())}.',
-        '',
-    ]
-    if dataset:
-        lines += [
-            f'All {config["backbone_config"]["num_experts"]} experts are in '
-            f'the file, and the head of {dataset["name"]}: always give '
-            f'`dataset_index={dataset["index"]}`.',
-            '',
-        ]
-    lines += [
-        '```python',
-        'import torch',
-        'from PIL import Image',
-        'from transformers import (',
-        '    AutoImageProcessor, VitPoseForPoseEstimation)',
-        '',
-        f"processor = AutoImageProcessor.from_pretrained('{name}')",
-        f"model = VitPoseForPoseEstimation.from_pretrained('{name}')",
-        "image = Image.open('picture.jpg')",
-        'boxes = [[[0, 0, image.width, image.height]]]  # x, y, width, height',
-        "inputs = processor(image, boxes=boxes, return_tensors='pt')",
-        *choice,
-        'with torch.no_grad():',
-        '    outputs = model(**inputs)',
-        '[poses] = processor.post_process_pose_estimation(',
-        '    outputs, boxes=boxes)',
-        "for i, xy in zip(poses[0]['labels'], poses[0]['keypoints']):",
-        '    print(model.config.id2label[int(i)], xy.tolist())',
-        '```',
-        *(f'\n{note}' for note in content.notes),
-    ]
-    return '\n'.join(lines) + '\n'
+            f'{dataset["index"]})\n'
+        )
+    return CARD_TEXT.format(
+        name=name,
+        kind='ViTPose++' if dataset else 'ViTPose',
+        num=len(config['id2label']),
+        size=f'{height}x{width}',
+        keypoints=', '.join(config['id2label'].values()),
+        about=about,
+        choice=choice,
+        notes=''.join(f'\n{note}\n' for note in content.notes),
+    )

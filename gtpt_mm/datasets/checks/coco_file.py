@@ -169,7 +169,7 @@ class CocoFile:
         annotations: list[dict],
         metainfo: Mapping | None,
     ) -> None:
-        """Choose the keypoints: of most annotations, compared with metainfo."""
+        """Choose the keypoints that most annotations have."""
         used: Counter = Counter(
             a.get('category_id') for a in annotations if 'keypoints' in a
         )

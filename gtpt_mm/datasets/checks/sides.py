@@ -38,11 +38,12 @@ NUM_NEAREST = 3
 #: Links around the exchanged keypoints that are compared; limbs farther away
 #: would hide the difference.
 STEPS = 2
-#: Exchanged labels must be nearer to the set by exp(GAIN), in which ...
-GAIN = 0.5
-#: ... the labels as they are lie beyond this part of the set, and the
-#: exchanged ones within this many times the median distance.
-STRANGE, USUAL = 0.9, 1.3
+#: Exchanged labels must be twice as near to the set. Below that stand people
+#: with crossed legs and gymnasts, who are labelled correctly.
+GAIN = float(np.log(2))
+#: The labels as they are lie beyond this part of the set, and the exchanged
+#: ones not much farther away.
+STRANGE, NOT_MUCH = 0.9, 1.3
 CHUNK = 128
 
 
@@ -78,9 +79,10 @@ def check_sides(stack: Stack, trusted: np.ndarray) -> list[Finding]:
     found = []
     for row, (gain, keypoints) in best.items():
         shown = tuple(k for k in keypoints if trusted[row, k])
+        left = [a for a, _ in stack.pairs if a in keypoints]
         text = (
-            f'{stack.name(shown)}: exchanged, they are {np.exp(gain):.1f} '
-            'times as near to the others'
+            f'{np.exp(gain):.1f} times as near to the others if '
+            f'{stack.name(tuple(left))} and the other side are exchanged'
         )
         found.append(stack.finding('sides', row, text, shown, gain))
     return found
@@ -146,8 +148,9 @@ class _Search:
         context = find_context(
             keypoints, stack.links, stack.pairs, len(stack.names), STEPS
         )
-        if context.sum() < MIN_LABELS + 2:
-            context[:] = True
+        around = [k for p in stack.pairs for k in p if k not in keypoints]
+        if not context[around].any():
+            context[:] = True  # nothing there says where left is
         columns = np.flatnonzero(context)
         key = tuple(columns.tolist())
         rows = self._usable
@@ -158,14 +161,16 @@ class _Search:
         known = np.isfinite(as_is)
         if known.sum() < MIN_INSTANCES:
             return {}
-        middle, strange = np.quantile(as_is[known], (0.5, STRANGE))
+        strange = np.quantile(as_is[known], STRANGE)
         doubtful = known & (as_is > strange)
         doubtful &= self._shapes.known[rows][:, keypoints].sum(1) > 1
-        suspects, before = rows[doubtful], as_is[doubtful]
+        if not doubtful.any():
+            return {}
         order = self._exchange(keypoints)
+        suspects = rows[doubtful]
         after = self._distances(suspects, order, columns)
-        gain = np.log(before / np.maximum(after, 1e-6))
-        hit = (gain > GAIN) & (after < USUAL * middle)
+        gain = np.log(as_is[doubtful] / np.maximum(after, 1e-6))
+        hit = (gain > GAIN) & (after < NOT_MUCH * strange)
         return dict(
             zip(suspects[hit].tolist(), gain[hit].tolist(), strict=True)
         )

@@ -67,8 +67,8 @@ def find_context(
     near = np.eye(num, dtype=bool)
     for a, b in [*links, *pairs]:
         near[a, b] = near[b, a] = True
-    mask = np.zeros(num, bool)
+    mask: np.ndarray = np.zeros(num, bool)
     mask[keypoints] = True
     for _ in range(steps):
-        mask = near[mask].any(0)
+        mask = near[mask].any(axis=0)
     return mask

@@ -39,7 +39,7 @@ def write(keypoint_set: KeypointSet, out: Path, link: bool = False) -> None:
     files.write()
 
 
-def write_json(file: Path, content: dict) -> None:
+def write_json(file: Path, content: dict | list) -> None:
     """Write a JSON file, whole or not at all."""
     with atomic_write(file) as temporary:
         temporary.write_text(json.dumps(content), encoding='utf-8')

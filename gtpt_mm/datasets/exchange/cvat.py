@@ -7,6 +7,7 @@ label is its name, joined by a group. Boxes belong to the instance of their
 group or, without groups, to the points inside.
 """
 
+import contextlib
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -27,8 +28,8 @@ __all__ = ['LOSES', 'SOURCES', 'matches', 'read', 'write']
 
 SOURCES = 'an annotations.xml of "CVAT for images 1.1", or its folder'
 LOSES = (
-    'areas, groups, scores, and digits beyond the second once CVAT has '
-    'exported it; ids and tracks are attributes of the skeleton'
+    'groups and scores, and digits beyond the second once CVAT has exported '
+    'it; ids, tracks and areas are attributes of the skeleton'
 )
 #: Shapes of CVAT that hold no keypoints.
 OTHERS = ('polygon', 'polyline', 'cuboid', 'mask', 'ellipse', 'tag')
@@ -147,14 +148,14 @@ def _read_labels(roots: list[ET.Element]) -> Labels:
             known = labels.keypoints.setdefault(name, keypoints)
             if set(known) != set(keypoints):  # a drawing without names
                 labels.keypoints[name] = keypoints
-    for name, keypoints in labels.keypoints.items():
-        labels.keypoints[name] = in_order(keypoints)
     for root in roots:
         for skeleton in root.iter('skeleton'):
             known = labels.keypoints.setdefault(skeleton.get('label', ''), [])
             for points in skeleton.iterfind('points'):
                 if points.get('label', '') not in known:
                     known.append(points.get('label', ''))
+    for name, keypoints in labels.keypoints.items():
+        labels.keypoints[name] = in_order(keypoints)
     return labels
 
 
@@ -399,6 +400,8 @@ def _read_attributes(element: ET.Element, instance: Instance) -> None:
     }
     instance.id = read_id(values.get('source_id', ''))
     instance.track = values.get('track', '')
+    with contextlib.suppress(ValueError):
+        instance.area = float(values.get('area', ''))
     instance.is_crowd = values.get('is_crowd', '') in ('1', 'true')
 
 

@@ -13,7 +13,11 @@ from .picture_files import PictureFiles
 
 #: What is written as an attribute of a skeleton, and how CVAT shows it.
 ATTRIBUTES = dict(
-    source_id='text', picture_id='text', track='text', is_crowd='checkbox'
+    source_id='text',
+    picture_id='text',
+    track='text',
+    area='text',
+    is_crowd='checkbox',
 )
 #: Ending of the label of boxes: CVAT has one kind of shape for each label.
 BOX = '_box'
@@ -227,6 +231,7 @@ def _skeleton(
         source_id='' if instance.id == '' else json.dumps(instance.id),
         picture_id='' if picture.id == '' else json.dumps(picture.id),
         track=instance.track,
+        area='' if instance.area is None else f'{instance.area:.4f}',
         is_crowd='true' if instance.is_crowd else '',
     )
     for name, value in values.items():

@@ -49,6 +49,8 @@ def detect(path: Path) -> str:
             f'{path} could be {" or ".join(found)}; choose one by --format, '
             'or name the file instead of its folder'
         )
+    if path.suffix.lower() == '.zip':
+        raise ValueError(f'{path} is a zip; unpack it first')
     known = '; '.join(f'{n}: {m.SOURCES}' for n, m in FORMATS.items())
     raise ValueError(f'{path} has none of the known formats ({known})')
 

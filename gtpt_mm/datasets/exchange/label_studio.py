@@ -133,7 +133,7 @@ def _picture(
         path=finder.find(name),
         id=task.data.get('source_id', task.id),
         group=str(task.data.get('group') or ''),
-        split=task.data.get('split') or find_split(Path(file.name)),
+        split=find_split(Path(str(task.data.get('split') or file.name))),
     )
 
 
@@ -190,8 +190,8 @@ def _give(
 
 def _extent(points: np.ndarray) -> tuple[float, float, float, float]:
     """Return the box (x1, y1, x2, y2) around points."""
-    x1, y1, x2, y2 = [*points.min(0).tolist(), *points.max(0).tolist()]
-    return x1, y1, x2, y2
+    low, high = points.min(0), points.max(0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
 def _name(

@@ -70,7 +70,7 @@ def _task(
     is_predicted: bool,
 ) -> dict:
     """Return the task of a picture."""
-    data = dict(image=f'{LOCAL}{name}', file_name=picture.name)
+    data: dict = dict(image=f'{LOCAL}{name}', file_name=picture.name)
     if picture.id != '':
         data['source_id'] = picture.id
     for key in ('group', 'split'):

@@ -252,5 +252,5 @@ def turn_box(
         return None
     corners = np.array(instance.bbox, dtype=float).reshape(2, 2)
     turned = turn_points(corners, w, h, orientation)
-    x1, y1, x2, y2 = [*turned.min(0).tolist(), *turned.max(0).tolist()]
-    return x1, y1, x2, y2
+    low, high = turned.min(0), turned.max(0)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])

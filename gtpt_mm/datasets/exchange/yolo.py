@@ -106,7 +106,11 @@ def read(
         picture = _measure(entry, name, found)
         if picture is not None:
             _add(
-                picture, rows.get(entry.label, []), layout.shape, wanted, found
+                picture,
+                rows.get(entry.label or Path(), []),
+                layout.shape,
+                wanted,
+                found,
             )
             found.pictures.append(picture)
     _tell(found, entries)

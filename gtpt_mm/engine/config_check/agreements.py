@@ -29,6 +29,8 @@ HEAD_READS = {
 }
 
 
+#: Packages whose backbones but GTPT make feature maps.
+KNOWN_PACKAGES = ('gtpt_mm', 'mmpose', 'mmdet', 'mmpretrain')
 #: Thresholds below are those of densities, whose peak was 0.1 or less.
 LOW_THRESHOLD = 0.05
 
@@ -221,7 +223,7 @@ def find_score_thresholds(view: View) -> Iterator[Finding]:
         return
     scale = decoders[0].get('sigma') * (2 * math.pi) ** 0.5
     for name in ('val_evaluator', 'test_evaluator'):
-        for metric in _find_metrics(name, view.cfg.get(name)):
+        for metric in find_metrics(name, view.cfg.get(name)):
             threshold = metric.cfg.get('keypoint_score_thr')
             if threshold and 0 < threshold < LOW_THRESHOLD:
                 yield Finding(
@@ -234,14 +236,17 @@ def find_score_thresholds(view: View) -> Iterator[Finding]:
                 )
 
 
-def _find_metrics(place: str, value: Any) -> Iterator[Part]:
-    """Yield an evaluator and the metrics in it."""
+def find_metrics(place: str, value: Any) -> Iterator[Part]:
+    """Yield an evaluator and the metrics in it, also those by name."""
     if isinstance(value, dict):
-        yield Part(place, value)
-        yield from _find_metrics(f'{place}.metrics', value.get('metrics'))
+        if 'type' in value:
+            yield Part(place, value)
+            value = dict(metrics=value.get('metrics'))
+        for name, metric in value.items():
+            yield from find_metrics(f'{place}.{name}', metric)
     elif isinstance(value, list | tuple):
         for i, metric in enumerate(value):
-            yield from _find_metrics(f'{place}.{i}', metric)
+            yield from find_metrics(f'{place}.{i}', metric)
 
 
 def find_unfit_codec(view: View) -> Iterator[Finding]:
@@ -262,7 +267,9 @@ def find_unfit_codec(view: View) -> Iterator[Finding]:
     backbone = view.network.backbone
     for head in view.network.heads.values():
         if (backbone.kind == 'GTPT') != (head.kind == 'GTPTHead') and (
-            head.kind and backbone.kind and _is_plain_gtpt(backbone)
+            _is_known(head)
+            and _is_known(backbone)
+            and _is_plain_gtpt(backbone)
         ):
             yield Finding(
                 f'{head.place}.type',
@@ -271,6 +278,12 @@ def find_unfit_codec(view: View) -> Iterator[Finding]:
                 'keypoints, which GTPTHead alone reads',
                 'use GTPT with GTPTHead',
             )
+
+
+def _is_known(part: Part) -> bool:
+    """Tell whether a class is none of a user's own, which may do anything."""
+    cls = find_class(part.cfg, part.place)
+    return getattr(cls, '__module__', '').split('.')[0] in KNOWN_PACKAGES
 
 
 def _is_plain_gtpt(backbone: Part) -> bool:

@@ -8,7 +8,15 @@ from mmengine.config import Config
 
 from gtpt_mm.compat.runs.runner_check import before_runner
 
-from . import agreements, arguments, channels, keys, schedule, skeletons
+from . import (
+    agreements,
+    arguments,
+    channels,
+    keys,
+    schedule,
+    skeletons,
+    values,
+)
 from .finding import Finding, collect
 from .view import View
 
@@ -20,6 +28,8 @@ KEY_RULES: tuple[Rule, ...] = (
     keys.find_wrong_sections,
     keys.find_section_keys,
 )
+#: For the classes of any package.
+SCOPE_RULES: tuple[Rule, ...] = (keys.find_unread_keys, values.find_scope)
 #: About the network and what it is given.
 MODEL_RULES: tuple[Rule, ...] = (
     agreements.find_missing_model,
@@ -43,6 +53,7 @@ MODEL_RULES: tuple[Rule, ...] = (
     skeletons.find_orders,
     skeletons.find_other_skeletons,
     skeletons.find_names,
+    values.find_zero_std,
 )
 #: About training and testing.
 RUN_RULES: tuple[Rule, ...] = (
@@ -57,6 +68,11 @@ RUN_RULES: tuple[Rule, ...] = (
     schedule.find_mixed_units,
     schedule.find_best_checkpoint,
     agreements.find_score_thresholds,
+    values.find_launcher,
+    values.find_loaders,
+    values.find_data_modes,
+    values.find_metric_modes,
+    values.find_learning_rates,
 )
 
 
@@ -80,7 +96,7 @@ def check(cfg: Config | dict, is_run: bool = True) -> list[Finding]:
         return []
     rules = KEY_RULES + MODEL_RULES + (RUN_RULES if is_run else ())
     if view.cfg.get('default_scope', 'mmpose') not in ('mmpose', None):
-        rules = KEY_RULES[:1]  # another package's classes
+        rules = SCOPE_RULES  # another package's classes
     found: dict[tuple[str, str], Finding] = {}
     for rule in rules:
         for finding in collect(rule(view)):

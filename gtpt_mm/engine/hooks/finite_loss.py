@@ -67,6 +67,9 @@ class FiniteLossHook(Hook):
         self._is_left_out = False
         self._losses: dict[str, Tensor] = {}
         self._batch: Any = None
+        # Samples since the last step, and of it: epoch, iteration, samples.
+        self._since: list[tuple[int, int, dict]] = []
+        self._last_step: list[tuple[int, int, dict]] = []
         self._watched: list[tuple[object, str, Callable | None]] = []
         # Never finite, and never meant to be: masks of -inf.
         self._exempt: set[str] = set()
@@ -143,7 +146,7 @@ class FiniteLossHook(Hook):
             words = (
                 f'{words} The weights {own[:5]} were not finite any more: '
                 'the gradient of the step before was not, so its samples '
-                'are to blame.'
+                f'are to blame. {self._describe_last_step()}'
             )
         if self.policy == 'stop' or own:
             self._stop(runner, f'{words} {REMEDY}')
@@ -166,13 +169,17 @@ class FiniteLossHook(Hook):
             f'{self.max_skips}).'
         )
         runner.optim_wrapper.zero_grad()
+        self._since.clear()
         # These are what is logged of the step.
         self._losses.clear()
 
     def _step(self, method: Callable, **kwargs: Any) -> None:
         """Take the step unless its last loss was not finite."""
-        if not self._is_left_out:
-            method(**kwargs)
+        if self._is_left_out:
+            return
+        method(**kwargs)
+        if self._since:  # else it is a step of another optimizer
+            self._last_step, self._since = self._since, []
 
     def _describe(self, runner: Runner, loss: Tensor) -> str:
         """Name epoch, step, losses and samples; the same in all processes."""
@@ -196,6 +203,23 @@ class FiniteLossHook(Hook):
         return (
             f'the loss is not finite in epoch {runner.epoch + 1}, step '
             f'{runner.iter + 1}: {words}'
+        )
+
+    def _describe_last_step(self) -> str:
+        """Name the samples of the step before; the same in all processes."""
+        own = self._describe_own_step()
+        if get_world_size() == 1:
+            return own
+        return ' '.join(
+            f'process {rank}: {words}'
+            for rank, words in enumerate(all_gather_object(own))
+        )
+
+    def _describe_own_step(self) -> str:
+        """Name the samples of the last step in this process."""
+        return ' '.join(
+            f'Epoch {epoch}, step {step}: {describe_samples(samples)}'
+            for epoch, step, samples in self._last_step
         )
 
     def _stop(self, runner: Runner, words: str) -> NoReturn:
@@ -223,7 +247,7 @@ class FiniteLossHook(Hook):
                 f'{len(spoilt)} of {len(weights)} tensors are not finite '
                 f'after epoch {runner.epoch + 1}, step {runner.iter + 1}, '
                 f'first {spoilt[:5]}; no checkpoint is written, older ones '
-                f'stay. {REMEDY}'
+                f'stay. {self._describe_own_step()} {REMEDY}'
             )
         if self._num_skips:
             checkpoint['finite_loss'] = dict(num_skips=self._num_skips)
@@ -243,6 +267,9 @@ class FiniteLossHook(Hook):
     ) -> None:
         """Keep the batch; warn if it has no visible keypoint."""
         self._batch, self._losses = data_batch, {}
+        if isinstance(data_batch, dict):  # without the images
+            samples = dict(data_samples=data_batch.get('data_samples'))
+            self._since.append((runner.epoch + 1, runner.iter + 1, samples))
         self._num_batches += 1
         if has_keypoint(data_batch):
             return

@@ -89,7 +89,7 @@ def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
     ranks = [_rank(first), _rank(second)]
     if any(len(rank) < 2 or np.ptp(rank) == 0 for rank in ranks):
         return math.nan
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def _rank(values: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ threshold, what has none at that threshold, and so cannot be written to a file.
 
 # G annotated instances, D predictions
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -103,7 +104,8 @@ class Diagnosis:
         """Return a row for each kind of error.
 
         ``error``, its name; ``count``; ``ap_without`` it alone; and
-        ``ap_cumulative``, without it and all kinds of the rows before.
+        ``ap_cumulative``, without it and all kinds of the rows before. NaN
+        where no instance is left.
         """
         counts = self.count()
         rows = []
@@ -114,7 +116,8 @@ class Diagnosis:
                 n for n in names if counts[n] or n not in LOCALIZATION
             )
             if real not in known:
-                known[real] = float(compute_ap(self.correct(real)).mean())
+                ap = float(compute_ap(self.correct(real)).mean())
+                known[real] = ap if ap >= 0 else math.nan
             return known[real]
 
         for number, name in enumerate(ERRORS):

@@ -26,6 +26,9 @@ from .poses import Poses
 
 #: Least similarity of what is near a keypoint, and within the human error.
 PROXIMITY, HUMAN = 0.5, 0.85
+#: Corrected similarities are greater by this: 0.5 and 0.85 are thresholds of
+#: AP, too, and rounding must not decide on which side of them an OKS is.
+MARGIN = 1e-9
 #: Code of a kind in arrays; -1 where the keypoint is not labelled or its
 #: instance not found.
 KINDS = ('good', 'jitter', 'inversion', 'swap', 'miss')
@@ -141,5 +144,5 @@ def _classify_one(
     kinds = np.array([JITTER, SWAP, INVERSION])[candidates.argmax(0)]
     kinds[best < PROXIMITY] = MISS
     kinds[with_own >= HUMAN] = GOOD
-    corrected = np.where(kinds == JITTER, HUMAN, np.clip(best, PROXIMITY, 1))
-    return kinds, corrected
+    corrected = np.where(kinds == JITTER, HUMAN, np.maximum(best, PROXIMITY))
+    return kinds, np.minimum(corrected + MARGIN, 1)

@@ -145,8 +145,9 @@ def read_poses(
             missing or 0 are 0.53 of the box.
 
     Raises:
-        ValueError: If an entry is missing, malformed or not finite, or the
-            number of keypoints is not that of the metainfo.
+        ValueError: If an entry is missing, malformed or not finite, the
+            number of keypoints is not that of the metainfo, or nothing is
+            annotated.
     """
     sigmas = np.asarray(metainfo['sigmas'], np.float64)
     names = tuple(metainfo['keypoint_id2name'][k] for k in range(len(sigmas)))
@@ -157,10 +158,16 @@ def read_poses(
     used = [ann.get('category_id', 1) for ann in truth['annotations']]
     categories = _index(listed or used)
     count = dict(num_keypoints=len(sigmas), keys=keys)
+    annotated = _read_truth(
+        truth['annotations'], images, categories, iou_type, use_area, count
+    )
+    if annotated.ignored.all():
+        raise ValueError(
+            f'none of the {len(annotated)} annotations has labelled keypoints '
+            'and a box, so that there is nothing to compare with'
+        )
     return Poses(
-        truth=_read_truth(
-            truth['annotations'], images, categories, iou_type, use_area, count
-        ),
+        truth=annotated,
         predictions=_read_predictions(
             results, images, categories, score_key, count
         ),

@@ -2,6 +2,7 @@
 
 from .efficientvit import EfficientViT
 from .gtpt import GTPT
+from .gtpt_init import GTPTShortRun
 from .gtpt_plan import KeptTokens, Step
 from .hevitpose import HEViTPose
 from .official_swin import OfficialSwin
@@ -9,6 +10,7 @@ from .vitpose import ViTPose
 
 __all__ = [
     'GTPT',
+    'GTPTShortRun',
     'EfficientViT',
     'HEViTPose',
     'KeptTokens',

@@ -203,11 +203,14 @@ class GTPT(BaseModule):
 
     # --- forward -----------------------------------------------------------
 
-    def forward(self, img: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, img: Tensor, note: Trace | None = None
+    ) -> tuple[Tensor, ...]:
         """Return keypoint tokens.
 
         Args:
             img: Images, (B, 3, H, W) with (H, W) = ``img_size``.
+            note: Called in each layer of the last pass, see ``Trace``.
 
         Returns:
             Tokens of all keypoints in the order of the skeleton,
@@ -221,8 +224,12 @@ class GTPT(BaseModule):
         if self.training and self.with_unpruned:
             plans.append(self.unpruned_plan)
         shared = self.num_shared_layers
-        tokens = self._encode(self._embed(img), self.plan[:shared])
-        return tuple(self._encode(tokens, plan[shared:]).x for plan in plans)
+        tokens = self._encode(self._embed(img), self.plan[:shared], note)
+        last = len(plans) - 1
+        return tuple(
+            self._encode(tokens, plan[shared:], note if i == last else None).x
+            for i, plan in enumerate(plans)
+        )
 
     def trace(self, img: Tensor, note: Trace, pruned: bool = True) -> Tensor:
         """Return the keypoint tokens of one pass; call ``note`` in each layer.

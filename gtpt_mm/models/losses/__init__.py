@@ -1,6 +1,12 @@
 """Losses, one family per file."""
 
+from .attention_guidance import AttentionGuidanceLoss
 from .global_perceived_loss import Global2LocalLoss, GlobalPerceivedLoss
 from .masked_heatmap_loss import MaskedHeatmapLoss
 
-__all__ = ['Global2LocalLoss', 'GlobalPerceivedLoss', 'MaskedHeatmapLoss']
+__all__ = [
+    'AttentionGuidanceLoss',
+    'Global2LocalLoss',
+    'GlobalPerceivedLoss',
+    'MaskedHeatmapLoss',
+]

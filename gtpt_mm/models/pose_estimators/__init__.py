@@ -1,5 +1,6 @@
-"""Pose estimators that pass the dataset of each sample to the model."""
+"""Pose estimators: several datasets, guided attention."""
 
+from .guided_gtpt import GuidedGTPTEstimator
 from .multi_dataset import MultiDatasetPoseEstimator
 
-__all__ = ['MultiDatasetPoseEstimator']
+__all__ = ['GuidedGTPTEstimator', 'MultiDatasetPoseEstimator']

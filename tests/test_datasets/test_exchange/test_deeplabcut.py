@@ -8,6 +8,7 @@ import pytest
 import sleap_io
 
 from gtpt_mm.datasets.exchange import deeplabcut, read_set
+from gtpt_mm.datasets.exchange.metainfo import describe
 
 PARTS = ['nose', 'L_ear', 'R_ear']
 
@@ -149,6 +150,26 @@ def test_two_scorers_label_a_picture_twice(tmp_path):
     assert found.pictures[0].path == found.pictures[1].path
     xs = [p.instances[0].keypoints[0, 0] for p in found.pictures]
     assert xs == [1, 2]
+
+
+def test_two_scorers_give_the_sigmas(tmp_path):
+    files = [f'img{n}.png' for n in range(10)]
+    for n, file in enumerate(files):
+        draw(tmp_path / 'v' / file, n)
+    rows = [f'labeled-data/v/{file}' for file in files]
+    # bob's points lie 5 pixels from ann's: 3 to the right, 4 below
+    points = np.array([[20.0, 20, 60, 20, 40, 40]] * 10)
+    for scorer, shift in (('ann', 0), ('bob', 1)):
+        table = frame(points + shift * np.array([3, 4] * 3), rows)
+        table.to_csv(tmp_path / f'v/CollectedData_{scorer}.csv')
+    info = describe(read_set(tmp_path / 'v'))
+    # box: extent 40 x 20 and 8 pixels on each side; area: 0.53 of it
+    sigma = round(5 / np.sqrt(0.53 * 56 * 36), 4)
+    assert info['sigmas'] == [sigma] * 3
+    assert (
+        'sigmas of all keypoints: from pictures labelled twice'
+        in (info['notes'])
+    )
 
 
 def test_likelihood_of_a_machine_is_a_score(tmp_path):

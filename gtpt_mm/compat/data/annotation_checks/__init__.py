@@ -10,6 +10,7 @@ from .findings import (
     AnnotationError,
     Findings,
     count,
+    name,
     plain,
 )
 from .names import compare_names
@@ -27,6 +28,7 @@ __all__ = [
     'mend',
     'mend_content',
     'mend_sizes',
+    'name',
     'plain',
     'read',
     'reading_json',

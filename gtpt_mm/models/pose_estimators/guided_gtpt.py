@@ -2,7 +2,7 @@
 
 # B batch, K keypoints, G groups, M image tokens of a group, C channels
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from mmpose.models.pose_estimators import TopdownPoseEstimator
@@ -40,7 +40,7 @@ class GuidedGTPTEstimator(TopdownPoseEstimator):
         self,
         backbone: ConfigType,
         guidance: OptConfigType = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(backbone=backbone, **kwargs)
         if not isinstance(self.backbone, GTPT):

@@ -15,7 +15,14 @@ own = dict(
     pck=dict(type='PCKAccuracy', thr=0.1),
     # For a logger: a picture of each batch of a validation.
     pictures=dict(enable=True, interval=1),
-    # A short run must leave the mean pose early; the COCO recipe keeps the
-    # official initialisation.
-    gtpt_from_scratch=dict(
-        qk_init_gain=3.0, init_cfg=dict(type='Kaiming', layer='Conv2d')))
+    # A GTPT from random weights, as models/gtpt_small_set.py has it.
+    guided=dict(
+        type='GuidedGTPTEstimator',
+        guidance=dict(type='AttentionGuidanceLoss')),
+    gtpt_small_set=dict(
+        keep_rates=(1.0, 0.7, 0.5, 0.3),
+        with_unpruned=False,
+        init_cfg=[
+            dict(type='Kaiming', layer='Conv2d'),
+            dict(type='GTPTShortRun')
+        ]))

@@ -101,7 +101,9 @@ def tiny(figures, name, **options) -> Options:
         ('vitpose', False, 'cpu', 166, (24, 16, 3e-4, 13, (224, 224))),
         ('vitpose', False, 'cuda', 166, (210, 16, 3e-4, 115, (224, 224))),
         ('vitpose', False, 'cuda', 1900, (21, 64, 6e-4, 31, (224, 224))),
-        ('gtpt', True, 'cuda', 1900, (53, 64, 4e-3, 79, (224, 224))),
+        ('gtpt', True, 'cuda', 1900, (53, 8, 2e-3, 500, (224, 224))),
+        ('gtpt', True, 'cpu', 166, (48, 8, 2e-3, 50, (128, 128))),
+        ('gtpt', False, 'cpu', 166, (24, 16, 5e-4, 13, (224, 224))),
     ],
 )
 def test_recipe_by_size_and_device(family, scratch, device, num, expected):

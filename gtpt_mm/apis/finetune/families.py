@@ -9,6 +9,8 @@ from gtpt_mm.config_names import find_model, list_models, suggest
 
 #: Family by the type of the backbone, of models of crops.
 _BACKBONES = dict(GTPT='gtpt', HEViTPose='hevitpose', ViTPose='vitpose')
+#: Types of models of crops.
+_CROPS = ('TopdownPoseEstimator', 'GuidedGTPTEstimator')
 #: Sides of a square input; those of GTPT's patches of 4 x 3 at stride 4.
 STEP = 32
 GTPT_STEP = 48
@@ -79,7 +81,7 @@ def _find_family(cfg: Config, name: str) -> str:
     if kind == 'MultiDatasetPoseEstimator' and 'dataset_names' in cfg:
         return 'vitpose-plus'
     is_crop = isinstance(cfg.get('codec'), dict) and 'val_pipeline' in cfg
-    if kind == 'TopdownPoseEstimator' and is_crop and head != 'CIDHead':
+    if kind in _CROPS and is_crop and head != 'CIDHead':
         return _BACKBONES.get(backbone, 'heatmap')
     names = ', '.join(list_models('*-[tsb]') + list_models('group-pose-*'))
     raise ValueError(

@@ -118,7 +118,11 @@ _WITH_PCK = {'vitpose', 'gtpt', 'hevitpose', 'heatmap'}
 
 def _optimizer(plan: Plan) -> str:
     """Return the arguments of ``optim_wrapper``."""
-    words = f'optimizer=dict(lr={plan.recipe.lr})'
+    words = f'lr={plan.recipe.lr}'
+    if plan.base.family == 'gtpt' and plan.from_scratch:
+        # The first gradients are large, and Adam must forget them soon.
+        words += ', betas=(0.9, 0.95)'
+    words = f'optimizer=dict({words})'
     paramwise = plan.base.cfg.optim_wrapper.get('paramwise_cfg') or {}
     if plan.from_scratch and 'layer_decay_rate' in paramwise:
         words += ', paramwise_cfg=dict(layer_decay_rate=1.0)'
@@ -225,6 +229,8 @@ def _topdown(plan: Plan, own_set: OwnSet) -> list[str]:
     flip = '' if plan.recipe.flip else ', test_cfg=dict(flip_test=False)'
     model = f'head=dict({head}){flip})'
     model = f'{backbone}\n    {model}' if backbone else model
+    if plan.base.family == 'gtpt' and plan.from_scratch:
+        model = f'_base_.own.guided, {model}'
     return [
         *_codec_line(plan, 'codec'),
         "crop = dict(_base_.val_pipeline[2], input_size=codec['input_size'])",
@@ -250,7 +256,7 @@ def _backbone(plan: Plan) -> str:
     if plan.base.family == 'gtpt' and plan.from_scratch:
         width, height = plan.recipe.input_size
         square = ', patch_size=(4, 4)' if width == height else ''
-        words.append(f'\n        **_base_.own.gtpt_from_scratch{square}')
+        words.append(f'\n        **_base_.own.gtpt_small_set{square}')
     return f'backbone=dict({", ".join(words)}),' if words else ''
 
 

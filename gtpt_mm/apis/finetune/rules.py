@@ -7,7 +7,7 @@ samples  seen in all: 8,000 on a CPU from scratch, 4,000 from weights;
          100,000 and 40,000 on a GPU
 epochs   samples / N, at least 10, at most 210
 batch    N / 8 as a power of two, from 4 to 32 (GPU: 64); 2 whole pictures
-         (GPU: 4) for Group Pose
+         (GPU: 4) for Group Pose; at most 8 for a GTPT from scratch
 rate     that of the family for a batch of 16, times sqrt(batch / 16)
 warm-up  5 % of the steps, at most 500, then a cosine to the end
 average  of the last 1/24 of the steps (``CosineEMAHook``); a longer run
@@ -31,7 +31,7 @@ from .facts import SetFacts
 RATES = {
     'vitpose': (1e-3, 3e-4),
     'vitpose-plus': (1e-3, 3e-4),
-    'gtpt': (2e-3, 5e-4),
+    'gtpt': (2.8e-3, 5e-4),
     'hevitpose': (1e-3, 5e-4),
     'group-pose': (5e-4, 1e-4),
     'heatmap': (1e-3, 5e-4),
@@ -41,6 +41,8 @@ SAMPLES = dict(cpu=(8_000, 4_000), cuda=(100_000, 40_000))
 EPOCHS = (10, 210)
 BATCHES = dict(cpu=(4, 32), cuda=(4, 64))
 PICTURES = dict(cpu=2, cuda=4)
+#: Largest batch of a GTPT from scratch: the number of steps holds it back.
+GTPT_BATCH = 8
 #: Boxes narrower than this stay in the upright input of the model.
 SQUARE_ASPECT = 0.85
 #: Bees from above have 0.56, people who do gymnastics 0.53 (a quarter of
@@ -110,6 +112,8 @@ def choose_recipe(
     num = facts.num_pictures if whole else facts.num_train
     if batch is None:
         batch = PICTURES[device] if whole else _choose_batch(num, device)
+        if family == 'gtpt' and from_scratch:
+            batch = min(batch, GTPT_BATCH)
     if epochs is None:
         wanted = round(SAMPLES[device][start] / num)
         epochs = min(max(wanted, EPOCHS[0]), EPOCHS[1])

@@ -71,7 +71,8 @@ def write_text(plan: Plan, own_set: OwnSet, folder: Path) -> str:
     data_root = Path(os.path.relpath(own_set.folder, folder)).as_posix()
     lines = [*_head(plan, data_root), *write(plan, own_set), *_tail(plan)]
     lines += _setting_lines(plan.settings, lines)
-    return '\n'.join(map(str.rstrip, lines)) + '\n'
+    text = '\n'.join(lines)
+    return '\n'.join(map(str.rstrip, text.splitlines())) + '\n'
 
 
 def _head(plan: Plan, data_root: str) -> list[str]:

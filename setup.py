@@ -21,13 +21,17 @@ MIM_FILES = (
 #: What only some users need: requirements/<name>.txt.
 EXTRAS = (
     'app',
+    'clearml',
     'deeplabcut',
+    'mlflow',
     'onnx',
     'pandas',
     'sleap',
     'supervision',
+    'tensorboard',
     'tracking',
     'transformers',
+    'wandb',
 )
 
 

@@ -21,6 +21,8 @@ import gtpt_mm
 COMMANDS = (
     'doctor',
     'setup',
+    'new',
+    'finetune',
     'predict',
     'sample-data',
     'data',

@@ -48,6 +48,7 @@ SHIMS = {
     ),
     'runs': (
         'work_dir_lock',
+        'logger_backends',
         'cpu_launcher',
         'runner_check',
         'data_loading',

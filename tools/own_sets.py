@@ -1,0 +1,61 @@
+"""Import, check and fine-tune sets of one's own; print one table.
+
+    python tools/own_sets.py ../shared/data/sets/bee \
+        --models vitpose-s gtpt-t --out runs
+
+Each step is a command of its own, as on docs/your_own_keypoints.md. Called
+again it continues with what is not finished; the times are then those of the
+last call.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    """Run everything and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('sets', nargs='+', type=Path)
+    parser.add_argument('--models', nargs='+', default=['vitpose-s', 'gtpt-t'])
+    parser.add_argument('--from', dest='weights', default='scratch')
+    parser.add_argument('--out', type=Path, default=Path('runs'))
+    args, options = parser.parse_known_args()
+    rows = []
+    for source in args.sets:
+        data = args.out / source.name
+        if not data.exists():
+            call('data', 'import', source, data, '--link')
+            call('data', 'check', data, codes=(0, 1))
+        for model in args.models:
+            folder = args.out / f'{source.name}_{model}'
+            start = time.monotonic()
+            call(
+                'finetune', model, '--data', data, '--dir', folder,
+                '--from', args.weights, *options,
+            )  # fmt: skip
+            minutes = (time.monotonic() - start) / 60
+            found = json.loads((folder / 'report.json').read_text())
+            rows.append((source.name, model, found, minutes))
+    print('| set | model | AP | PCK@0.1 | minutes |\n|---|---|---|---|---|')
+    for name, model, found, minutes in rows:
+        print(
+            f'| {name} | {model} | {found["AP"]:.3f} | '
+            f'{found["PCK@0.1"]:.3f} | {minutes:.1f} |'
+        )
+
+
+def call(*args: object, codes: tuple[int, ...] = (0,)) -> None:
+    """Run a command of gtpt-mm; end if its exit code is none of these."""
+    words = [sys.executable, '-m', 'gtpt_mm', *map(str, args)]
+    print('$ gtpt-mm', *words[3:], flush=True)
+    code = subprocess.run(words, check=False).returncode
+    if code not in codes:
+        sys.exit(code)
+
+
+if __name__ == '__main__':
+    main()

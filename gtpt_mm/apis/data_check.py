@@ -136,7 +136,7 @@ def check_instances(stack: Stack) -> list[Finding]:
 
 def _distrust(trusted: np.ndarray, stack: Stack, found: list[Finding]) -> None:
     """Forget the keypoints of findings, in place."""
-    rows = {
+    rows: dict[tuple, int] = {
         (picture.split, picture.name, instance.id): row
         for row, (picture, instance) in enumerate(stack.owners)
     }

@@ -77,7 +77,7 @@ def _add_statistics(report: Report, check: DataCheck) -> None:
     sides = stack.sides[np.isfinite(stack.boxes).all(1)]
     if len(sides):
         edges = np.geomspace(sides.min() * 0.99, sides.max() * 1.01, 31)
-        axes.hist(sides, bins=edges)
+        axes.hist(sides, bins=edges.tolist())
     axes.set_xscale('log')
     axes.set_xlabel('longer side of the box in pixels')
     axes.set_ylabel('instances')
@@ -157,9 +157,9 @@ def _findings_of_rows(check: DataCheck) -> dict[int, list[Finding]]:
             by_place.setdefault(place, []).append(finding)
     rows = {}
     for row, (picture, instance) in enumerate(check.stack.owners):
-        place = (names.get(picture.split, picture.split), picture.name)
-        found = by_place.get((*place, instance.id), [])
-        found = found + by_place.get((*place, None), [])
+        file = names.get(picture.split, picture.split)
+        found = by_place.get((file, picture.name, instance.id), [])
+        found = found + by_place.get((file, picture.name, None), [])
         if found:
             rows[row] = found
     return rows

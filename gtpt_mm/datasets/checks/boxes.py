@@ -16,7 +16,7 @@ SAME = 0.005
 def check_boxes(stack: Stack) -> list[Finding]:
     """Find boxes that training cannot use, and tiny ones."""
     found = []
-    has_label = stack.labelled.any(1)
+    has_label: np.ndarray = np.asarray(stack.labelled.any(1))
     for row, (x1, y1, x2, y2) in enumerate(stack.boxes.tolist()):
         w, h = stack.sizes[row]
         text = f'{x1:.0f}, {y1:.0f}, {x2:.0f}, {y2:.0f}'

@@ -34,9 +34,8 @@ def check_points(stack: Stack) -> list[Finding]:
     beyond = _beyond(stack.points, low, high)  # NaN without a box
     slack = np.maximum(SLACK, BOX_SLACK * stack.sides)[:, None]
     in_a_picture = labelled & ~origin & ~outside
-    beyond[(high <= low).any(-1)[:, 0]] = (
-        0  # an empty box: a finding of its own
-    )
+    is_empty = np.any(high <= low, axis=(1, 2))
+    beyond[is_empty] = 0  # an empty box: a finding of its own
     for row, k in _rows(in_a_picture & (beyond > slack)):
         part = beyond[row, list(k)].max() / stack.sides[row]
         text = f'{stack.name(k)}: {part:.0%} of the box beyond it'

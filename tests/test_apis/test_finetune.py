@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,7 @@ from gtpt_mm.apis.finetune.project import Options, new_project, open_project
 from gtpt_mm.apis.finetune.report import next_commands
 from gtpt_mm.apis.finetune.rules import choose_recipe
 from gtpt_mm.cli import INTERRUPTED, main
+from gtpt_mm.compat.runs import logger_backends
 from gtpt_mm.datasets.exchange.folder import read_folder
 
 FACTS = SetFacts(
@@ -420,10 +422,19 @@ def _raise_interrupt(project):
 # ------------------------------------------------------------------- loggers
 
 
+def test_names_that_mlflow_allows():
+    assert logger_backends._allowed('coco/AP (M)') == 'coco/AP M'
+    backend = logger_backends.MLflowVisBackend('')
+    content = dict(a=1, b=[2, dict(c=[3, 4])], d=dict(e='f'))
+    assert backend._flatten(content) == {
+        'a': 1, 'b.0': 2, 'b.1.c': [3, 4], 'd.e': 'f',
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize('name', ['tensorboard', 'wandb', 'mlflow', 'clearml'])
 def test_curves_and_pictures_arrive(name, figures, tmp_path, monkeypatch):
     monkeypatch.setenv('WANDB_SILENT', 'true')
-    monkeypatch.setenv('CLEARML_CACHE_DIR', str(tmp_path / 'clearml'))
+    monkeypatch.delenv('CLEARML_CACHE_DIR', raising=False)
     options = tiny(figures, f'log_{name}', epochs=1, logger=name)
     project = new_project(options, tmp_path / 'mine')
     finetune(project)
@@ -478,11 +489,22 @@ def read_mlflow(work_dir, _):
     return tags, [decode(path.read_bytes()) for path in media]
 
 
-def read_clearml(_, folder):
-    import clearml
-
-    root = clearml.Task.current_task()
-    raise NotImplementedError(root)
+def read_clearml(work_dir, _):
+    [file] = work_dir.glob('*/vis_data/offline/*.zip')
+    with zipfile.ZipFile(file) as content:
+        rows = [
+            json.loads(line)
+            for line in content.read('metrics.jsonl').decode().splitlines()
+        ]
+        data = [
+            content.read(name)
+            for name in content.namelist()
+            if name.endswith('.jpeg')
+        ]
+    events = [
+        e for row in rows for e in (row if isinstance(row, list) else [row])
+    ]
+    return {e.get('metric') for e in events}, list(map(decode, data))
 
 
 READERS = dict(

@@ -2,8 +2,9 @@
 
 Broken: ``MLflowVisBackend`` of mmengine (<= 0.10.7) hands metrics of COCO
 over by names that MLflow refuses (``AP (M)``), names pictures without the
-ending that MLflow needs, and keeps only the last of them; it logs to a folder,
-which MLflow >= 3.7 allows on request only. ``ClearMLVisBackend`` has no way to
+ending that MLflow needs, and keeps only the last of them; it fails at lists of
+a config that hold dicts and other values; it logs to a folder, which MLflow
+>= 3.7 allows on request only. ``ClearMLVisBackend`` has no way to
 run without a server: ``Task.init`` has no argument for it.
 ``WandbVisBackend`` copies every Python file below the current folder, and
 walks through all data there to find them.
@@ -110,6 +111,20 @@ class MLflowVisBackend(StockMLflow):
         }
         super().add_scalars(allowed, step, file_path, **kwargs)
 
+    def _flatten(
+        self, d: Any, parent_key: str = '', sep: str = '.'
+    ) -> dict[str, Any]:
+        """Return a config as one dict; lists may hold anything."""
+        if isinstance(d, list) and any(isinstance(x, dict) for x in d):
+            d = {str(i): value for i, value in enumerate(d)}
+        if not isinstance(d, dict):
+            return {parent_key: d}
+        found: dict[str, Any] = {}
+        for key, value in d.items():
+            name = f'{parent_key}{sep}{key}' if parent_key else key
+            found |= self._flatten(value, name, sep)
+        return found
+
     def close(self) -> None:
         """Copy the logs and end the run, also one without a config."""
         if hasattr(self, '_mlflow') and not hasattr(self, 'cfg'):
@@ -121,16 +136,19 @@ class MLflowVisBackend(StockMLflow):
 class ClearMLVisBackend(StockClearML):
     """Log to ClearML; arguments are those of mmengine's backend.
 
-    ``init_kwargs`` may have one more: ``offline=True`` needs no server.
+    ``init_kwargs`` may have one more: ``offline=True`` needs no server and
+    copies no checkpoints.
     """
 
     _init_kwargs: dict | None
     _save_dir: str | None
+    _artifact_suffix: tuple[str, ...] | str
 
     def _init_env(self) -> None:
         """Start a session, without a server if that is asked for."""
         options = dict(self._init_kwargs or {})
         if options.pop('offline', False):
+            self._artifact_suffix = '.py'  # a copy of each checkpoint is much
             if self._save_dir:
                 folder = os.path.abspath(self._save_dir)
                 os.environ.setdefault(CLEARML_FOLDER, folder)

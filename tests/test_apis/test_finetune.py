@@ -68,6 +68,14 @@ TINY = {
 }
 
 
+SMALL_GROUP_POSE = {
+    'model.head.num_queries': 10,
+    'model.head.encoder.num_layers': 1,
+    'model.head.decoder.num_layers': 1,
+    'model.test_cfg.num_select': 10,
+}
+
+
 @pytest.fixture(scope='module')
 def figures(tmp_path_factory):
     """A set of 16 + 6 pictures of stick figures that stand."""
@@ -439,6 +447,8 @@ def test_gtpt_in_a_folder_of_its_own(figures, tmp_path, monkeypatch):
 )
 def test_every_family_trains(model, size, figures, tmp_path):
     settings = {k: v for k, v in TINY.items() if not k.startswith('model')}
+    if model == 'group-pose-r50':
+        settings |= SMALL_GROUP_POSE
     options = Options(
         model, str(figures), 'scratch', epochs=1, input_size=size,
         settings=settings | {'visualizer.name': model}, device='cpu',

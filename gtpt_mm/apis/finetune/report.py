@@ -92,7 +92,7 @@ def next_commands(project: Project, checkpoint: Path) -> list[str]:
 
 
 def _short(path: Path) -> str:
-    """Return a path for a shell, relative if it is below the current folder."""
+    """Return a path for a shell, relative if it is below this folder."""
     here = Path.cwd()
     if path.is_relative_to(here):
         path = path.relative_to(here)

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import struct
 import zipfile
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import LoggerHook
-from mmpose.registry import DATASETS
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS, MODELS
 from support.own_set import NAMES, write_own_set
 
 from gtpt_mm.apis.finetune.facts import (
@@ -25,6 +27,7 @@ from gtpt_mm.apis.finetune.keypoint_groups import find_groups
 from gtpt_mm.apis.finetune.project import Options, new_project, open_project
 from gtpt_mm.apis.finetune.report import next_commands
 from gtpt_mm.apis.finetune.rules import choose_recipe
+from gtpt_mm.apis.model_names import get_config
 from gtpt_mm.cli import INTERRUPTED, main
 from gtpt_mm.compat.runs import logger_backends
 from gtpt_mm.datasets.exchange.folder import read_folder
@@ -62,6 +65,14 @@ TINY = {
     'val_dataloader.num_workers': 0,
     'val_dataloader.persistent_workers': False,
     'default_hooks.logger.interval': 1,
+}
+
+
+SMALL_GROUP_POSE = {
+    'model.head.num_queries': 10,
+    'model.head.encoder.num_layers': 1,
+    'model.head.decoder.num_layers': 1,
+    'model.test_cfg.num_select': 10,
 }
 
 
@@ -406,6 +417,73 @@ def test_finetune_stopped_and_continued(
     assert (tmp_path / 'mine/transformers/config.json').is_file()
 
 
+def test_gtpt_in_a_folder_of_its_own(figures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = replace(
+        tiny(figures, 'gtpt', epochs=1, settings={}),
+        model='gtpt-t',
+        input_size=(48, 48),
+        settings={k: v for k, v in TINY.items() if not k.startswith('model')}
+        | {'visualizer.name': 'gtpt'},
+    )
+    project = new_project(options, tmp_path / 'mine')
+    numbers = finetune(project)
+    assert 0 <= numbers['PCK@0.1'] <= 1
+    cfg = Config.fromfile(project.config)
+    assert cfg.model.type == 'GuidedGTPTEstimator'
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['mine']
+    commands = next_commands(project, find_best(project))
+    assert [line.split()[1] for line in commands] == ['predict', 'pack']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'model, size',
+    [
+        ('hevitpose-t', (64, 64)),
+        ('vitpose-plus-s', (32, 32)),
+        ('group-pose-r50', (0, 96)),
+    ],
+)
+def test_every_family_trains(model, size, figures, tmp_path):
+    settings = {k: v for k, v in TINY.items() if not k.startswith('model')}
+    if model == 'group-pose-r50':
+        settings |= SMALL_GROUP_POSE
+    options = Options(
+        model, str(figures), 'scratch', epochs=1, input_size=size,
+        settings=settings | {'visualizer.name': model}, device='cpu',
+    )  # fmt: skip
+    project = new_project(options, tmp_path / 'mine')
+    numbers = finetune(project)
+    assert 0 <= numbers['PCK@0.1'] <= 1
+    line, *_ = next_commands(project, find_best(project))
+    assert main(shlex.split(line)[1:]) == 0
+
+
+@pytest.mark.slow
+def test_vitpose_plus_with_weights(figures, tmp_path):
+    init_default_scope('mmpose')
+    old = MODELS.build(get_config('vitpose-plus-s').model)
+    weights = tmp_path / 'plus.pth'
+    torch.save(dict(state_dict=old.state_dict()), weights)
+    options = Options(
+        'vitpose-plus-s', str(figures), str(weights), logger='wandb',
+        device='cpu',
+    )  # fmt: skip
+    project = new_project(options, tmp_path / 'mine')
+    assert len(project.config.read_text().splitlines()) <= 30
+    cfg = Config.fromfile(project.config)
+    assert cfg.custom_hooks[0].trainable == [
+        'backbone.experts.6', 'head.figure',
+    ]  # fmt: skip
+    new = MODELS.build(cfg.model)
+    start = torch.load(cfg.load_from)['state_dict']
+    new.load_state_dict(start, strict=True)
+    expert = 'backbone.layers.3.mlp.experts.{}.weight'
+    assert torch.equal(start[expert.format(6)], start[expert.format(0)])
+    assert new.head.heads['figure'].final_layer.out_channels == len(NAMES)
+
+
 def test_command_is_interrupted(figures, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         'gtpt_mm.apis.finetune.finetune.train', _raise_interrupt
@@ -431,7 +509,16 @@ def test_names_that_mlflow_allows():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize('name', ['tensorboard', 'wandb', 'mlflow', 'clearml'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'tensorboard',
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ('wandb', 'mlflow', 'clearml')
+        ),
+    ],
+)
 def test_curves_and_pictures_arrive(name, figures, tmp_path, monkeypatch):
     monkeypatch.setenv('WANDB_SILENT', 'true')
     monkeypatch.delenv('CLEARML_CACHE_DIR', raising=False)
@@ -464,18 +551,32 @@ def decode(data: bytes) -> np.ndarray:
 
 def read_wandb(work_dir, _):
     from wandb.proto import wandb_internal_pb2 as pb
-    from wandb.sdk.internal.datastore import DataStore
 
     [file] = work_dir.glob('*/vis_data/wandb/offline-run-*/*.wandb')
-    store, tags = DataStore(), set()
-    store.open_for_scan(str(file))
-    while (data := store.scan_data()) is not None:
+    tags = set()
+    for data in read_log(file.read_bytes()):
         record = pb.Record()
         record.ParseFromString(data)
         for item in record.history.item:
-            tags.add(item.key or '/'.join(item.nested_key))
+            tags.add(item.key or '.'.join(item.nested_key))
     media = sorted(file.parent.glob('files/media/images/**/*.png'))
     return tags, [decode(path.read_bytes()) for path in media]
+
+
+def read_log(content: bytes):
+    """Yield the records of a log of LevelDB, as W&B writes it."""
+    at, parts = 7, []  # behind its own header
+    while at + 7 <= len(content):
+        left = 32768 - at % 32768
+        if left < 7:
+            at += left
+            continue
+        size, kind = struct.unpack_from('<HB', content, at + 4)
+        parts.append(content[at + 7 : at + 7 + size])
+        at += 7 + size
+        if kind in (1, 4):  # whole, or the last part
+            yield b''.join(parts)
+            parts = []
 
 
 def read_mlflow(work_dir, _):

@@ -1,6 +1,7 @@
 """The page at the end of a training."""
 
 import json
+import shlex
 from pathlib import Path
 
 import cv2
@@ -72,25 +73,30 @@ def write_report(
 def next_commands(project: Project, checkpoint: Path) -> list[str]:
     """Return the commands that use the model: predict, export, hand back."""
     cfg = Config.fromfile(project.config)
-    folder, config = project.folder, project.config
-    packed = folder / 'packed'
-    if cfg.model.type == 'MultiDatasetPoseEstimator':
-        dataset = f' --dataset {cfg.model.test_cfg.dataset}'
-    else:
-        dataset = ''
+    folder, kind = project.folder, cfg.model.type
+    config, weights = _short(project.config), _short(checkpoint)
     predict = (
-        f'gtpt-mm predict {project.own_set.image_folder} --model {config} '
-        f'--weights {checkpoint} --out {folder / "predicted"}{dataset}'
+        f'gtpt-mm predict {_short(project.own_set.image_folder)} --model '
+        f'{config} --weights {weights} --out {_short(folder / "predicted")}'
     )
-    if cfg.model.type != 'BottomupPoseEstimator':
+    if kind == 'MultiDatasetPoseEstimator':
+        predict += f' --dataset {cfg.model.test_cfg.dataset}'
+    if kind != 'BottomupPoseEstimator':
         predict += ' --detector whole_image'
-    lines = [predict, f'gtpt-mm pack {config} {checkpoint} {packed}']
+    packed = _short(folder / 'packed')
+    lines = [predict, f'gtpt-mm pack {config} {weights} {packed}']
     if cfg.model.backbone.type == 'ViTPose':
-        target = folder / 'transformers'
-        lines.append(
-            f'gtpt-mm convert {checkpoint} {target} --to huggingface{dataset}'
-        )
+        target = _short(folder / 'transformers')
+        lines.append(f'gtpt-mm convert {weights} {target} --to huggingface')
     return lines
+
+
+def _short(path: Path) -> str:
+    """Return a path for a shell, relative if it is below this folder."""
+    here = Path.cwd()
+    if path.is_relative_to(here):
+        path = path.relative_to(here)
+    return shlex.quote(str(path))
 
 
 def _add_curves(report: Report, project: Project) -> None:

@@ -13,7 +13,6 @@ import mimetypes
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,7 @@ def read_inputs(inputs: Any) -> Iterator[Frame]:
             - array of BGR, BGRA or gray in 0..255, (H, W, 3), (H, W, 4),
               (H, W) or (N, H, W, 3); PIL image; the bytes of an image file,
               or a file opened for them
-            - a :class:`Frame`, which is passed on with a copy of its image
+            - a :class:`Frame`, which is passed on
 
     Yields:
         A frame for each image. A missing, empty or broken file, a folder or
@@ -125,10 +124,6 @@ def _read_each(value: Any, numbers: Iterator[int]) -> Iterator[Frame]:
     if isinstance(value, np.ndarray) and value.ndim == 4:
         value = list(value)
     if isinstance(value, Frame):
-        # A copy, as of arrays: its owner may fill the buffer again.
-        image = value.image
-        if isinstance(image, np.ndarray):
-            value = replace(value, image=image.copy())
         yield value
     elif isinstance(value, str | os.PathLike):
         next(numbers)

@@ -205,7 +205,9 @@ def _check_schedule(schedule: Any, saved: dict) -> None:
         if key not in _RUNNING and key[0] != '_'
     }
     kind = type(schedule).__name__
-    differing = [key for key in own if key in saved and saved[key] != own[key]]
+    differing = sorted(
+        key for key in own if key in saved and saved[key] != own[key]
+    )
     others = [k for k in saved if k not in _RUNNING and k[0] != '_']
     if set(others) != set(own) or 'param_name' in differing:
         lacking, more = set(own) - set(others), set(others) - set(own)

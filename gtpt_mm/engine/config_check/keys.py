@@ -116,9 +116,9 @@ LOADER_KEYS = {
 }  # fmt: skip
 #: Usual keys in ``default_hooks``: of mmengine, mmpose and the runtime base.
 HOOK_KEYS = {
-    'badcase', 'broadcast_buffers', 'checkpoint', 'finite_loss', 'logger',
-    'param_scheduler', 'runtime_info', 'sampler_seed', 'schedule_length',
-    'timer', 'visualization',
+    'badcase', 'broadcast_buffers', 'checkpoint', 'finite_loss', 'keypoints',
+    'logger', 'param_scheduler', 'runtime_info', 'sampler_seed',
+    'schedule_length', 'timer', 'visualization',
 }  # fmt: skip
 
 

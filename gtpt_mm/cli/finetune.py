@@ -35,11 +35,11 @@ def run(args: argparse.Namespace) -> int:
             shutil.rmtree(project.work_dir, ignore_errors=True)
     print('\n'.join(project.notes), flush=True)
     from gtpt_mm.apis.finetune.finetune import find_best, finetune
-    from gtpt_mm.apis.finetune.report import next_commands
+    from gtpt_mm.apis.finetune.report import next_commands, shorten
 
     numbers = finetune(project)
     print(', '.join(f'{key} {value:.3f}' for key, value in numbers.items()))
-    print(project.report)
+    print(shorten(project.report))
     print('next:')
     print('\n'.join(next_commands(project, find_best(project))))
     return 0

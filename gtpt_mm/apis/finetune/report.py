@@ -74,24 +74,24 @@ def next_commands(project: Project, checkpoint: Path) -> list[str]:
     """Return the commands that use the model: predict, export, hand back."""
     cfg = Config.fromfile(project.config)
     folder, kind = project.folder, cfg.model.type
-    config, weights = _short(project.config), _short(checkpoint)
+    config, weights = shorten(project.config), shorten(checkpoint)
     predict = (
-        f'gtpt-mm predict {_short(project.own_set.image_folder)} --model '
-        f'{config} --weights {weights} --out {_short(folder / "predicted")}'
+        f'gtpt-mm predict {shorten(project.own_set.image_folder)} --model '
+        f'{config} --weights {weights} --out {shorten(folder / "predicted")}'
     )
     if kind == 'MultiDatasetPoseEstimator':
         predict += f' --dataset {cfg.model.test_cfg.dataset}'
     if kind != 'BottomupPoseEstimator':
         predict += ' --detector whole_image'
-    packed = _short(folder / 'packed')
+    packed = shorten(folder / 'packed')
     lines = [predict, f'gtpt-mm pack {config} {weights} {packed}']
     if cfg.model.backbone.type == 'ViTPose':
-        target = _short(folder / 'transformers')
+        target = shorten(folder / 'transformers')
         lines.append(f'gtpt-mm convert {weights} {target} --to huggingface')
     return lines
 
 
-def _short(path: Path) -> str:
+def shorten(path: Path) -> str:
     """Return a path for a shell, relative if it is below this folder."""
     here = Path.cwd()
     if path.is_relative_to(here):

@@ -1,9 +1,11 @@
 """Samples do not depend on workers; a loader can start in the middle."""
 
+import os
 import random
 import signal
 import subprocess
 import time
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -150,6 +152,30 @@ def test_workers_outlive_signals_to_all_processes():
     worker.terminate()  # by its parent
     worker.join(3)
     assert worker.exitcode == 0
+
+
+@pytest.fixture
+def threads_of_others():
+    """Start a thread in each fork, as loggers and tracers do."""
+
+    def start():
+        if active:
+            Thread(target=time.sleep, args=(60,), daemon=True).start()
+
+    active = [True]
+    os.register_at_fork(after_in_child=start)  # there is no way back
+    yield
+    active.clear()
+
+
+def test_workers_with_threads_outlive_signals(threads_of_others):
+    data = build(num_workers=1, persistent_workers=False, dataset=Slow())
+    iterator = iter(data)
+    next(iterator)
+    [worker] = iterator._workers
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        subprocess.run(['kill', f'-{number:d}', str(worker.pid)], check=True)
+    assert len(list(iterator)) == 5
 
 
 class Slow(RandomData):

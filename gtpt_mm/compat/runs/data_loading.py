@@ -222,6 +222,9 @@ def outlive_signals() -> None:
     if not hasattr(signal, 'sigwaitinfo'):
         return
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    # Threads that others started in the worker, as loggers do after a fork,
+    # have a mask of their own; what they receive must not end the process.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     parent = os.getppid()
 

@@ -154,7 +154,7 @@ def _region(value: dict, result: dict, key: str) -> Region | None:
         if not labels:
             return None  # a choice or a text of the whole picture
         points = np.zeros((0, 2))
-    elif 'height' in value and 'width' in value:
+    elif {'height', 'width'} <= value.keys() and 'keypoint' not in kind:
         points, kind = _corners(value, size), 'rectangle'
     elif 'radiusX' in value:
         points, kind = np.zeros((0, 2)), 'ellipse'

@@ -25,6 +25,11 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
 
 
+def has_suffix(name: str) -> bool:
+    """Return whether a name ends as those of picture files."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
 def clean_name(name: str) -> str:
     """Return the name of a picture as a relative path with '/'.
 
@@ -56,7 +61,7 @@ class PictureFinder:
     A name is looked up below each folder; if it is in none, all pictures
     below the folders are compared from the end of their paths, without case,
     and the one that shares most with the name is taken, if it is the only
-    one.
+    one. A name may lack the suffix of its file, as frames of videos in CVAT.
 
     Args:
         folders: Where to look, the likeliest first.
@@ -77,11 +82,13 @@ class PictureFinder:
         if Path(name).is_absolute() and Path(name).is_file():
             return Path(name)
         cleaned = clean_name(name)
+        plain = urllib.parse.unquote(cleaned)  # of an address
+        options = (name, name.replace('\\', '/'), cleaned, plain)
         for folder in self.folders:
-            for wanted in dict.fromkeys((name, cleaned)):
+            for wanted in dict.fromkeys(options):
                 if (folder / wanted).is_file():
                     return folder / wanted
-        return self._search(cleaned)
+        return self._search(cleaned) or self._search(plain)
 
     def _search(self, name: str) -> Path | None:
         """Return the only file with the longest common end of the path."""
@@ -89,7 +96,8 @@ class PictureFinder:
             self._index = {}
             for folder in self.folders:
                 for path in list_pictures(folder):
-                    self._index.setdefault(path.name.lower(), []).append(path)
+                    for key in (path.name.lower(), path.stem.lower()):
+                        self._index.setdefault(key, []).append(path)
         last = PurePosixPath(name).name.lower()
         paths = self._index.get(last)
         if not paths:
@@ -106,8 +114,9 @@ class PictureFinder:
 def _num_shared(path: Path, name: str) -> int:
     """Return how many last parts two paths share, without case."""
     num = 0
+    bare = path if has_suffix(name) else path.with_suffix('')
     for a, b in zip(
-        reversed(path.parts), reversed(name.split('/')), strict=False
+        reversed(bare.parts), reversed(name.split('/')), strict=False
     ):
         if a.lower() != b.lower():
             break
@@ -149,7 +158,8 @@ def mend_pictures(keypoint_set: KeypointSet) -> None:
     written size is that of the stored, not of the turned picture, were made
     on the stored one: they are turned, too. A size that is not written is
     read. A picture whose file cannot be read, or has another size, is left
-    out: its labels lie elsewhere.
+    out: its labels lie elsewhere. A name without a suffix gets that of its
+    file.
 
     Args:
         keypoint_set: Changed in place.
@@ -181,6 +191,8 @@ def mend_pictures(keypoint_set: KeypointSet) -> None:
             resized.append(f'{picture.name} {written}, file {turned}')
             continue
         picture.width, picture.height = turned
+        if picture.path is not None and not has_suffix(picture.name):
+            picture.name += picture.path.suffix.lower()
         kept.append(picture)
     _tell(keypoint_set, num_turned, resized)
     keypoint_set.pictures = kept

@@ -296,3 +296,17 @@ def test_what_is_written_is_what_cvat_documents(tmp_path):
     sublabels = [s['name'] for s in constructor[0]['sublabels']]
     assert sublabels == drawn.names
     assert 'source_id' in {a['name'] for a in constructor[0]['attributes']}
+
+
+def test_frames_of_a_video_have_no_suffix(tmp_path):
+    """CVAT names a frame without the .PNG that it gives to its file."""
+    for task in ('a', 'b'):
+        save_picture(tmp_path / f'images/{task}/frame_000001.PNG')
+    (tmp_path / 'annotations.xml').write_text(
+        '<annotations><image id="1" name="b/frame_000001" width="64" '
+        f'height="48">{skeleton("mouse", dict(nose="1,2"))}</image>'
+        '</annotations>'
+    )
+    [picture] = read_set(tmp_path).pictures
+    assert picture.path == tmp_path / 'images/b/frame_000001.PNG'
+    assert picture.name == 'b/frame_000001.png'

@@ -328,3 +328,23 @@ def test_written_by_sleap_io(tmp_path):
     np.testing.assert_allclose(first.keypoints, [[10, 20], [30, 25]])
     np.testing.assert_array_equal(second.visible, [2, 0])
     assert first.bbox is None
+
+
+def test_names_as_addresses_are_found(make):
+    folder = make([point('p', 'nose', 10, 12)])
+    save_picture(folder / 'images' / 'a b ü.png')
+    file = folder / 'project.json'
+    name = '0a1b2c3d-a%20b%20%C3%BC.png'
+    file.write_text(file.read_text().replace('0a1b2c3d-1.png', name))
+    [picture] = read_set(folder).pictures
+    assert picture.path == folder / 'images' / 'a b ü.png'
+
+
+def test_keypoints_with_a_height_are_no_rectangles(make):
+    """Backends of machine learning write a height beside the width."""
+    nose = point('p', 'nose', 10, 12)
+    nose['value']['height'] = 0.5
+    read = read_set(make([box('A', (0, 0, 60, 40)), nose]))
+    [instance] = read.pictures[0].instances
+    np.testing.assert_allclose(instance.keypoints, [(10, 12)])
+    assert (instance.id, read.category) == ('A', 'mouse')

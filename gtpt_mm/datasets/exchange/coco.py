@@ -98,6 +98,7 @@ def _load(file: Path, found: KeypointSet) -> dict:
     if isinstance(content, dict):
         for entry in _entries(content):
             entry.setdefault('source_id', entry.get('id', ''))
+            _forget_unlabelled(entry.get('keypoints'))
         read_attributes(content)
     findings = checks.mend(
         content, file, needs=('annotations',), image_needs=('id', 'file_name')
@@ -111,6 +112,14 @@ def _load(file: Path, found: KeypointSet) -> dict:
         found.notes.append(f'{file.name}: mended {", ".join(mended)}')
     found.notes += [f'{file.name}: {line}' for line in findings.warnings]
     return content
+
+
+def _forget_unlabelled(keypoints: Any) -> None:
+    """Set x and y to 0 where v is 0: some tools write null or NaN."""
+    if isinstance(keypoints, list) and len(keypoints) % 3 == 0:
+        for k in range(0, len(keypoints), 3):
+            if keypoints[k + 2] == 0:
+                keypoints[k : k + 2] = [0, 0]
 
 
 def _entries(content: dict) -> Iterator[dict]:

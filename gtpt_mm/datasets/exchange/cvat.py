@@ -89,8 +89,9 @@ def read(
     else:
         reader = _read_points
     for file, root in zip(files, roots, strict=True):
+        task = file.parent.name if len(files) > 1 else ''
         split = find_split(file, path)
-        _add_pictures(found, root, file, images, (reader, split))
+        _add_pictures(found, root, file, images, (reader, split, task))
     mend_pictures(found)
     return found
 
@@ -279,7 +280,7 @@ def _add_pictures(
     root: ET.Element,
     file: Path,
     images: Path | None,
-    how: tuple[Callable[..., Iterator[Instance]], str],
+    how: tuple[Callable[..., Iterator[Instance]], str, str],
 ) -> None:
     """Add the pictures of one file.
 
@@ -288,10 +289,10 @@ def _add_pictures(
         root: Content of the file.
         file: The file.
         images: Folder of the pictures, if it is given.
-        how: Reader of the instances of a picture; and the split of pictures
-            that name none.
+        how: Reader of the instances of a picture; and the split and the task
+            of pictures that name none.
     """
-    reader, split = how
+    reader, split, task = how
     here = [file.parent / 'images', file.parent, file.parent.parent / 'images']
     finder = PictureFinder([images] if images else here)
     tasks = {image.get('task_id') for image in root.iterfind('image')}
@@ -304,7 +305,7 @@ def _add_pictures(
             height=int(float(image.get('height', 0))),
             path=finder.find(name) or finder.find(f'{subset}/{name}'),
             id=int(image.get('id', 0)),
-            group=(image.get('task_id') or '') if len(tasks) > 1 else '',
+            group=(image.get('task_id') or '') if len(tasks) > 1 else task,
             split=find_split(Path(subset)) if subset else split,
         )
         boxes = [_Box(box) for box in image.iterfind('box')]

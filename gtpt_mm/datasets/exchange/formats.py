@@ -93,7 +93,10 @@ def read_set(path: Path, format: str = 'auto', **options: Any) -> KeypointSet:
     if name == 'coco' and found.swap is None:
         found.swap = read_swap(path)
     if not found.pictures:
-        raise ValueError(f'{path}: no picture was read: {explain(found)}')
+        raise ValueError(
+            f'{path}: no picture was read: {explain(found)}; --images DIR '
+            'tells where the pictures are'
+        )
     if not any(picture.instances for picture in found.pictures):
         raise ValueError(f'{path}: no instance was read: {explain(found)}')
     return found

@@ -91,7 +91,7 @@ class PictureFinder:
         return self._search(cleaned) or self._search(plain)
 
     def _search(self, name: str) -> Path | None:
-        """Return the only file with the longest common end of the path."""
+        """Return the file by the end of its path."""
         if self._index is None:
             self._index = {}
             for folder in self.folders:
@@ -103,21 +103,24 @@ class PictureFinder:
         if not paths:
             paths = self._index.get(UPLOADED.sub('', last), [])
             name = str(PurePosixPath(name).with_name(UPLOADED.sub('', last)))
-        paths = list({path.resolve(): path for path in paths}.values())
-        shared = [_num_shared(path, name) for path in paths]
-        best = [
-            p for p, n in zip(paths, shared, strict=True) if n == max(shared)
-        ]
-        return best[0] if len(best) == 1 else None
+        return nearest(paths, name)
+
+
+def nearest(paths: Iterable[Path], name: str) -> Path | None:
+    """Return the only file with the longest common end of the path."""
+    paths = list({path.resolve(): path for path in paths}.values())
+    shared = [_num_shared(path, name) for path in paths]
+    best = [p for p, n in zip(paths, shared, strict=True) if n == max(shared)]
+    return best[0] if len(best) == 1 else None
 
 
 def _num_shared(path: Path, name: str) -> int:
     """Return how many last parts two paths share, without case."""
     num = 0
-    bare = path if has_suffix(name) else path.with_suffix('')
-    for a, b in zip(
-        reversed(bare.parts), reversed(name.split('/')), strict=False
-    ):
+    parts = name.split('/')
+    if parts[-1].lower() == path.stem.lower():  # a name without suffix
+        path = path.with_suffix('')
+    for a, b in zip(reversed(path.parts), reversed(parts), strict=False):
         if a.lower() != b.lower():
             break
         num += 1

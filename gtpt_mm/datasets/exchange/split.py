@@ -76,7 +76,8 @@ def split(
         The set.
 
     Raises:
-        ValueError: If there are too few pictures or groups.
+        ValueError: If there are too few pictures or groups, or val and test
+            hold all pictures of train.
     """
     if not 0 < val < 1:
         raise ValueError(
@@ -99,6 +100,13 @@ def split(
     for picture in keypoint_set.pictures:
         picture.split = picture.split or 'train'
     _separate(keypoint_set, contents)
+    if not any(picture.split == 'train' for picture in keypoint_set.pictures):
+        shared = keypoint_set.dropped.items()
+        raise ValueError(
+            'no picture is left for train, because the splits of the source '
+            f'share them: {"; ".join(f"{n:,} {what}" for what, n in shared)}. '
+            'Import a source with one file for each split'
+        )
     return keypoint_set
 
 

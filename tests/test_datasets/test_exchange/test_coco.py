@@ -377,3 +377,17 @@ def test_other_files_keep_their_order(tmp_path):
         categories=[dict(id=1, name='mouse', keypoints=['3', '1', '2'])],
     )
     assert read_set(tmp_path / 'a.json').names == ['3', '1', '2']
+
+
+def test_coordinates_of_unlabelled_keypoints_do_not_matter(tmp_path):
+    save_picture(tmp_path / '1.png')
+    points = [1, 2, 2, None, None, 0, float('nan'), float('nan'), 0]
+    content = dict(
+        images=[dict(id=1, file_name='1.png', width=64, height=48)],
+        annotations=[dict(id=1, image_id=1, category_id=1, keypoints=points)],
+        categories=[dict(id=1, name='a', keypoints=['x', 'y', 'z'])],
+    )
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    [instance] = read_set(tmp_path).pictures[0].instances
+    np.testing.assert_array_equal(instance.keypoints, [(1, 2), (0, 0), (0, 0)])
+    np.testing.assert_array_equal(instance.visible, [2, 0, 0])

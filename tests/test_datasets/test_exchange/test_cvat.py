@@ -310,3 +310,18 @@ def test_frames_of_a_video_have_no_suffix(tmp_path):
     [picture] = read_set(tmp_path).pictures
     assert picture.path == tmp_path / 'images/b/frame_000001.PNG'
     assert picture.name == 'b/frame_000001.png'
+
+
+def test_files_of_several_tasks_are_groups(make):
+    folder = make('', skeleton('mouse', dict(nose='1,2')))
+    for task in ('day1', 'day2'):
+        (folder / task).mkdir()
+        text = (folder / 'annotations.xml').read_text()
+        (folder / task / 'annotations.xml').write_text(text)
+        save_picture(folder / task / 'images/0.png')
+    (folder / 'annotations.xml').unlink()
+    read = read_set(folder)
+    assert [(p.group, p.path.parts[-3]) for p in read.pictures] == [
+        ('day1', 'day1'),
+        ('day2', 'day2'),
+    ]

@@ -94,6 +94,8 @@ def _read_task(entry: dict, found: KeypointSet) -> Iterator[Task]:
     for annotation in kept:
         task = Task(entry.get('id', ''), data, is_predicted=not done)
         _read_results(annotation.get('result') or [], task)
+        for region in task.regions if done else ():
+            region.score = None  # of the prediction that a person corrected
         yield task
 
 

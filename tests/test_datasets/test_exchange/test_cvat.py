@@ -325,3 +325,15 @@ def test_files_of_several_tasks_are_groups(make):
         ('day1', 'day1'),
         ('day2', 'day2'),
     ]
+
+
+def test_skeletons_with_the_same_keypoints_are_one(make):
+    player = skeleton('player', dict(ear='5,6', nose='3,4'))
+    folder = make('', skeleton('goalie', dict(nose='1,2', ear='7,8')) + player)
+    read = read_set(folder)
+    assert read.names == ['nose', 'ear']
+    a, b = read.pictures[0].instances
+    np.testing.assert_array_equal(a.keypoints, [(1, 2), (7, 8)])
+    np.testing.assert_array_equal(b.keypoints, [(3, 4), (5, 6)])
+    assert read.notes == ['skeletons read as one: goalie, player']
+    assert len(read_set(folder, category='player').pictures[0].instances) == 1

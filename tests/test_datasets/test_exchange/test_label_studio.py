@@ -348,3 +348,13 @@ def test_keypoints_with_a_height_are_no_rectangles(make):
     [instance] = read.pictures[0].instances
     np.testing.assert_allclose(instance.keypoints, [(10, 12)])
     assert (instance.id, read.category) == ('A', 'mouse')
+
+
+def test_corrected_predictions_have_no_score(make):
+    """Label Studio keeps the score of a region that a person corrected."""
+    regions = [
+        box('A', (0, 0, 60, 40), score=0.4),
+        point('p', 'nose', 10, 12, score=0.3, parentID='A'),
+    ]
+    [instance] = read_set(make(regions)).pictures[0].instances
+    assert (instance.score, instance.keypoint_scores) == (None, None)

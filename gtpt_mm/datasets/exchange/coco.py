@@ -93,7 +93,7 @@ def _list_files(path: Path) -> list[Path]:
 
 def _load(file: Path, found: KeypointSet) -> dict:
     """Read one file, mend it, keep the ids that its tool gave."""
-    with checks.reading_json(file), open(file, encoding='utf-8') as lines:
+    with checks.reading_json(file), open(file, encoding='utf-8-sig') as lines:
         content = json.load(lines)
     if isinstance(content, dict):
         for entry in _entries(content):

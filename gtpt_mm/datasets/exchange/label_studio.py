@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .boxes import contains
+from .folder import explain
 from .json_files import json_kind
 from .keypoint_set import Instance, KeypointSet, Picture
 from .label_studio_tasks import Region, Task, picture_name, read_tasks
@@ -158,7 +159,8 @@ def _group(task: Task, found: KeypointSet) -> list[list[Region]]:
         labels = Counter(label for r in free for label in r.labels)
         if max(labels.values()) > 1:
             found.dropped[
-                'keypoints of several instances without a rectangle'
+                'keypoints of several instances without a rectangle around '
+                'each'
             ] += len(free)
             return []
         return [free]
@@ -233,7 +235,7 @@ def _name(
     if not used:
         raise ValueError(
             'no keypoint was found in any task; keypoints are regions of '
-            'KeyPointLabels'
+            f'KeyPointLabels. Left out: {explain(found)}'
         )
     ordered = names or _configured(files, set(used))
     found.names = list(ordered or used)

@@ -1,6 +1,7 @@
 """Picture files of a set: found by name, measured, turned by EXIF."""
 
 import io
+import os
 import re
 import urllib.parse
 from collections.abc import Iterable, Sequence
@@ -170,6 +171,7 @@ def mend_pictures(keypoint_set: KeypointSet) -> None:
     Raises:
         ValueError: If most pictures have another size than their labels say.
     """
+    _give_back(keypoint_set.pictures)
     kept, num_turned, resized = [], 0, []
     dropped = keypoint_set.dropped
     for picture in keypoint_set.pictures:
@@ -199,6 +201,22 @@ def mend_pictures(keypoint_set: KeypointSet) -> None:
         kept.append(picture)
     _tell(keypoint_set, num_turned, resized)
     keypoint_set.pictures = kept
+
+
+def _give_back(pictures: list[Picture]) -> None:
+    """Let a file belong to the names alone that fit it best.
+
+    A picture that is not there would else get the file of equal name in
+    another folder, such as a frame of that number of another video.
+    """
+    found = [(p, Path(os.path.abspath(p.path))) for p in pictures if p.path]
+    best: dict[Path, int] = {}
+    for picture, path in found:
+        shared = _num_shared(path, picture.name)
+        best[path] = max(best.get(path, 0), shared)
+    for picture, path in found:
+        if _num_shared(path, picture.name) < best[path]:
+            picture.path = None
 
 
 def _tell(

@@ -213,17 +213,18 @@ def _expand(
         A list; None for an entry that is not there.
     """
     root = layout.root
-    bare = text.replace('\\', '/')
-    while bare.startswith('../'):  # Roboflow writes one '../' too many
-        bare = bare[3:]
-    options = [root / text, root / bare]
+    # Roboflow writes one '../' too many; others write paths of their machine
+    parts = clean_name(text).split('/')
+    ends = range(max(len(parts) - 1, 1))
+    options = [root / text, *(root.joinpath(*parts[k:]) for k in ends)]
     path = next((p for p in options if p.exists()), root / text)
     if path.is_file():
         return _expand_list(path, layout, images)
     if path.is_dir():
         listed, folder = list_pictures(path), path
     elif '*' in text:
-        listed, folder = sorted(filter(is_picture, root.glob(text))), root
+        found = root.glob('/'.join(parts))
+        listed, folder = sorted(filter(is_picture, found)), root
     else:
         return None
     return [(image, folder, find_label(image)) for image in listed]

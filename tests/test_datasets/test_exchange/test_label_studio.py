@@ -148,7 +148,7 @@ def test_without_rectangles(make):
     [instance] = read.pictures[0].instances
     assert (instance.bbox, instance.id) == (None, '')
     assert read.pictures[1].instances == []
-    reason = 'keypoints of several instances without a rectangle'
+    reason = 'keypoints of several instances without a rectangle around each'
     assert read.dropped == {reason: 2}
 
 

@@ -316,3 +316,17 @@ def test_pictures_of_a_list_that_are_not_there_are_counted(make):
     (folder / 'list.txt').unlink()
     with pytest.raises(ValueError, match='path: /nowhere, train: list.txt'):
         read_set(folder)
+
+
+@pytest.mark.parametrize('base', ['/content/set/', 'C:\\set\\', ''])
+def test_paths_of_another_machine(make, base):
+    content = dict(train=f'{base}images/train', val=f'{base}images/val')
+    folder = make(
+        dict(content, kpt_shape=[3, 3]),
+        {'images/train/1.png': ROW, 'images/val/2.png': ROW},
+    )
+    read = read_set(folder)
+    assert [(p.name, p.split) for p in read.pictures] == [
+        ('1.png', 'train'),
+        ('2.png', 'val'),
+    ]

@@ -1,5 +1,7 @@
 """Picture files of a set: found by name, measured, turned by EXIF."""
 
+import base64
+import contextlib
 import io
 import os
 import re
@@ -41,7 +43,13 @@ def clean_name(name: str) -> str:
         ('data/a b.jpg', 'x/1.png')
         >>> clean_name('/data/local-files/?d=set%201/7.jpg')
         'set 1/7.jpg'
+        >>> clean_name('/tasks/2/resolve/?fileuri=czM6Ly9iL2sucG5n')
+        'k.png'
     """
+    if '?fileuri=' in name:  # the cloud storages of Label Studio
+        text = urllib.parse.unquote(name.split('?fileuri=', 1)[1])
+        with contextlib.suppress(ValueError):
+            name = base64.urlsafe_b64decode(text).decode()
     if '?d=' in name:  # the local storage of Label Studio
         name = urllib.parse.unquote(name.split('?d=', 1)[1])
     elif '://' in name:

@@ -358,3 +358,16 @@ def test_corrected_predictions_have_no_score(make):
     ]
     [instance] = read_set(make(regions)).pictures[0].instances
     assert (instance.score, instance.keypoint_scores) == (None, None)
+
+
+def test_configuration_of_the_folder_that_was_labelled(tmp_path):
+    """The loop: out to a folder, back with --images of that folder."""
+    found = draw_set(tmp_path / 'pictures')
+    write_set(found, tmp_path / 'out', 'label-studio')
+    tasks = json.loads((tmp_path / 'out/tasks.json').read_text())
+    for task in tasks:
+        task['annotations'][0]['result'].reverse()
+    (tmp_path / 'back').mkdir()
+    (tmp_path / 'back/project.json').write_text(json.dumps(tasks))
+    read = read_set(tmp_path / 'back', images=tmp_path / 'out')
+    assert (read.names, read.links) == (found.names, found.links)

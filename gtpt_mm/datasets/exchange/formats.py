@@ -101,6 +101,11 @@ def read_set(path: Path, format: str = 'auto', **options: Any) -> KeypointSet:
         )
     if not any(picture.instances for picture in found.pictures):
         raise ValueError(f'{path}: no instance was read: {explain(found)}')
+    if not any(i.visible.any() for p in found.pictures for i in p.instances):
+        raise ValueError(
+            f'{path}: no keypoint of any instance is labelled (all have '
+            f'visibility 0); left out: {explain(found)}'
+        )
     return found
 
 

@@ -78,3 +78,13 @@ def test_overwrite_of_exports(tmp_path):
     assert detect(tmp_path / 'out') == 'cvat'
     with pytest.raises(ValueError, match='holds other things'):
         write_set(drawn, tmp_path / 'pictures', 'cvat', overwrite=True)
+
+
+def test_instances_without_any_label_are_nothing(tmp_path):
+    write_coco(tmp_path / 'a.json')
+    content = json.loads((tmp_path / 'a.json').read_text())
+    for annotation in content['annotations']:
+        annotation['keypoints'] = [0] * len(annotation['keypoints'])
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match='no keypoint of any instance'):
+        read_set(tmp_path / 'a.json')

@@ -223,7 +223,8 @@ def _give_back(pictures: list[Picture]) -> None:
         shared = _num_shared(path, picture.name)
         best[path] = max(best.get(path, 0), shared)
     for picture, path in found:
-        if _num_shared(path, picture.name) < best[path]:
+        whole = len(picture.name.split('/'))
+        if _num_shared(path, picture.name) < min(best[path], whole):
             picture.path = None
 
 

@@ -396,14 +396,14 @@ def test_coordinates_of_unlabelled_keypoints_do_not_matter(tmp_path):
 def test_the_file_of_another_folder_is_not_taken(tmp_path):
     """The pictures of the second video are not there."""
     save_picture(tmp_path / 'images/day1/0.png')
-    names = ['day1/0.png', 'day2/0.png']
+    names = ['day1/0.png', 'day2/0.png', '0.png']
     images = [
         dict(id=k, file_name=name, width=64, height=48)
         for k, name in enumerate(names)
     ]
     annotations = [
         dict(id=k, image_id=k, category_id=1, keypoints=[1, 2, 2])
-        for k in range(2)
+        for k in range(3)
     ]
     categories = [dict(id=1, name='a', keypoints=['x'])]
     content = dict(
@@ -411,4 +411,5 @@ def test_the_file_of_another_folder_is_not_taken(tmp_path):
     )
     (tmp_path / 'a.json').write_text(json.dumps(content), 'utf-8-sig')
     paths = [picture.path for picture in read_set(tmp_path).pictures]
-    assert paths == [tmp_path / 'images/day1/0.png', None]
+    there = tmp_path / 'images/day1/0.png'
+    assert paths == [there, None, there]

@@ -290,13 +290,21 @@ def _links(
     for entry in categories:
         names = chosen.get(entry['id'])
         if names:
-            pairs = entry.get('skeleton') or []
-            lowest = min((k for pair in pairs for k in pair), default=1)
-            first = 0 if lowest == 0 else 1  # some tools count from 0
+            pairs = [
+                pair
+                for pair in entry.get('skeleton') or []
+                if isinstance(pair, list)
+                and len(pair) == 2
+                and all(isinstance(end, int | float | str) for end in pair)
+            ]
+            numbers = [k for p in pairs for k in p if not isinstance(k, str)]
+            first = 0 if min(numbers, default=1) == 0 else 1  # some count so
+            named: dict = {name: name for name in names}
+            named.update(enumerate(names, first))
             return [
-                (names[a - first], names[b - first])
+                (named[a], named[b])
                 for a, b in pairs
-                if a - first < len(names) and b - first < len(names)
+                if a in named and b in named
             ]
     return []
 
@@ -382,7 +390,9 @@ def _add_instance(
         return (
             f'annotations with a number of keypoints other than {len(order)}'
         )
-    points, visible = numbers[order, :2], numbers[order, 2].astype(int)
+    # above 0, as the confidence that some write, is labelled
+    points, visible = numbers[order, :2], np.ceil(numbers[order, 2])
+    visible = visible.astype(int)
     points[visible == 0] = 0
     scores = annotation.get('keypoint_scores')
     picture.instances.append(

@@ -413,3 +413,22 @@ def test_the_file_of_another_folder_is_not_taken(tmp_path):
     paths = [picture.path for picture in read_set(tmp_path).pictures]
     there = tmp_path / 'images/day1/0.png'
     assert paths == [there, None, there]
+
+
+@pytest.mark.parametrize('skeleton', [[[1, 2]], [[0, 1]], [['x', 'y'], 3]])
+def test_skeletons_by_number_and_name(tmp_path, skeleton):
+    """And a confidence in place of the visibility is a label."""
+    save_picture(tmp_path / '1.png')
+    points = [1, 2, 0.87, 3, 4, 0]
+    content = dict(
+        images=[dict(id=1, file_name='1.png', width=64, height=48)],
+        annotations=[dict(id=1, image_id=1, category_id=1, keypoints=points)],
+        categories=[
+            dict(id=1, name='a', keypoints=['x', 'y'], skeleton=skeleton)
+        ],
+    )
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    read = read_set(tmp_path)
+    assert read.links == [('x', 'y')]
+    [instance] = read.pictures[0].instances
+    np.testing.assert_array_equal(instance.visible, [1, 0])

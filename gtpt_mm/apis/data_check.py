@@ -169,6 +169,8 @@ def _find(
         own = read_folder(paths[0])
         return own.ann_files, own.image_folder, info or own.metainfo
     for path in paths:
+        if not path.exists():
+            raise ValueError(f'{path} does not exist')
         if not path.is_file():
             raise ValueError(
                 f'{path} is not a COCO keypoint file; give one, or a folder '

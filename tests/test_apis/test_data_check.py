@@ -221,4 +221,20 @@ def test_command(clean, faults, tmp_path, capsys):
     assert main(['data', 'check', file, *options]) == 2
     assert '--overwrite' in capsys.readouterr().err
     assert main(['data', 'check', str(tmp_path / 'none.json')]) == 2
-    assert 'none.json is not a COCO keypoint file' in capsys.readouterr().err
+    assert 'none.json does not exist' in capsys.readouterr().err
+
+
+def test_a_single_keypoint_has_no_bones(tmp_path, recwarn):
+    cv2.imwrite(str(tmp_path / '1.png'), np.eye(64, dtype=np.uint8) * 255)
+    content = dict(
+        images=[dict(id=1, file_name='1.png', width=64, height=64)],
+        annotations=[
+            dict(id=1, image_id=1, category_id=1, keypoints=[9, 9, 2],
+                 bbox=[1, 1, 40, 40], area=1600, iscrowd=0, num_keypoints=1)
+        ],
+        categories=[dict(id=1, name='a', keypoints=['tip'])],
+    )  # fmt: skip
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    check = check_data([tmp_path / 'a.json'], tmp_path)
+    assert {f.kind for f in check.findings} == {'visibility'}
+    assert not [w for w in recwarn if 'empty' in str(w.message)]

@@ -36,7 +36,7 @@ def measure_bones(stack: Stack, trusted: np.ndarray) -> np.ndarray:
     known &= known.sum(0) >= MIN_INSTANCES
     known &= known.sum(1, keepdims=True) >= MIN_BONES
     rest = np.where(known, np.log(np.maximum(length, 1e-6)), np.nan)
-    for _ in range(5):
+    for _ in range(5 if rest.size else 0):
         for axis in (0, 1):
             rest -= _median(rest, axis)
     return rest

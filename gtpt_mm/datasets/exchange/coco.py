@@ -93,11 +93,12 @@ def _list_files(path: Path) -> list[Path]:
 
 def _load(file: Path, found: KeypointSet) -> dict:
     """Read one file, mend it, keep the ids that its tool gave."""
-    with checks.reading_json(file), open(file, encoding='utf-8') as lines:
+    with checks.reading_json(file), open(file, encoding='utf-8-sig') as lines:
         content = json.load(lines)
     if isinstance(content, dict):
         for entry in _entries(content):
             entry.setdefault('source_id', entry.get('id', ''))
+            _forget_unlabelled(entry.get('keypoints'))
         read_attributes(content)
     findings = checks.mend(
         content, file, needs=('annotations',), image_needs=('id', 'file_name')
@@ -111,6 +112,14 @@ def _load(file: Path, found: KeypointSet) -> dict:
         found.notes.append(f'{file.name}: mended {", ".join(mended)}')
     found.notes += [f'{file.name}: {line}' for line in findings.warnings]
     return content
+
+
+def _forget_unlabelled(keypoints: Any) -> None:
+    """Set x and y to 0 where v is 0: some tools write null or NaN."""
+    if isinstance(keypoints, list) and len(keypoints) % 3 == 0:
+        for k in range(0, len(keypoints), 3):
+            if keypoints[k + 2] == 0:
+                keypoints[k : k + 2] = [0, 0]
 
 
 def _entries(content: dict) -> Iterator[dict]:
@@ -281,13 +290,21 @@ def _links(
     for entry in categories:
         names = chosen.get(entry['id'])
         if names:
-            pairs = entry.get('skeleton') or []
-            lowest = min((k for pair in pairs for k in pair), default=1)
-            first = 0 if lowest == 0 else 1  # some tools count from 0
+            pairs = [
+                pair
+                for pair in entry.get('skeleton') or []
+                if isinstance(pair, list)
+                and len(pair) == 2
+                and all(isinstance(end, int | float | str) for end in pair)
+            ]
+            numbers = [k for p in pairs for k in p if not isinstance(k, str)]
+            first = 0 if min(numbers, default=1) == 0 else 1  # some count so
+            named: dict = {name: name for name in names}
+            named.update(enumerate(names, first))
             return [
-                (names[a - first], names[b - first])
+                (named[a], named[b])
                 for a, b in pairs
-                if a - first < len(names) and b - first < len(names)
+                if a in named and b in named
             ]
     return []
 
@@ -373,7 +390,9 @@ def _add_instance(
         return (
             f'annotations with a number of keypoints other than {len(order)}'
         )
-    points, visible = numbers[order, :2], numbers[order, 2].astype(int)
+    # above 0, as the confidence that some write, is labelled
+    points, visible = numbers[order, :2], np.ceil(numbers[order, 2])
+    visible = visible.astype(int)
     points[visible == 0] = 0
     scores = annotation.get('keypoint_scores')
     picture.instances.append(

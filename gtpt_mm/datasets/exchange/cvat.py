@@ -14,6 +14,7 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,18 +80,24 @@ def read(
     has_skeletons = any(
         next(r.iter('skeleton'), None) is not None for r in roots
     )
+    reader: Callable[..., Iterator[Instance]]
     if has_skeletons:
-        found.category = _choose_skeleton(roots, labels, category)
-        found.names = labels.keypoints[found.category]
-        found.links = labels.links.get(found.category, [])
-        reader = _read_skeletons
+        chosen = _choose_skeletons(roots, labels, category)
+        if len(chosen) == 1:
+            found.category = chosen[0]
+        else:
+            found.notes.append(f'skeletons read as one: {", ".join(chosen)}')
+        found.names = labels.keypoints[chosen[0]]
+        found.links = labels.links.get(chosen[0], [])
+        reader = partial(_read_skeletons, chosen)
     elif _name_points(roots, found, category):
         reader = _read_named_points
     else:
         reader = _read_points
     for file, root in zip(files, roots, strict=True):
+        task = file.parent.name if len(files) > 1 else ''
         split = find_split(file, path)
-        _add_pictures(found, root, file, images, (reader, split))
+        _add_pictures(found, root, file, images, (reader, split, task))
     mend_pictures(found)
     return found
 
@@ -195,13 +202,14 @@ def _unescape(text: str) -> str:
     return text.replace('&amp;', '&')
 
 
-def _choose_skeleton(
+def _choose_skeletons(
     roots: list[ET.Element], labels: Labels, category: str | None
-) -> str:
-    """Return the label of the skeletons to read.
+) -> list[str]:
+    """Return the labels of the skeletons to read.
 
     Raises:
-        ValueError: If several are used and none is chosen.
+        ValueError: If several with different keypoints are used and none is
+            chosen.
     """
     used = Counter(
         s.get('label', '') for r in roots for s in r.iter('skeleton')
@@ -211,8 +219,8 @@ def _choose_skeleton(
             raise ValueError(
                 f'no skeleton {category!r}; there are {", ".join(used)}'
             )
-        return category
-    if len(used) > 1:
+        return [category]
+    if len({frozenset(labels.keypoints[name]) for name in used}) > 1:
         listed = ', '.join(
             f'{name} ({len(labels.keypoints[name])} keypoints, {n} times)'
             for name, n in used.items()
@@ -220,7 +228,7 @@ def _choose_skeleton(
         raise ValueError(
             f'several skeletons: {listed}; choose one by --category NAME'
         )
-    return next(iter(used))
+    return list(used)
 
 
 def _name_points(
@@ -279,7 +287,7 @@ def _add_pictures(
     root: ET.Element,
     file: Path,
     images: Path | None,
-    how: tuple[Callable[..., Iterator[Instance]], str],
+    how: tuple[Callable[..., Iterator[Instance]], str, str],
 ) -> None:
     """Add the pictures of one file.
 
@@ -288,10 +296,10 @@ def _add_pictures(
         root: Content of the file.
         file: The file.
         images: Folder of the pictures, if it is given.
-        how: Reader of the instances of a picture; and the split of pictures
-            that name none.
+        how: Reader of the instances of a picture; and the split and the task
+            of pictures that name none.
     """
-    reader, split = how
+    reader, split, task = how
     here = [file.parent / 'images', file.parent, file.parent.parent / 'images']
     finder = PictureFinder([images] if images else here)
     tasks = {image.get('task_id') for image in root.iterfind('image')}
@@ -304,7 +312,7 @@ def _add_pictures(
             height=int(float(image.get('height', 0))),
             path=finder.find(name) or finder.find(f'{subset}/{name}'),
             id=int(image.get('id', 0)),
-            group=(image.get('task_id') or '') if len(tasks) > 1 else '',
+            group=(image.get('task_id') or '') if len(tasks) > 1 else task,
             split=find_split(Path(subset)) if subset else split,
         )
         boxes = [_Box(box) for box in image.iterfind('box')]
@@ -361,12 +369,15 @@ def _points(element: ET.Element) -> np.ndarray:
 
 
 def _read_skeletons(
-    image: ET.Element, found: KeypointSet, boxes: list[_Box]
+    labels: list[str],
+    image: ET.Element,
+    found: KeypointSet,
+    boxes: list[_Box],
 ) -> Iterator[Instance]:
     """Return the instances of the skeletons of a picture."""
     index = {name: k for k, name in enumerate(found.names)}
     for skeleton in image.iterfind('skeleton'):
-        if skeleton.get('label') != found.category:
+        if skeleton.get('label') not in labels:
             found.dropped['skeletons of other labels'] += 1
             continue
         instance = _empty(found)

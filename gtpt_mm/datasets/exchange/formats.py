@@ -80,6 +80,8 @@ def read_set(path: Path, format: str = 'auto', **options: Any) -> KeypointSet:
     if not path.exists():
         raise ValueError(f'{path} does not exist')
     given = {k: v for k, v in options.items() if v is not None}
+    if 'images' in given and not Path(given['images']).is_dir():
+        raise ValueError(f'--images {given["images"]} is no folder')
     known = inspect.signature(FORMATS[name].read).parameters
     names = given.pop('names', None) if 'names' not in known else None
     for option in given:
@@ -93,9 +95,17 @@ def read_set(path: Path, format: str = 'auto', **options: Any) -> KeypointSet:
     if name == 'coco' and found.swap is None:
         found.swap = read_swap(path)
     if not found.pictures:
-        raise ValueError(f'{path}: no picture was read: {explain(found)}')
+        raise ValueError(
+            f'{path}: no picture was read: {explain(found)}; --images DIR '
+            'tells where the pictures are'
+        )
     if not any(picture.instances for picture in found.pictures):
         raise ValueError(f'{path}: no instance was read: {explain(found)}')
+    if not any(i.visible.any() for p in found.pictures for i in p.instances):
+        raise ValueError(
+            f'{path}: no keypoint of any instance is labelled (all have '
+            f'visibility 0); left out: {explain(found)}'
+        )
     return found
 
 

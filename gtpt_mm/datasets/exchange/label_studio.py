@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .boxes import contains
+from .folder import explain
 from .json_files import json_kind
 from .keypoint_set import Instance, KeypointSet, Picture
 from .label_studio_tasks import Region, Task, picture_name, read_tasks
@@ -62,8 +63,8 @@ def read(
         images: Folder of the pictures; looked for if None.
         category: Label of the rectangles to read; all of them if None.
         names: Names of the keypoints in their order; without them that of a
-            labelling configuration beside the file, or of the fullest
-            instance.
+            labelling configuration beside the file or in ``images``, or of
+            the fullest instance.
 
     Returns:
         The set.
@@ -98,7 +99,8 @@ def read(
         picture = _picture(task, file, finder, found)
         if picture is not None:
             groups.append((picture, _group(task, found)))
-    _name(found, groups, files, names, category)
+    places = [file.parent for file in files] + ([images] if images else [])
+    _name(found, groups, places, names, category)
     for picture, instances in groups:
         _add(picture, instances, found, category)
         found.pictures.append(picture)
@@ -158,7 +160,8 @@ def _group(task: Task, found: KeypointSet) -> list[list[Region]]:
         labels = Counter(label for r in free for label in r.labels)
         if max(labels.values()) > 1:
             found.dropped[
-                'keypoints of several instances without a rectangle'
+                'keypoints of several instances without a rectangle around '
+                'each'
             ] += len(free)
             return []
         return [free]
@@ -197,7 +200,7 @@ def _extent(points: np.ndarray) -> tuple[float, float, float, float]:
 def _name(
     found: KeypointSet,
     groups: list[tuple[Picture, list[list[Region]]]],
-    files: list[Path],
+    places: list[Path],
     names: Sequence[str] | None,
     category: str | None,
 ) -> None:
@@ -233,11 +236,11 @@ def _name(
     if not used:
         raise ValueError(
             'no keypoint was found in any task; keypoints are regions of '
-            'KeyPointLabels'
+            f'KeyPointLabels. Left out: {explain(found)}'
         )
-    ordered = names or _configured(files, set(used))
+    ordered = names or _configured(places, set(used))
     found.names = list(ordered or used)
-    found.links = _links(files, found.names)
+    found.links = _links(places, found.names)
     if not ordered:
         found.notes.append(
             'keypoints are in the order of the fullest instance; give another '
@@ -245,9 +248,9 @@ def _name(
         )
 
 
-def _configured(files: list[Path], used: set[str]) -> list[str]:
-    """Return the keypoints of a labelling configuration beside a file."""
-    for root in _configurations(files):
+def _configured(places: list[Path], used: set[str]) -> list[str]:
+    """Return the keypoints of a labelling configuration in a folder."""
+    for root in _configurations(places):
         names = [
             label.get('value', '')
             for control in root.iter('KeyPointLabels')
@@ -258,18 +261,18 @@ def _configured(files: list[Path], used: set[str]) -> list[str]:
     return []
 
 
-def _links(files: list[Path], names: list[str]) -> list[tuple[str, str]]:
+def _links(places: list[Path], names: list[str]) -> list[tuple[str, str]]:
     """Return the links that our writer notes in the configuration."""
-    for root in _configurations(files):
+    for root in _configurations(places):
         pairs = json.loads(root.get('data-links', '[]'))
         if pairs:
             return [(a, b) for a, b in pairs if a in names and b in names]
     return []
 
 
-def _configurations(files: list[Path]) -> Iterator[ET.Element]:
-    """Return the labelling configurations beside the files."""
-    for folder in dict.fromkeys(file.parent for file in files):
+def _configurations(places: list[Path]) -> Iterator[ET.Element]:
+    """Return the labelling configurations in folders."""
+    for folder in dict.fromkeys(places):
         for path in sorted([*folder.glob('*.xml'), *folder.glob('*.html')]):
             try:
                 root = ET.parse(path).getroot()

@@ -94,6 +94,8 @@ def _read_task(entry: dict, found: KeypointSet) -> Iterator[Task]:
     for annotation in kept:
         task = Task(entry.get('id', ''), data, is_predicted=not done)
         _read_results(annotation.get('result') or [], task)
+        for region in task.regions if done else ():
+            region.score = None  # of the prediction that a person corrected
         yield task
 
 
@@ -154,7 +156,7 @@ def _region(value: dict, result: dict, key: str) -> Region | None:
         if not labels:
             return None  # a choice or a text of the whole picture
         points = np.zeros((0, 2))
-    elif 'height' in value and 'width' in value:
+    elif {'height', 'width'} <= value.keys() and 'keypoint' not in kind:
         points, kind = _corners(value, size), 'rectangle'
     elif 'radiusX' in value:
         points, kind = np.zeros((0, 2)), 'ellipse'

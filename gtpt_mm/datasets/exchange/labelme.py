@@ -23,6 +23,7 @@ import numpy as np
 from .json_files import json_kind
 from .keypoint_set import Instance, KeypointSet, Picture
 from .pictures import PictureFinder, clean_name, mend_pictures
+from .split import WORDS
 
 SOURCES = "LabelMe's .json beside a picture, or the folder with them"
 #: File with a name of a keypoint on each line, in their order.
@@ -76,8 +77,12 @@ def read(
             files
         ) - len(pages)
     categories: Counter = Counter()
+    finders: dict[Path, PictureFinder] = {}
     for file, page in pages.items():
-        finder = PictureFinder([images or file.parent])
+        here = file.parent
+        finder = finders.setdefault(
+            here, PictureFinder(_folders(here, images))
+        )
         picture = _picture(file, root, page, finder)
         _add(found, picture, page, category, categories)
         found.pictures.append(picture)
@@ -178,14 +183,14 @@ def _group(
     """Return the rectangle, if any, and the points of each instance."""
     numbered: dict[Any, tuple[Shape | None, list[Shape]]] = {}
     for box in boxes:
-        number = box.get('group_id')
+        number = _number(box)
         key = id(box) if number is None else ('group', number)
         if key in numbered:
             found.dropped['second rectangles of a group_id'] += 1
         numbered.setdefault(key, (box, []))
-    free = [box for box in boxes if box.get('group_id') is None]
+    free = [box for box in boxes if _number(box) is None]
     for point in points:
-        number = point.get('group_id')
+        number = _number(point)
         if number is not None:
             numbered.setdefault(('group', number), (None, []))
             numbered['group', number][1].append(point)
@@ -200,6 +205,11 @@ def _group(
                 'points without group_id in no or several rectangles'
             ] += 1
     return list(numbered.values())
+
+
+def _number(shape: Shape) -> Any:
+    """Return the group of a shape; None for none, which some write as ''."""
+    return None if shape.get('group_id') == '' else shape.get('group_id')
 
 
 def _corners(box: Shape) -> tuple[float, float, float, float]:
@@ -230,7 +240,7 @@ def _instance(
             continue
         keypoints[k] = point['points'][0]
         visible[k] = 1 if _is_hidden(point) else 2
-    numbers = [s.get('group_id') for s in (box, *points) if s is not None]
+    numbers = [_number(s) for s in (box, *points) if s is not None]
     number = numbers[0] if numbers else None
     corners = None if box is None else _corners(box)
     if corners is not None and (
@@ -251,6 +261,14 @@ def _is_hidden(point: Shape) -> bool:
     return bool(point.get('difficult')) or any(
         value for name, value in names.items() if name.lower() in HIDDEN
     )
+
+
+def _folders(here: Path, images: Path | None) -> list[Path]:
+    """Return where the pictures of a folder's pages may be."""
+    if images is not None:
+        return [images]
+    above = here.parent
+    return [here, above / 'images', above.parent / 'images' / here.name]
 
 
 def _picture(
@@ -276,4 +294,5 @@ def _picture(
         content=content,
         id=clean_name(stated),
         group=group,
+        split=next((WORDS[p] for p in group.split('/') if p in WORDS), ''),
     )

@@ -1,6 +1,9 @@
 """Picture files of a set: found by name, measured, turned by EXIF."""
 
+import base64
+import contextlib
 import io
+import os
 import re
 import urllib.parse
 from collections.abc import Iterable, Sequence
@@ -25,6 +28,11 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith('.')
 
 
+def has_suffix(name: str) -> bool:
+    """Return whether a name ends as those of picture files."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
 def clean_name(name: str) -> str:
     """Return the name of a picture as a relative path with '/'.
 
@@ -35,7 +43,13 @@ def clean_name(name: str) -> str:
         ('data/a b.jpg', 'x/1.png')
         >>> clean_name('/data/local-files/?d=set%201/7.jpg')
         'set 1/7.jpg'
+        >>> clean_name('/tasks/2/resolve/?fileuri=czM6Ly9iL2sucG5n')
+        'k.png'
     """
+    if '?fileuri=' in name:  # the cloud storages of Label Studio
+        text = urllib.parse.unquote(name.split('?fileuri=', 1)[1])
+        with contextlib.suppress(ValueError):
+            name = base64.urlsafe_b64decode(text).decode()
     if '?d=' in name:  # the local storage of Label Studio
         name = urllib.parse.unquote(name.split('?d=', 1)[1])
     elif '://' in name:
@@ -56,7 +70,7 @@ class PictureFinder:
     A name is looked up below each folder; if it is in none, all pictures
     below the folders are compared from the end of their paths, without case,
     and the one that shares most with the name is taken, if it is the only
-    one.
+    one. A name may lack the suffix of its file, as frames of videos in CVAT.
 
     Args:
         folders: Where to look, the likeliest first.
@@ -77,38 +91,45 @@ class PictureFinder:
         if Path(name).is_absolute() and Path(name).is_file():
             return Path(name)
         cleaned = clean_name(name)
+        plain = urllib.parse.unquote(cleaned)  # of an address
+        options = (name, name.replace('\\', '/'), cleaned, plain)
         for folder in self.folders:
-            for wanted in dict.fromkeys((name, cleaned)):
+            for wanted in dict.fromkeys(options):
                 if (folder / wanted).is_file():
                     return folder / wanted
-        return self._search(cleaned)
+        return self._search(cleaned) or self._search(plain)
 
     def _search(self, name: str) -> Path | None:
-        """Return the only file with the longest common end of the path."""
+        """Return the file by the end of its path."""
         if self._index is None:
             self._index = {}
             for folder in self.folders:
                 for path in list_pictures(folder):
-                    self._index.setdefault(path.name.lower(), []).append(path)
+                    for key in (path.name.lower(), path.stem.lower()):
+                        self._index.setdefault(key, []).append(path)
         last = PurePosixPath(name).name.lower()
         paths = self._index.get(last)
         if not paths:
             paths = self._index.get(UPLOADED.sub('', last), [])
             name = str(PurePosixPath(name).with_name(UPLOADED.sub('', last)))
-        paths = list({path.resolve(): path for path in paths}.values())
-        shared = [_num_shared(path, name) for path in paths]
-        best = [
-            p for p, n in zip(paths, shared, strict=True) if n == max(shared)
-        ]
-        return best[0] if len(best) == 1 else None
+        return nearest(paths, name)
+
+
+def nearest(paths: Iterable[Path], name: str) -> Path | None:
+    """Return the only file with the longest common end of the path."""
+    paths = list({path.resolve(): path for path in paths}.values())
+    shared = [_num_shared(path, name) for path in paths]
+    best = [p for p, n in zip(paths, shared, strict=True) if n == max(shared)]
+    return best[0] if len(best) == 1 else None
 
 
 def _num_shared(path: Path, name: str) -> int:
     """Return how many last parts two paths share, without case."""
     num = 0
-    for a, b in zip(
-        reversed(path.parts), reversed(name.split('/')), strict=False
-    ):
+    parts = name.split('/')
+    if parts[-1].lower() == path.stem.lower():  # a name without suffix
+        path = path.with_suffix('')
+    for a, b in zip(reversed(path.parts), reversed(parts), strict=False):
         if a.lower() != b.lower():
             break
         num += 1
@@ -149,7 +170,8 @@ def mend_pictures(keypoint_set: KeypointSet) -> None:
     written size is that of the stored, not of the turned picture, were made
     on the stored one: they are turned, too. A size that is not written is
     read. A picture whose file cannot be read, or has another size, is left
-    out: its labels lie elsewhere.
+    out: its labels lie elsewhere. A name without a suffix gets that of its
+    file.
 
     Args:
         keypoint_set: Changed in place.
@@ -157,6 +179,7 @@ def mend_pictures(keypoint_set: KeypointSet) -> None:
     Raises:
         ValueError: If most pictures have another size than their labels say.
     """
+    _give_back(keypoint_set.pictures)
     kept, num_turned, resized = [], 0, []
     dropped = keypoint_set.dropped
     for picture in keypoint_set.pictures:
@@ -181,9 +204,28 @@ def mend_pictures(keypoint_set: KeypointSet) -> None:
             resized.append(f'{picture.name} {written}, file {turned}')
             continue
         picture.width, picture.height = turned
+        if picture.path is not None and not has_suffix(picture.name):
+            picture.name += picture.path.suffix.lower()
         kept.append(picture)
     _tell(keypoint_set, num_turned, resized)
     keypoint_set.pictures = kept
+
+
+def _give_back(pictures: list[Picture]) -> None:
+    """Let a file belong to the names alone that fit it best.
+
+    A picture that is not there would else get the file of equal name in
+    another folder, such as a frame of that number of another video.
+    """
+    found = [(p, Path(os.path.abspath(p.path))) for p in pictures if p.path]
+    best: dict[Path, int] = {}
+    for picture, path in found:
+        shared = _num_shared(path, picture.name)
+        best[path] = max(best.get(path, 0), shared)
+    for picture, path in found:
+        whole = len(picture.name.split('/'))
+        if _num_shared(path, picture.name) < min(best[path], whole):
+            picture.path = None
 
 
 def _tell(

@@ -8,6 +8,7 @@ no label, as in SLEAP's own trainings.
 # K keypoints
 
 import contextlib
+import glob
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 
 from .extras import import_extra
 from .keypoint_set import Instance, KeypointSet, Picture
-from .pictures import PictureFinder, clean_name, mend_pictures
+from .pictures import PictureFinder, clean_name, mend_pictures, nearest
 
 SOURCES = 'a .slp or .pkg.slp, or a folder with them (needs sleap-io)'
 #: Frames of videos are stored as JPEG: PNG would be lossless, but of pixels
@@ -53,13 +54,14 @@ def read(
     if not files:
         raise ValueError(f'{path}: no .slp or .pkg.slp here')
     found = KeypointSet([], [], format='sleap')
+    titles: dict[str, str] = {}
     for file in files:
         with contextlib.closing(_load(file)) as labels:
             skeleton = _choose(labels, category, file)
             _describe(found, skeleton, file)
             finder = PictureFinder([images or file.resolve().parent])
             for frame in labels.labeled_frames:
-                _add(found, frame, skeleton, finder)
+                _add(found, frame, skeleton, (finder, titles))
     mend_pictures(found)
     return found
 
@@ -111,9 +113,19 @@ def _describe(found: KeypointSet, skeleton: Any, file: Path) -> None:
 
 
 def _add(
-    found: KeypointSet, frame: Any, skeleton: Any, finder: PictureFinder
+    found: KeypointSet,
+    frame: Any,
+    skeleton: Any,
+    places: tuple[PictureFinder, dict[str, str]],
 ) -> None:
-    """Add a frame, if a person labelled it."""
+    """Add a frame, if a person labelled it.
+
+    Args:
+        found: The set, changed in place.
+        frame: The frame.
+        skeleton: The skeleton that is read.
+        places: Where videos and pictures are; and the path of each group.
+    """
     predicted = len(frame.predicted_instances)
     if predicted:
         found.dropped['instances that SLEAP predicted'] += predicted
@@ -127,7 +139,7 @@ def _add(
     if not instances and not getattr(frame, 'is_negative', False):
         found.dropped['frames without a label of a person'] += 1
         return
-    picture = _picture(frame, finder)
+    picture = _picture(frame, *places)
     picture.instances = instances
     found.pictures.append(picture)
 
@@ -154,17 +166,20 @@ def _instances(
         )
 
 
-def _picture(frame: Any, finder: PictureFinder) -> Picture:
+def _picture(
+    frame: Any, finder: PictureFinder, titles: dict[str, str]
+) -> Picture:
     """Return the picture of a frame: a file, or pixels of a video."""
     video, number = frame.video, int(frame.frame_idx)
     # a video that is not there is false
     source = video if video.source_video is None else video.source_video
     if isinstance(source.filename, list):  # pictures
-        parts = clean_name(str(source.filename[number])).split('/')
-        name = '/'.join(parts[-2:])  # the path before is of some machine
-        group = name.rpartition('/')[0]
+        path = clean_name(str(source.filename[number]))
+        folder, _, last = path.rpartition('/')
+        group = _title(folder, titles)
+        name = f'{group}/{last}' if group else last
     else:
-        group = clean_name(str(source.filename)).rpartition('/')[2]
+        group = _title(clean_name(str(source.filename)), titles)
         name = f'{group}/{number:06d}'
     height, width = (video.shape or (0, 0, 0, 0))[1:3]
     picture = Picture(
@@ -189,14 +204,29 @@ def _picture(frame: Any, finder: PictureFinder) -> Picture:
     return picture
 
 
+def _title(path: str, titles: dict[str, str]) -> str:
+    """Return the shortest end of a path that is that of no other video.
+
+    What is before it is of some machine; but videos of several sessions often
+    have one name in folders of their own.
+    """
+    parts = path.split('/')
+    for num in range(1, len(parts) + 1):
+        title = '/'.join(parts[-num:])
+        if titles.setdefault(title, path) == path:
+            return title
+    return path
+
+
 def _reopen(video: Any, finder: PictureFinder) -> None:
     """Open a video that lies elsewhere than its file says."""
-    name = clean_name(str(video.filename)).rpartition('/')[2]
-    for folder in finder.folders:
-        for path in sorted(folder.rglob(name)):
-            with contextlib.suppress(Exception):
-                video.replace_filename(str(path), open=True)
-                return
+    name = clean_name(str(video.filename))
+    pattern = glob.escape(name.rpartition('/')[2])
+    paths = [p for folder in finder.folders for p in folder.rglob(pattern)]
+    path = nearest(paths, name)
+    if path is not None:
+        with contextlib.suppress(Exception):
+            video.replace_filename(str(path), open=True)
 
 
 def _encode(pixels: np.ndarray, suffix: str) -> bytes:

@@ -61,8 +61,9 @@ def split(
 
     Where the source has train and val, it keeps them; pictures of train with
     the same content as one of val or test, and pictures listed twice, are
-    left out of train. Otherwise val is drawn from all pictures that are not
-    test; equal contents and equal groups stay together.
+    left out of train. Otherwise, and where that would leave no train, val is
+    drawn from all pictures that are not test; equal contents and equal groups
+    stay together.
 
     Args:
         keypoint_set: Changed in place: the split of each picture.
@@ -75,7 +76,8 @@ def split(
         The set.
 
     Raises:
-        ValueError: If there are too few pictures or groups.
+        ValueError: If there are too few pictures or groups, or val and test
+            hold all pictures of train.
     """
     if not 0 < val < 1:
         raise ValueError(
@@ -86,6 +88,7 @@ def split(
             f"by must be 'auto', 'group' or 'picture', not {by!r}"
         )
     contents = _read_contents(keypoint_set.pictures)
+    _join(keypoint_set, contents)
     splits = {picture.split for picture in keypoint_set.pictures}
     if len(splits) == 1:  # a part is split again
         for picture in keypoint_set.pictures:
@@ -97,7 +100,29 @@ def split(
     for picture in keypoint_set.pictures:
         picture.split = picture.split or 'train'
     _separate(keypoint_set, contents)
+    if not any(picture.split == 'train' for picture in keypoint_set.pictures):
+        shared = keypoint_set.dropped.items()
+        raise ValueError(
+            'no picture is left for train, because the splits of the source '
+            f'share them: {"; ".join(f"{n:,} {what}" for what, n in shared)}. '
+            'Import a source with one file for each split'
+        )
     return keypoint_set
+
+
+def _join(keypoint_set: KeypointSet, contents: dict[int, str]) -> None:
+    """Let pictures have no split where val holds all of train, too."""
+    pictures = keypoint_set.pictures
+    held = {contents[id(p)] for p in pictures if p.split == 'val'}
+    train = [contents[id(p)] for p in pictures if p.split == 'train']
+    if not train or not held.issuperset(train):
+        return
+    keypoint_set.notes.append(
+        'val of the source holds all pictures of train: val was drawn anew'
+    )
+    keypoint_set.pictures = [p for p in pictures if p.split != 'train']
+    for picture in keypoint_set.pictures:
+        picture.split = picture.split if picture.split == 'test' else ''
 
 
 def _read_contents(pictures: list[Picture]) -> dict[int, str]:

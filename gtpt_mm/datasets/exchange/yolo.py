@@ -113,7 +113,7 @@ def read(
                 found,
             )
             found.pictures.append(picture)
-    _tell(found, entries)
+    _tell(found, entries, layout)
     return found
 
 
@@ -277,8 +277,16 @@ def _instance(
     return Instance(keypoints, visible, (x1, y1, x2, y2) if has_box else None)
 
 
-def _tell(found: KeypointSet, entries: list[Entry]) -> None:
+def _tell(found: KeypointSet, entries: list[Entry], layout: Layout) -> None:
     """Note what a user should know."""
+    if layout.absent:
+        found.notes.append(
+            f'the yaml names {", ".join(layout.absent)}, which is not there'
+        )
+    if layout.num_lost:
+        found.dropped['pictures of a list whose file was not found'] += (
+            layout.num_lost
+        )
     missing = sum(entry.label is None for entry in entries)
     if missing:
         found.notes.append(

@@ -34,6 +34,8 @@ class Layout:
         shape: K and the number of values of a keypoint; 0 if unknown.
         flip: ``flip_idx``; empty if there is none.
         links: Pairs of keypoint numbers that are joined.
+        absent: Places that the yaml names and that are not there.
+        num_lost: Pictures that a list names and that are not there.
     """
 
     root: Path
@@ -43,6 +45,8 @@ class Layout:
     shape: tuple[int, int] = (0, 0)
     flip: list[int] = field(default_factory=list)
     links: list[tuple[int, int]] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    num_lost: int = 0
 
 
 @dataclass
@@ -93,12 +97,12 @@ def read_yaml(file: Path) -> Layout:
         ValueError: If a value cannot be what it must be.
     """
     content = _load(file)
-    root = file.parent
+    root, absent = file.parent, []
     if content.get('path'):
         written = Path(str(content['path'])).expanduser()
-        root = next(
-            (p for p in (file.parent / written, written) if p.is_dir()), root
-        )
+        options = [p for p in (root / written, written) if p.is_dir()]
+        absent = [] if options else [f'path: {written}']
+        root = next(iter(options), root)
     entries: dict[str, list[str]] = {}
     for key, split in KEYS.items():
         value = content.get(key)
@@ -118,6 +122,7 @@ def read_yaml(file: Path) -> Layout:
         shape=(shape[0], shape[1]),
         flip=_numbers(content.get('flip_idx') or [], 'flip_idx', file),
         links=_links(content.get('skeleton')),
+        absent=absent,
     )
 
 
@@ -171,52 +176,69 @@ def list_entries(layout: Layout, images: Path | None) -> list[Entry]:
     """Return the pictures of all splits and their label files.
 
     Args:
-        layout: Where to look.
+        layout: Where to look; what is not there is noted in it.
         images: Folder of the pictures, if it is not beside the labels.
 
     Raises:
-        ValueError: If an entry of the yaml leads nowhere.
+        ValueError: If an entry of train leads nowhere, or all do. A yaml of
+            Roboflow names a test even where there is none.
     """
     entries: dict[tuple[str, Path], Entry] = {}
+    absent: list[str] = []
     for split, written in layout.entries.items():
         for text in written:
-            for image, folder, label in _expand(text, layout.root, images):
+            found = _expand(text, layout, images)
+            if found is None:
+                absent.append(f'{split}: {text}')
+            for image, folder, label in found or ():
                 own = split or find_split(image, layout.root)
                 entry = Entry(own, image, folder, label)
                 entries.setdefault((own, image), entry)
+    is_lost = any(text.startswith('train: ') for text in absent)
+    if absent and (is_lost or not entries):
+        listed = ', '.join([*layout.absent, *absent])
+        raise ValueError(
+            f'{listed}: no such folder or list of pictures in {layout.root}'
+        )
+    layout.absent = absent
     return list(entries.values())
 
 
 def _expand(
-    text: str, root: Path, images: Path | None
-) -> list[tuple[Path, Path, Path | None]]:
-    """Return the pictures of one entry, their folder and their labels."""
-    bare = text.replace('\\', '/')
-    while bare.startswith('../'):  # Roboflow writes one '../' too many
-        bare = bare[3:]
-    options = [root / text, root / bare]
+    text: str, layout: Layout, images: Path | None
+) -> list[tuple[Path, Path, Path | None]] | None:
+    """Return the pictures of one entry, their folder and their labels.
+
+    Returns:
+        A list; None for an entry that is not there.
+    """
+    root = layout.root
+    # Roboflow writes one '../' too many; others write paths of their machine
+    parts = clean_name(text).split('/')
+    ends = range(max(len(parts) - 1, 1))
+    options = [root / text, *(root.joinpath(*parts[k:]) for k in ends)]
     path = next((p for p in options if p.exists()), root / text)
     if path.is_file():
-        return _expand_list(path, root, images)
+        return _expand_list(path, layout, images)
     if path.is_dir():
         listed, folder = list_pictures(path), path
     elif '*' in text:
-        listed, folder = sorted(filter(is_picture, root.glob(text))), root
+        found = root.glob('/'.join(parts))
+        listed, folder = sorted(filter(is_picture, found)), root
     else:
-        raise ValueError(
-            f'{text}: no such folder or list of pictures in {root}'
-        )
+        return None
     return [(image, folder, find_label(image)) for image in listed]
 
 
 def _expand_list(
-    path: Path, root: Path, images: Path | None
+    path: Path, layout: Layout, images: Path | None
 ) -> list[tuple[Path, Path, Path | None]]:
     """Return the pictures that a text file lists, as :func:`_expand`.
 
     Labels lie beside the pictures or, where these moved, where the written
     path has them.
     """
+    root = layout.root
     finder = PictureFinder([f for f in (images, path.parent, root) if f])
     found = []
     for line in path.read_text(encoding='utf-8-sig').splitlines():
@@ -225,6 +247,8 @@ def _expand_list(
             written = root / clean_name(line.strip())
             label = find_label(image) or find_label(written)
             found.append((image, images or root, label))
+        elif line.strip():
+            layout.num_lost += 1
     return found
 
 

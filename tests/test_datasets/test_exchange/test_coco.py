@@ -377,3 +377,58 @@ def test_other_files_keep_their_order(tmp_path):
         categories=[dict(id=1, name='mouse', keypoints=['3', '1', '2'])],
     )
     assert read_set(tmp_path / 'a.json').names == ['3', '1', '2']
+
+
+def test_coordinates_of_unlabelled_keypoints_do_not_matter(tmp_path):
+    save_picture(tmp_path / '1.png')
+    points = [1, 2, 2, None, None, 0, float('nan'), float('nan'), 0]
+    content = dict(
+        images=[dict(id=1, file_name='1.png', width=64, height=48)],
+        annotations=[dict(id=1, image_id=1, category_id=1, keypoints=points)],
+        categories=[dict(id=1, name='a', keypoints=['x', 'y', 'z'])],
+    )
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    [instance] = read_set(tmp_path).pictures[0].instances
+    np.testing.assert_array_equal(instance.keypoints, [(1, 2), (0, 0), (0, 0)])
+    np.testing.assert_array_equal(instance.visible, [2, 0, 0])
+
+
+def test_the_file_of_another_folder_is_not_taken(tmp_path):
+    """The pictures of the second video are not there."""
+    save_picture(tmp_path / 'images/day1/0.png')
+    names = ['day1/0.png', 'day2/0.png', '0.png']
+    images = [
+        dict(id=k, file_name=name, width=64, height=48)
+        for k, name in enumerate(names)
+    ]
+    annotations = [
+        dict(id=k, image_id=k, category_id=1, keypoints=[1, 2, 2])
+        for k in range(3)
+    ]
+    categories = [dict(id=1, name='a', keypoints=['x'])]
+    content = dict(
+        images=images, annotations=annotations, categories=categories
+    )
+    (tmp_path / 'a.json').write_text(json.dumps(content), 'utf-8-sig')
+    paths = [picture.path for picture in read_set(tmp_path).pictures]
+    there = tmp_path / 'images/day1/0.png'
+    assert paths == [there, None, there]
+
+
+@pytest.mark.parametrize('skeleton', [[[1, 2]], [[0, 1]], [['x', 'y'], 3]])
+def test_skeletons_by_number_and_name(tmp_path, skeleton):
+    """And a confidence in place of the visibility is a label."""
+    save_picture(tmp_path / '1.png')
+    points = [1, 2, 0.87, 3, 4, 0]
+    content = dict(
+        images=[dict(id=1, file_name='1.png', width=64, height=48)],
+        annotations=[dict(id=1, image_id=1, category_id=1, keypoints=points)],
+        categories=[
+            dict(id=1, name='a', keypoints=['x', 'y'], skeleton=skeleton)
+        ],
+    )
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    read = read_set(tmp_path)
+    assert read.links == [('x', 'y')]
+    [instance] = read.pictures[0].instances
+    np.testing.assert_array_equal(instance.visible, [1, 0])

@@ -296,3 +296,44 @@ def test_what_is_written_is_what_cvat_documents(tmp_path):
     sublabels = [s['name'] for s in constructor[0]['sublabels']]
     assert sublabels == drawn.names
     assert 'source_id' in {a['name'] for a in constructor[0]['attributes']}
+
+
+def test_frames_of_a_video_have_no_suffix(tmp_path):
+    """CVAT names a frame without the .PNG that it gives to its file."""
+    for task in ('a', 'b'):
+        save_picture(tmp_path / f'images/{task}/frame_000001.PNG')
+    (tmp_path / 'annotations.xml').write_text(
+        '<annotations><image id="1" name="b/frame_000001" width="64" '
+        f'height="48">{skeleton("mouse", dict(nose="1,2"))}</image>'
+        '</annotations>'
+    )
+    [picture] = read_set(tmp_path).pictures
+    assert picture.path == tmp_path / 'images/b/frame_000001.PNG'
+    assert picture.name == 'b/frame_000001.png'
+
+
+def test_files_of_several_tasks_are_groups(make):
+    folder = make('', skeleton('mouse', dict(nose='1,2')))
+    for task in ('day1', 'day2'):
+        (folder / task).mkdir()
+        text = (folder / 'annotations.xml').read_text()
+        (folder / task / 'annotations.xml').write_text(text)
+        save_picture(folder / task / 'images/0.png')
+    (folder / 'annotations.xml').unlink()
+    read = read_set(folder)
+    assert [(p.group, p.path.parts[-3]) for p in read.pictures] == [
+        ('day1', 'day1'),
+        ('day2', 'day2'),
+    ]
+
+
+def test_skeletons_with_the_same_keypoints_are_one(make):
+    player = skeleton('player', dict(ear='5,6', nose='3,4'))
+    folder = make('', skeleton('goalie', dict(nose='1,2', ear='7,8')) + player)
+    read = read_set(folder)
+    assert read.names == ['nose', 'ear']
+    a, b = read.pictures[0].instances
+    np.testing.assert_array_equal(a.keypoints, [(1, 2), (7, 8)])
+    np.testing.assert_array_equal(b.keypoints, [(3, 4), (5, 6)])
+    assert read.notes == ['skeletons read as one: goalie, player']
+    assert len(read_set(folder, category='player').pictures[0].instances) == 1

@@ -46,6 +46,8 @@ def test_options(tmp_path):
     with pytest.raises(ValueError, match='coco has no option --fps'):
         read_set(tmp_path / 'a.json', fps=3)
     assert read_set(tmp_path / 'a.json', images=None).format == 'coco'
+    with pytest.raises(ValueError, match='--images .*none is no folder'):
+        read_set(tmp_path / 'a.json', images=tmp_path / 'none')
 
 
 def test_large_files_are_told_by_their_ends(tmp_path, monkeypatch):
@@ -76,3 +78,13 @@ def test_overwrite_of_exports(tmp_path):
     assert detect(tmp_path / 'out') == 'cvat'
     with pytest.raises(ValueError, match='holds other things'):
         write_set(drawn, tmp_path / 'pictures', 'cvat', overwrite=True)
+
+
+def test_instances_without_any_label_are_nothing(tmp_path):
+    write_coco(tmp_path / 'a.json')
+    content = json.loads((tmp_path / 'a.json').read_text())
+    for annotation in content['annotations']:
+        annotation['keypoints'] = [0] * len(annotation['keypoints'])
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match='no keypoint of any instance'):
+        read_set(tmp_path / 'a.json')

@@ -148,7 +148,7 @@ def test_without_rectangles(make):
     [instance] = read.pictures[0].instances
     assert (instance.bbox, instance.id) == (None, '')
     assert read.pictures[1].instances == []
-    reason = 'keypoints of several instances without a rectangle'
+    reason = 'keypoints of several instances without a rectangle around each'
     assert read.dropped == {reason: 2}
 
 
@@ -328,3 +328,46 @@ def test_written_by_sleap_io(tmp_path):
     np.testing.assert_allclose(first.keypoints, [[10, 20], [30, 25]])
     np.testing.assert_array_equal(second.visible, [2, 0])
     assert first.bbox is None
+
+
+def test_names_as_addresses_are_found(make):
+    folder = make([point('p', 'nose', 10, 12)])
+    save_picture(folder / 'images' / 'a b ü.png')
+    file = folder / 'project.json'
+    name = '0a1b2c3d-a%20b%20%C3%BC.png'
+    file.write_text(file.read_text().replace('0a1b2c3d-1.png', name))
+    [picture] = read_set(folder).pictures
+    assert picture.path == folder / 'images' / 'a b ü.png'
+
+
+def test_keypoints_with_a_height_are_no_rectangles(make):
+    """Backends of machine learning write a height beside the width."""
+    nose = point('p', 'nose', 10, 12)
+    nose['value']['height'] = 0.5
+    read = read_set(make([box('A', (0, 0, 60, 40)), nose]))
+    [instance] = read.pictures[0].instances
+    np.testing.assert_allclose(instance.keypoints, [(10, 12)])
+    assert (instance.id, read.category) == ('A', 'mouse')
+
+
+def test_corrected_predictions_have_no_score(make):
+    """Label Studio keeps the score of a region that a person corrected."""
+    regions = [
+        box('A', (0, 0, 60, 40), score=0.4),
+        point('p', 'nose', 10, 12, score=0.3, parentID='A'),
+    ]
+    [instance] = read_set(make(regions)).pictures[0].instances
+    assert (instance.score, instance.keypoint_scores) == (None, None)
+
+
+def test_configuration_of_the_folder_that_was_labelled(tmp_path):
+    """The loop: out to a folder, back with --images of that folder."""
+    found = draw_set(tmp_path / 'pictures')
+    write_set(found, tmp_path / 'out', 'label-studio')
+    tasks = json.loads((tmp_path / 'out/tasks.json').read_text())
+    for task in tasks:
+        task['annotations'][0]['result'].reverse()
+    (tmp_path / 'back').mkdir()
+    (tmp_path / 'back/project.json').write_text(json.dumps(tasks))
+    read = read_set(tmp_path / 'back', images=tmp_path / 'out')
+    assert (read.names, read.links) == (found.names, found.links)

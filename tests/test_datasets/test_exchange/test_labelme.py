@@ -158,3 +158,34 @@ def test_a_picture_without_labels_stays(tmp_path):
     page(tmp_path / 'b.json', [], picture='b.jpg')
     found = read_set(tmp_path)
     assert [len(p.instances) for p in found.pictures] == [1, 0]
+
+
+def test_pictures_in_a_folder_beside_that_of_the_pages(tmp_path):
+    for number, stated in enumerate(('..\\images\\0.jpg', '1.jpg')):
+        draw(tmp_path / 'images' / f'{number}.jpg')
+        page(tmp_path / f'json/{number}.json', [point('eye', 1, 2)], stated)
+    draw(tmp_path / 'images/train/2.jpg')
+    page(tmp_path / 'json/train/2.json', [point('eye', 1, 2)], '2.jpg')
+    found = read_set(tmp_path / 'json')
+    assert [(p.path.resolve(), p.split) for p in found.pictures] == [
+        (tmp_path / 'images/0.jpg', ''),
+        (tmp_path / 'images/1.jpg', ''),
+        (tmp_path / 'images/train/2.jpg', 'train'),
+    ]
+
+
+def test_an_empty_group_is_none(tmp_path):
+    """Programs that write pages give '' where LabelMe gives null."""
+    draw(tmp_path / 'a.jpg')
+    shapes = [
+        shape('rectangle', 'fish', (0, 0), (30, 50), group=''),
+        point('eye', 10, 20, ''),
+        shape('rectangle', 'fish', (40, 0), (79, 50), group=''),
+        point('eye', 50, 20, ''),
+    ]
+    page(tmp_path / 'a.json', shapes)
+    found = read_set(tmp_path)
+    [a, b] = found.pictures[0].instances
+    assert (a.bbox, b.bbox) == ((0, 0, 30, 50), (40, 0, 79, 50))
+    assert [*a.keypoints[0], *b.keypoints[0]] == [10, 20, 50, 20]
+    assert not found.dropped

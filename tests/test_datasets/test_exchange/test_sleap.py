@@ -185,3 +185,34 @@ def test_without_its_extra_it_says_what_to_install(tmp_path, monkeypatch):
     )
     with pytest.raises(ImportError, match=r'pip install "gtpt_mm\[sleap\]"'):
         read_set(tmp_path / 'a.slp')
+
+
+def test_videos_of_one_name_in_several_folders(tmp_path):
+    """They are different groups, also when they have moved."""
+    videos = []
+    for session, grey in (('m1', 40), ('m2', 160)):
+        path = tmp_path / 'old' / session / 'cam.avi'
+        path.parent.mkdir(parents=True)
+        writer = cv2.VideoWriter(
+            str(path), cv2.VideoWriter_fourcc(*'MJPG'), 5, (80, 64)
+        )
+        for _ in range(3):
+            writer.write(np.full((64, 80, 3), grey, np.uint8))
+        writer.release()
+        videos.append(sleap_io.Video.from_filename(str(path)))
+    one = [sleap_io.Instance.from_numpy(POINTS, skeleton=skeleton())]
+    frames = [sleap_io.LabeledFrame(video, 0, one) for video in videos]
+    sleap_io.Labels(frames).save(str(tmp_path / 'a.slp'), verbose=False)
+    for where in ('old', 'new'):
+        if where == 'new':
+            (tmp_path / 'old').rename(tmp_path / 'new')
+        found = read_set(tmp_path / 'a.slp').pictures
+        assert [(p.group, p.id) for p in found] == [
+            ('cam.avi', 'cam.avi/000000'),
+            ('m2/cam.avi', 'm2/cam.avi/000000'),
+        ]
+        greys = [
+            cv2.imdecode(np.frombuffer(p.content, np.uint8), 1).mean()
+            for p in found
+        ]
+        np.testing.assert_allclose(greys, [40, 160], atol=3)

@@ -135,3 +135,24 @@ def test_what_cannot_be_split(tmp_path):
         picture.path = tmp_path / 'x.png'
     with pytest.raises(ValueError, match='3 pictures with 1 different'):
         split(same)
+
+
+def test_val_drawn_where_the_source_gives_train_twice(tmp_path):
+    """Tutorials of Ultralytics name one folder for train and val."""
+    found = make(tmp_path, [''] * 10, ['train'] * 10)
+    found.pictures += make(tmp_path, [''] * 10, ['val'] * 10).pictures
+    split(found, val=0.2)
+    assert Counter(p.split for p in found.pictures) == dict(train=8, val=2)
+    assert len(by_name(found)) == 10
+    assert any('holds all pictures of train' in n for n in found.notes)
+
+
+def test_splits_that_share_all_pictures_of_train(tmp_path):
+    """A folder with several splits of one set, as that of AP-10K."""
+    found = make(tmp_path, [''] * 4, ['train', 'train', 'val', 'test'])
+    again = make(tmp_path, [''] * 4, ['val', 'test', 'test', 'train'])
+    found.pictures += again.pictures
+    with pytest.raises(
+        ValueError, match='1 pictures of train that are in val'
+    ):
+        split(found)

@@ -194,7 +194,7 @@ def test_several_classes(make):
         (dict(kpt_shape='3x3'), 'kpt_shape must be a list of numbers'),
         (dict(flip_idx=[0, 1, 3]), 'each of 0 to 2 once'),
         (dict(kpt_names={0: ['a', 'a', 'b']}), '3 names, 2 of them different'),
-        (dict(train='nowhere'), 'nowhere: no such folder'),
+        (dict(train='nowhere'), 'train: nowhere: no such folder'),
     ],
 )
 def test_bad_yaml(make, change, message):
@@ -295,3 +295,38 @@ def test_written_by_sleap_io(tmp_path):
     for picture in read.pictures:
         [instance] = picture.instances
         np.testing.assert_array_equal(instance.visible, [2, 2, 0])
+
+
+def test_a_test_that_is_not_there(make):
+    """Roboflow names a test, whether there is one or not."""
+    content = dict(train='../train/images', test='../test/images')
+    folder = make(dict(content, kpt_shape=[3, 3]), {'train/images/1.png': ROW})
+    read = read_set(folder)
+    assert [p.split for p in read.pictures] == ['train']
+    assert any('test: ../test/images' in note for note in read.notes)
+
+
+def test_pictures_of_a_list_that_are_not_there_are_counted(make):
+    content = dict(train='list.txt', kpt_shape=[3, 3], path='/nowhere')
+    folder = make(content, {'images/1.png': ROW})
+    (folder / 'list.txt').write_text('./images/1.png\n./images/2.png\n\n')
+    read = read_set(folder)
+    assert read.dropped == {'pictures of a list whose file was not found': 1}
+    assert not any('/nowhere' in note for note in read.notes)
+    (folder / 'list.txt').unlink()
+    with pytest.raises(ValueError, match='path: /nowhere, train: list.txt'):
+        read_set(folder)
+
+
+@pytest.mark.parametrize('base', ['/content/set/', 'C:\\set\\', ''])
+def test_paths_of_another_machine(make, base):
+    content = dict(train=f'{base}images/train', val=f'{base}images/val')
+    folder = make(
+        dict(content, kpt_shape=[3, 3]),
+        {'images/train/1.png': ROW, 'images/val/2.png': ROW},
+    )
+    read = read_set(folder)
+    assert [(p.name, p.split) for p in read.pictures] == [
+        ('1.png', 'train'),
+        ('2.png', 'val'),
+    ]

@@ -161,7 +161,7 @@ def test_each_exception_of_the_page_is_a_case_and_has_a_reason():
 
 def test_what_the_page_names_exists():
     text, root = PAGE.read_text(), PAGE.parents[1]
-    tests = set(re.findall(r'test_\w+/test_\w+\.py', text))
+    tests = set(re.findall(r'(?:test_\w+/)+test_\w+\.py', text))
     assert len(tests) > 20
     for name in tests:
         assert (root / 'tests' / name).is_file(), name

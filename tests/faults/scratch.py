@@ -139,6 +139,8 @@ ALIASES = {
     'silent_codec.py': 'g9.py',
 }
 
+INFERENCE = 'from inference_common import'
+
 
 class Scratch:
     """A scratch folder.
@@ -216,13 +218,21 @@ class Scratch:
             self.shared / 'bugs' / 'inference',
             own / 'cases',
         )
+        taken: dict[Path, Path] = {}
         for folder in folders:
             for source in sorted(folder.rglob('*')):
                 if source.suffix not in ('.py', '.sh'):
                     continue
+                text = self.bend(source.read_text())
                 target = self.path / source.relative_to(folder)
+                if folder.name == 'inference':  # its common.py is another one
+                    text = text.replace('from common import', INFERENCE)
+                    if target.name == 'common.py':
+                        target = target.with_name('inference_common.py')
+                assert target not in taken, (source, taken[target])
+                taken[target] = source
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(self.bend(source.read_text()))
+                target.write_text(text)
                 target.chmod(0o755)
         for name, alias in ALIASES.items():
             shutil.copy(self.path / name, self.path / alias)

@@ -47,3 +47,14 @@ def test_a_part_is_made_once(scratch, monkeypatch):
     scratch.prepare('demo')
     scratch.prepare('demo')
     assert made == [scratch]
+
+
+def test_cases_of_each_folder_import_their_own_module(scratch, shared_dir):
+    for case, module in (
+        ('06_resume_finetune.py', 'common'),
+        ('f02_bboxes_ignored.py', 'inference_common'),
+    ):
+        text = (scratch.path / case).read_text()
+        assert f'from {module} import *' in text
+    training = (shared_dir / 'bugs/training/common.py').read_text()
+    assert (scratch.path / 'common.py').read_text() == scratch.bend(training)

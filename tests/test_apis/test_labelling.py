@@ -83,25 +83,33 @@ def test_ids_survive_the_tool(shots, tmp_path, tool):
             )
 
 
-def correct(folder: Path, tool: str):
+def correct(folder: Path, tool: str) -> None:
     """Move the first point of the first picture to (1, 2), as a tool does."""
     if tool == 'coco':
         (file,) = folder.glob('*.json')
         content = json.loads(file.read_text())
         content['annotations'][0]['keypoints'][:2] = [1, 2]
         file.write_text(json.dumps(content))
-        return content['annotations'][0]['id']
-    if tool == 'cvat':
+    elif tool == 'cvat':
         (file,) = folder.glob('*.xml')
         tree = ET.parse(file)
         point = tree.find('.//skeleton/points')
         point.set('points', '1.00,2.00')
         tree.write(file)
-        return None
-    raise NotImplementedError(tool)
+    else:  # an annotator accepts the prediction, and changes it
+        (file,) = folder.glob('*.json')
+        tasks = json.loads(file.read_text())
+        [accepted] = tasks[0].pop('predictions')
+        point = next(
+            r for r in accepted['result'] if r['type'] == 'keypointlabels'
+        )
+        point['value']['x'] = 100 * 1 / point['original_width']
+        point['value']['y'] = 100 * 2 / point['original_height']
+        tasks[0]['annotations'] = [dict(result=accepted['result'])]
+        file.write_text(json.dumps(tasks))
 
 
-@pytest.mark.parametrize('tool', ['coco', 'cvat'])
+@pytest.mark.parametrize('tool', TOOLS)
 def test_a_correction_comes_back_under_its_id(shots, tmp_path, tool):
     sent = predict(shots, most=2).write(tmp_path / 'out', tool)
     correct(tmp_path / 'out', tool)

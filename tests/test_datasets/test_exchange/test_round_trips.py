@@ -154,8 +154,6 @@ def test_equal_stems_have_their_own_labels_in_yolo(tmp_path):
 def test_real_sets(shared_dir, tmp_path, name):
     """All four to each tool and back, within 1e-3 px."""
     source = shared_dir / 'data' / 'sets' / name
-    if not source.is_dir():
-        pytest.skip(f'no {source}')
     read = read_set(source)
     assert not read.dropped
     assert not read.notes
@@ -173,8 +171,6 @@ def test_real_sets(shared_dir, tmp_path, name):
 @pytest.mark.parametrize('name', SETS)
 def test_real_sets_as_a_folder_of_their_own(shared_dir, tmp_path, name):
     source = shared_dir / 'data' / 'sets' / name
-    if not source.is_dir():
-        pytest.skip(f'no {source}')
     read = read_set(source)
     if name == 'lspet_sub':
         read.pictures = read.pictures[::10]

@@ -5,6 +5,8 @@ from collections.abc import Collection
 import cv2
 import numpy as np
 
+from .canvas import enlarge
+
 #: Colors, BGR: left, right, and keypoints of no side.
 LEFT, RIGHT, MIDDLE = (60, 76, 231), (219, 152, 52), (96, 174, 39)
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
@@ -37,17 +39,13 @@ def draw_instance(
         marked: Keypoints whose names are written.
     """
     labelled = labelled & np.isfinite(points).all(-1)
-    x1, y1, x2, y2 = _window(image, points[labelled], box)
-    scale = SIZE / max(x2 - x1, y2 - y1)
-    drawn = cv2.resize(
-        image[y1:y2, x1:x2], None, fx=scale, fy=scale,
-        interpolation=cv2.INTER_LINEAR,
-    )  # fmt: skip
-    # Pixel centers stay pixel centers.
-    places = (points - (x1, y1) + 0.5) * scale - 0.5
-    places = np.clip(places, -1e4, 1e4)
+    window = _window(image, points[labelled], box)
+    drawn, move = enlarge(image, window, SIZE)
+    places = np.clip(move(points), -1e4, 1e4)
     if np.isfinite(box).all():
-        corners = np.clip((box.reshape(2, 2) - (x1, y1)) * scale, -1e4, 1e4)
+        # A box ends at the edges of pixels, half a pixel from their centers.
+        corners = move(box.reshape(2, 2) - 0.5) + 0.5
+        corners = np.clip(corners, -1e4, 1e4)
         first, last = _fixed(corners[0]), _fixed(corners[1])
         cv2.rectangle(drawn, first, last, WHITE, 1, shift=SHIFT)
     for a, b in links:

@@ -1,6 +1,6 @@
 """Small pictures with titles, put together to large ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -73,3 +73,24 @@ def _write(img: np.ndarray, text: str, size: float) -> np.ndarray:
         (0, 0, 0),
         lineType=cv2.LINE_AA,
     )
+
+
+def enlarge(
+    img: np.ndarray, window: Sequence[int], size: int
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """Return a part of a picture, resized, and where its points come to lie.
+
+    Args:
+        img: Picture, (H, W, 3).
+        window: The part, (x1, y1, x2, y2), whole pixels, the last excluded.
+        size: Longer side of the result, in pixels.
+
+    Returns:
+        The resized part; and a function from pixels of ``img`` to its
+        pixels, (..., 2). Centers of pixels are whole numbers in both.
+    """
+    x1, y1, x2, y2 = window
+    scale = size / max(x2 - x1, y2 - y1, 1)
+    shape = [max(1, round((b - a) * scale)) for a, b in ((x1, x2), (y1, y2))]
+    part = cv2.resize(img[y1:y2, x1:x2], shape, interpolation=cv2.INTER_LINEAR)
+    return part, lambda points: (points - (x1, y1) + 0.5) * scale - 0.5

@@ -8,6 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .canvas import enlarge
+
 #: Colors, BGR: the annotation, the prediction, and what joins the two.
 TRUTH, PREDICTION, ERROR = (80, 220, 80), (60, 60, 235), (0, 200, 255)
 #: Margin around the instance, in longer sides of its box.
@@ -36,16 +38,12 @@ def draw_errors(
         links: Pairs of keypoints that are joined by a line.
     """
     corner, end = _frame(box, truth, prediction, image.shape)
-    scale = SIZE / max(1, *(end - corner))
-    crop = image[corner[1] : end[1], corner[0] : end[0]]
-    size = np.maximum(1, np.round((end - corner) * scale)).astype(int)
-    picture = cv2.resize(crop, size.tolist(), interpolation=cv2.INTER_LINEAR)
-    # Pixel centers are at whole numbers.
-    gt = (truth[:, :2] - corner + 0.5) * scale - 0.5
+    picture, move = enlarge(image, [*corner, *end], SIZE)
+    gt = move(truth[:, :2])
     labelled = truth[:, 2] > 0
     _draw(picture, gt, labelled, links, TRUTH)
     if prediction is not None:
-        found = (prediction[:, :2] - corner + 0.5) * scale - 0.5
+        found = move(prediction[:, :2])
         _draw(picture, found, np.ones(len(found), bool), links, PREDICTION)
         for k in np.flatnonzero(labelled):
             _line(picture, gt[k], found[k], ERROR, 1)

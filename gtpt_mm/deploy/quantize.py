@@ -131,9 +131,57 @@ def _read_crops(
 
 def _prepare(file: str | Path, prepared: str) -> None:
     """Write a model with folded constants and known shapes."""
+    import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     quant_pre_process(str(file), prepared, skip_symbolic_shape=True)
+    model = onnx.load(prepared)
+    _split_sums(model)
+    onnx.save(model, prepared)
+
+
+def _split_sums(model: 'onnx.ModelProto') -> None:
+    """Write products that are added to others as product and sum, in place.
+
+    For a product with such an addend, a Gemm, there is no 8-bit operator.
+    """
+    import onnx
+
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    turned = {}  # by the name of the weights
+    nodes = []
+    for node in model.graph.node:
+        options = {
+            a.name: onnx.helper.get_attribute_value(a) for a in node.attribute
+        }
+        plain = not options.get('transA') and all(
+            options.get(name, 1.0) == 1.0 for name in ('alpha', 'beta')
+        )
+        is_sum = (
+            node.op_type == 'Gemm'
+            and len(node.input) == 3
+            and node.input[1] in weights
+            and node.input[2] not in weights
+        )
+        if not (is_sum and plain):
+            nodes.append(node)
+            continue
+        left, right, addend = node.input
+        if options.get('transB'):
+            if right not in turned:
+                value = onnx.numpy_helper.to_array(weights[right]).T
+                turned[right] = onnx.numpy_helper.from_array(
+                    value.copy(), f'{right}_turned'
+                )
+            right = turned[right].name
+        product, make = f'{node.output[0]}_product', onnx.helper.make_node
+        nodes += [
+            make('MatMul', [left, right], [product], f'{node.name}_product'),
+            make('Add', [product, addend], node.output, f'{node.name}_sum'),
+        ]
+    model.graph.initializer.extend(turned.values())
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def _find_nodes(model: 'onnx.ModelProto', keep: Sequence[str]) -> list[str]:

@@ -26,6 +26,7 @@ from gtpt_mm.deploy.cache import (
     time_calls,
     write_choice,
 )
+from gtpt_mm.deploy.fuse import can_fuse
 from gtpt_mm.deploy.runtimes import (
     RUNTIMES,
     Network,
@@ -34,7 +35,6 @@ from gtpt_mm.deploy.runtimes import (
 )
 
 from .network import TorchNetwork
-from .prepared_model import can_fuse
 from .topdown import can_decode_apart
 from .weights import cache_folder
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from gtpt_mm.convert import split_model
 from gtpt_mm.deploy import fuse
-from gtpt_mm.deploy.fuse import fuse_module
+from gtpt_mm.deploy.fuse import can_fuse
 from gtpt_mm.deploy.runtimes import find_runtime
 from gtpt_mm.models.pose_estimators import MultiDatasetPoseEstimator
 
@@ -122,16 +122,6 @@ def _split(
     single = split_model(model, model.cfg, dataset or model.head.names[0])
     single.dataset_meta = dataset_meta_from_config(single.cfg, 'train')
     return single.to(next(model.parameters()))
-
-
-def can_fuse(model: BasePoseEstimator) -> bool:
-    """Tell whether tests compare the fused model with the plain one.
-
-    Of other backbones the order in which children are called is unknown.
-    """
-    kind = type(model.backbone)
-    is_known = fuse_module.dispatch(kind) is not fuse_module.dispatch(object)
-    return is_known or kind.__module__.startswith('gtpt_mm.')
 
 
 def set_scope(cfg: Config) -> None:

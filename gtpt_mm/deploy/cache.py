@@ -38,7 +38,9 @@ from gtpt_mm.compat.files.atomic_file import atomic_write
 from gtpt_mm.compat.messages import log
 from gtpt_mm.version import __version__
 
-from .runtimes import NETWORKS, PACKAGES, Network, describe, flatten
+from .export import export_model
+from .graph import flatten
+from .runtimes import NETWORKS, PACKAGES, Network, describe
 
 #: Deviation from torch that is accepted, as a part of the outputs' range.
 TOLERANCE = 1e-3
@@ -49,6 +51,7 @@ BATCHES = (1, 2, 5)
 DRAWS = 3
 #: Images at once among which the fastest is taken.
 SIZES = (1, 4, 8)
+FORMATS = {'onnxruntime': 'onnx', 'openvino': 'openvino'}
 FILES = {'onnxruntime': 'model.onnx', 'openvino': 'model.xml'}
 FACTS = 'facts.json'
 #: Digits of a hash in names of files.
@@ -160,7 +163,7 @@ def _make_entry(
         made = Path(place) / entry.name
         made.mkdir()
         file = made / FILES[runtime]
-        write_file(model, runtime, file, sizes[0])
+        write_file(model, runtime, file)
         facts = _check(model, runtime, file, sizes, threads)
         (made / FACTS).write_text(json.dumps(asdict(facts), indent=2) + '\n')
         shutil.rmtree(entry, ignore_errors=True)  # not whole, see read_facts
@@ -171,50 +174,28 @@ def _make_entry(
     )
 
 
-def write_file(
-    model: BasePoseEstimator, runtime: str, file: Path, size: tuple[int, int]
-) -> None:
+def write_file(model: BasePoseEstimator, runtime: str, file: Path) -> None:
     """Export a model.
 
     Raises:
         ExportError: If the exporter cannot.
     """
-    graph = HeadGraph(model).eval()
     try:
-        onnx = file.with_suffix('.onnx')
-        with torch.no_grad():
-            torch.onnx.export(
-                graph,
-                (torch.zeros(2, 3, *size[::-1]),),
-                str(onnx),
-                input_names=['images'],
-                dynamic_shapes=({0: torch.export.Dim('batch')},),
-                dynamo=True,
-                verbose=False,
-                external_data=False,
-            )
-        if runtime == 'openvino':
+        if runtime == 'openvino':  # TODO export's own writer
             import openvino
 
-            made = openvino.convert_model(str(onnx))
+            export_model(model, file.with_suffix('.onnx'))
+            made = openvino.convert_model(str(file.with_suffix('.onnx')))
             openvino.save_model(made, str(file), compress_to_fp16=False)
-            onnx.unlink()
+            file.with_suffix('.onnx').unlink()
+        else:
+            export_model(model, file, FORMATS[runtime])
     except Exception as error:  # exporters have many kinds
         raise ExportError(
             f'{name_of(model)} cannot be exported for {runtime}: '
-            f'{type(error).__name__}: {_first_line(error)}'
+            f'{type(error).__name__}: {_first_line(error)}; use '
+            "runtime='torch'"
         ) from error
-
-
-class HeadGraph(nn.Module):
-    def __init__(self, model):
-        super().__init__()
-        from .fuse import fuse
-
-        self.model = fuse(model, chunk_size=None)
-
-    def forward(self, images):
-        return tuple(flatten(run_torch(self.model, images)))
 
 
 def run_torch(model: BasePoseEstimator, images: Tensor) -> Any:
@@ -253,13 +234,13 @@ def _check(
         except Exception as error:  # runtimes have kinds of their own
             raise ExportError(
                 f'the file of {name_of(model)} does not run in {runtime}: '
-                f'{_first_line(error)}'
+                f"{_first_line(error)}; use runtime='torch'"
             ) from error
         if not deviation <= TOLERANCE:
             raise ExportError(
                 f'the file of {name_of(model)} for {runtime} differs from '
                 f'torch by {deviation:.2g} of the range of the outputs, more '
-                f'than {TOLERANCE:g}'
+                f"than {TOLERANCE:g}; use runtime='torch'"
             )
         images = draw_images(max(SIZES), sizes[0])
         seconds = time_calls(

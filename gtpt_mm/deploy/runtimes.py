@@ -281,13 +281,6 @@ def _to_float32(array: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------ structure of outputs
 
 
-def flatten(outputs: Any) -> list[Tensor]:
-    """Return the tensors of outputs in their order."""
-    if isinstance(outputs, list | tuple):
-        return [tensor for part in outputs for tensor in flatten(part)]
-    return [outputs]
-
-
 def describe(outputs: Any) -> Any:
     """Return the structure of outputs, as JSON can write it.
 

@@ -78,7 +78,9 @@ class RowSampler:
         column, left, right = self._split(x, 0)
         line, upper, lower = self._split(y, 1)
         # Whole numbers below 2 ** 24, exact in 32 bits.
-        index = (line * self.line + column * self.num_heads + self.origin).int()
+        index = (
+            line * self.line + column * self.num_heads + self.origin
+        ).int()
         images = torch.arange(self.batch, dtype=torch.int32, device=x.device)
         images = images * (self.num_values * self.num_heads)
         index = index.unflatten(0, (self.batch, -1)) + images[:, None, None]
@@ -106,7 +108,9 @@ class RowSampler:
 
     def _by_head(self, corners: list[Tensor]) -> Tensor:
         """Join corners, 4 times (B * Q, M * L * P), to (B * Q, M, 4 * LP)."""
-        heads = [corner.unflatten(1, (self.num_heads, -1)) for corner in corners]
+        heads = [
+            corner.unflatten(1, (self.num_heads, -1)) for corner in corners
+        ]
         return torch.cat(heads, dim=2)
 
 
@@ -196,7 +200,11 @@ class RowFeedForward(nn.Module):
 
     def __init__(self, ffn: PostNormFeedForward) -> None:
         super().__init__()
-        self.linear1, self.linear2, self.norm = ffn.linear1, ffn.linear2, ffn.norm
+        self.linear1, self.linear2, self.norm = (
+            ffn.linear1,
+            ffn.linear2,
+            ffn.norm,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return tokens of the shape of ``x``, (..., C)."""

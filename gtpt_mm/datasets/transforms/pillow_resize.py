@@ -104,8 +104,13 @@ class _ArrowArray(ctypes.Structure):
 _ArrowArray._fields_ = [
     *[
         (name, ctypes.c_int64)
-        for name in ('length', 'null_count', 'offset', 'n_buffers',
-                     'n_children')
+        for name in (
+            'length',
+            'null_count',
+            'offset',
+            'n_buffers',
+            'n_children',
+        )
     ],
     ('buffers', ctypes.POINTER(ctypes.c_void_p)),
     ('children', ctypes.POINTER(ctypes.POINTER(_ArrowArray))),

@@ -133,7 +133,7 @@ def find_dynamic_shapes(
     if batch == 'dynamic':
         shape[0] = torch.export.Dim('batch')
     if graph.input_size is None:
-        least = SMALLEST_SIDE
+        least = SMALLEST_SIDE  # 100 queries of a Group Pose need 193 tokens
         shape[2] = torch.export.Dim('height', min=least)
         shape[3] = torch.export.Dim('width', min=least)
     return (shape,) if shape else None

@@ -8,7 +8,7 @@ import pytest
 
 from gtpt_mm.benchmark import format_loaders, parse_models, time_loaders
 from gtpt_mm.benchmark.loader import STOCK
-from gtpt_mm.cli.app import main
+from gtpt_mm.cli import main
 
 TOPDOWN = 'gtpt-t_4xb64-300e_coco-256x192'
 GROUP_POSE = 'group-pose_res50_8xb2-60e_coco-800x1333'

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: ONNX operators that onnxruntime >= 1.17 and OpenVINO >= 2024.1 know.
 OPSET = 20
+#: Least side in pixels of images of any size, for the tracer.
+SMALLEST_SIDE = 96
 #: Most bytes of weights: a protobuf has less than 2 GB, the graph needs some.
 MAX_BYTES = 2**31 - 2**24
 Written = tuple[Path, list[str]]
@@ -127,8 +129,9 @@ def find_dynamic_shapes(
     if batch == 'dynamic':
         shape[0] = torch.export.Dim('batch')
     if graph.input_size is None:
-        shape[2] = torch.export.Dim('height')
-        shape[3] = torch.export.Dim('width')
+        # 100 queries of a Group Pose need 193 tokens.
+        shape[2] = torch.export.Dim('height', min=SMALLEST_SIDE)
+        shape[3] = torch.export.Dim('width', min=SMALLEST_SIDE)
     return (shape,)
 
 

@@ -7,7 +7,7 @@ norms, activations, products of two activations (attention), the decoding.
 import os
 import platform
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ def quantize(
     out: str | Path,
     crops: Iterable[np.ndarray],
     keep: Sequence[str] = (),
+    notes: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Write an int8 copy of an exported ONNX file.
 
@@ -47,6 +48,7 @@ def quantize(
         crops: Normalised crops of pictures such as the model will see,
             float32 arrays (B, 3, h, w); a hundred are plenty.
         keep: Names of further nodes that stay float.
+        notes: Metadata to change, as ``ModelMetadata.to_texts`` has it.
 
     Returns:
         Names of the quantized nodes.
@@ -81,7 +83,7 @@ def quantize(
             extra_options=dict(OpTypesToExcludeOutputQuantization=PRODUCTS),
         )
         result = onnx.load(written)
-    _copy_metadata(model, result)
+    _copy_metadata(model, result, notes or {})
     with atomic_write(Path(out)) as part:
         onnx.save(result, part)
     return nodes
@@ -226,11 +228,16 @@ def _make_reader(batches: list[np.ndarray], name: str):  # type: ignore[no-untyp
 
 
 def _copy_metadata(
-    source: 'onnx.ModelProto', target: 'onnx.ModelProto'
+    source: 'onnx.ModelProto',
+    target: 'onnx.ModelProto',
+    changed: Mapping[str, str],
 ) -> None:
-    """Copy what the exporter noted about the model."""
-    notes = {entry.key: entry.value for entry in target.metadata_props}
-    notes |= {entry.key: entry.value for entry in source.metadata_props}
-    del target.metadata_props[:]
-    for key, value in notes.items():
-        target.metadata_props.add(key=key, value=value)
+    """Copy what the exporter noted about the model, and what changed."""
+    import onnx
+
+    notes = {
+        entry.key: entry.value
+        for model in (target, source)
+        for entry in model.metadata_props
+    }
+    onnx.helper.set_model_props(target, {**notes, **changed})

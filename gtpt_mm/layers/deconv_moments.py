@@ -3,6 +3,8 @@
 # B batch, n samples, C_in and C channels, (h, w) input, P pixels of the padded
 # input, (k_h, k_w) kernel, s stride, d = (dy, dx) distance of two pixels
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -72,14 +74,10 @@ def has_moments(deconv: nn.Module, norm: nn.Module) -> bool:
         and deconv.groups == 1
         and deconv.dilation == (1, 1)
         and all(
-            more <= pad <= min(stride, size)
-            for more, pad, stride, size in zip(
-                deconv.output_padding,
-                deconv.padding,
-                deconv.stride,
-                deconv.kernel_size,
-                strict=True,
-            )
+            _pair(deconv.output_padding)[axis]
+            <= _pair(deconv.padding)[axis]
+            <= min(deconv.stride[axis], deconv.kernel_size[axis])
+            for axis in range(2)
         )
     )
 
@@ -119,7 +117,7 @@ def _uncropped_moments(
     x: Tensor, deconv: nn.ConvTranspose2d
 ) -> tuple[Tensor, Tensor]:
     weight = deconv.weight  # (C_in, C, k_h, k_w)
-    (k_h, k_w), (s_h, s_w) = weight.shape[2:], deconv.stride
+    (k_h, k_w), (s_h, s_w) = weight.shape[2:], _pair(deconv.stride)
     reach_h, reach_w = (k_h - 1) // s_h, (k_w - 1) // s_w
     # Zeros behind rows and columns: a distance is a shift of the flat pixels.
     maps = F.pad(x, (0, reach_w, 0, reach_h)).permute(0, 2, 3, 1)
@@ -146,10 +144,10 @@ def _uncropped_moments(
 
 def _cropped_edges(x: Tensor, deconv: nn.ConvTranspose2d) -> list[Tensor]:
     """Return what padding crops: rows of full length, then columns."""
-    weight, (s_h, s_w) = deconv.weight, deconv.stride
-    (top, left), (more_h, more_w) = deconv.padding, deconv.output_padding
+    weight, (k_h, k_w) = deconv.weight, deconv.kernel_size
+    (s_h, s_w), (top, left) = _pair(deconv.stride), _pair(deconv.padding)
+    more_h, more_w = _pair(deconv.output_padding)
     bottom, right = top - more_h, left - more_w
-    k_h, k_w = deconv.kernel_size
     edges = []
     for rows, taps in (
         (x[:, :, :1], weight[:, :, :top]),
@@ -170,6 +168,11 @@ def _cropped_edges(x: Tensor, deconv: nn.ConvTranspose2d) -> list[Tensor]:
     return edges
 
 
+def _pair(option: Any) -> tuple[int, int]:
+    """Return an option of a convolution, which may also be a word."""
+    return option
+
+
 class _ShiftedProducts(torch.autograd.Function):
     """Sums of products of pixels at several distances in flat order.
 
@@ -179,7 +182,7 @@ class _ShiftedProducts(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: Any,
         pixels: Tensor,
         shifts: tuple[int, ...],
     ) -> tuple[Tensor, ...]:
@@ -191,9 +194,7 @@ class _ShiftedProducts(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, *grads: Tensor
-    ) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         """Return the gradient of the pixels."""
         [pixels] = ctx.saved_tensors
         out, last = torch.zeros_like(pixels), len(pixels)

@@ -35,6 +35,25 @@ def _padded_conv_bn(
     return [*modules, nn.ReLU(inplace=True)] if relu else modules
 
 
+def _lay_out(img: Tensor, training: bool) -> Tensor:
+    """Return images in the layout in which a stem is faster.
+
+    Channels-last in training on a CPU: statistics of norms and their gradient
+    are then vectorised, and convolutions need no copies in another layout.
+    """
+    if training and img.device.type == 'cpu':
+        return img.contiguous(memory_format=torch.channels_last)
+    return img
+
+
+def _interleave(left: Tensor, right: Tensor) -> Tensor:
+    """Return channels from both in turn, in the layout of ``right``."""
+    if right.is_contiguous():
+        return torch.stack((left, right), dim=2).flatten(1, 2)
+    pairs = [half.permute(0, 2, 3, 1) for half in (left, right)]
+    return torch.stack(pairs, dim=4).flatten(3).permute(0, 3, 1, 2)
+
+
 class ShuffleUnit(nn.Module):
     """Unit of ShuffleNetV2: two branches, then interleaved channels.
 
@@ -85,7 +104,7 @@ class ShuffleUnit(nn.Module):
         else:
             left, right = x.chunk(2, dim=1)
             right = self.branch2(right)
-        return torch.stack((left, right), dim=2).flatten(1, 2)
+        return _interleave(left, right)
 
 
 def _stage(
@@ -123,7 +142,7 @@ class ShuffleStem(nn.Module):
 
     def forward(self, img: Tensor) -> Tensor:
         """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
-        return self.stage1(self.conv1(img))
+        return self.stage1(self.conv1(_lay_out(img, self.training)))
 
 
 class ShuffleUNetStem(nn.Module):
@@ -170,6 +189,7 @@ class ShuffleUNetStem(nn.Module):
 
     def forward(self, img: Tensor) -> Tensor:
         """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
+        img = _lay_out(img, self.training)
         x4 = self.stage1(self.conv1(img))  # stride 4
         x8 = self.stage2(x4)
         x16 = self.stage3(x8)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .recomputed_norm import RecomputedNorm, recompute_norms
+
 
 def _padded_conv_bn(
     in_channels: int,
@@ -30,7 +32,7 @@ def _padded_conv_bn(
             kernel_size // 2,
             groups=groups,
         ),
-        nn.BatchNorm2d(out_channels),
+        RecomputedNorm(out_channels, relu),
     ]
     return [*modules, nn.ReLU(inplace=True)] if relu else modules
 
@@ -44,6 +46,16 @@ def _lay_out(img: Tensor, training: bool) -> Tensor:
     if training and img.device.type == 'cpu':
         return img.contiguous(memory_format=torch.channels_last)
     return img
+
+
+def _saves_memory(img: Tensor, training: bool) -> bool:
+    """Return whether a stem stores no outputs of norms."""
+    return (
+        training
+        and img.device.type == 'cpu'
+        and torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+    )
 
 
 def _interleave(left: Tensor, right: Tensor) -> Tensor:
@@ -142,7 +154,9 @@ class ShuffleStem(nn.Module):
 
     def forward(self, img: Tensor) -> Tensor:
         """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
-        return self.stage1(self.conv1(_lay_out(img, self.training)))
+        img = _lay_out(img, self.training)
+        with recompute_norms(_saves_memory(img, self.training)):
+            return self.stage1(self.conv1(img))
 
 
 class ShuffleUNetStem(nn.Module):
@@ -190,11 +204,12 @@ class ShuffleUNetStem(nn.Module):
     def forward(self, img: Tensor) -> Tensor:
         """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
         img = _lay_out(img, self.training)
-        x4 = self.stage1(self.conv1(img))  # stride 4
-        x8 = self.stage2(x4)
-        x16 = self.stage3(x8)
-        x8 = self.fuse1(torch.cat((x8, self.upsample1(x16)), dim=1))
-        return self.fuse2(torch.cat((x4, self.upsample2(x8)), dim=1))
+        with recompute_norms(_saves_memory(img, self.training)):
+            x4 = self.stage1(self.conv1(img))  # stride 4
+            x8 = self.stage2(x4)
+            x16 = self.stage3(x8)
+            x8 = self.fuse1(torch.cat((x8, self.upsample1(x16)), dim=1))
+            return self.fuse2(torch.cat((x4, self.upsample2(x8)), dim=1))
 
 
 def count_patches(

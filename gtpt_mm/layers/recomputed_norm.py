@@ -5,7 +5,6 @@
 import contextlib
 import weakref
 from collections.abc import Iterator
-from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +29,7 @@ class RecomputedNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised map, (B, C, h, w)."""
-        outputs = _outputs.get()
-        if outputs is None or not self.training:
+        if not _active or not self.training:
             return super().forward(x)
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
@@ -41,7 +39,7 @@ class RecomputedNorm(nn.BatchNorm2d):
         )  # fmt: skip
         # Its kernel takes variances; those of the batch, from their roots.
         var = invstd.detach().square().reciprocal() - self.eps
-        outputs[out.data_ptr()] = _Output(out, self, x, mean.detach(), var)
+        _active[-1][out.data_ptr()] = _Output(out, self, x, mean.detach(), var)
         return out
 
 
@@ -87,32 +85,23 @@ class _Output:
         return self._value
 
 
-#: Outputs of norms in the innermost :func:`recompute_norms`, by address.
-_outputs: ContextVar[dict[int, _Output] | None] = ContextVar(
-    'outputs', default=None
-)
+#: Outputs of norms by address, a dict for each open :func:`recompute_norms`.
+_active: list[dict[int, _Output]] = []
 
 
 @contextlib.contextmanager
-def recompute_norms(enabled: bool) -> Iterator[None]:
+def recompute_norms() -> Iterator[None]:
     """Let autograd store no outputs of ``RecomputedNorm``.
 
     Numbers and gradients stay equal up to rounding.
 
-    Args:
-        enabled: Whether anything changes. It costs time, which pays where
-            memory is new: on a CPU.
-
     Example:
         >>> stem = nn.Sequential(
         ...     RecomputedNorm(8, True), nn.ReLU(True), nn.Conv2d(8, 8, 1))
-        >>> with recompute_norms(True):
+        >>> with recompute_norms():
         ...     loss = stem(torch.rand(2, 8, 6, 4)).sum()
         >>> loss.backward()
     """
-    if not enabled:
-        yield
-        return
     outputs: dict[int, _Output] = {}
 
     def pack(tensor: Tensor) -> Tensor | _Output:
@@ -124,9 +113,10 @@ def recompute_norms(enabled: bool) -> Iterator[None]:
     def unpack(saved: Tensor | _Output) -> Tensor:
         return saved.get() if isinstance(saved, _Output) else saved
 
-    token = _outputs.set(outputs)
+    _active.append(outputs)
     try:
         with saved_tensors_hooks(pack, unpack):
             yield
     finally:
-        _outputs.reset(token)
+        _active.pop()
+        outputs.clear()

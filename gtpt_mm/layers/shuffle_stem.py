@@ -58,10 +58,8 @@ def _saves_memory(img: Tensor, training: bool) -> bool:
     )
 
 
-def _interleave(left: Tensor, right: Tensor) -> Tensor:
-    """Return channels from both in turn, in the layout of ``right``."""
-    if right.is_contiguous():
-        return torch.stack((left, right), dim=2).flatten(1, 2)
+def _interleave_last(left: Tensor, right: Tensor) -> Tensor:
+    """Return channels from both in turn, of maps that are channels-last."""
     pairs = [half.permute(0, 2, 3, 1) for half in (left, right)]
     return torch.stack(pairs, dim=4).flatten(3).permute(0, 3, 1, 2)
 
@@ -116,7 +114,9 @@ class ShuffleUnit(nn.Module):
         else:
             left, right = x.chunk(2, dim=1)
             right = self.branch2(right)
-        return _interleave(left, right)
+        if self.training and not right.is_contiguous():
+            return _interleave_last(left, right)
+        return torch.stack((left, right), dim=2).flatten(1, 2)
 
 
 def _stage(
@@ -155,8 +155,13 @@ class ShuffleStem(nn.Module):
     def forward(self, img: Tensor) -> Tensor:
         """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
         img = _lay_out(img, self.training)
-        with recompute_norms(_saves_memory(img, self.training)):
-            return self.stage1(self.conv1(img))
+        if not _saves_memory(img, self.training):
+            return self._run(img)
+        with recompute_norms():
+            return self._run(img)
+
+    def _run(self, img: Tensor) -> Tensor:
+        return self.stage1(self.conv1(img))
 
 
 class ShuffleUNetStem(nn.Module):
@@ -204,12 +209,17 @@ class ShuffleUNetStem(nn.Module):
     def forward(self, img: Tensor) -> Tensor:
         """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
         img = _lay_out(img, self.training)
-        with recompute_norms(_saves_memory(img, self.training)):
-            x4 = self.stage1(self.conv1(img))  # stride 4
-            x8 = self.stage2(x4)
-            x16 = self.stage3(x8)
-            x8 = self.fuse1(torch.cat((x8, self.upsample1(x16)), dim=1))
-            return self.fuse2(torch.cat((x4, self.upsample2(x8)), dim=1))
+        if not _saves_memory(img, self.training):
+            return self._run(img)
+        with recompute_norms():
+            return self._run(img)
+
+    def _run(self, img: Tensor) -> Tensor:
+        x4 = self.stage1(self.conv1(img))  # stride 4
+        x8 = self.stage2(x4)
+        x16 = self.stage3(x8)
+        x8 = self.fuse1(torch.cat((x8, self.upsample1(x16)), dim=1))
+        return self.fuse2(torch.cat((x4, self.upsample2(x8)), dim=1))
 
 
 def count_patches(

@@ -178,7 +178,7 @@ class Watch:
                 outputs: dict | None = None,
             ) -> None:
                 # Reading the loss waits for the GPU.
-                watch.losses.append(float((outputs or {})['loss']))
+                watch.losses.append((outputs or {})['loss'].item())
                 watch.times.append(time.perf_counter())
 
         return WatchHook()
@@ -315,7 +315,7 @@ def table8(settings: Settings, rows: Rows) -> None:
     for size in 't' if settings.quick else 'tsb':
         name = f'gtpt-{size}-wholebody'
         words += [name, f'label={name}', name, UNPRUNED]
-        words.append(f'label={name} unpruned')
+        words.append(f'label={name}-unpruned')
     time_networks(load(words, rows), [1, 32], settings, rows)
 
 

@@ -105,7 +105,7 @@ def test_training_and_timing_write_lines(script, tmp_path, monkeypatch):
     assert {row['batch'] for row in rows} == {1, 2}
     assert {row['model'] for row in rows} == {
         'gtpt-t-wholebody',
-        'gtpt-t-wholebody unpruned',
+        'gtpt-t-wholebody-unpruned',
     }
     assert all(row['result'] == 'ok' for row in rows)
     # Dropped tokens are not stored.

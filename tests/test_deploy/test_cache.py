@@ -114,15 +114,27 @@ def test_a_failure_leaves_nothing(
     assert_whole(tmp_path)
 
 
-@pytest.mark.parametrize('damage', ['facts', 'file', 'text'])
-def test_a_torn_entry_is_exported_again(model, exports, tmp_path, damage):
+@pytest.mark.parametrize('torn', ['facts.json', 'model.onnx'])
+@pytest.mark.parametrize('num_bytes', [None, 40])
+def test_a_torn_entry_is_exported_again(
+    model, exports, tmp_path, torn, num_bytes
+):
     file = find(model, tmp_path)
-    if damage == 'text':
-        (file.parent / cache.FACTS).write_text('{"structure": ')
-    else:
-        (file if damage == 'file' else file.parent / cache.FACTS).unlink()
+    path = file.parent / torn
+    content = path.read_bytes()
+    path.unlink()
+    if num_bytes is not None:
+        path.write_bytes(content[:num_bytes])
     with pytest.raises(ValueError, match='no exported file'):
         open_network(file)
+    assert find(model, tmp_path) == file
+    assert len(exports) == 2
+    assert_whole(tmp_path)
+
+
+def test_leftovers_of_a_killed_export(model, exports, tmp_path):
+    file = find(model, tmp_path)
+    file.parent.rename(file.parent.with_name(f'.{file.parent.name}'))
     assert find(model, tmp_path) == file
     assert len(exports) == 2
     assert_whole(tmp_path)

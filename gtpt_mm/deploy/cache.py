@@ -413,7 +413,7 @@ def find_key(model: BasePoseEstimator, *runtimes: str, more: str = '') -> str:
         *(f'{n} {_find_version(n)}' for n in sorted(names)),
         *runtimes,
         more,
-        json.dumps(config, sort_keys=True, default=repr),
+        json.dumps(config, default=repr),
     ]
     digest = hashlib.sha256('\n'.join(parts).encode())
     for name, module in model.named_modules():

@@ -3,7 +3,9 @@
 :class:`Comparison` trains variants of a model and tabulates their results.
 """
 
+from .accuracy import Accuracy, AccuracyConfig, AccuracySettings
 from .cases import BenchmarkConfig, Case
+from .figure import plot_accuracy
 from .machine import describe_machine
 from .macs import count_modules, count_operators
 from .measure import run_benchmark
@@ -15,6 +17,9 @@ from .selection import ModelChoice, find_config, parse_models
 from .trainings import Comparison, Training
 
 __all__ = [
+    'Accuracy',
+    'AccuracyConfig',
+    'AccuracySettings',
     'Benchmark',
     'BenchmarkConfig',
     'Case',
@@ -33,6 +38,7 @@ __all__ = [
     'load_network',
     'parse_models',
     'peak_memory',
+    'plot_accuracy',
     'plot_report',
     'run_benchmark',
     'to_json',

@@ -60,7 +60,7 @@ def test_exit_code_of_a_model_that_fails(capsys, monkeypatch):
     'words, message',
     [
         (['gtpt-q'], "no config is called 'gtpt-q'"),
-        ([SAMPLE, '--dtypes', 'fp7'], 'fp7'),
+        ([SAMPLE, '--precision', 'fp7'], 'fp7'),
         ([SAMPLE, '--plot', 'x.docx'], 'x.docx'),
         ([SAMPLE, '--plot', 'x.png', '--count-only'], '--count-only'),
         ([SAMPLE, '--json', 'x.svg', '--plot', 'x.svg'], 'both write x.svg'),

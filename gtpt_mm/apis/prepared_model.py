@@ -14,7 +14,8 @@ from torch import nn
 
 from gtpt_mm.convert import split_model
 from gtpt_mm.deploy import fuse
-from gtpt_mm.deploy.fuse import fuse_module
+from gtpt_mm.deploy.fuse import can_fuse
+from gtpt_mm.deploy.runtimes import find_runtime
 from gtpt_mm.models.pose_estimators import MultiDatasetPoseEstimator
 
 from .model_names import load_model
@@ -29,15 +30,18 @@ def prepare_model(
     device: str,
     dtype: str,
     flip_test: bool | None,
+    runtime: str = 'torch',
 ) -> BasePoseEstimator:
     """Return a model that predicts; one that was given stays as it is.
 
     Arguments are those of :class:`gtpt_mm.apis.Predictor`. Norms are fused
     into convolutions in float32 or more, then weights are rounded; the mean
-    and deviation of pixels are never rounded.
+    and deviation of pixels are never rounded. For another runtime than torch
+    they are left, since its export fuses.
 
     Raises:
-        ValueError: If a built model lacks ``cfg`` or ``dataset_meta``.
+        ValueError: If a built model lacks ``cfg`` or ``dataset_meta``, or
+            the runtime cannot be had on its device or in its dtype.
     """
     if isinstance(model, nn.Module):
         loaded = _check_built(model)
@@ -49,12 +53,13 @@ def prepare_model(
         loaded = _split(loaded, dataset)
     given = next(loaded.parameters()).dtype
     target = given if dtype == 'auto' else getattr(torch, dtype)
+    is_fused = find_runtime(runtime, chosen, target) == 'torch'
     exact = torch.promote_types(
         torch.promote_types(given, target), torch.float
     )
     prepared: Any = copy.deepcopy(loaded) if loaded is model else loaded
     prepared = prepared.eval().requires_grad_(False).to(exact)
-    if can_fuse(prepared):
+    if is_fused and can_fuse(prepared):
         prepared = fuse(prepared, chunk_size=None)
     preprocessor = copy.deepcopy(prepared.data_preprocessor)
     if given in HALF and 'data_preprocessor' in prepared.cfg.model:
@@ -117,16 +122,6 @@ def _split(
     single = split_model(model, model.cfg, dataset or model.head.names[0])
     single.dataset_meta = dataset_meta_from_config(single.cfg, 'train')
     return single.to(next(model.parameters()))
-
-
-def can_fuse(model: BasePoseEstimator) -> bool:
-    """Tell whether tests compare the fused model with the plain one.
-
-    Of other backbones the order in which children are called is unknown.
-    """
-    kind = type(model.backbone)
-    is_known = fuse_module.dispatch(kind) is not fuse_module.dispatch(object)
-    return is_known or kind.__module__.startswith('gtpt_mm.')
 
 
 def set_scope(cfg: Config) -> None:

@@ -1,7 +1,9 @@
-"""Trained models made fast: fusing of norms and layers, chunking."""
+"""Trained models made fast: fusing, chunking, export to files."""
 
 # Importing these registers how their models are fused.
 from . import fused_group_pose, fused_gtpt, fused_sandwich  # noqa: F401
+from .export import Exported, export_model
 from .fuse import fuse
+from .graph import make_graph, output_names
 
-__all__ = ['fuse']
+__all__ = ['Exported', 'export_model', 'fuse', 'make_graph', 'output_names']

@@ -1,0 +1,42 @@
+"""Modules that are replaced before an export, by their class."""
+
+from functools import singledispatch
+
+from torch import nn
+
+
+@singledispatch
+def export_module(module: nn.Module) -> nn.Module:
+    """Return a module with equal results that runs faster in a file.
+
+    By default the module itself. A class that has a faster form registers its
+    own function; the module is in eval mode, fused and may change in place.
+
+    Args:
+        module: Any module of the fused copy of an estimator.
+    """
+    return module
+
+
+def replace_modules(parent: nn.Module) -> nn.Module:
+    """Apply :func:`export_module` to all descendants, in place.
+
+    Parents come first; modules inside of a replacement that were part of the
+    replaced one are not replaced by themselves again.
+
+    Args:
+        parent: Its descendants are replaced, not itself.
+    """
+    return _replace(parent, set())
+
+
+def _replace(parent: nn.Module, done: set[int]) -> nn.Module:
+    for name, child in parent.named_children():
+        if id(child) in done:
+            continue
+        done.add(id(child))
+        new = export_module(child)
+        if new is not child:
+            setattr(parent, name, new)
+        _replace(new, done)
+    return parent

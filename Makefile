@@ -9,11 +9,11 @@ IMAGES ?=
 # Beside other work, threads that wait by spinning cost many times the time.
 OMP_WAIT_POLICY ?= PASSIVE
 export VENV OMP_WAIT_POLICY
-.PHONY: demo test test-slow faults lint format docs setup doctor clean help
+.PHONY: demo test test-slow faults benchmark lint format docs setup doctor clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile; \
-	echo "make setup | doctor | test-slow | faults | lint | format | docs | clean"
+	echo "make setup | doctor | test-slow | faults | benchmark | lint | format | docs | clean"
 
 setup:
 	@tools/setup.sh
@@ -31,6 +31,10 @@ test-slow: setup
 # The shared folder's faults and bad inputs, half an hour; SCRIPTS chooses some.
 faults: setup
 	$(BIN)/python tests/faults/run.py $(SCRIPTS)
+
+# The tables of docs/benchmarks.md, half an hour; ONLY chooses some runs.
+benchmark: setup
+	$(BIN)/python tools/make_benchmarks.py $(if $(ONLY),--only $(ONLY))
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """The script that measures what docs/benchmarks.md shows."""
 
+import argparse
 import importlib
 import json
 import re
@@ -9,7 +10,16 @@ import sys
 import pytest
 
 from gtpt_mm.benchmark import parse_models
-from gtpt_mm.cli.app import make_parser
+from gtpt_mm.cli import benchmark as command
+
+
+def parse(run):
+    """Return the arguments of a run, as the command line gives them."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    name, *words = run.command(quick=False)
+    assert name == 'benchmark'
+    return parser.parse_args(words)
 
 
 @pytest.fixture
@@ -47,14 +57,11 @@ def make_result(tables, *rows, **more):
 
 
 def test_every_run_is_a_command_that_parses(script):
-    parser = make_parser()
     for name, run in script.RUNS.items():
-        words = run.command(quick=False)
         if isinstance(run, script.Script):
-            assert (script.ROOT / words[0]).is_file()
+            assert (script.ROOT / run.command(quick=False)[0]).is_file()
             continue
-        args = parser.parse_args(words)
-        choices = parse_models(args.models)
+        choices = parse_models(parse(run).models)
         assert [c.label for c in choices] == list(run.models), name
 
 
@@ -70,7 +77,7 @@ def test_goals_are_of_models_that_are_measured(script, tables):
     """Each goal is measured of a run whose cases all are there."""
     for goal in tables.GOALS:
         run = script.RUNS[goal.run]
-        args = make_parser().parse_args(run.command(quick=False))
+        args = parse(run)
         names = dict(torch='eager')
         rows = [
             entry(model, 6.0 * batch, names.get(runtime, runtime), batch, p)
@@ -90,7 +97,8 @@ def test_goals_are_of_models_that_are_measured(script, tables):
 
 
 @pytest.mark.parametrize(
-    'ours, verdict, shown', [(9.0, 'met', '0.90'), (12.0, '**not met**', '1.20')]
+    'ours, verdict, shown',
+    [(9.0, 'met', '0.90'), (12.0, '**not met**', '1.20')],
 )
 def test_goal(tables, ours, verdict, shown):
     goal = next(g for g in tables.GOALS if 'HEViTPose-T' in g.text)
@@ -117,7 +125,8 @@ def test_tables_are_written_between_their_markers(script, tables, tmp_path):
     page.write_text(
         'Hand-written.\n\n'
         + '\n'.join(
-            f'<!-- table: {name} -->\nold\n<!-- end: {name} -->\n\nAfter {name}.'
+            f'<!-- table: {name} -->\nold\n<!-- end: {name} -->\n\n'
+            f'After {name}.'
             for name in tables.TABLES
         )
     )
@@ -131,7 +140,10 @@ def test_tables_are_written_between_their_markers(script, tables, tmp_path):
     assert written == ['goals', 'pruning']
     text = page.read_text()
     assert text.startswith('Hand-written.\n\n')
-    assert 'After pruning.' in text and text.count('old') == len(tables.TABLES) - 2
+    assert (
+        'After pruning.' in text
+        and text.count('old') == len(tables.TABLES) - 2
+    )
     assert '| eager | 1 | 10.0 | 13.0 | 1.30 |' in text
     assert '| onnxruntime | 8 | 4.00 |  |  |' in text
     described = text.partition('<!-- end: pruning -->')[0].splitlines()[-2]
@@ -173,6 +185,8 @@ def test_quick(script, tmp_path, repo_root):
 
 def test_a_run_that_fails_is_named(script, tmp_path, monkeypatch):
     monkeypatch.setitem(script.RUNS, 'windows', script.Script('no_such.py'))
-    with pytest.raises(RuntimeError, match='windows failed, see .*windows.log'):
+    with pytest.raises(
+        RuntimeError, match='windows failed, see .*windows.log'
+    ):
         script.execute('windows', tmp_path, quick=True)
     assert 'no_such.py' in (tmp_path / 'windows.log').read_text()

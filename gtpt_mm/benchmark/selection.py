@@ -17,6 +17,9 @@ from gtpt_mm.config_names import find_model, list_models
 
 from .huggingface import PREFIX, find_native
 
+#: Words behind a model that are no keys of its config; taken as they are.
+_WORDS = ('label', 'weights', 'config')
+
 
 @dataclass(frozen=True)
 class ModelChoice:
@@ -97,14 +100,11 @@ def _is_override(word: str) -> bool:
 
 def _choose(name: str, pairs: list[str]) -> ModelChoice:
     """Make the choice of one model and its overrides."""
-    options = _parse_pairs(pairs)
-    given = {
-        key: str(options.pop(key))
-        for key in ('label', 'weights', 'config')
-        if key in options
-    }
+    split = [pair.partition('=')[::2] for pair in pairs]
+    given = {key: value for key, value in split if key in _WORDS}
+    options = _parse_pairs([p for p in pairs if p.split('=')[0] not in _WORDS])
     config, stem = _find_pipeline(name, given.get('config'))
-    is_config = config is not None and stem == config.stem
+    is_config = not name.endswith('.onnx') and not name.startswith(PREFIX)
     for key in options:
         if not key.startswith('model.') or not is_config:
             raise ValueError(

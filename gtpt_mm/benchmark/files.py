@@ -11,12 +11,8 @@ from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 
 from gtpt_mm.deploy.export import OPSET, export_model, quiet_export
-from gtpt_mm.deploy.runtimes import (
-    NETWORKS,
-    ExportedNetwork,
-    describe,
-    flatten,
-)
+from gtpt_mm.deploy.graph import flatten
+from gtpt_mm.deploy.runtimes import NETWORKS, ExportedNetwork, describe
 
 from .network import Network
 
@@ -115,15 +111,27 @@ class Files:
         write_plain(network, file)
 
 
+class _Plain(nn.Module):
+    """A network with images as its only input."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Any:
+        """Return the outputs of the head."""
+        return _infer(self.model, images)
+
+
 def write_plain(network: Network, file: Path) -> None:
     """Write a network that is not mmpose's, by PyTorch's exporter alone."""
     with torch.no_grad(), quiet_export():
         torch.onnx.export(
-            network.model,
+            _Plain(network.model),
             (network.images(2),),
             str(file),
             input_names=['images'],
-            dynamic_shapes=({0: torch.export.Dim('batch')}, None, None),
+            dynamic_shapes=({0: torch.export.Dim('batch')},),
             dynamo=True,
             opset_version=OPSET,
             external_data=False,

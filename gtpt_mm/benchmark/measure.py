@@ -153,7 +153,9 @@ def measure_cost(network: Network) -> ModelCost:
         sum(p.numel() for p in parameters),
         sum(p.numel() for p in parameters if p.requires_grad),
         *macs,
-        find_published(network.config) if network.is_stock else None,
+        find_published(network.config)
+        if network.config and network.is_stock
+        else None,
     )
 
 

@@ -84,6 +84,7 @@ def load_network(
     cfg = _read_config(choice, config_check)
     size = input_size or _find_input_size(cfg, choice.label)
     has_weights = choice.weights is not None
+    model: nn.Module
     if choice.is_hugging_face:
         model, has_weights = load_vitpose(
             choice.source, size[::-1], choice.weights

@@ -3,6 +3,7 @@
 # B batch, (h, w) input in pixels
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ _WEIGHTS = {1: 'fp32', 10: 'fp16', 2: 'int8', 3: 'int8'}
 
 class OnnxFile(nn.Module):
     """Stands for the network of an ONNX file, which PyTorch cannot run.
+
+    Args:
+        file: The file.
 
     Attributes:
         file: The file.
@@ -55,7 +59,7 @@ class OnnxFile(nn.Module):
         raise ValueError('an ONNX file runs in onnxruntime or openvino only')
 
 
-def _read(file: Path) -> 'onnx.ModelProto':  # noqa: F821
+def _read(file: Path) -> Any:
     try:
         import onnx
     except ImportError as error:

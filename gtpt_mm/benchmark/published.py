@@ -75,7 +75,7 @@ def _read_metafiles(folder: Path) -> dict[str, Published]:
     """Return AP by name of the config, from mmpose's metafiles."""
     found = {}
     for path in sorted(folder.glob('*.yml')):
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        content = yaml.safe_load(path.read_text(encoding='utf-8')) or {}
         for model in content.get('Models', ()):
             results = model.get('Results') or [{}]
             metrics = results[0].get('Metrics') or {}

@@ -81,8 +81,8 @@ def test_an_onnx_file_is_a_peer(tiny_network, onnx_file):
     ran = [r.case.runtime for r in benchmark.timings if r.model == 'file']
     assert ran == [*BOTH, *BOTH]
     model, file = benchmark.costs
-    # BatchNorms are folded by the exporter.
-    assert 0.9 * model.parameters < file.parameters <= model.parameters
+    # BatchNorms may be folded, or their moments count as weights.
+    assert file.parameters == pytest.approx(model.parameters, rel=0.1)
     assert file.macs_operators is None
     assert '| file ' in format_report(benchmark)
 

@@ -39,6 +39,22 @@ class Result:
         """Return the median milliseconds of a call; None without figures."""
         return self.row(*case, **more).get('median_ms')
 
+    def printed(self, row: str, column: str) -> list[float]:
+        """Return the figures of a row in the tables that a script printed.
+
+        Args:
+            row: First cell of the row.
+            column: Head of the column.
+        """
+        found, head = [], []
+        for line in self.content.get('text', '').splitlines():
+            cells = [cell.strip() for cell in line.strip('|').split('|')]
+            if column in cells:
+                head = cells
+            elif cells[0] == row and len(cells) == len(head):
+                found.append(float(cells[head.index(column)]))
+        return found
+
 
 def ratio(above: float | None, below: float | None) -> float | None:
     """Return a quotient; None if one of them is None."""
@@ -357,6 +373,11 @@ def _batches(result: Result) -> float | None:
 def _memory(result: Result) -> float | None:
     row = result.row('GTPT-S whole body', 'eager', 8, task='training')
     return row['peak_bytes'] / 1e9 if row else None
+
+
+def _inferencers(model: str) -> Callable[[Result], float | None]:
+    """Return how many times as fast PoseInferencer is, in the worst table."""
+    return lambda result: min(result.printed(model, 'ratio'), default=None)
 
 
 ORT = 'onnxruntime'

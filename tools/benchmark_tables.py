@@ -459,6 +459,16 @@ GOALS = (
         ),
         1.15,
     ),
+    *(
+        Goal(
+            f'pictures a second of {name}, PoseInferencer to MMPoseInferencer',
+            'end_to_end',
+            _inferencers(name),
+            1.8,
+            at_least=True,
+        )
+        for name in ('GTPT-T', 'ViTPose-S')
+    ),
 )
 
 

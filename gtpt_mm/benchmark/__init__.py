@@ -6,6 +6,7 @@
 from .accuracy import Accuracy, AccuracyConfig, AccuracySettings
 from .cases import BenchmarkConfig, Case
 from .figure import plot_accuracy
+from .loader import format_loaders, time_loaders
 from .machine import describe_machine
 from .macs import count_modules, count_operators
 from .measure import run_benchmark
@@ -34,6 +35,7 @@ __all__ = [
     'count_operators',
     'describe_machine',
     'find_config',
+    'format_loaders',
     'format_report',
     'load_network',
     'parse_models',
@@ -41,6 +43,7 @@ __all__ = [
     'plot_accuracy',
     'plot_report',
     'run_benchmark',
+    'time_loaders',
     'to_json',
     'training_batch',
 ]

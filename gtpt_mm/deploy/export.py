@@ -20,6 +20,8 @@ PRECISIONS = ('fp32', 'fp16')
 OPSET = 20
 #: Size (w, h) of the example image of a model that takes any.
 EXAMPLE_SIZE = (256, 192)
+#: Least side in pixels of the images of such a model, for the tracer.
+SMALLEST_SIDE = 96
 
 
 @dataclass
@@ -130,6 +132,10 @@ def find_dynamic_shapes(
     shape = {}
     if batch == 'dynamic':
         shape[0] = torch.export.Dim('batch')
+    if graph.input_size is None:
+        least = SMALLEST_SIDE
+        shape[2] = torch.export.Dim('height', min=least)
+        shape[3] = torch.export.Dim('width', min=least)
     return (shape,) if shape else None
 
 

@@ -1,5 +1,7 @@
 """Mirror an image with all its instances."""
 
+import cv2
+import numpy as np
 from mmpose.datasets.transforms import RandomFlip
 from mmpose.registry import TRANSFORMS
 
@@ -36,4 +38,7 @@ class GroupPoseFlip(RandomFlip):
             del out['input_size']
         if out['flip'] and out.get('bbox') is not None:
             out['bbox'][:, ::2] += 1  # stock boxes are copies
+        if out['flip'] and isinstance(results['img'], np.ndarray):
+            # Stock returns a view, which the next step copies slowly.
+            out['img'] = cv2.flip(results['img'], 1)
         return out

@@ -1,0 +1,279 @@
+"""Group Pose in files: images of any size, sampling by gathers of rows."""
+
+# B batch, Q queries, V values of all levels, C channels, M heads,
+# D = C / M channels of a head, L levels, P points per level
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gtpt_mm.layers.deform_attention import DeformableAttention
+from gtpt_mm.layers.deform_encoder import PostNormFeedForward
+from gtpt_mm.layers.token_maps import TokenMaps, as_tensor
+from gtpt_mm.models import GroupPoseHead
+
+from .export_modules import export_module
+from .fused_group_pose import ChunkedEncoderLayer, FusedDeformableAttention
+
+
+class RowSampler:
+    """Sums values sampled at a few locations, by operators of every runtime.
+
+    A location x lies between cells i and i + 1 of its axis, which have the
+    shares max(0, 1 - |x - i|) and max(0, 1 - |x - i - 1|). With i limited to
+    the cells of the map they are right outside, too, so values need no frame
+    of zeros, and the projected values are the table that rows are read from.
+
+    Heads follow one another: the rows of all of them at once would take
+    64 D numbers for each query and head.
+
+    Args:
+        value: Projected values, (B, V, C).
+        maps: Their layout.
+        num_heads: M.
+        num_points: P.
+    """
+
+    def __init__(
+        self, value: Tensor, maps: TokenMaps, num_heads: int, num_points: int
+    ) -> None:
+        self.num_heads = num_heads
+        self.batch, self.num_values, channels = value.shape
+        self.table = value.reshape(-1, channels // num_heads)
+        width, height = maps.level_sizes.float().unbind(1)
+        areas = width * height
+        start = (areas.cumsum(0) - areas) * num_heads
+        heads = torch.arange(num_heads, device=value.device)
+        repeat = num_points
+
+        def columns(levels: Tensor) -> Tensor:
+            """Repeat numbers of levels, (L,), for all locations, (MLP,)."""
+            levels = levels.repeat_interleave(repeat)
+            return levels.repeat(num_heads)
+
+        self.last = columns(width - 2), columns(height - 2)
+        # A level of one cell has no second one.
+        second = (width - 1).clamp(max=1), (height - 1).clamp(max=1)
+        self.second = columns(second[0]), columns(second[1])
+        self.line = columns(width * num_heads)
+        head = heads.repeat_interleave(len(width) * num_points)
+        self.origin = columns(start) + head.float()
+        right = second[0] * num_heads
+        down = second[1] * width * num_heads
+        self.steps = [
+            columns(step).int() for step in (right, down, right + down)
+        ]
+
+    def __call__(self, x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+        """Sample.
+
+        Args:
+            x: Locations in cells of their level, (B * Q, M * L * P).
+            y: The same.
+            weights: Their weights, (B * Q, M * L * P).
+
+        Returns:
+            (B * Q, C).
+        """
+        column, left, right = self._split(x, 0)
+        line, upper, lower = self._split(y, 1)
+        # Whole numbers below 2 ** 24, exact in 32 bits.
+        index = (
+            line * self.line + column * self.num_heads + self.origin
+        ).int()
+        images = torch.arange(self.batch, dtype=torch.int32, device=x.device)
+        images = images * (self.num_values * self.num_heads)
+        index = index.unflatten(0, (self.batch, -1)) + images[:, None, None]
+        index = index.flatten(0, 1)
+        upper, lower = upper * weights, lower * weights
+        shares = self._by_head(
+            [upper * left, upper * right, lower * left, lower * right]
+        )
+        rows = self._by_head([index, *(index + step for step in self.steps)])
+        outputs = [
+            torch.bmm(share[:, None], F.embedding(row, self.table))
+            for share, row in zip(
+                shares.unbind(1), rows.unbind(1), strict=True
+            )
+        ]
+        return torch.cat(outputs, dim=1).flatten(1)
+
+    def _split(self, x: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the first cell of the pair around x, and both shares."""
+        cell = x.floor().minimum(self.last[axis]).clamp(min=0)
+        offset = x - cell
+        first = (1 - offset.abs()).clamp(min=0)
+        second = (self.second[axis] - (offset - 1).abs()).clamp(min=0)
+        return cell, first, second
+
+    def _by_head(self, corners: list[Tensor]) -> Tensor:
+        """Join corners, 4 times (B * Q, M * L * P), to (B * Q, M, 4 * LP)."""
+        heads = [
+            corner.unflatten(1, (self.num_heads, -1)) for corner in corners
+        ]
+        return torch.cat(heads, dim=2)
+
+
+class ExportedDeformableAttention(DeformableAttention):
+    """Deformable attention of matrix products on rows, and gathers.
+
+    Locations come out of the product of the queries: reference points are
+    what it is added to.
+
+    Args:
+        attention: The trained attention, fused or not.
+    """
+
+    def __init__(self, attention: DeformableAttention) -> None:
+        super().__init__(
+            attention.embed_dims,
+            attention.num_heads,
+            attention.num_levels,
+            attention.num_points,
+        )
+        if isinstance(attention, FusedDeformableAttention):
+            pair = attention.offsets_and_weights
+            weights = pair.weight.split(attention.splits)
+            biases = pair.bias.split(attention.splits)
+        else:
+            parts = attention.sampling_offsets, attention.attention_weights
+            weights = tuple(part.weight for part in parts)
+            biases = tuple(part.bias for part in parts)
+        self.value_proj = attention.value_proj
+        self.output_proj = attention.output_proj
+        self.attention_weights = _linear(weights[1], biases[1])
+        self.offset_x, self.offset_y = (
+            _linear(weights[0][axis::2], biases[0][axis::2]) for axis in (0, 1)
+        )
+        del self.sampling_offsets
+        # Repeats the numbers of levels for all locations, (L, M * L * P).
+        spread = torch.eye(self.num_levels).repeat_interleave(
+            self.num_points, dim=1
+        )
+        self.register_buffer('spread', spread.repeat(1, self.num_heads))
+
+    def build_sampler(self, value: Tensor, maps: TokenMaps) -> RowSampler:
+        """Project the values: the half of :meth:`forward` without queries."""
+        shape = value.shape
+        value = self.value_proj(value.flatten(0, 1)).view(shape)
+        if maps.key_padding_mask is not None:
+            value = value.masked_fill(maps.key_padding_mask[..., None], 0)
+        return RowSampler(value, maps, self.num_heads, self.num_points)
+
+    def attend(
+        self,
+        query: Tensor,
+        reference_points: Tensor,
+        maps: TokenMaps,
+        sampler: RowSampler,
+    ) -> Tensor:
+        """Sample the values; arguments as in ``DeformableAttention``."""
+        batch, num_queries, channels = query.shape
+        rows = query.reshape(-1, channels)
+        points = reference_points[..., :2] * maps.level_sizes - 0.5
+        points = points.expand(batch, -1, -1, -1).flatten(0, 1)
+        locations = []
+        for axis, offset in enumerate((self.offset_x, self.offset_y)):
+            centers = points[..., axis]  # (B * Q, L)
+            if reference_points.shape[-1] == 4:
+                reach = reference_points[..., 2 + axis]
+                reach = reach * maps.level_sizes[:, axis]
+                reach = reach.expand(batch, -1, -1).flatten(0, 1)
+                reach = reach @ self.spread * (0.5 / self.num_points)
+                locations.append(centers @ self.spread + offset(rows) * reach)
+            else:
+                base = torch.addmm(offset.bias, centers, self.spread)
+                locations.append(torch.addmm(base, rows, offset.weight.t()))
+        weights = self.attention_weights(rows)
+        weights = weights.unflatten(1, (self.num_heads, -1)).softmax(-1)
+        output = sampler(*locations, weights.flatten(1))
+        output = self.output_proj(output)
+        return output.view(batch, num_queries, channels)
+
+
+class RowFeedForward(nn.Module):
+    """``PostNormFeedForward`` on rows, whose products take bias and ReLU.
+
+    Args:
+        ffn: The trained network.
+    """
+
+    def __init__(self, ffn: PostNormFeedForward) -> None:
+        super().__init__()
+        self.linear1, self.linear2, self.norm = (
+            ffn.linear1,
+            ffn.linear2,
+            ffn.norm,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return tokens of the shape of ``x``, (..., C)."""
+        rows = x.flatten(0, -2)
+        hidden = self.linear1(rows).relu()
+        return self.norm(rows + self.linear2(hidden)).view(x.shape)
+
+
+class PaddedGroupPoseHead(nn.Module):
+    """A ``GroupPoseHead`` that masks padding, for tensors alone.
+
+    Args:
+        head: The trained head.
+    """
+
+    def __init__(self, head: GroupPoseHead) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(
+        self, feats: tuple[Tensor, ...], images: Tensor, sizes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return class scores and keypoints, see ``GroupPoseHead.forward``.
+
+        Args:
+            feats: Maps, (B, C, h, w) each.
+            images: Padded at the bottom and on the right, (B, 3, H, W).
+            sizes: Sizes (h, w) without padding, (B, 2), integers.
+        """
+        masks = [mask_padding(sizes, images, feat) for feat in feats]
+        maps = TokenMaps.with_padding(masks)
+        logits, keypoints, *_ = self.head.run_stages(feats, maps)
+        return logits[-1], keypoints[-1]
+
+
+def mask_padding(sizes: Tensor, images: Tensor, feat: Tensor) -> Tensor:
+    """Return the mask of a map, (B, h, w), True at padding.
+
+    Nearest sampling of the mask of the images, as ``F.interpolate`` does.
+    """
+    padded = []
+    for axis in (0, 1):
+        number, length = feat.shape[2 + axis], images.shape[2 + axis]
+        pair = as_tensor([(length, number)], torch.float32, feat.device)[0]
+        cells = torch.arange(number, dtype=torch.float32, device=feat.device)
+        pixel = (cells * (pair[0] / pair[1])).floor()
+        padded.append(pixel >= sizes[:, axis, None])  # (B, h or w)
+    return padded[0][:, :, None] | padded[1][:, None]
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    linear = nn.Linear(*weight.shape[::-1], device='meta')
+    linear.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
+    linear.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
+    return linear
+
+
+@export_module.register
+def _export_attention(module: DeformableAttention) -> nn.Module:
+    if isinstance(module, ExportedDeformableAttention):
+        return module
+    return ExportedDeformableAttention(module)
+
+
+@export_module.register
+def _export_feed_forward(module: PostNormFeedForward) -> nn.Module:
+    return RowFeedForward(module)
+
+
+@export_module.register
+def _export_encoder_layer(module: ChunkedEncoderLayer) -> nn.Module:
+    return module.layer  # a file takes all tokens at once

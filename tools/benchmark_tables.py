@@ -39,19 +39,19 @@ class Result:
         """Return the median milliseconds of a call; None without figures."""
         return self.row(*case, **more).get('median_ms')
 
-    def printed(self, row: str, column: str) -> list[float]:
+    def printed(self, column: str, *row: str) -> list[float]:
         """Return the figures of a row in the tables that a script printed.
 
         Args:
-            row: First cell of the row.
             column: Head of the column.
+            row: First cells of the row.
         """
         found, head = [], []
         for line in self.content.get('text', '').splitlines():
             cells = [cell.strip() for cell in line.strip('|').split('|')]
             if column in cells:
                 head = cells
-            elif cells[0] == row and len(cells) == len(head):
+            elif cells[: len(row)] == list(row) and len(cells) == len(head):
                 found.append(float(cells[head.index(column)]))
         return found
 
@@ -377,7 +377,25 @@ def _memory(result: Result) -> float | None:
 
 def _inferencers(model: str) -> Callable[[Result], float | None]:
     """Return how many times as fast PoseInferencer is, in the worst table."""
-    return lambda result: min(result.printed(model, 'ratio'), default=None)
+    return lambda result: min(
+        result.printed('ratio', model, 'auto'), default=None
+    )
+
+
+SAMPLE = 'ms a sample'
+
+
+def _loading(label: str) -> Callable[[Result], float | None]:
+    """Return the milliseconds of a sample."""
+    return lambda result: next(iter(result.printed(SAMPLE, label)), None)
+
+
+def _loading_to_stock(result: Result) -> float | None:
+    """Return the slowest top-down pipeline to mmpose's."""
+    labels = ('GTPT', 'ViTPose', 'HEViTPose')
+    found = [ms for name in labels for ms in result.printed(SAMPLE, name)]
+    stock = result.printed(SAMPLE, 'td-hm_res50_8xb64-210e_coco-256x192')
+    return max(found) / stock[0] if found and stock else None
 
 
 ORT = 'onnxruntime'
@@ -459,9 +477,21 @@ GOALS = (
         ),
         1.15,
     ),
+    Goal(
+        'loading a sample of Group Pose, ms',
+        'loader',
+        _loading('GroupPose'),
+        6.0,
+    ),
+    Goal(
+        "loading a top-down sample, the slowest to mmpose's",
+        'loader',
+        _loading_to_stock,
+        1.0,
+    ),
     *(
         Goal(
-            f'pictures a second of {name}, PoseInferencer to MMPoseInferencer',
+            f'pictures a second of {name}, PoseInferencer(auto) to mmpose',
             'end_to_end',
             _inferencers(name),
             1.8,
@@ -496,6 +526,10 @@ TABLES: dict[
     'pruning': (('pruning',), write_pruning),
     'hevitpose': (('hevitpose',), write_hevitpose),
     'group_pose': (('group_pose',), write_group_pose),
+    'loader': (
+        ('loader',),
+        lambda results: results['loader'].content['text'].strip(),
+    ),
     'end_to_end': (
         ('end_to_end',),
         lambda results: results['end_to_end'].content['text'].strip(),

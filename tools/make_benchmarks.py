@@ -55,7 +55,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Script:
-    """One call of a script that prints Markdown.
+    """One call of a script that prints Markdown, on pictures of :data:`SET`.
 
     Attributes:
         words: The script and its arguments.
@@ -75,6 +75,8 @@ GTPT_S = 'gtpt-s-wholebody'
 UNPRUNED = 'model.backbone.keep_rates=[1,1,1,1]'
 RTMPOSE = 'rtmpose-{}_8xb256-420e_coco-256x192'
 STRIDE8 = 'td-hm_vitpose-b-stride8{}_8xb64-210e_coco-256x192'
+#: Photographs with annotations; not part of this repository.
+SET = '../shared/data/sets/coco_mini'
 FILES = '--runtime torch onnxruntime openvino --fuse'
 RUNS: dict[str, Run | Script] = {
     'runtimes': Run(
@@ -167,9 +169,17 @@ RUNS: dict[str, Run | Script] = {
         '--runtime torch onnxruntime --fuse --input-size 800 480 '
         '--batch-sizes 1 --repeats 3 --warmup 0',
     ),
+    'loader': Script(
+        '-m gtpt_mm benchmark gtpt-t label=GTPT vitpose-b label=ViTPose '
+        'hevitpose-b-256x192 label=HEViTPose group-pose-r50 '
+        f'label=GroupPose --loader {SET}/val.json --clock cpu --threads 1 '
+        '--repeats 5',
+        '--repeats 1',
+    ),
     'end_to_end': Script(
-        'tools/benchmark_inference.py --frames 2 --repeats 3 --clock cpu',
-        '--models GTPT-T --frames 1 --repeats 1',
+        f'tools/benchmark_inference.py {SET} --no-clip --limit 6 '
+        '--runtime torch auto --repeats 3 --clock cpu',
+        '--models GTPT-T --runtime torch --limit 1 --repeats 1',
     ),
 }
 
@@ -281,6 +291,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     failed = []
     for name in list(RUNS) if args.only is None else args.only:
+        if isinstance(RUNS[name], Script) and not (ROOT / SET).is_dir():
+            print(f'{name}: left out, there is no {SET}')
+            continue
         print(f'{name} ...', end=' ', flush=True)
         start = time.perf_counter()
         try:

@@ -5,7 +5,7 @@
 
 from .accuracy import Accuracy, AccuracyConfig, AccuracySettings
 from .cases import BenchmarkConfig, Case
-from .figure import plot_accuracy
+from .figure import find_bubbles, plot_accuracy
 from .loader import format_loaders, time_loaders
 from .machine import describe_machine
 from .macs import count_modules, count_operators
@@ -34,6 +34,7 @@ __all__ = [
     'count_modules',
     'count_operators',
     'describe_machine',
+    'find_bubbles',
     'find_config',
     'format_loaders',
     'format_report',

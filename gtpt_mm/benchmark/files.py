@@ -165,8 +165,9 @@ def _compare(
     network: Network, other: Callable, seed: int, batch_size: int
 ) -> float:
     images = network.images(batch_size, seed)
-    expected = flatten(_infer(network.model, images))
-    found = flatten(other(images))
+    with torch.no_grad():
+        expected = flatten(_infer(network.model, images))
+        found = flatten(other(images))
     shapes = [[tuple(t.shape) for t in part] for part in (expected, found)]
     if shapes[0] != shapes[1]:
         raise ValueError(

@@ -19,7 +19,11 @@ from gtpt_mm.benchmark import (
     run_benchmark,
     to_json,
 )
-from gtpt_mm.benchmark.accuracy import AccuracySettings, check_settings
+from gtpt_mm.benchmark.accuracy import (
+    AccuracySettings,
+    Tester,
+    check_settings,
+)
 from tests.support.blob_model import SIZE, blob_model, draw_blobs
 
 #: Places of blue, green and red in each picture.
@@ -156,16 +160,27 @@ def test_every_runtime_and_precision_has_the_accuracy_of_its_own(blobs, data):
     assert first['accuracy']['boxes'] == 'ground truth'
 
 
-def test_flip_test_needs_the_right_partners(blobs, data):
-    """Pictures keep their colors when mirrored: partners must not swap."""
+@pytest.mark.parametrize('swap, found', [(False, 11), (True, 4)])
+def test_flip_test_exchanges_the_partners_of_the_set(blobs, data, swap, found):
+    """The mirrored picture has the last word, and its colors have no sides.
+
+    So with blue and red as partners only green is found.
+    """
     config = AccuracyConfig(
         data / 'val.json', data / 'images', 'PCK', flip_test=True
     )
-    networks = [load(blobs('right')), load(blobs('wrong', swap=True))]
-    right, wrong = measure(networks, config).timings
-    assert right.accuracy.value == pytest.approx(11 / 12)
-    assert right.accuracy.settings.flip_test
-    assert wrong.accuracy.value < 0.75
+    network = load(blobs('blobs', swap))
+    seen = []
+
+    def forward(images):
+        seen.append(images)
+        return images[..., ::4, ::4] * (1 if len(seen) % 2 else 3)
+
+    accuracy = Tester(config, [network]).test(network, forward, None)
+    assert accuracy.value == pytest.approx(found / 12)
+    assert accuracy.settings.flip_test
+    plain, mirrored = seen
+    assert torch.equal(mirrored, plain.flip(-1))
 
 
 def test_flip_tests_that_differ_are_refused(blobs, data):

@@ -178,7 +178,7 @@ def test_more_compiled_networks_than_the_compiler_allows(
     )
     networks = [network_of(Toy(str(i), depth=i), str(i)) for i in range(1, 11)]
     benchmark = run_benchmark(
-        networks, BenchmarkConfig(**QUICK, compile_mode='default')
+        networks, BenchmarkConfig(**QUICK, runtimes=('torch', 'compile'))
     )
     assert len(graphs) == 10
     modes = [row.case.runtime for row in benchmark.timings]

@@ -9,20 +9,26 @@ from statistics import median
 from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose, RandomChoice
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, TRANSFORMS
 
+from gtpt_mm.datasets.transforms import (
+    GroupPoseCrop,
+    GroupPoseFlip,
+    GroupPoseResize,
+)
+
 from .report import _markdown
 from .selection import ModelChoice, find_config
 
-#: Configs of mmpose whose pipelines are the yardstick, by data mode.
-STOCK = dict(
-    topdown='td-hm_res50_8xb64-210e_coco-256x192',
-    bottomup='edpose_res50_8xb2-50e_coco-800x1333',
-)
+#: Config of mmpose whose pipeline is the yardstick of top-down ones.
+STOCK = 'td-hm_res50_8xb64-210e_coco-256x192'
+#: What is added to the name of a pipeline of slow steps.
+SLOW = ', by mmcv and mmpose'
 CLOCKS: dict[str, Callable[[], float]] = dict(
     wall=time.perf_counter, cpu=time.process_time
 )
@@ -36,8 +42,10 @@ def time_loaders(
 ) -> dict[str, dict[str, float]]:
     """Return ms a sample of training pipelines, in total and by step.
 
-    Each pipeline draws from the same pictures and seeds, in turn. Behind each
-    stands that of mmpose with the same input, see :data:`STOCK`.
+    Each pipeline draws from the same pictures and seeds, in turn. Top-down
+    ones are followed by that of mmpose's :data:`STOCK`, those of Group Pose,
+    which mmpose has not, by the same steps out of operators of mmcv and
+    mmpose, see :func:`slow_steps`.
 
     Args:
         choices: Configs to measure.
@@ -57,10 +65,12 @@ def time_loaders(
         cfg = Config.fromfile(choice.config)
         loader = Loader(cfg, annotations, choice.label)
         loaders[choice.label] = loader
-        stock = STOCK[loader.mode]
-        if stock not in loaders:
-            cfg = Config.fromfile(find_config(stock))
-            loaders[stock] = Loader(cfg, annotations, stock)
+        if loader.mode == 'topdown' and STOCK not in loaders:
+            cfg = Config.fromfile(find_config(STOCK))
+            loaders[STOCK] = Loader(cfg, annotations, STOCK)
+        elif loader.mode == 'bottomup':
+            slow = Loader(cfg, annotations, choice.label, slow=True)
+            loaders[choice.label + SLOW] = slow
     rounds: dict[str, list[Counter]] = {label: [] for label in loaders}
     with _one_opencv_thread():
         for seed in range(repeats + 1):
@@ -95,9 +105,12 @@ class Loader:
         cfg: The config.
         annotations: See :func:`time_loaders`.
         label: Its name in errors.
+        slow: Whether the steps are those of :func:`slow_steps`.
     """
 
-    def __init__(self, cfg: Config, annotations: Path, label: str) -> None:
+    def __init__(
+        self, cfg: Config, annotations: Path, label: str, slow: bool = False
+    ) -> None:
         init_default_scope('mmpose')
         dataset = cfg.get('train_dataloader', {}).get('dataset')
         if not isinstance(dataset, dict) or 'pipeline' not in dataset:
@@ -106,7 +119,8 @@ class Loader:
                 'dataset, which --loader times'
             )
         self.mode = dataset.get('data_mode', 'topdown')
-        self.steps = _build(dataset.pipeline)
+        build = slow_steps if slow else _build
+        self.steps = [TimedStep(step) for step in build(dataset.pipeline)]
         self.dataset = _build_dataset(dataset, annotations)
 
     def run(self, seed: int, clock: Callable[[], float]) -> Counter:
@@ -160,9 +174,52 @@ class TimedStep:
         return sample
 
 
-def _build(pipeline: Sequence[dict]) -> list[TimedStep]:
-    steps = Compose([TRANSFORMS.build(step) for step in pipeline])
-    return [TimedStep(step) for step in steps.transforms]
+def _build(pipeline: Sequence[dict]) -> list[BaseTransform]:
+    return [TRANSFORMS.build(step) for step in pipeline]
+
+
+class SlowResize(GroupPoseResize):
+    """``GroupPoseResize`` by mmcv and Pillow, of all pixels."""
+
+    @staticmethod
+    def resize_image(
+        image: np.ndarray, size: tuple[int, int], region: None = None
+    ) -> np.ndarray:
+        """Return the new image."""
+        return mmcv.imresize(image, size, backend='pillow')
+
+
+class SlowFlip(GroupPoseFlip):
+    """``GroupPoseFlip`` whose image is mmpose's view."""
+
+    mirror = staticmethod(mmcv.imflip)
+
+
+def slow_steps(pipeline: Sequence[dict]) -> list[BaseTransform]:
+    """Return the steps of a pipeline of Group Pose before they were fast."""
+    steps: list[BaseTransform] = []
+    for step in pipeline:
+        options = dict(step)
+        kind = options.pop('type')
+        if kind == 'GroupPoseFlip':
+            steps.append(SlowFlip(**options))
+        elif kind == 'GroupPoseResize':
+            steps.append(SlowResize(**options))
+        elif kind == 'GroupPoseResizedCrop':
+            long_side = options.pop('max_long_side', None)
+            steps.append(SlowResize(options.pop('short_sides'), long_side))
+            steps.append(GroupPoseCrop(**options))
+        elif kind == 'RandomChoice':
+            choice = TRANSFORMS.build(step)
+            choice.transforms = [
+                Compose(slow_steps(branch)) for branch in step['transforms']
+            ]
+            steps.append(choice)
+        else:
+            if kind == 'PackImage':
+                step = dict(step, type='PackPoseInputs')
+            steps.append(TRANSFORMS.build(step))
+    return steps
 
 
 def _build_dataset(dataset: ConfigDict, annotations: Path) -> Any:

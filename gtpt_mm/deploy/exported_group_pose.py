@@ -3,17 +3,23 @@
 # B batch, Q queries, V values of all levels, C channels, M heads,
 # D = C / M channels of a head, L levels, P points per level
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
+from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 
+from gtpt_mm.compat.files.atomic_file import atomic_write
 from gtpt_mm.layers.deform_attention import DeformableAttention
 from gtpt_mm.layers.deform_encoder import PostNormFeedForward
 from gtpt_mm.layers.token_maps import TokenMaps, as_tensor
 from gtpt_mm.models import GroupPoseHead
 
 from .export_modules import export_module
+from .formats import OPSET, quiet_export
 from .fused_group_pose import ChunkedEncoderLayer, FusedDeformableAttention
+from .graph import ExportGraph, make_graph
 
 
 class RowSampler:
@@ -213,31 +219,106 @@ class RowFeedForward(nn.Module):
         return self.norm(rows + self.linear2(hidden)).view(x.shape)
 
 
-class PaddedGroupPoseHead(nn.Module):
-    """A ``GroupPoseHead`` that masks padding, for tensors alone.
+class PaddedGraph(nn.Module):
+    """What a file of a Group Pose computes for images of different sizes.
+
+    An :class:`ExportGraph` has one input, images of one size, of which no
+    pixel is padding. This one has a second input, their sizes.
 
     Args:
-        head: The trained head.
+        graph: The graph of a Group Pose, which does not decode.
+
+    Raises:
+        ValueError: If its head masks no padding, or it decodes.
     """
 
-    def __init__(self, head: GroupPoseHead) -> None:
-        super().__init__()
-        self.head = head
+    input_names = ('images', 'sizes')
 
-    def forward(
-        self, feats: tuple[Tensor, ...], images: Tensor, sizes: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def __init__(self, graph: ExportGraph) -> None:
+        super().__init__()
+        if not isinstance(graph.head, GroupPoseHead):
+            raise ValueError(
+                f'{type(graph.head).__name__} masks no padding; only a '
+                'GroupPoseHead does'
+            )
+        if graph.decode:
+            raise ValueError(
+                'a graph with sizes does not decode: make it without decode'
+            )
+        self.graph = graph
+        self.output_names = graph.outputs.names
+
+    def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Return class scores and keypoints, see ``GroupPoseHead.forward``.
 
         Args:
-            feats: Maps, (B, C, h, w) each.
-            images: Padded at the bottom and on the right, (B, 3, H, W).
-            sizes: Sizes (h, w) without padding, (B, 2), integers.
+            images: Normalised, then padded by zeros at the bottom and on the
+                right, (B, 3, H, W).
+            sizes: Sizes (h, w) without padding, (B, 2), whole numbers.
         """
+        graph = self.graph
+        feats = graph.neck(graph.backbone(images))
         masks = [mask_padding(sizes, images, feat) for feat in feats]
         maps = TokenMaps.with_padding(masks)
-        logits, keypoints, *_ = self.head.run_stages(feats, maps)
+        logits, keypoints, *_ = graph.head.run_stages(feats, maps)
         return logits[-1], keypoints[-1]
+
+
+def make_padded_graph(model: BasePoseEstimator) -> PaddedGraph:
+    """Return what a file computes for images that are padded to one size.
+
+    ``PoseInferencer`` needs none: images of one size share a batch there.
+
+    Args:
+        model: A trained Group Pose; it stays as it is.
+    """
+    return PaddedGraph(make_graph(model))
+
+
+def export_padded(model: BasePoseEstimator, file: str | Path) -> Path:
+    """Write a Group Pose with the inputs images and sizes as ONNX.
+
+    Args:
+        model: A trained Group Pose; it stays as it is.
+        file: File to write.
+    """
+    graph = make_padded_graph(model)
+    batch = torch.export.Dim('batch')
+    height, width = (
+        torch.export.Dim(name, min=smallest_side(graph.graph.head))
+        for name in ('height', 'width')
+    )
+    images, sizes = torch.zeros(2, 3, 192, 256), torch.tensor([[192, 256]] * 2)
+    with torch.no_grad(), quiet_export():
+        program = torch.onnx.export(
+            graph,
+            (images, sizes),
+            input_names=list(graph.input_names),
+            output_names=list(graph.output_names),
+            dynamic_shapes=({0: batch, 2: height, 3: width}, {0: batch}),
+            dynamo=True,
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+    with atomic_write(file) as part:
+        part.write_bytes(program.model_proto.SerializeToString())
+    return Path(file)
+
+
+def smallest_side(head: GroupPoseHead) -> int:
+    """Return a side in pixels of squares with as many tokens as queries.
+
+    The least that the tracer may assume: smaller images cannot fill the
+    queries.
+    """
+    side, strides = 64, [8 * 2**i for i in range(head.num_levels)]
+    while (
+        sum((side // stride) ** 2 for stride in strides)
+        < head.selector.num_queries
+    ):
+        side += 32
+    return side
 
 
 def mask_padding(sizes: Tensor, images: Tensor, feat: Tensor) -> Tensor:

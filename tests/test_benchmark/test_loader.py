@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gtpt_mm.benchmark import format_loaders, parse_models, time_loaders
-from gtpt_mm.benchmark.loader import STOCK
-from gtpt_mm.cli.app import main
+from gtpt_mm.benchmark.loader import SLOW, STOCK
+from gtpt_mm.cli import main
 
 TOPDOWN = 'gtpt-t_4xb64-300e_coco-256x192'
 GROUP_POSE = 'group-pose_res50_8xb2-60e_coco-800x1333'
@@ -56,13 +56,14 @@ def test_steps_of_group_pose_add_up(annotations):
     loaders = time_loaders(
         parse_models([GROUP_POSE]), annotations, 'cpu', repeats=2
     )
-    assert list(loaders) == [GROUP_POSE, STOCK['bottomup']]
+    assert list(loaders) == [GROUP_POSE, GROUP_POSE + SLOW]
     for steps in loaders.values():
         parts = sum(ms for name, ms in steps.items() if name != 'total')
         assert 0 < parts <= steps['total'] * 1.5  # medians of each
     steps = loaders[GROUP_POSE]
     assert {'LoadImage', 'GroupPoseResize', 'PackImage'} <= set(steps)
     assert 'RandomChoice' not in steps  # its steps are
+    assert {'SlowResize', 'PackPoseInputs'} <= set(loaders[GROUP_POSE + SLOW])
 
 
 def test_command_prints_a_line_for_each_pipeline(annotations, capsys):
@@ -71,7 +72,7 @@ def test_command_prints_a_line_for_each_pipeline(annotations, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines[2:]] == [
         TOPDOWN,
-        STOCK['topdown'],
+        STOCK,
     ]
     assert all('LoadImage' in line for line in lines[2:])
 

@@ -1,18 +1,15 @@
 """Pixels of the faster resize and of Group Pose's whole pipeline."""
 
-import copy
-
 import mmcv
 import numpy as np
 import pytest
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmpose.datasets.transforms import RandomFlip
-from mmpose.registry import TRANSFORMS
 from PIL import Image
 
-from gtpt_mm.datasets.transforms import GroupPoseResize, pillow_resize
+from gtpt_mm.benchmark.loader import slow_steps
+from gtpt_mm.datasets.transforms import pillow_resize
 from gtpt_mm.datasets.transforms.pillow_resize import (
     plan_rows,
     read_pixels,
@@ -109,52 +106,6 @@ def test_pixels_are_read_of_any_pillow(monkeypatch):
 
 
 # --------------------------------------------------------- the whole pipeline
-
-
-class SlowResize(GroupPoseResize):
-    """By mmcv and Pillow, all pixels."""
-
-    @staticmethod
-    def resize(results, size, region=None):
-        out = GroupPoseResize.resize(results, size)
-        img = mmcv.imresize(results['img'], size, backend='pillow')
-        return {**out, 'img': img}
-
-
-class SlowFlip(RandomFlip):
-    """Stock flip; boxes lie on borders of pixels."""
-
-    def transform(self, results):
-        h, w = results['img_shape']
-        out = super().transform({**results, 'input_size': (h, w)})
-        del out['input_size']
-        if out['flip']:
-            out['bbox'][:, ::2] += 1
-        return out
-
-
-def slow_steps(steps) -> list:
-    """Return a pipeline's steps in their slow, separate form."""
-    slow = []
-    for step in copy.deepcopy(steps):
-        kind = step.pop('type')
-        if kind == 'GroupPoseFlip':
-            slow.append(SlowFlip(step.get('prob', 0.5)))
-        elif kind == 'GroupPoseResize':
-            slow.append(SlowResize(**step))
-        elif kind == 'GroupPoseResizedCrop':
-            slow.append(SlowResize(step.pop('short_sides')))
-            slow.append(TRANSFORMS.build(dict(step, type='GroupPoseCrop')))
-        elif kind == 'RandomChoice':
-            choice = TRANSFORMS.build(dict(type='RandomChoice', **step))
-            choice.transforms = [
-                Compose(slow_steps(branch)) for branch in step['transforms']
-            ]
-            slow.append(choice)
-        else:
-            kind = kind.replace('PackImage', 'PackPoseInputs')
-            slow.append(TRANSFORMS.build(dict(step, type=kind)))
-    return slow
 
 
 def make_people(seed: int) -> dict:

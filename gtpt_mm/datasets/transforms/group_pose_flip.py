@@ -28,6 +28,11 @@ class GroupPoseFlip(RandomFlip):
     def __init__(self, prob: float = 0.5) -> None:
         super().__init__(float(prob))
 
+    @staticmethod
+    def mirror(image: np.ndarray) -> np.ndarray:
+        """Return the mirror image; mmcv's view would be copied slowly."""
+        return cv2.flip(image, 1)
+
     def transform(self, results: dict) -> dict:
         """Return the sample, mirrored or as it is."""
         h, w = results['img_shape']
@@ -39,6 +44,5 @@ class GroupPoseFlip(RandomFlip):
         if out['flip'] and out.get('bbox') is not None:
             out['bbox'][:, ::2] += 1  # stock boxes are copies
         if out['flip'] and isinstance(results['img'], np.ndarray):
-            # Stock returns a view, which the next step copies slowly.
-            out['img'] = cv2.flip(results['img'], 1)
+            out['img'] = self.mirror(results['img'])
         return out

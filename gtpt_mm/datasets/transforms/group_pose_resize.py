@@ -89,8 +89,11 @@ class GroupPoseResize(BaseTransform):
         h, w = results['img'].shape[:2]
         return resized((w, h), self._choose_short_side(), self.max_long_side)
 
-    @staticmethod
+    #: Returns the pixels of an image, a size and a region or None.
+    resize_image = staticmethod(resize_bilinear)
+
     def resize(
+        self,
         results: dict,
         size: tuple[int, int],
         region: tuple[int, int, int, int] | None = None,
@@ -101,7 +104,7 @@ class GroupPoseResize(BaseTransform):
             'input_center': np.array((w / 2, h / 2), np.float32),
             'input_scale': np.array((w, h), np.float32),
             **results,  # an earlier step knows the first image
-            'img': resize_bilinear(results['img'], size, region),
+            'img': self.resize_image(results['img'], size, region),
             'img_shape': size[::-1],
             'input_size': size,
         }

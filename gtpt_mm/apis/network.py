@@ -120,8 +120,23 @@ def with_network(
 
     Its features are the images, which ``head.forward`` hands to the network;
     ``head.predict`` decodes as before.
+
+    Raises:
+        ValueError: In a prediction, if an image is padded.
     """
-    other = with_head(model, lambda feats, *_: network(feats[0]))
+
+    def forward(feats: tuple[Tensor], samples: Any = None) -> Any:
+        for sample in samples or ():
+            padded, own = map(sample.get, ('batch_input_shape', 'img_shape'))
+            if padded is not None and tuple(padded) != tuple(own):
+                raise ValueError(
+                    f'an image of {own} (h, w) is padded to {padded}, which '
+                    'the exported file does not mask: set pad_size_divisor=1 '
+                    "in the data preprocessor, or use runtime='torch'"
+                )
+        return network(feats[0])
+
+    other = with_head(model, forward)
     other.extract_feat = lambda images: (images,)
     return other
 

@@ -181,15 +181,7 @@ def write_file(model: BasePoseEstimator, runtime: str, file: Path) -> None:
         ExportError: If the exporter cannot.
     """
     try:
-        if runtime == 'openvino':  # TODO export's own writer
-            import openvino
-
-            export_model(model, file.with_suffix('.onnx'))
-            made = openvino.convert_model(str(file.with_suffix('.onnx')))
-            openvino.save_model(made, str(file), compress_to_fp16=False)
-            file.with_suffix('.onnx').unlink()
-        else:
-            export_model(model, file, FORMATS[runtime])
+        export_model(model, file, FORMATS[runtime])
     except Exception as error:  # exporters have many kinds
         raise ExportError(
             f'{name_of(model)} cannot be exported for {runtime}: '

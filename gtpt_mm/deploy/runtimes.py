@@ -82,7 +82,7 @@ def find_runtime(
         ValueError: If the runtime cannot be had on the device or in the type.
         ImportError: If it is not installed.
     """
-    kind = torch.device(device).type
+    kind = str(device).partition(':')[0]
     dtype = str(dtype).removeprefix('torch.')
     if runtime == 'auto':
         has_others = any(not find_missing(name) for name in RUNTIMES[1:])

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from mmpose.registry import MODELS
+from mmpose.structures import PoseDataSample
 from support.inference import BOTTOM_UP, BOXES, IMAGES, TOP_DOWN, small_model
 
 from gtpt_mm.apis import PoseInferencer, Predictor, chosen_runtime
-from gtpt_mm.apis.network import TorchNetwork
+from gtpt_mm.apis.network import TorchNetwork, with_network
 from gtpt_mm.apis.uncertainty import MeasuringPredictor
 from gtpt_mm.deploy import cache, runtimes
 from gtpt_mm.deploy.cache import ExportError
@@ -251,6 +252,20 @@ def test_a_model_of_many_sizes_is_refused():
     model = make_model('vitpose-ae')
     with pytest.raises(ValueError, match="Associative.*runtime='torch'"):
         Predictor(model, runtime=ONNX).build()
+
+
+def test_padded_images_are_refused():
+    """Group Pose masks the padding, which the file does not know."""
+    model = make_model('group-pose')
+    sample = PoseDataSample(
+        metainfo=dict(img_shape=(96, 100), batch_input_shape=(96, 128))
+    )
+    whole = with_network(model, lambda images: images)
+    with pytest.raises(ValueError, match=r'96, 100.*96, 128.*pad_size_div'):
+        whole.head.forward(whole.extract_feat(torch.zeros(1)), [sample])
+    sample.set_metainfo(dict(batch_input_shape=(96, 100)))
+    images = torch.zeros(1)
+    assert whole.head.forward(whole.extract_feat(images), [sample]) is images
 
 
 def test_a_model_in_one_step_is_refused(model, monkeypatch):

@@ -12,12 +12,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from support.configs import ROOT
 from support.ctrl_c import heed_ctrl_c
 
 from gtpt_mm.apis.given_boxes import read_boxes
+from gtpt_mm.apis.model_names import load_model
 from gtpt_mm.apis.video import VideoWriter, read_video
 from gtpt_mm.cli import main
+from gtpt_mm.deploy import runtimes
 
 MODEL = str(
     ROOT / 'configs/body_2d_keypoint/gtpt/sample'
@@ -118,6 +121,36 @@ def test_bad_arguments(tmp_path, monkeypatch, shots, capsys, options, words):
     assert predict(*args, model=NO_MODEL, detector=None) == 2
     assert words in capsys.readouterr().err
     assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_a_runtime_that_is_not_installed(tmp_path, monkeypatch, shots, capsys):
+    monkeypatch.setattr(runtimes, 'find_spec', lambda name: None)
+    args = [shots / 'a.png', '--out', tmp_path / 'out']
+    args += ['--runtime', 'openvino']
+    assert predict(*args, model=NO_MODEL) == 2
+    error = capsys.readouterr().err
+    assert 'pip install "gtpt_mm[openvino]"' in error
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.slow
+def test_a_runtime_finds_the_same_people(tmp_path, monkeypatch, shots):
+    """With the weights of a file: random ones differ from call to call."""
+    pytest.importorskip('onnxruntime')
+    monkeypatch.setenv('GTPT_MM_CACHE', str(tmp_path / 'cache'))
+    file = tmp_path / 'weights.pth'
+    torch.save(load_model(MODEL, 'random', 'cpu').state_dict(), file)
+    found = []
+    for runtime in ('torch', 'onnxruntime', 'auto'):
+        args = ['predict', shots / 'a.png', '--out', tmp_path / runtime]
+        args += ['--model', MODEL, '--weights', file, '--device', 'cpu']
+        args += ['--detector', 'whole_image', '--runtime', runtime]
+        assert main(list(map(str, args))) == 0
+        found.append(lines(tmp_path / runtime)[0]['people'][0])
+    assert len(list((tmp_path / 'cache/exported').glob('*/model.*'))) >= 1
+    for one in found[1:]:
+        for name in ('keypoints', 'scores'):
+            np.testing.assert_allclose(one[name], found[0][name], atol=0.05)
 
 
 # --------------------------------------------------------------------- boxes

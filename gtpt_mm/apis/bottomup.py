@@ -12,7 +12,14 @@ from mmpose.models.heads import AssociativeEmbeddingHead
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor
 
-from .network import CPU_PIXELS, explained_errors, with_checked_head
+from gtpt_mm.deploy.runtimes import Network
+
+from .network import (
+    CPU_PIXELS,
+    explained_errors,
+    with_checked_head,
+    with_network,
+)
 
 #: Pixels that a GPU takes at once for each image of the batch size.
 GPU_PIXELS = 512 * 512
@@ -29,12 +36,20 @@ class BottomUp:
         batch_size: Most images that pass the network at once. Large images
             are fewer: a CPU takes ``CPU_PIXELS``, a GPU ``batch_size`` times
             ``GPU_PIXELS``.
+        network: What computes the outputs of the head; None for the model.
     """
 
-    def __init__(self, model: BasePoseEstimator, batch_size: int) -> None:
+    def __init__(
+        self,
+        model: BasePoseEstimator,
+        batch_size: int,
+        network: Network | None = None,
+    ) -> None:
         self.model = model
         self.batch_size = batch_size
         self.pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
+        if network is not None:
+            model = with_network(model, network)
         self.whole = with_checked_head(model)
         flags = ('flip_test', 'multiscale_test')
         if isinstance(model.head, AssociativeEmbeddingHead) and not any(

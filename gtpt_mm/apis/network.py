@@ -113,6 +113,19 @@ def with_head(
     return other
 
 
+def with_network(
+    model: BasePoseEstimator, network: Callable[[Tensor], Any]
+) -> BasePoseEstimator:
+    """Return a model whose backbone, neck and head another network computes.
+
+    Its features are the images, which ``head.forward`` hands to the network;
+    ``head.predict`` decodes as before.
+    """
+    other = with_head(model, lambda feats, *_: network(feats[0]))
+    other.extract_feat = lambda images: (images,)
+    return other
+
+
 def with_checked_head(model: BasePoseEstimator) -> BasePoseEstimator:
     """Return a model whose decoder gets finite values of float32 at least."""
     forward = model.head.forward

@@ -15,8 +15,10 @@ from mmpose.models.pose_estimators import TopdownPoseEstimator
 from torch import nn
 
 from gtpt_mm.compat.inference.inferencer_boxes import MAX_COORDINATE
+from gtpt_mm.deploy.runtimes import find_runtime
 
 from .bottomup import BottomUp
+from .chosen_runtime import use_runtime
 from .prepared_model import prepare_model, set_scope
 from .results import Frame, PoseResult, Skeleton
 from .topdown import TopDown
@@ -50,10 +52,15 @@ class Predictor:
         flip_test: Whether to average with the mirror image; None as in the
             config.
         dataset: Dataset of a ViTPose++; None is its first.
-        runtime: Only ``'torch'`` so far.
+        runtime: What computes the network: ``'torch'``; ``'onnxruntime'`` or
+            ``'openvino'``, on a CPU in float32, from a file that is exported
+            once into the cache; ``'auto'``: the fastest of those installed,
+            measured once, and torch on a GPU.
 
     Raises:
-        ValueError: If an argument is unknown.
+        ValueError: If an argument is unknown, or the runtime cannot be had
+            on the device or in the dtype.
+        ImportError: If the runtime is not installed.
 
     Example:
         >>> predict = Predictor('config.py', 'weights.pth')  # doctest: +SKIP
@@ -82,8 +89,14 @@ class Predictor:
         dtype = str(dtype).removeprefix('torch.')
         if dtype not in DTYPES:
             raise ValueError(f'dtype must be one of {DTYPES}, got {dtype!r}')
-        if runtime != 'torch':
-            raise ValueError(f"runtime must be 'torch', got {runtime!r}")
+        if runtime not in ('auto', 'torch'):
+            if device == 'auto' and not isinstance(model, nn.Module):
+                device = 'cpu'
+            find_runtime(
+                runtime,
+                'cpu' if device == 'auto' else device,
+                'float32' if dtype == 'auto' else dtype,
+            )
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(
                 f'batch_size must be a positive integer, got {batch_size!r}'
@@ -101,6 +114,7 @@ class Predictor:
             dtype=dtype,
             flip_test=flip_test,
             dataset=dataset,
+            runtime=runtime,
         )
         self.batch_size = batch_size
         self._engine: TopDown | BottomUp | None = None
@@ -123,9 +137,12 @@ class Predictor:
             if self._engine is None:
                 model = prepare_model(**self._arguments)
                 set_scope(model.cfg)
+                model, network = use_runtime(
+                    model, self._arguments['runtime'], self.batch_size
+                )
                 is_topdown = isinstance(model, TopdownPoseEstimator)
                 kind = self.top_down if is_topdown else self.bottom_up
-                self._engine = kind(model, self.batch_size)
+                self._engine = kind(model, self.batch_size, network)
             return self._engine
 
     @property

@@ -15,6 +15,7 @@ from torch import nn
 from gtpt_mm.convert import split_model
 from gtpt_mm.deploy import fuse
 from gtpt_mm.deploy.fuse import can_fuse
+from gtpt_mm.deploy.runtimes import find_runtime
 from gtpt_mm.models.pose_estimators import MultiDatasetPoseEstimator
 
 from .model_names import load_model
@@ -29,32 +30,36 @@ def prepare_model(
     device: str,
     dtype: str,
     flip_test: bool | None,
+    runtime: str = 'torch',
 ) -> BasePoseEstimator:
     """Return a model that predicts; one that was given stays as it is.
 
     Arguments are those of :class:`gtpt_mm.apis.Predictor`. Norms are fused
     into convolutions in float32 or more, then weights are rounded; the mean
-    and deviation of pixels are never rounded.
+    and deviation of pixels are never rounded. For another runtime than torch
+    they are left, since its export fuses.
 
     Raises:
-        ValueError: If a built model lacks ``cfg`` or ``dataset_meta``.
+        ValueError: If a built model lacks ``cfg`` or ``dataset_meta``, or
+            the runtime cannot be had on its device or in its dtype.
     """
     if isinstance(model, nn.Module):
-        loaded = _check_built(model)
+        loaded = check_built(model)
         chosen = find_device(device, next(model.parameters()).device)
     else:
         chosen = find_device(device)
         loaded = load_model(model, weights, 'cpu', dataset)
     if isinstance(loaded, MultiDatasetPoseEstimator):
-        loaded = _split(loaded, dataset)
+        loaded = split_off(loaded, dataset)
     given = next(loaded.parameters()).dtype
     target = given if dtype == 'auto' else getattr(torch, dtype)
+    is_fused = find_runtime(runtime, chosen, target) == 'torch'
     exact = torch.promote_types(
         torch.promote_types(given, target), torch.float
     )
     prepared: Any = copy.deepcopy(loaded) if loaded is model else loaded
     prepared = prepared.eval().requires_grad_(False).to(exact)
-    if can_fuse(prepared):
+    if is_fused and can_fuse(prepared):
         prepared = fuse(prepared, chunk_size=None)
     preprocessor = copy.deepcopy(prepared.data_preprocessor)
     if given in HALF and 'data_preprocessor' in prepared.cfg.model:
@@ -100,7 +105,12 @@ def _check_device(device: str | torch.device) -> torch.device:
     return found
 
 
-def _check_built(model: nn.Module) -> nn.Module:
+def check_built(model: nn.Module) -> nn.Module:
+    """Return a built model that says what its keypoints are.
+
+    Raises:
+        ValueError: If it lacks ``cfg`` or ``dataset_meta``.
+    """
     lacks = [n for n in ('cfg', 'dataset_meta') if not hasattr(model, n)]
     if lacks:
         raise ValueError(
@@ -110,7 +120,7 @@ def _check_built(model: nn.Module) -> nn.Module:
     return model
 
 
-def _split(
+def split_off(
     model: MultiDatasetPoseEstimator, dataset: str | None
 ) -> BasePoseEstimator:
     """Return the plain model for one dataset, by default the first."""

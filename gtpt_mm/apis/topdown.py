@@ -17,7 +17,10 @@ from mmpose.datasets.transforms import (
     PackPoseInputs,
     TopdownAffine,
 )
-from mmpose.models.pose_estimators import TopdownPoseEstimator
+from mmpose.models.pose_estimators import (
+    BottomupPoseEstimator,
+    TopdownPoseEstimator,
+)
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.structures import PoseDataSample
 from mmpose.structures.bbox import (
@@ -28,6 +31,7 @@ from mmpose.structures.bbox import (
 from torch import Tensor
 
 from gtpt_mm.compat.inference.head_codec import compare
+from gtpt_mm.deploy.runtimes import Network
 
 from .network import (
     TorchNetwork,
@@ -47,16 +51,22 @@ class TopDown:
     Args:
         model: A model with ``cfg`` and ``dataset_meta``, on its device.
         batch_size: Most people that pass the network at once.
+        network: What computes the outputs of the head; None for the model.
     """
 
-    def __init__(self, model: BasePoseEstimator, batch_size: int) -> None:
+    def __init__(
+        self,
+        model: BasePoseEstimator,
+        batch_size: int,
+        network: Network | None = None,
+    ) -> None:
         self.model = model
         self.batch_size = batch_size
         pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
         self.crop = make_cropper(pipeline, model.dataset_meta)
-        self.network: TorchNetwork | None = None
+        self.network = network
         if can_decode_apart(model):
-            self.network = TorchNetwork(model, batch_size)
+            self.network = network or TorchNetwork(model, batch_size)
             self.decoder = with_head(model, lambda outputs: outputs).head
         self.whole = with_checked_head(model)
 
@@ -120,9 +130,12 @@ def can_decode_apart(model: BasePoseEstimator) -> bool:
     Then the network can run in batches of its own, or elsewhere.
     """
     predict = inspect.unwrap(type(model).predict)
-    stock = inspect.unwrap(TopdownPoseEstimator.predict)
+    stock = (TopdownPoseEstimator, BottomupPoseEstimator)
     head = inspect.unwrap(type(model.head).predict)
-    return predict is stock and 'forward' in head.__code__.co_names
+    return (
+        predict in [inspect.unwrap(kind.predict) for kind in stock]
+        and 'forward' in head.__code__.co_names
+    )
 
 
 def make_cropper(pipeline: Compose, metainfo: dict) -> 'PipelineCropper':

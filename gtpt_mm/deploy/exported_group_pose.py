@@ -16,8 +16,8 @@ from gtpt_mm.layers.deform_encoder import PostNormFeedForward
 from gtpt_mm.layers.token_maps import TokenMaps, as_tensor
 from gtpt_mm.models import GroupPoseHead
 
-from .export import OPSET, quiet_export
 from .export_modules import export_module
+from .formats import OPSET, quiet_export
 from .fused_group_pose import ChunkedEncoderLayer, FusedDeformableAttention
 from .graph import ExportGraph, make_graph
 

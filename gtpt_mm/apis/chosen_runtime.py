@@ -1,0 +1,154 @@
+"""The runtime of a predictor: the named one, or the fastest."""
+
+# (w, h) input in pixels
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmcv.transforms import Compose
+from mmpose.datasets.transforms import TopdownAffine
+from mmpose.models.pose_estimators import TopdownPoseEstimator
+from mmpose.models.pose_estimators.base import BasePoseEstimator
+from torch import Tensor
+
+from gtpt_mm.compat.messages import log, warn
+from gtpt_mm.deploy import fuse
+from gtpt_mm.deploy.cache import (
+    Choice,
+    ExportError,
+    draw_images,
+    exported_file,
+    find_choice_path,
+    locked,
+    open_network,
+    read_choice,
+    time_calls,
+    write_choice,
+)
+from gtpt_mm.deploy.fuse import can_fuse
+from gtpt_mm.deploy.runtimes import (
+    RUNTIMES,
+    Network,
+    find_missing,
+    find_runtime,
+)
+
+from .network import TorchNetwork
+from .topdown import can_decode_apart
+from .weights import cache_folder
+
+#: Sizes (w, h) that the file of a model for images of any size is checked
+#: with; the first one times it.
+ANY_SIZE = ((320, 256), (192, 256))
+#: Images that runtimes are timed with.
+NUM_TIMED = 8
+
+
+def use_runtime(
+    model: BasePoseEstimator, runtime: str, batch_size: int
+) -> tuple[BasePoseEstimator, Network | None]:
+    """Return a model and what computes its network; None for torch itself.
+
+    Args:
+        model: As ``prepare_model`` returns it for the runtime.
+        runtime: As for :class:`gtpt_mm.apis.Predictor`.
+        batch_size: Most images at once.
+
+    Raises:
+        ValueError: If the runtime is named and cannot run this model.
+    """
+    weights = next(model.parameters())
+    runtime = find_runtime(runtime, weights.device, weights.dtype)
+    if runtime == 'torch':
+        return model, None  # fused by prepare_model
+    if runtime == 'auto':
+        runtime = _find_fastest(model, batch_size)
+        if runtime == 'torch':
+            return _fuse(model), None
+    return model, _open(model, runtime)
+
+
+def _fuse(model: BasePoseEstimator) -> BasePoseEstimator:
+    return fuse(model, chunk_size=None) if can_fuse(model) else model
+
+
+def _open(model: BasePoseEstimator, runtime: str) -> Network:
+    """Return the network of a model's file; export it at the first time.
+
+    Raises:
+        ExportError: If there cannot be one.
+    """
+    if not can_decode_apart(model):
+        raise ExportError(
+            f'{type(model).__name__} with {type(model.head).__name__} '
+            'predicts in one step, which no file holds: use '
+            "runtime='torch'"
+        )
+    size = getattr(getattr(model.head, 'decoder', None), 'input_size', None)
+    if not isinstance(model, TopdownPoseEstimator) and size is not None:
+        raise ExportError(
+            f'{type(model.head).__name__} takes images of many sizes, a file '
+            "of it has one: use runtime='torch'"
+        )
+    folder = cache_folder() / 'exported'
+    return open_network(exported_file(model, runtime, folder, _sizes(model)))
+
+
+def _sizes(model: BasePoseEstimator) -> tuple[tuple[int, int], ...]:
+    """Return the sizes (w, h) of images that a file is checked with."""
+    if not isinstance(model, TopdownPoseEstimator):
+        return ANY_SIZE
+    pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
+    for step in pipeline.transforms:
+        if isinstance(step, TopdownAffine):
+            w, h = step.input_size
+            return ((int(w), int(h)),)
+    raise ExportError(
+        'the test pipeline has no TopdownAffine, so that the size of the '
+        "input is unknown: use runtime='torch'"
+    )
+
+
+def _find_fastest(model: BasePoseEstimator, batch_size: int) -> str:
+    """Return the fastest runtime that is installed; measured once."""
+    names = [name for name in RUNTIMES[1:] if not find_missing(name)]
+    folder = cache_folder() / 'exported'
+    path = find_choice_path(model, folder, names)
+    try:
+        with locked(path):
+            choice = read_choice(path)
+            if choice is None:
+                choice = _measure(model, names, batch_size)
+                write_choice(path, choice)
+    except ValueError as error:  # a cache that cannot be written to
+        warn(f"runtime='auto' takes torch: {error}")
+        return 'torch'
+    return choice.runtime
+
+
+def _measure(
+    model: BasePoseEstimator, names: list[str], batch_size: int
+) -> Choice:
+    """Time torch and the runtimes that compute the same in turn."""
+    size = ANY_SIZE[0]
+    calls: dict[str, Callable[[Tensor], Any]] = {
+        'torch': TorchNetwork(_fuse(model), batch_size)
+    }
+    for name in names:
+        try:
+            size = _sizes(model)[0]
+            calls[name] = _open(model, name)
+        except ExportError as error:
+            warn(f"runtime='auto' goes without {name}: {error}")
+    if len(calls) == 1:
+        return Choice('torch', {})
+    with torch.inference_mode():
+        seconds = time_calls(calls, draw_images(NUM_TIMED, size))
+    milliseconds = {name: 1000 * value for name, value in seconds.items()}
+    fastest = min(milliseconds, key=lambda name: milliseconds[name])
+    log(
+        f'the fastest is {fastest}; ms an image: '
+        + ', '.join(f'{n} {ms:.1f}' for n, ms in milliseconds.items())
+    )
+    return Choice(fastest, milliseconds)

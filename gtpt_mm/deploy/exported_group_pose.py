@@ -161,8 +161,8 @@ class ExportedDeformableAttention(DeformableAttention):
         )
         self.register_buffer('spread', spread.repeat(1, self.num_heads))
 
-    def build_sampler(self, value: Tensor, maps: TokenMaps) -> RowSampler:
-        """Project the values: the half of :meth:`forward` without queries."""
+    def build_sampler(self, value: Tensor, maps: TokenMaps) -> Any:
+        """Project the values; returns a :class:`RowSampler`."""
         shape = value.shape
         value = self.value_proj(value.flatten(0, 1)).view(shape)
         if maps.key_padding_mask is not None:
@@ -174,7 +174,7 @@ class ExportedDeformableAttention(DeformableAttention):
         query: Tensor,
         reference_points: Tensor,
         maps: TokenMaps,
-        sampler: RowSampler,
+        sampler: Any,
     ) -> Tensor:
         """Sample the values; arguments as in ``DeformableAttention``."""
         batch, num_queries, channels = query.shape
@@ -251,7 +251,7 @@ class PaddedGraph(nn.Module):
             )
         self.graph = graph
         self.output_names = graph.outputs.names
-        self.smallest_side = int(graph.outputs.smallest_side)
+        self.smallest_side = graph.outputs.smallest_side
 
     def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Return class scores and keypoints, see ``GroupPoseHead.forward``.

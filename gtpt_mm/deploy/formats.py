@@ -129,7 +129,7 @@ def find_dynamic_shapes(
     if batch == 'dynamic':
         shape[0] = torch.export.Dim('batch')
     if graph.input_size is None:
-        least = getattr(graph.outputs, 'smallest_side', SMALLEST_SIDE)
+        least = graph.outputs.smallest_side or SMALLEST_SIDE
         shape[2] = torch.export.Dim('height', min=least)
         shape[3] = torch.export.Dim('width', min=least)
     return (shape,)

@@ -39,6 +39,8 @@ class HeadOutputs(nn.Module):
     """
 
     names: tuple[str, ...] = ()
+    #: Least side in pixels of images of any size; None: not known.
+    smallest_side: int | None = None
 
     def __init__(
         self, model: BasePoseEstimator, decode: bool, flip_test: bool

@@ -4,6 +4,7 @@
 # D = C / M channels of a head, L levels, P points per level
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -130,6 +131,8 @@ class ExportedDeformableAttention(DeformableAttention):
         attention: The trained attention, fused or not.
     """
 
+    spread: Tensor
+
     def __init__(self, attention: DeformableAttention) -> None:
         super().__init__(
             attention.embed_dims,
@@ -158,8 +161,8 @@ class ExportedDeformableAttention(DeformableAttention):
         )
         self.register_buffer('spread', spread.repeat(1, self.num_heads))
 
-    def build_sampler(self, value: Tensor, maps: TokenMaps) -> RowSampler:
-        """Project the values: the half of :meth:`forward` without queries."""
+    def build_sampler(self, value: Tensor, maps: TokenMaps) -> Any:
+        """Project the values; returns a :class:`RowSampler`."""
         shape = value.shape
         value = self.value_proj(value.flatten(0, 1)).view(shape)
         if maps.key_padding_mask is not None:
@@ -171,7 +174,7 @@ class ExportedDeformableAttention(DeformableAttention):
         query: Tensor,
         reference_points: Tensor,
         maps: TokenMaps,
-        sampler: RowSampler,
+        sampler: Any,
     ) -> Tensor:
         """Sample the values; arguments as in ``DeformableAttention``."""
         batch, num_queries, channels = query.shape
@@ -192,7 +195,8 @@ class ExportedDeformableAttention(DeformableAttention):
                 locations.append(torch.addmm(base, rows, offset.weight.t()))
         weights = self.attention_weights(rows)
         weights = weights.unflatten(1, (self.num_heads, -1)).softmax(-1)
-        output = sampler(*locations, weights.flatten(1))
+        x, y = locations
+        output = sampler(x, y, weights.flatten(1))
         output = self.output_proj(output)
         return output.view(batch, num_queries, channels)
 
@@ -247,6 +251,7 @@ class PaddedGraph(nn.Module):
             )
         self.graph = graph
         self.output_names = graph.outputs.names
+        self.smallest_side = graph.outputs.smallest_side
 
     def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Return class scores and keypoints, see ``GroupPoseHead.forward``.
@@ -283,14 +288,13 @@ def export_padded(model: BasePoseEstimator, file: str | Path) -> Path:
         file: File to write.
     """
     graph = make_padded_graph(model)
-    batch = torch.export.Dim('batch')
+    batch, least = torch.export.Dim('batch'), graph.smallest_side
     height, width = (
-        torch.export.Dim(name, min=smallest_side(graph.graph.head))
-        for name in ('height', 'width')
+        torch.export.Dim(name, min=least) for name in ('height', 'width')
     )
     images, sizes = torch.zeros(2, 3, 192, 256), torch.tensor([[192, 256]] * 2)
     with torch.no_grad(), quiet_export():
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             graph,
             (images, sizes),
             input_names=list(graph.input_names),
@@ -304,21 +308,6 @@ def export_padded(model: BasePoseEstimator, file: str | Path) -> Path:
     with atomic_write(file) as part:
         part.write_bytes(program.model_proto.SerializeToString())
     return Path(file)
-
-
-def smallest_side(head: GroupPoseHead) -> int:
-    """Return a side in pixels of squares with as many tokens as queries.
-
-    The least that the tracer may assume: smaller images cannot fill the
-    queries.
-    """
-    side, strides = 64, [8 * 2**i for i in range(head.num_levels)]
-    while (
-        sum((side // stride) ** 2 for stride in strides)
-        < head.selector.num_queries
-    ):
-        side += 32
-    return side
 
 
 def mask_padding(sizes: Tensor, images: Tensor, feat: Tensor) -> Tensor:

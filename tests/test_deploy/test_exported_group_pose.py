@@ -13,8 +13,9 @@ from gtpt_mm.deploy.exported_group_pose import (
     export_padded,
     make_padded_graph,
     mask_padding,
-    smallest_side,
 )
+from gtpt_mm.deploy.formats import to_onnx
+from gtpt_mm.deploy.graph_heads import smallest_side
 from gtpt_mm.layers.deform_attention import DeformableAttention
 from gtpt_mm.layers.token_maps import TokenMaps
 from gtpt_mm.models.heads.group_pose_head import _mask_padding
@@ -128,6 +129,26 @@ def test_graphs_without_masks_or_with_decoding_have_no_sizes():
     graph.head = torch.nn.Identity()
     with pytest.raises(ValueError, match='Identity masks no padding'):
         PaddedGraph(graph)
+
+
+class FixedBackbone(torch.nn.Module):
+    """Reads the number of windows as Swin does."""
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images):
+        batch = int(images.shape[0] / (images.shape[2] / 32))
+        return self.backbone(images.repeat(batch, 1, 1, 1))
+
+
+def test_networks_of_fixed_sizes_are_refused_by_name():
+    pytest.importorskip('onnx')
+    graph = make_graph(build_small())
+    graph.backbone = FixedBackbone(graph.backbone)
+    with pytest.raises(ValueError, match=r'ResNet.*--input-size.*--batch N'):
+        to_onnx(graph, 'dynamic')
 
 
 @pytest.mark.slow

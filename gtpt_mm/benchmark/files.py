@@ -10,7 +10,8 @@ import torch
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 
-from gtpt_mm.deploy.export import OPSET, export_model, quiet_export
+from gtpt_mm.deploy.export import export_model
+from gtpt_mm.deploy.formats import OPSET, quiet_export
 from gtpt_mm.deploy.graph import flatten
 from gtpt_mm.deploy.runtimes import NETWORKS, ExportedNetwork, describe
 

@@ -105,6 +105,10 @@ def per_image(result: Result, model: str, runtime: str, batch: int) -> str:
     return number(None if value is None else value / batch)
 
 
+#: The picture that the run draws.
+PICTURE = '![AP as published over latency](assets/accuracy_latency.png)'
+
+
 def write_runtimes(results: dict[str, Result]) -> str:
     """Every model in every runtime, milliseconds an image."""
     result = results['runtimes']
@@ -133,7 +137,7 @@ def write_runtimes(results: dict[str, Result]) -> str:
                 f'{max(known):.0e}' if known else '',
             ]
         )
-    return markdown(head, rows)
+    return f'{markdown(head, rows)}\n\n{PICTURE}'
 
 
 def write_int8(results: dict[str, Result]) -> str:

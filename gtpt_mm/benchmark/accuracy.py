@@ -24,8 +24,8 @@ from .network import Network, find_test_set
 METRIC_NAMES = ('AP', 'PCK')
 #: PCK counts a keypoint within this part of the larger side of the box.
 PCK_THRESHOLD = 0.2
-#: Crops of a call.
-BATCH_SIZE = 8
+#: Crops of a call, and those that give int8 its ranges.
+BATCH_SIZE, NUM_CROPS = 8, 64
 GROUND_TRUTH, NO_BOXES = 'ground truth', 'none: it finds people itself'
 
 
@@ -208,6 +208,16 @@ class Tester:
             float(value), decoder.get('type', 'its head'), settings
         )
 
+    def find_crops(self, network: Network) -> list[Tensor]:
+        """Return normalised crops of the set, (1, 3, h, w), evenly spread."""
+        dataset = self._dataset(network)
+        preprocess = MODELS.build(network.cfg.model.data_preprocessor)
+        step = max(1, len(dataset) // NUM_CROPS)
+        indices = range(0, len(dataset), step)[:NUM_CROPS]
+        return [
+            preprocess(pseudo_collate([dataset[i]]))['inputs'] for i in indices
+        ]
+
     def _estimator(
         self,
         network: Network,
@@ -237,6 +247,7 @@ class Tester:
         return estimator.eval()
 
     def _dataset(self, network: Network) -> BaseCocoStyleDataset:
+        init_default_scope(network.cfg.get('default_scope', 'mmpose'))
         given: Any = copy.deepcopy(dict(find_test_set(network.cfg)))
         given.update(
             ann_file=str(self.config.ann_file.resolve()),

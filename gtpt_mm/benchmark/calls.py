@@ -54,11 +54,17 @@ class CallMaker:
     Args:
         config: Settings of the benchmark.
         folder: Takes the files that are exported.
+        find_crops: See :class:`Files`.
     """
 
-    def __init__(self, config: BenchmarkConfig, folder: Path) -> None:
+    def __init__(
+        self,
+        config: BenchmarkConfig,
+        folder: Path,
+        find_crops: Callable[[Network], list[Tensor]] | None = None,
+    ) -> None:
         self.config = config
-        self._files = Files(folder)
+        self._files = Files(folder, find_crops)
         self._copies: dict[tuple, nn.Module] = {}
 
     def make(self, network: Network, case: Case) -> Call:

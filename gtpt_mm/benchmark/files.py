@@ -31,10 +31,18 @@ class Files:
 
     Args:
         folder: Where they are written.
+        find_crops: Returns normalised crops of pictures for a network, (B, 3,
+            h, w), by which int8 finds the ranges of activations; without it
+            they are of noise, which serves to measure the speed alone.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        find_crops: Callable[[Network], list[Tensor]] | None = None,
+    ) -> None:
         self.folder = folder
+        self.find_crops = find_crops or _draw_noise
         self._made: dict[tuple, Path] = {}
         self._opened: dict[tuple, ExportedNetwork] = {}
         #: By label, runtime and precision: largest deviation of the file's
@@ -101,7 +109,11 @@ class Files:
 
     def _write(self, network: Network, file: Path, precision: str) -> None:
         if precision == 'int8':
-            raise ValueError('no int8 yet')
+            from gtpt_mm.deploy.quantize import quantize
+
+            crops = [crop.numpy() for crop in self.find_crops(network)]
+            quantize(self._make(network, 'fp32', 'onnxruntime'), file, crops)
+            return
         if isinstance(network.model, BasePoseEstimator):
             export_model(network.model, file, 'onnx', precision)
             return
@@ -179,6 +191,10 @@ def _compare(
         float((a - b).abs().max() / (a.max() - a.min()).clamp(min=1e-6))
         for a, b in zip(expected, found, strict=True)
     )
+
+
+def _draw_noise(network: Network) -> list[Tensor]:
+    return [network.images(1, seed) for seed in range(8)]
 
 
 def _infer(model: nn.Module, images: Tensor) -> Any:

@@ -68,7 +68,9 @@ def run_benchmark(
         tempfile.TemporaryDirectory() as folder,
     ):
         machine = describe_machine(config.device, config.runtimes)
-        maker = CallMaker(config, Path(folder))
+        maker = CallMaker(
+            config, Path(folder), tester.find_crops if tester else None
+        )
         sizes = {*config.batch_sizes, *config.train_batch_sizes}
         for batch_size in sorted(sizes):
             timings += _measure_batch_size(networks, maker, batch_size, log)

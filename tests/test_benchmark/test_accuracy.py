@@ -160,6 +160,20 @@ def test_every_runtime_and_precision_has_the_accuracy_of_its_own(blobs, data):
     assert first['accuracy']['boxes'] == 'ground truth'
 
 
+def test_crops_for_int8_are_those_that_the_network_sees(blobs, data):
+    config = AccuracyConfig(data / 'val.json', data / 'images')
+    network = load(blobs('blobs'))
+    seen = []
+
+    def forward(images):
+        seen.append(images)
+        return images[..., ::4, ::4]
+
+    tester = Tester(config, [network])
+    tester.test(network, forward, None)
+    assert torch.equal(torch.cat(tester.find_crops(network)), seen[0])
+
+
 @pytest.mark.parametrize('swap, found', [(False, 11), (True, 4)])
 def test_flip_test_exchanges_the_partners_of_the_set(blobs, data, swap, found):
     """The mirrored picture has the last word, and its colors have no sides.

@@ -7,7 +7,7 @@ from .common import add_overwrite, check_target
 
 HELP = 'write a model as ONNX, OpenVINO, torch.export or TensorRT, checked'
 FORMATS = ('onnx', 'openvino', 'torch-export', 'tensorrt')
-PRECISIONS = ('fp32', 'fp16')
+PRECISIONS = ('fp32', 'fp16', 'int8')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,12 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--dataset', help='keypoints of a model for several datasets')
     add('--input-size', type=int, nargs=2, metavar=('W', 'H'),
         help='images of a bottom-up model (default: as its codec, or any)')
-    add('--tolerance-px', type=float, default=0.1, metavar='PX',
+    add('--tolerance-px', type=float, metavar='PX',
         help='largest deviation that passes, in pixels of the input; mean '
-        'deviation of fp16 (default: 0.1)')
+        'deviation of fp16 and int8 (default: 0.1; of int8 0.5)')
     add('--pictures', type=Path, metavar='DIR',
-        help='picture or folder of pictures to compare on, each one box '
-        '(default: drawn figures)')
+        help='picture or folder of pictures to compare on, and for int8 to '
+        'measure ranges on, each one box (default: drawn figures)')
+    add('--annotations', type=Path, metavar='JSON',
+        help='COCO file of keypoints: its boxes in --pictures serve, and AP '
+        'is printed')
     # fmt: on
     add_overwrite(parser)
 
@@ -64,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             input_size=args.input_size and tuple(args.input_size),
             tolerance_px=args.tolerance_px,
             pictures=args.pictures,
+            annotations=args.annotations,
         )
     except ImportError as error:
         if 'pip install' not in str(error):

@@ -13,7 +13,8 @@ from .graph import ExportGraph, make_graph
 from .metadata import ModelMetadata, describe_model
 from .tensorrt import write_tensorrt
 
-PRECISIONS = ('fp32', 'fp16')
+#: int8 is made of a float32 file, by ``quantize``.
+PRECISIONS = ('fp32', 'fp16', 'int8')
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def export_model(
         format: One of :data:`FORMATS`.
         precision: ``'fp32'``, or ``'fp16'`` for a network in half precision;
             images and outputs are float32 in both, and so is decoding.
+            ``'int8'`` is made of a float32 file, see ``deploy.quantize``.
         batch: ``'dynamic'`` for any number of images, or their number.
         decode: See :func:`make_graph`.
         flip_test: See :func:`make_graph`.
@@ -97,6 +99,11 @@ def export_model(
     """
     file = Path(file)
     kind = check_arguments(file, format, precision, batch)
+    if precision == 'int8':
+        raise ValueError(
+            'int8 needs images: export in fp32, then gtpt_mm.deploy.quantize; '
+            "or call gtpt_mm.export(..., precision='int8', pictures=...)"
+        )
     graph = make_graph(model, decode, flip_test, input_size)
     metadata = describe_model(model)
     metadata.input_size = graph.input_size
@@ -135,6 +142,11 @@ def check_arguments(
     if precision not in PRECISIONS:
         raise ValueError(
             f'precision must be one of {PRECISIONS}, got {precision!r}'
+        )
+    if precision == 'int8' and format != 'onnx':
+        raise ValueError(
+            f'int8 is for the format onnx, got {format!r}; OpenVINO and '
+            'TensorRT read the ONNX file'
         )
     is_number = isinstance(batch, int) and not isinstance(batch, bool)
     if batch != 'dynamic' and not (is_number and int(batch) >= 1):

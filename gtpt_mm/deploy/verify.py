@@ -282,11 +282,7 @@ def _compare(
     pixels, scores = [], []
     for images in batches:
         expected = reference.predict(images)
-        outputs = network(images)
-        if metadata.decode:
-            found = _split_poses(outputs, is_topdown)
-        else:
-            found = reference.decode(outputs, images)
+        found = find_poses(reference, network, metadata, images)
         for one, other in zip(expected, found, strict=True):
             if not is_topdown:
                 other = _match(one, other)
@@ -298,6 +294,20 @@ def _compare(
         raise ValueError('torch finds nobody in the images: give others')
     report.max_px, report.mean_px = _summarise(distance)
     report.max_score, report.mean_score = _summarise(deviation)
+
+
+def find_poses(
+    reference: Reference,
+    network: Call,
+    metadata: ModelMetadata,
+    images: Tensor,
+) -> Poses:
+    """Return the poses of an opened file, in pixels of the input."""
+    outputs = network(images)
+    if not metadata.decode:
+        return reference.decode(outputs, images)
+    is_topdown = isinstance(reference.model, TopdownPoseEstimator)
+    return _split_poses(outputs, is_topdown)
 
 
 def _summarise(values: np.ndarray) -> tuple[float, float]:

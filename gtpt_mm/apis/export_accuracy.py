@@ -1,0 +1,156 @@
+"""AP of an exported file beside that of torch, on annotated pictures."""
+
+# P crops of annotated boxes, K keypoints
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmpose.models.pose_estimators import TopdownPoseEstimator
+from mmpose.models.pose_estimators.base import BasePoseEstimator
+from torch import Tensor
+
+from gtpt_mm.deploy.metadata import ModelMetadata
+from gtpt_mm.deploy.verify import Poses, Reference, find_poses, open_file
+
+from .analysis import analyze_results, check_truth, read_json
+from .topdown import make_cropper
+
+#: Crops of one call.
+BATCH = 8
+
+
+@dataclass
+class AnnotatedCrops:
+    """Crops of the boxes of a COCO file.
+
+    Attributes:
+        truth: Content of the file.
+        annotations: Those with a box and labels, crowds left out.
+        crops: Normalised crops of their boxes, (P, 3, h, w).
+        centers: Of the crops, in pixels of the picture, (P, 2).
+        scales: Sizes (w, h) of the crops in pixels of the picture, (P, 2).
+    """
+
+    truth: dict
+    annotations: list[dict]
+    crops: Tensor
+    centers: np.ndarray
+    scales: np.ndarray
+
+
+def read_annotated(
+    model: BasePoseEstimator,
+    file: str | os.PathLike,
+    pictures: str | os.PathLike | None,
+) -> AnnotatedCrops:
+    """Return the crops of a COCO file of keypoints.
+
+    Args:
+        model: A top-down model with ``cfg`` and ``dataset_meta``.
+        file: The file.
+        pictures: Folder that the names of its pictures begin at; None: that
+            of the file.
+
+    Raises:
+        ValueError: If the model takes no boxes, or a picture is missing.
+    """
+    if not isinstance(model, TopdownPoseEstimator):
+        raise ValueError('AP is measured of models that take annotated boxes')
+    truth = read_json(os.fspath(file))
+    check_truth(truth, file)
+    annotations = [
+        a
+        for a in truth['annotations']
+        if a.get('bbox') and any(a['keypoints'][2::3]) and not a.get('iscrowd')
+    ]
+    if not annotations:
+        raise ValueError(f'{file} has no annotation with a box and labels')
+    folder = Path(pictures) if pictures else Path(file).parent
+    names = {image['id']: image['file_name'] for image in truth['images']}
+    images = {}
+    for annotation in annotations:
+        key = annotation['image_id']
+        if key not in images:
+            images[key] = _read(folder / names[key])
+    boxes = np.array([a['bbox'] for a in annotations], np.float32)
+    boxes[:, 2:] += boxes[:, :2]
+    pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
+    crops, samples = make_cropper(pipeline, model.dataset_meta)(
+        [images[a['image_id']] for a in annotations],
+        boxes,
+        np.ones(len(boxes), np.float32),
+    )
+    data = model.data_preprocessor(dict(inputs=crops, data_samples=samples))
+    return AnnotatedCrops(
+        truth=truth,
+        annotations=annotations,
+        crops=data['inputs'].float(),
+        centers=np.array([s.metainfo['input_center'] for s in samples]),
+        scales=np.array([s.metainfo['input_scale'] for s in samples]),
+    )
+
+
+def _read(file: Path) -> np.ndarray:
+    """Return a picture, BGR, as training reads it."""
+    image = cv2.imread(str(file)) if file.is_file() else None
+    if image is None:
+        raise ValueError(f'{file} is missing or no picture')
+    return image
+
+
+def compare_ap(
+    model: BasePoseEstimator,
+    file: Path,
+    metadata: ModelMetadata,
+    annotated: AnnotatedCrops,
+) -> tuple[float, float]:
+    """Return the AP of torch and of a file."""
+    reference = Reference(model, metadata.flip_test)
+    network = open_file(file, metadata)
+    size = len(annotated.crops)
+    step = BATCH if metadata.batch == 'dynamic' else int(metadata.batch)
+    expected: Poses = []
+    found: Poses = []
+    with torch.inference_mode():
+        for start in range(0, size, step):
+            index = torch.arange(start, start + step) % size
+            index = index[: size - start] if step == BATCH else index
+            images = annotated.crops[index]
+            expected += reference.predict(images)
+            found += find_poses(reference, network, metadata, images)
+    values = [
+        _measure(model, metadata, annotated, poses[:size])
+        for poses in (expected, found)
+    ]
+    return values[0], values[1]
+
+
+def _measure(
+    model: BasePoseEstimator,
+    metadata: ModelMetadata,
+    annotated: AnnotatedCrops,
+    poses: Poses,
+) -> float:
+    """Return the AP of poses in pixels of the crops."""
+    assert metadata.input_size is not None
+    results = []
+    for i, (keypoints, scores) in enumerate(poses):
+        scale, center = annotated.scales[i], annotated.centers[i]
+        points = keypoints[0] / metadata.input_size * scale
+        points = points + center - 0.5 * scale
+        triples = np.column_stack([points, scores[0]])
+        annotation = annotated.annotations[i]
+        results.append(
+            dict(
+                image_id=annotation['image_id'],
+                category_id=annotation['category_id'],
+                keypoints=triples.ravel().tolist(),
+                score=float(scores[0].mean()),
+            )
+        )
+    return analyze_results(annotated.truth, results, model.dataset_meta).ap

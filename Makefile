@@ -9,11 +9,13 @@ IMAGES ?=
 # Beside other work, threads that wait by spinning cost many times the time.
 OMP_WAIT_POLICY ?= PASSIVE
 export VENV OMP_WAIT_POLICY
-.PHONY: demo test test-slow faults benchmark lint format docs setup doctor clean help
+.PHONY: demo test test-slow faults benchmark gpu-check lint format docs setup \
+	doctor clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile; \
-	echo "make setup | doctor | test-slow | faults | benchmark | lint | format | docs | clean"
+	echo "make setup | doctor | test-slow | faults | benchmark | gpu-check"; \
+	echo "make lint | format | docs | clean"
 
 setup:
 	@tools/setup.sh
@@ -35,6 +37,10 @@ faults: setup
 # The tables of docs/benchmarks.md, half an hour; ONLY chooses some runs.
 benchmark: setup
 	$(BIN)/python tools/make_benchmarks.py $(if $(ONLY),--only $(ONLY))
+
+# Eight minutes on a CUDA machine, see docs/gpu.md; installs nothing.
+gpu-check:
+	$(or $(wildcard $(BIN)/python),$(PYTHON),python3) tools/gpu_check.py $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .recomputed_norm import RecomputedNorm, recompute_norms
+
 
 def _padded_conv_bn(
     in_channels: int,
@@ -30,9 +32,36 @@ def _padded_conv_bn(
             kernel_size // 2,
             groups=groups,
         ),
-        nn.BatchNorm2d(out_channels),
+        RecomputedNorm(out_channels, relu),
     ]
     return [*modules, nn.ReLU(inplace=True)] if relu else modules
+
+
+def _lay_out(img: Tensor, training: bool) -> Tensor:
+    """Return images in the layout in which a stem is faster.
+
+    Channels-last in training on a CPU: statistics of norms and their gradient
+    are then vectorised, and convolutions need no copies in another layout.
+    """
+    if training and img.device.type == 'cpu':
+        return img.contiguous(memory_format=torch.channels_last)
+    return img
+
+
+def _saves_memory(img: Tensor, training: bool) -> bool:
+    """Return whether a stem stores no outputs of norms."""
+    return (
+        training
+        and img.device.type == 'cpu'
+        and torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+    )
+
+
+def _interleave_last(left: Tensor, right: Tensor) -> Tensor:
+    """Return channels from both in turn, of maps that are channels-last."""
+    pairs = [half.permute(0, 2, 3, 1) for half in (left, right)]
+    return torch.stack(pairs, dim=4).flatten(3).permute(0, 3, 1, 2)
 
 
 class ShuffleUnit(nn.Module):
@@ -85,6 +114,8 @@ class ShuffleUnit(nn.Module):
         else:
             left, right = x.chunk(2, dim=1)
             right = self.branch2(right)
+        if self.training and not right.is_contiguous():
+            return _interleave_last(left, right)
         return torch.stack((left, right), dim=2).flatten(1, 2)
 
 
@@ -123,6 +154,13 @@ class ShuffleStem(nn.Module):
 
     def forward(self, img: Tensor) -> Tensor:
         """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
+        img = _lay_out(img, self.training)
+        if not _saves_memory(img, self.training):
+            return self._run(img)
+        with recompute_norms():
+            return self._run(img)
+
+    def _run(self, img: Tensor) -> Tensor:
         return self.stage1(self.conv1(img))
 
 
@@ -170,6 +208,13 @@ class ShuffleUNetStem(nn.Module):
 
     def forward(self, img: Tensor) -> Tensor:
         """Map images (B, 3, 4h, 4w) to features (B, C, h, w)."""
+        img = _lay_out(img, self.training)
+        if not _saves_memory(img, self.training):
+            return self._run(img)
+        with recompute_norms():
+            return self._run(img)
+
+    def _run(self, img: Tensor) -> Tensor:
         x4 = self.stage1(self.conv1(img))  # stride 4
         x8 = self.stage2(x4)
         x16 = self.stage3(x8)

@@ -1,0 +1,122 @@
+"""BatchNorms whose outputs the backward pass computes again."""
+
+# B batch, C channels, (h, w) feature map
+
+import contextlib
+import weakref
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+
+class RecomputedNorm(nn.BatchNorm2d):
+    """BatchNorm; inside :func:`recompute_norms` its output is not stored.
+
+    Autograd stores a norm's input, and its output once more for the ReLU and
+    the convolution behind it. From input and statistics the output follows by
+    one multiplication and addition.
+
+    Args:
+        num_features: Channels C.
+        with_relu: Whether a ReLU that works in place follows.
+    """
+
+    def __init__(self, num_features: int, with_relu: bool) -> None:
+        super().__init__(num_features)
+        self.with_relu = with_relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised map, (B, C, h, w)."""
+        if not _active or not self.training:
+            return super().forward(x)
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        out, mean, invstd = torch.native_batch_norm(
+            x, self.weight, self.bias, self.running_mean, self.running_var,
+            True, self.momentum or 0.0, self.eps,
+        )  # fmt: skip
+        # Its kernel takes variances; those of the batch, from their roots.
+        var = invstd.detach().square().reciprocal() - self.eps
+        _active[-1][out.data_ptr()] = _Output(out, self, x, mean.detach(), var)
+        return out
+
+
+class _Output:
+    """The output of a norm in training, computed again if it is asked for.
+
+    Args:
+        out: The output; kept alive by others only.
+        norm: The norm.
+        x: Its input, which autograd stores as well.
+        mean: Mean of the batch, (C,).
+        var: Variance of the batch, (C,).
+    """
+
+    def __init__(
+        self,
+        out: Tensor,
+        norm: RecomputedNorm,
+        x: Tensor,
+        mean: Tensor,
+        var: Tensor,
+    ) -> None:
+        self._out = weakref.ref(out)
+        self._norm = norm
+        self._source = x.detach(), mean, var
+        self._value: Tensor | None = None
+
+    def is_same(self, tensor: Tensor) -> bool:
+        """Return whether a tensor at the same address is the output."""
+        out = self._out()  # None: others may have its memory by now
+        return out is not None and out.shape == tensor.shape
+
+    @torch.no_grad()
+    def get(self) -> Tensor:
+        """Return the output; all that ask for it share one tensor."""
+        if self._value is None:
+            norm, (x, mean, var) = self._norm, self._source
+            value = torch.batch_norm(
+                x, norm.weight, norm.bias, mean, var, False, 0.0, norm.eps,
+                False,
+            )  # fmt: skip
+            self._value = value.relu_() if norm.with_relu else value
+        return self._value
+
+
+#: Outputs of norms by address, a dict for each open :func:`recompute_norms`.
+_active: list[dict[int, _Output]] = []
+
+
+@contextlib.contextmanager
+def recompute_norms() -> Iterator[None]:
+    """Let autograd store no outputs of ``RecomputedNorm``.
+
+    Numbers and gradients stay equal up to rounding.
+
+    Example:
+        >>> stem = nn.Sequential(
+        ...     RecomputedNorm(8, True), nn.ReLU(True), nn.Conv2d(8, 8, 1))
+        >>> with recompute_norms():
+        ...     loss = stem(torch.rand(2, 8, 6, 4)).sum()
+        >>> loss.backward()
+    """
+    outputs: dict[int, _Output] = {}
+
+    def pack(tensor: Tensor) -> Tensor | _Output:
+        output = outputs.get(tensor.data_ptr())
+        if output is not None and output.is_same(tensor):
+            return output
+        return tensor
+
+    def unpack(saved: Tensor | _Output) -> Tensor:
+        return saved.get() if isinstance(saved, _Output) else saved
+
+    _active.append(outputs)
+    try:
+        with saved_tensors_hooks(pack, unpack):
+            yield
+    finally:
+        _active.pop()
+        outputs.clear()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gtpt_mm.deploy.export import export_model
 from gtpt_mm.deploy.formats import OPSET, quiet_export
 from gtpt_mm.deploy.graph import flatten
+from gtpt_mm.deploy.quantize import quantize
 from gtpt_mm.deploy.runtimes import NETWORKS, ExportedNetwork, describe
 
 from .network import Network
@@ -109,8 +110,6 @@ class Files:
 
     def _write(self, network: Network, file: Path, precision: str) -> None:
         if precision == 'int8':
-            from gtpt_mm.deploy.quantize import quantize
-
             crops = [crop.numpy() for crop in self.find_crops(network)]
             quantize(self._make(network, 'fp32', 'onnxruntime'), file, crops)
             return

@@ -49,6 +49,20 @@ def test_exported_beside_torch(tiny_network):
     assert '| deviation |' in format_report(benchmark)
 
 
+def test_int8_is_quantized_and_its_deviation_stated(tiny_network):
+    rows = run_benchmark(
+        [tiny_network],
+        BenchmarkConfig(
+            runtimes=('onnxruntime',),
+            precisions=('fp32', 'int8'),
+            **QUICK | dict(batch_sizes=(1,)),
+        ),
+    ).timings
+    assert [r.error for r in rows] == [None, None]
+    exact, rounded = (r.deviation for r in rows)
+    assert exact < 1e-4 < rounded < 0.3
+
+
 def test_file_that_differs_is_refused(tiny_network, monkeypatch):
     monkeypatch.setattr(files, 'find_deviation', lambda *args: 0.25)
     [row] = run_benchmark(

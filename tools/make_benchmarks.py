@@ -13,6 +13,7 @@ its markers in the page; all else in the page is hand-written and stays.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ from benchmark_tables import TABLES, Result, describe_run
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / 'docs/benchmarks.md'
+#: Name of the picture, in the folder of the runs and in the page's assets.
+PICTURE = 'accuracy_latency.png'
 #: What --quick puts in the place of every model, and of settings.
 QUICK_MODEL = 'gtpt-t_1xb16-14e_sample-96x64'
 QUICK = ('--repeats', '1', '--warmup', '0')
@@ -37,10 +40,12 @@ class Run:
     Attributes:
         models: Label: the model and its changes, as they are typed.
         options: All options but those of the clock.
+        draws: Whether it draws :data:`PICTURE`.
     """
 
     models: dict[str, str]
     options: str
+    draws: bool = False
 
     def command(self, quick: bool) -> list[str]:
         """Return the arguments behind ``gtpt-mm``."""
@@ -92,8 +97,8 @@ RUNS: dict[str, Run | Script] = {
             'whole body: GTPT-T': 'gtpt-t-wholebody',
             'whole body: GTPT-S': GTPT_S,
         },
-        f'{FILES} --batch-sizes 1 8 --repeats 7 --warmup 0 '
-        '--plot-accuracy docs/assets/accuracy_latency.png --overwrite',
+        f'{FILES} --batch-sizes 1 8 --repeats 7 --warmup 0',
+        draws=True,
     ),
     'int8': Run(
         {'GTPT-T': 'gtpt-t', 'ViTPose-S': 'vitpose-s'},
@@ -184,7 +189,7 @@ RUNS: dict[str, Run | Script] = {
 }
 
 
-def execute(name: str, work: Path, quick: bool) -> None:
+def execute(name: str, work: Path, quick: bool, commit: str = '') -> None:
     """Run one of the runs; its figures are in ``work`` afterwards.
 
     Raises:
@@ -199,8 +204,8 @@ def execute(name: str, work: Path, quick: bool) -> None:
     else:
         call = [sys.executable, '-m', 'gtpt_mm', *words, '--json', str(out)]
         call.append('--overwrite')
-        if quick:
-            call = _without(call, '--plot-accuracy')
+        if run.draws and not quick:  # the small models have no accuracy
+            call += ['--plot-accuracy', str(work / PICTURE)]
     environment = {
         'OMP_WAIT_POLICY': 'PASSIVE',
         **os.environ,
@@ -225,16 +230,8 @@ def execute(name: str, work: Path, quick: bool) -> None:
     shown = ['python' if isinstance(run, Script) else 'gtpt-mm', *words]
     content['command'] = shown
     content['date'] = time.strftime('%Y-%m-%d')
-    content['commit'] = find_commit()
+    content['commit'] = commit
     (work / f'{name}.json').write_text(json.dumps(content, indent=1) + '\n')
-
-
-def _without(call: list[str], option: str) -> list[str]:
-    """Return a command without an option and its value."""
-    if option not in call:
-        return call
-    place = call.index(option)
-    return call[:place] + call[place + 2 :]
 
 
 def find_commit() -> str:
@@ -289,6 +286,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add('--work', type=Path, default=ROOT / 'work_dirs/benchmarks')
     args = parser.parse_args(argv)
     args.work.mkdir(parents=True, exist_ok=True)
+    commit = find_commit()
     failed = []
     for name in list(RUNS) if args.only is None else args.only:
         if isinstance(RUNS[name], Script) and not (ROOT / SET).is_dir():
@@ -297,11 +295,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f'{name} ...', end=' ', flush=True)
         start = time.perf_counter()
         try:
-            execute(name, args.work, args.quick)
+            execute(name, args.work, args.quick, commit)
         except RuntimeError as error:
             failed.append(str(error))
         print(f'{time.perf_counter() - start:.0f} s', flush=True)
     written = write_page(args.page, read_results(args.work))
+    if (args.work / PICTURE).is_file():
+        (args.page.parent / 'assets').mkdir(exist_ok=True)
+        shutil.copy(args.work / PICTURE, args.page.parent / 'assets')
     print(f'wrote {", ".join(written) or "nothing"} in {args.page}')
     if failed:
         raise SystemExit('\n'.join(failed))

@@ -5,7 +5,7 @@
 
 from .accuracy import Accuracy, AccuracyConfig, AccuracySettings
 from .cases import BenchmarkConfig, Case
-from .figure import find_bubbles, plot_accuracy
+from .figure import check_known, find_bubbles, plot_accuracy
 from .loader import format_loaders, time_loaders
 from .machine import describe_machine
 from .macs import count_modules, count_operators
@@ -30,6 +30,7 @@ __all__ = [
     'Network',
     'Timing',
     'Training',
+    'check_known',
     'check_plot_file',
     'count_modules',
     'count_operators',

@@ -1,5 +1,6 @@
 """Accuracy over latency, a bubble for each model: figure 1 of the papers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,11 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .cases import INFERENCE
+from .network import Network
+from .published import find_network_published
 from .report import check_plot_file
 from .results import Benchmark, Timing
 
 #: Area of a bubble in square points for a million parameters.
 AREA = 12.0
+NOTHING_KNOWN = (
+    'no accuracy is known of any of the models, so that none can be drawn: '
+    'give --data and weights=FILE, or models of papers'
+)
 
 
 class Bubble(NamedTuple):
@@ -34,6 +41,17 @@ class Bubble(NamedTuple):
     accuracy: float
     parameters: int
     is_measured: bool
+
+
+def check_known(networks: Sequence[Network], is_tested: bool) -> None:
+    """Raise ValueError if there would be nothing to draw.
+
+    Args:
+        networks: Those that will be timed.
+        is_tested: Whether those with weights will be tested.
+    """
+    if not is_tested and not any(map(find_network_published, networks)):
+        raise ValueError(NOTHING_KNOWN)
 
 
 def find_bubbles(benchmark: Benchmark) -> dict[str, list[Bubble]]:
@@ -92,10 +110,7 @@ def plot_accuracy(benchmark: Benchmark, out_file: str | Path) -> None:
     check_plot_file(out_file)
     panels = find_bubbles(benchmark) if benchmark.timings else {}
     if not panels:
-        raise ValueError(
-            'no accuracy is known of a model that was timed: give --data and '
-            'weights=FILE, or models of papers'
-        )
+        raise ValueError(NOTHING_KNOWN)
     figure = Figure(figsize=(6.5 * len(panels), 5.2), layout='constrained')
     FigureCanvasAgg(figure)
     runtimes = list(

@@ -24,7 +24,7 @@ from .macs import count_modules, count_operators
 from .memory import peak_memory
 from .network import Network
 from .onnx_file import OnnxFile
-from .published import find_published
+from .published import find_network_published
 from .results import Benchmark, ModelCost, Timing
 
 
@@ -155,9 +155,7 @@ def measure_cost(network: Network) -> ModelCost:
         sum(p.numel() for p in parameters),
         sum(p.numel() for p in parameters if p.requires_grad),
         *macs,
-        find_published(network.config)
-        if network.config and network.is_stock
-        else None,
+        find_network_published(network),
     )
 
 

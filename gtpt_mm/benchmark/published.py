@@ -8,6 +8,8 @@ import yaml
 
 from gtpt_mm.config_names import find_model
 
+from .network import Network
+
 
 class Published(NamedTuple):
     """An accuracy as published: with boxes and a flip test of its own.
@@ -53,6 +55,13 @@ _PAPERS = {
     'group-pose-swin-t': (73.6, COCO, _GROUP_POSE),
     'group-pose-swin-l': (74.8, COCO, _GROUP_POSE),
 }
+
+
+def find_network_published(network: Network) -> Published | None:
+    """Return what was published about a network, if it is unchanged."""
+    if network.config is None or not network.is_stock:
+        return None
+    return find_published(network.config)
 
 
 def find_published(config: Path) -> Published | None:

@@ -127,7 +127,12 @@ def _print_loaders(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace) -> 'Benchmark':
     """Check everything that can be checked first, then measure."""
-    from gtpt_mm.benchmark import load_network, parse_models, run_benchmark
+    from gtpt_mm.benchmark import (
+        check_known,
+        load_network,
+        parse_models,
+        run_benchmark,
+    )
 
     config, accuracy = _make_config(args), _make_accuracy(args)
     files = _check_files(args)
@@ -136,6 +141,8 @@ def _measure(args: argparse.Namespace) -> 'Benchmark':
         load_network(_find_weights(choice), size, args.config_check)
         for choice in parse_models(args.models)
     ]
+    if args.plot_accuracy:
+        check_known(networks, accuracy is not None)
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
     return run_benchmark(

@@ -5,6 +5,7 @@
 import contextlib
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,26 +64,28 @@ class _Output:
         var: Tensor,
     ) -> None:
         self._out = weakref.ref(out)
+        self._stride = out.stride()
         self._norm = norm
         self._source = x.detach(), mean, var
         self._value: Tensor | None = None
 
     def is_same(self, tensor: Tensor) -> bool:
-        """Return whether a tensor at the same address is the output."""
+        """Return whether a tensor at its address is all of the output."""
         out = self._out()  # None: others may have its memory by now
-        return out is not None and out.shape == tensor.shape
+        return out is not None and out.numel() == tensor.numel()
 
     @torch.no_grad()
-    def get(self) -> Tensor:
-        """Return the output; all that ask for it share one tensor."""
+    def get(self, like: tuple[torch.Size, tuple[int, ...]]) -> Tensor:
+        """Return the output with a shape and strides; all share its memory."""
         if self._value is None:
             norm, (x, mean, var) = self._norm, self._source
             value = torch.batch_norm(
                 x, norm.weight, norm.bias, mean, var, False, 0.0, norm.eps,
                 False,
             )  # fmt: skip
+            assert value.stride() == self._stride
             self._value = value.relu_() if norm.with_relu else value
-        return self._value
+        return self._value.as_strided(*like)
 
 
 #: Outputs of norms by address, a dict for each open :func:`recompute_norms`.
@@ -104,14 +107,17 @@ def recompute_norms() -> Iterator[None]:
     """
     outputs: dict[int, _Output] = {}
 
-    def pack(tensor: Tensor) -> Tensor | _Output:
+    def pack(tensor: Tensor) -> Any:
         output = outputs.get(tensor.data_ptr())
         if output is not None and output.is_same(tensor):
-            return output
+            return output, (tensor.shape, tensor.stride())
         return tensor
 
-    def unpack(saved: Tensor | _Output) -> Tensor:
-        return saved.get() if isinstance(saved, _Output) else saved
+    def unpack(saved: Any) -> Tensor:
+        if isinstance(saved, Tensor):
+            return saved
+        output, like = saved
+        return output.get(like)
 
     _active.append(outputs)
     try:

@@ -3,6 +3,7 @@
 # B batch, N patches, C channels, (h, w) feature map
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,8 +61,29 @@ def _saves_memory(img: Tensor, training: bool) -> bool:
 
 def _interleave_last(left: Tensor, right: Tensor) -> Tensor:
     """Return channels from both in turn, of maps that are channels-last."""
-    pairs = [half.permute(0, 2, 3, 1) for half in (left, right)]
+    pairs = [
+        _DenseGradient.apply(half.permute(0, 2, 3, 1))
+        for half in (left, right)
+    ]
     return torch.stack(pairs, dim=4).flatten(3).permute(0, 3, 1, 2)
+
+
+class _DenseGradient(torch.autograd.Function):
+    """The identity, whose gradient is copied if it has gaps.
+
+    The kernels that follow in the backward pass are many times slower on
+    every second number.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return ``x``."""
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """Return the gradient without gaps."""
+        return grad.contiguous()
 
 
 class ShuffleUnit(nn.Module):
@@ -259,15 +281,34 @@ class PatchEmbed(nn.Module):
     ) -> None:
         super().__init__()
         self.patch_size = tuple(patch_size)
-        self.norm = nn.BatchNorm2d(in_channels)
+        self.norm = RecomputedNorm(in_channels, with_relu=False)
         self.proj = nn.Linear(
             in_channels * patch_size[0] * patch_size[1], embed_dims
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features (B, C_in, H, W) to tokens (B, N, C), row-major."""
+        if not self.training:
+            return self.proj(self._cut(self.norm(x)))
+        patches = self._cut(x)
+        if not _saves_memory(x, self.training):
+            return self.proj(self._norm_pixels(patches))
+        with recompute_norms():
+            return self.proj(self._norm_pixels(patches))
+
+    def _cut(self, x: Tensor) -> Tensor:
+        """Return the pixels of the patches, (B, N, patch_h * patch_w * C)."""
         patch_h, patch_w = self.patch_size
-        x = self.norm(x)
         x = x.unflatten(3, (-1, patch_w)).unflatten(2, (-1, patch_h))
         x = x.permute(0, 2, 4, 3, 5, 1)  # (B, h, w, patch_h, patch_w, C_in)
-        return self.proj(x.flatten(3).flatten(1, 2))
+        return x.flatten(3).flatten(1, 2)
+
+    def _norm_pixels(self, patches: Tensor) -> Tensor:
+        """Normalise in training, behind the cut.
+
+        In front of it the gradient of the norm would have gaps, for which its
+        kernel takes many times as long: a fiftieth of a training step.
+        """
+        channels = self.norm.num_features
+        pixels = patches.view(1, -1, 1, channels).permute(0, 3, 1, 2)
+        return self.norm(pixels).permute(0, 2, 3, 1).view(patches.shape)

@@ -9,7 +9,11 @@ from torch import nn
 
 from gtpt_mm.benchmark import peak_memory
 from gtpt_mm.layers.recomputed_norm import RecomputedNorm, recompute_norms
-from gtpt_mm.layers.shuffle_stem import ShuffleStem, ShuffleUNetStem
+from gtpt_mm.layers.shuffle_stem import (
+    PatchEmbed,
+    ShuffleStem,
+    ShuffleUNetStem,
+)
 
 
 def run(stem, img, enabled, memory_format=torch.contiguous_format):
@@ -73,6 +77,34 @@ def test_stems_train_as_before(stem, monkeypatch):
     monkeypatch.setattr(f'{module}._saves_memory', lambda *_: False)
     old = run(stem, img, False)
     for actual, expected in zip(new, old, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    'memory_format', [torch.contiguous_format, torch.channels_last], ids=str
+)
+def test_patches_may_be_normed_behind_the_cut(memory_format):
+    embed = PatchEmbed(6, 8, (4, 3)).double().train()
+    nn.init.normal_(embed.norm.weight)
+    nn.init.normal_(embed.norm.bias)
+    x = (
+        torch.randn(2, 6, 8, 9)
+        .double()
+        .contiguous(memory_format=memory_format)
+    )
+    results = []
+    for forward in (
+        PatchEmbed.forward,
+        lambda e, x: e.proj(e._cut(e.norm(x))),
+    ):
+        ours, img = copy.deepcopy(embed), x.clone().requires_grad_()
+        out = forward(ours, img)
+        (
+            out * torch.linspace(-1, 1, out.numel()).view_as(out)
+        ).sum().backward()
+        gradients = [p.grad for p in ours.parameters()]
+        results.append([out.detach(), img.grad, *gradients, *ours.buffers()])
+    for actual, expected in zip(*results, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-11)
 
 

@@ -170,3 +170,16 @@ def test_file_with_sizes_masks_padding(tmp_path):
         feed = dict(images=images.numpy(), sizes=np.array(sizes))
         actual = map(torch.from_numpy, session.run(None, feed))
         assert_close(actual, expected)
+
+
+def test_locations_of_a_network_in_half_precision_have_32_bits():
+    model = build_small()
+    images = torch.randn(1, 3, 96, 128)
+    graph = make_graph(model)
+    with torch.no_grad():
+        expected = graph(images)[1]
+        for module in (graph.backbone, graph.neck, graph.head):
+            module.to(torch.bfloat16)
+        actual = graph.head(graph.neck(graph.backbone(images.bfloat16())))[1]
+    assert actual.dtype == torch.float32
+    assert (actual - expected).abs().mean() < 0.05

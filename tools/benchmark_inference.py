@@ -280,8 +280,8 @@ def format_row(
     return f'| {" | ".join(cells)} |'
 
 
-def main() -> None:
-    """Measure and print a table for each clip."""
+def read_arguments() -> argparse.Namespace:
+    """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         'folder', type=Path, nargs='?', help='set with val.json and images/'
@@ -314,7 +314,12 @@ def main() -> None:
     parser.add_argument('--no-clip', action='store_true', help='the set only')
     parser.add_argument('--models', nargs='*', default=list(MODELS))
     parser.add_argument('--work', help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print a table for each clip."""
+    args = read_arguments()
     if args.work:
         work(args.work, args.threads)
         return

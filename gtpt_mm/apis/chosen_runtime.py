@@ -42,7 +42,7 @@ from .weights import cache_folder
 #: with; the first one times it.
 ANY_SIZE = ((320, 256), (192, 256))
 #: Images that runtimes are timed with.
-NUM_TIMED = 8
+NUM_TIMED = 4
 
 
 def use_runtime(

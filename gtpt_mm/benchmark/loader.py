@@ -1,9 +1,11 @@
 """Time of loading and augmenting a sample, step by step."""
 
+import io
+import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -237,16 +239,16 @@ def _build_dataset(dataset: ConfigDict, annotations: Path) -> Any:
         pipeline=[],
         test_mode=False,
     )
-    built = DATASETS.build(options)
-    if not len(built):
+    with redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        built = DATASETS.build(options)
+        number = len(built)
+    if not number:
         raise ValueError(f'{annotations} has no annotated instances')
     return built
 
 
 def _find_images(annotations: Path) -> Path:
     """Return the folder with the pictures of a file of annotations."""
-    import json
-
     content = json.loads(annotations.read_text(encoding='utf-8'))
     names = [image['file_name'] for image in content.get('images', ())]
     folder = annotations.resolve().parent

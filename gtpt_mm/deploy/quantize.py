@@ -79,8 +79,12 @@ def quantize(
             reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
-            # Sums go on in float: nothing is rounded between two products.
-            extra_options=dict(OpTypesToExcludeOutputQuantization=PRODUCTS),
+            extra_options=dict(
+                # Sums go on in float: nothing is rounded between products,
+                OpTypesToExcludeOutputQuantization=PRODUCTS,
+                # nor for others that read the same input.
+                DedicatedQDQPair=True,
+            ),
         )
         result = onnx.load(written)
     _copy_metadata(model, result, notes or {})
@@ -179,7 +183,8 @@ def _split_sums(model: 'onnx.ModelProto') -> None:
         product, make = f'{node.output[0]}_product', onnx.helper.make_node
         nodes += [
             make('MatMul', [left, right], [product], f'{node.name}_product'),
-            make('Add', [product, addend], node.output, f'{node.name}_sum'),
+            # Not Add, with which onnxruntime would make a Gemm of it again.
+            make('Sum', [product, addend], node.output, f'{node.name}_sum'),
         ]
     model.graph.initializer.extend(turned.values())
     del model.graph.node[:]

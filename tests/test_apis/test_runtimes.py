@@ -26,7 +26,7 @@ SLOW = {
     for runtime in NETWORKS
     for name in MODELS_OF
     if (runtime, name)
-    not in {(ONNX, 'gtpt'), (ONNX, 'vitpose'), ('openvino', 'gtpt')}
+    not in {(ONNX, 'gtpt'), (ONNX, 'vitpose'), ('openvino', 'vitpose')}
 }
 
 

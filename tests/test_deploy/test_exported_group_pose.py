@@ -170,3 +170,20 @@ def test_file_with_sizes_masks_padding(tmp_path):
         feed = dict(images=images.numpy(), sizes=np.array(sizes))
         actual = map(torch.from_numpy, session.run(None, feed))
         assert_close(actual, expected)
+
+
+def test_locations_in_half_precision_have_32_bits():
+    """Of a map of 200 columns 16 bits resolve no cell."""
+    torch.manual_seed(0)
+    attention = DeformableAttention(32, num_heads=4, num_levels=1)
+    torch.nn.init.normal_(attention.sampling_offsets.weight, std=0.1)
+    attention = attention.to(torch.bfloat16)
+    maps = TokenMaps.without_padding([(30, 200)], torch.device('cpu'))
+    query, value = torch.randn(2, 9, 32), torch.randn(2, 6000, 32)
+    args = query.bfloat16(), value.bfloat16(), torch.rand(2, 9, 1, 2), maps
+    exported = ExportedDeformableAttention(attention)
+    exported.spread = exported.spread.bfloat16()
+    with torch.no_grad():
+        expected, actual = attention(*args), exported(*args)
+    assert actual.dtype == torch.bfloat16
+    torch.testing.assert_close(actual, expected, atol=0.02, rtol=0.02)

@@ -137,6 +137,48 @@ def test_a_fixed_batch_is_quantized_too(tmp_path):
     assert 'DequantizeLinear' not in fused  # no product in float
 
 
+def test_sums_of_products_are_in_8_bits_too(tmp_path):
+    """Such as the taps of a deconvolution: a Gemm adds to the one before."""
+    rng = np.random.default_rng(0)
+    weights = {
+        'first': rng.normal(0, 0.1, (96, 64)),
+        'bias': rng.normal(0, 0.1, (64,)),
+        'second': rng.normal(0, 0.1, (64, 96)),
+        'third': rng.normal(0, 0.1, (96, 64)),
+        'last': rng.normal(0, 0.1, (64, 70)),
+    }
+    make, value = helper.make_node, helper.make_tensor_value_info
+    nodes = [
+        make('Gemm', ['x', 'first', 'bias'], ['a'], 'first'),
+        make('Gemm', ['x', 'second', 'a'], ['b'], 'second', transB=1),
+        make('Gemm', ['x', 'third', 'b'], ['c'], 'third'),
+        make('Gemm', ['c', 'last'], ['out'], 'last'),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        'sums',
+        [value('x', TensorProto.FLOAT, ['rows', 96])],
+        [value('out', TensorProto.FLOAT, ['rows', 70])],
+        [
+            numpy_helper.from_array(v.astype(np.float32), k)
+            for k, v in weights.items()
+        ],
+    )
+    opset = [helper.make_opsetid('', 20)]
+    file = tmp_path / 'sums.onnx'
+    onnx.save(
+        helper.make_model(graph, opset_imports=opset, ir_version=10), file
+    )
+    x = rng.normal(0, 1, (32, 96)).astype(np.float32)
+    nodes = quantize(file, tmp_path / 'int8.onnx', [x])
+    assert nodes == ['second_product', 'third_product']
+    expected, got = run(file, x), run(tmp_path / 'int8.onnx', x)
+    assert np.abs(got - expected).mean() < 0.05 * np.abs(expected).mean()
+    fused = fused_operators(tmp_path / 'int8.onnx', tmp_path)
+    assert fused.count('MatMulIntegerToFloat') == 2
+    assert 'DequantizeLinear' not in fused
+
+
 def test_nodes_that_stay_float(file, tmp_path):
     out = tmp_path / 'int8.onnx'
     assert quantize(file, out, [draw(4)], keep=['second']) == ['first']

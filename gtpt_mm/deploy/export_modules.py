@@ -2,7 +2,7 @@
 
 from functools import singledispatch
 
-from torch import nn
+from torch import Tensor, nn
 
 
 @singledispatch
@@ -40,3 +40,13 @@ def _replace(parent: nn.Module, done: set[int]) -> nn.Module:
             setattr(parent, name, new)
         _replace(new, done)
     return parent
+
+
+def make_linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """Return a linear layer of a weight (C_out, C_in) and a bias (C_out,)."""
+    has_bias = bias is not None
+    linear = nn.Linear(*reversed(weight.shape), bias=has_bias, device='meta')
+    linear.weight = nn.Parameter(weight.contiguous())
+    if bias is not None:
+        linear.bias = nn.Parameter(bias.contiguous())
+    return linear

@@ -171,44 +171,43 @@ class TileFactors:
         channels: int,
     ) -> None:
         self.build = build
-        self.size = size
-        self.channels = channels
         margin = build.integers(0, 1, 1, 0, 0, 1, 1, 0)
-        padded = build('Pad', source, margin)
-        below = self._subtract_next(padded, axis=1)
-        self.maps = {
-            (False, False): padded,
-            (True, False): below,
-            (False, True): self._subtract_next(padded, axis=2),
-            (True, True): self._subtract_next(below, axis=2),
-        }
-        self.found: dict[tuple[bool, bool, int, int], str] = {}
-
-    def _subtract_next(self, x: str, axis: int) -> str:
-        """Subtract the next row or column from each but the last."""
-        end = self.size[axis - 1] + 2
-        parts = [
-            self.build(
-                'Slice', x, *map(self.build.integers, (start, stop, axis))
-            )
-            for start, stop in ((0, end - 1), (1, end))
-        ]
-        return self.build('Sub', *parts)
+        self.padded = build('Pad', source, margin)
+        self.size = size
+        self.rows = build.integers(-1, channels)
+        self.axes = build.integers(1, 2), build.integers(2, 2)
+        self.found: dict[tuple[bool, int, bool, int], str] = {}
 
     def find(self, row: Product, column: Product) -> str:
         """Return the factor of all tiles, (T, C)."""
-        key = row.differs, column.differs, row.offset, column.offset
+        return self._find(
+            row.differs, row.offset, column.differs, column.offset
+        )
+
+    def _find(
+        self, row_differs: bool, i: int, column_differs: bool, j: int
+    ) -> str:
+        key = row_differs, i, column_differs, j
         if key not in self.found:
-            height, width = self.size
-            ends = row.offset + height - 1, column.offset + width - 1
-            x = self.build(
-                'Slice',
-                self.maps[key[:2]],
-                self.build.integers(*key[2:]),
-                self.build.integers(*ends),
-                self.build.integers(1, 2),
-                self.build.integers(2, 2),
-            )
-            rows = self.build.integers(-1, self.channels)
-            self.found[key] = self.build('Reshape', x, rows)
+            if row_differs:
+                pair = [(False, k, column_differs, j) for k in (i, i + 1)]
+                x = self.build('Sub', *(self._find(*one) for one in pair))
+            elif column_differs:
+                pair = [(False, i, False, k) for k in (j, j + 1)]
+                x = self.build('Sub', *(self._find(*one) for one in pair))
+            else:
+                x = self._slice(i, j)
+            self.found[key] = x
         return self.found[key]
+
+    def _slice(self, i: int, j: int) -> str:
+        """Return pixel (i, j) of all tiles, each with the margin around."""
+        ends = i + self.size[0] - 1, j + self.size[1] - 1
+        x = self.build(
+            'Slice',
+            self.padded,
+            self.build.integers(i, j),
+            self.build.integers(*ends),
+            *self.axes,
+        )
+        return self.build('Reshape', x, self.rows)

@@ -44,8 +44,8 @@ def _replace(parent: nn.Module, done: set[int]) -> nn.Module:
 
 def make_linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
     """Return a linear layer of a weight (C_out, C_in) and a bias (C_out,)."""
-    has_bias = bias is not None
-    linear = nn.Linear(*reversed(weight.shape), bias=has_bias, device='meta')
+    out_features, in_features = weight.shape
+    linear = nn.Linear(in_features, out_features, bias is not None, 'meta')
     linear.weight = nn.Parameter(weight.contiguous())
     if bias is not None:
         linear.bias = nn.Parameter(bias.contiguous())

@@ -36,7 +36,8 @@ def make_conv(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     Runtimes keep maps in blocks of channels between convolutions; matrix
     products would bring them into another layout and back.
     """
-    conv = nn.Conv2d(*reversed(weight.shape), 1, device='meta')
+    out_channels, in_channels = weight.shape
+    conv = nn.Conv2d(in_channels, out_channels, 1, device='meta')
     conv.weight = nn.Parameter(weight.data[:, :, None, None])
     parameter = None if bias is None else nn.Parameter(bias.data)
     conv.register_parameter('bias', parameter)

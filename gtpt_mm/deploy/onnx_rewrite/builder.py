@@ -1,6 +1,7 @@
 """Nodes that a rewriting puts into an ONNX graph."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
@@ -35,7 +36,7 @@ class GraphBuilder:
         op_type: str,
         *inputs: str,
         output: str = '',
-        **attributes: object,
+        **attributes: Any,
     ) -> str:
         """Append a node with one output and return the output's name."""
         output = output or self._name(op_type)

@@ -132,12 +132,12 @@ def _multiply_phase(
 
     def multiply(i: int, j: int, *plus: str) -> str:
         row, column = PRODUCTS[a][i], PRODUCTS[b][j]
-        weight = sum(
+        total = sum(
             sign * other * deconv.weight[:, :, k, m]
             for k, sign in row.kernel.items()
             for m, other in column.kernel.items()
         )
-        weight = build.constant(np.asarray(weight, deconv.weight.dtype))
+        weight = build.constant(np.asarray(total, deconv.weight.dtype))
         return build('Gemm', factors.find(row, column), weight, *plus)
 
     middle = multiply(MIDDLE, MIDDLE, bias)

@@ -5,6 +5,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -229,7 +230,7 @@ def _read_sizes(graph: onnx.GraphProto) -> dict[str, tuple[int, int]]:
     return sizes
 
 
-def _get(node: NodeProto, name: str, default: object = None) -> object:
+def _get(node: NodeProto, name: str, default: Any = None) -> Any:
     """Return an attribute; of several numbers a list."""
     for attribute in node.attribute:
         if attribute.name == name:

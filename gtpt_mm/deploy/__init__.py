@@ -4,6 +4,7 @@
 from . import (  # noqa: F401
     export_sandwich,
     export_vit,
+    exported_group_pose,
     fused_group_pose,
     fused_gtpt,
     fused_sandwich,

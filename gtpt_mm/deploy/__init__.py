@@ -1,7 +1,12 @@
 """Trained models made fast: fusing, chunking, export to files."""
 
-# Importing these registers how their models are fused.
-from . import fused_group_pose, fused_gtpt, fused_sandwich  # noqa: F401
+# Importing these registers how their models are fused and exported.
+from . import (  # noqa: F401
+    export_gtpt,
+    fused_group_pose,
+    fused_gtpt,
+    fused_sandwich,
+)
 from .export import Exported, export_model
 from .fuse import fuse
 from .graph import make_graph, output_names

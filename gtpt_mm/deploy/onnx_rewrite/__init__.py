@@ -8,9 +8,13 @@ from collections.abc import Callable
 
 import onnx
 
+from .attention import fuse_attention
+
 #: Functions ``(onnx_model, kind) -> onnx_model``, in the order in which they
 #: run. ``kind`` is the class name of the model's backbone.
-PASSES: list[Callable[[onnx.ModelProto, str], onnx.ModelProto]] = []
+PASSES: list[Callable[[onnx.ModelProto, str], onnx.ModelProto]] = [
+    fuse_attention
+]
 
 
 def rewrite(model: onnx.ModelProto, kind: str) -> onnx.ModelProto:

@@ -25,6 +25,7 @@ EXTRAS = (
     'deeplabcut',
     'mlflow',
     'onnx',
+    'openvino',
     'pandas',
     'sleap',
     'supervision',

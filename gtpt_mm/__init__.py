@@ -18,6 +18,7 @@ from .version import __version__
 
 __all__ = [
     '__version__',
+    'export',
     'get_config',
     'import_error',
     'list_models',
@@ -61,6 +62,9 @@ def __getattr__(name: str) -> Any:
         raise import_error
     if name in _BY_NAME:
         return getattr(_model_names(), name)
+    if name == 'export':
+        module = importlib.import_module(f'{__name__}.apis.export')
+        return module.export
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

@@ -258,6 +258,8 @@ TRANSFORM_CASES = dict(
     GroupPoseCrop=dict(min_size=90, max_size=120),
     GroupPoseFlip=dict(prob=1.0),
     GroupPoseResize=dict(short_sides=[80, 96]),
+    GroupPoseResizedCrop=dict(short_sides=[80], min_size=60, max_size=70),
+    PackImage=dict(),
     RandomHalfBodyByIds=dict(
         upper_body_ids=range(11), lower_body_ids=range(11, 17)
     ),

@@ -1,12 +1,15 @@
 """Time PoseInferencer beside mmpose's own MMPoseInferencer.
 
-    python tools/benchmark_inference.py ../shared/data/sets/coco_mini
+    python tools/benchmark_inference.py ../shared/data/sets/coco_mini \
+        --runtime torch auto --detector yolox_nano.onnx
 
-Both get the same pictures and boxes (those of the annotations), the same flip
-test and random weights. They run in processes of their own, model by model in
-turn. Stock mmpose has only the repairs without which it cannot be imported,
-and the one that makes it use the boxes that it is given; it predicts one
-person after the other. A clip with six people in each frame is drawn.
+From files of pictures to keypoints. Both get the same files, the same boxes,
+those of the annotations or of the same detector, whose time counts for both,
+the same flip test and random weights. They run in processes of their own,
+model by model in turn. Stock mmpose has only the repairs without which it
+cannot be imported, and the one that makes it use the boxes that it is given;
+it predicts one person after the other. A clip with six people in each frame
+is drawn.
 """
 
 import argparse
@@ -18,11 +21,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 BODY = 'configs/body_2d_keypoint'
@@ -129,47 +136,95 @@ def restrict_repairs() -> None:
     del sys.modules['gtpt_mm']
 
 
-def measure(
-    side: str,
+def measure(side: str, clip: dict, clock: str, **job: object) -> float:
+    """Return the seconds that the pictures of a clip take, from files on."""
+    run = (prepare_stock if side == STOCK else prepare_ours)(**job)
+    boxes = [np.array(b, np.float32) for b in clip['boxes']]
+    files = clip['images']
+    run(files[:1], boxes[:1])  # builds and exports
+    now = time.process_time if clock == 'cpu' else time.perf_counter
+    start = now()
+    num = run(files, boxes)
+    seconds = now() - start
+    if num != len(files):
+        raise RuntimeError(f'{num} results of {len(files)} images')
+    return seconds
+
+
+def read_job(config: str, flip_test: bool, needs_boxes: bool) -> 'Config':
+    """Return the config of a model; its weights are always the same."""
+    import torch
+    from mmengine.config import Config
+
+    torch.manual_seed(0)
+    cfg = Config.fromfile(ROOT / config)
+    cfg.model.test_cfg.flip_test = flip_test and needs_boxes
+    return cfg
+
+
+def prepare_stock(
     config: str,
-    clip: dict,
     needs_boxes: bool,
     flip_test: bool,
     device: str,
-    clock: str,
-) -> float:
-    """Return the seconds that the pictures of a clip take; none are read."""
+    detector: str,
+    runtime: str,
+) -> Callable[[list, list], int]:
+    """Return a call of mmpose: files and boxes to the number of results."""
     import cv2
-    from mmengine.config import Config
+    from mmpose.apis import MMPoseInferencer
 
-    cfg = Config.fromfile(ROOT / config)
-    cfg.model.test_cfg.flip_test = flip_test and needs_boxes
-    images = [cv2.imread(path) for path in clip['images']]
-    boxes = [np.array(b, np.float32) for b in clip['boxes']]
-    options: dict = {}
-    if side == STOCK:
-        from mmpose.apis import MMPoseInferencer
+    from gtpt_mm.apis.detectors import make_detector
 
-        detector = 'whole_image' if needs_boxes else None
-        inferencer = MMPoseInferencer(
-            pose2d=cfg, det_model=detector, device=device
+    inferencer = MMPoseInferencer(
+        pose2d=read_job(config, flip_test, needs_boxes),
+        det_model='whole_image' if needs_boxes else None,
+        device=device,
+    )
+    if not needs_boxes:
+        return lambda files, boxes: sum(1 for _ in inferencer(files))
+    if not detector:
+        return lambda files, boxes: sum(
+            1 for _ in inferencer(files, bboxes=boxes)
         )
-        options = dict(bboxes=boxes) if needs_boxes else {}
-    else:
-        from gtpt_mm.apis import PoseInferencer
+    find = make_detector(detector, device=device)
 
-        inferencer = PoseInferencer(cfg, weights='random', device=device)
-        options = dict(boxes=boxes) if needs_boxes else {}
-    one = {name: value[:1] for name, value in options.items()}
-    for _ in inferencer(images[:1], **one):
-        """Build and warm up."""
-    now = time.process_time if clock == 'cpu' else time.perf_counter
-    start = now()
-    num = sum(1 for _ in inferencer(images, **options))
-    seconds = now() - start
-    if num != len(images):
-        raise RuntimeError(f'{num} results of {len(images)} images')
-    return seconds
+    def detect_first(files: list, boxes: list) -> int:
+        num = 0
+        for file in files:
+            image = cv2.imread(file)
+            [(found, _)] = find([image])
+            if len(found):  # else stock mmpose would take the whole image
+                list(inferencer([image], bboxes=[found]))
+            num += 1
+        return num
+
+    return detect_first
+
+
+def prepare_ours(
+    config: str,
+    needs_boxes: bool,
+    flip_test: bool,
+    device: str,
+    detector: str,
+    runtime: str,
+) -> Callable[[list, list], int]:
+    """Return a call of gtpt_mm: files and boxes to the number of results."""
+    from gtpt_mm.apis import PoseInferencer
+
+    inferencer = PoseInferencer(
+        read_job(config, flip_test, needs_boxes),
+        detector=detector if needs_boxes and detector else 'auto',
+        weights='random',
+        device=device,
+        runtime=runtime,
+    )
+    if needs_boxes and not detector:
+        return lambda files, boxes: sum(
+            1 for _ in inferencer(files, boxes=boxes)
+        )
+    return lambda files, boxes: sum(1 for _ in inferencer(files))
 
 
 @contextlib.contextmanager
@@ -208,15 +263,18 @@ def ask(process: subprocess.Popen, **job: object) -> float:
 # ---------------------------------------------------------------------- table
 
 
-def format_row(model: str, clip: dict, stock: float, ours: float) -> str:
+def format_row(
+    model: str, runtime: str, clip: dict, stock: float, ours: float
+) -> str:
     """Return a row of the table."""
-    people = sum(map(len, clip['boxes']))
+    num = len(clip['images'])
     cells = [
         model,
-        f'{1000 * stock / people:.1f}',
-        f'{1000 * ours / people:.1f}',
-        f'{len(clip["images"]) / ours:.2f}',
-        f'{people / ours:.1f}',
+        runtime,
+        f'{num / stock:.2f}',
+        f'{num / ours:.2f}',
+        f'{1000 * stock / num:.1f}',
+        f'{1000 * ours / num:.1f}',
         f'{stock / ours:.2f}',
     ]
     return f'| {" | ".join(cells)} |'
@@ -240,6 +298,20 @@ def main() -> None:
         help='cpu: processor time, for a busy machine and one thread',
     )
     parser.add_argument('--no-flip', action='store_true')
+    parser.add_argument(
+        '--runtime',
+        nargs='+',
+        default=['torch'],
+        choices=['torch', 'onnxruntime', 'openvino', 'auto'],
+        help='of PoseInferencer, one row for each; mmpose has torch',
+    )
+    parser.add_argument(
+        '--detector',
+        default='',
+        help='finds the people in the pictures of the set, for both: a name '
+        'or file as for PoseInferencer (default: boxes of the annotations)',
+    )
+    parser.add_argument('--no-clip', action='store_true', help='the set only')
     parser.add_argument('--models', nargs='*', default=list(MODELS))
     parser.add_argument('--work', help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -247,7 +319,9 @@ def main() -> None:
         work(args.work, args.threads)
         return
     with tempfile.TemporaryDirectory() as folder:
-        clips = {'six people a frame': draw_clip(Path(folder), args.frames)}
+        clips = {}
+        if not args.no_clip:
+            clips['six people a frame'] = draw_clip(Path(folder), args.frames)
         if args.folder:
             clips[args.folder.name] = read_set(args.folder, args.limit)
         with (
@@ -255,12 +329,15 @@ def main() -> None:
             start(OURS, args.threads) as ours,
         ):
             for name, clip in clips.items():
-                compare(name, clip, stock, ours, args)
+                is_set = args.folder and name == args.folder.name
+                detector = args.detector if is_set else ''
+                compare(name, clip, detector, stock, ours, args)
 
 
 def compare(
     name: str,
     clip: dict,
+    detector: str,
     stock: subprocess.Popen,
     ours: subprocess.Popen,
     args: argparse.Namespace,
@@ -268,13 +345,15 @@ def compare(
     """Print the table of one clip: the best of all repeats."""
     people = sum(map(len, clip['boxes']))
     flip = 'off' if args.no_flip else 'as in the config'
+    source = f'found by {Path(detector).name}' if detector else 'given'
     print(
-        f'\n{name}: {len(clip["images"])} pictures, {people} people; '
-        f'{args.device}, {args.threads} threads, {args.clock} time, flip test '
-        f'{flip}\n\n'
-        '| model | ms a person, MMPoseInferencer | ms a person, '
-        'PoseInferencer | pictures/s | people/s | ratio |\n'
-        '|---|---|---|---|---|---|',
+        f'\n{name}: {len(clip["images"])} pictures, {people} people, boxes '
+        f'{source}; {args.device}, {args.threads} threads, {args.clock} time, '
+        f'flip test {flip}\n\n'
+        '| model | runtime | pictures/s, MMPoseInferencer | pictures/s, '
+        'PoseInferencer | ms a picture, MMPoseInferencer | ms a picture, '
+        'PoseInferencer | ratio |\n'
+        '|---|---|---|---|---|---|---|',
         flush=True,
     )
     for model in args.models:
@@ -286,12 +365,19 @@ def compare(
             flip_test=not args.no_flip,
             device=args.device,
             clock=args.clock,
+            detector=detector,
         )
-        times = [
-            (ask(stock, **job), ask(ours, **job)) for _ in range(args.repeats)
-        ]
-        best = [min(side) for side in zip(*times, strict=True)]
-        print(format_row(model, clip, *best), flush=True)
+        times: dict[str, list[float]] = {}
+        for _ in range(args.repeats):
+            for side in (STOCK, *args.runtime):
+                process = stock if side == STOCK else ours
+                runtime = 'torch' if side == STOCK else side
+                seconds = ask(process, runtime=runtime, **job)
+                times.setdefault(side, []).append(seconds)
+        base = min(times.pop(STOCK))
+        for runtime, seconds in times.items():
+            row = format_row(model, runtime, clip, base, min(seconds))
+            print(row, flush=True)
 
 
 if __name__ == '__main__':

@@ -85,6 +85,12 @@ def _open(model: BasePoseEstimator, runtime: str) -> Network:
             'predicts in one step, which no file holds: use '
             "runtime='torch'"
         )
+    size = getattr(getattr(model.head, 'decoder', None), 'input_size', None)
+    if not isinstance(model, TopdownPoseEstimator) and size is not None:
+        raise ExportError(
+            f'{type(model.head).__name__} takes images of many sizes, a file '
+            "of it has one: use runtime='torch'"
+        )
     folder = cache_folder() / 'exported'
     return open_network(exported_file(model, runtime, folder, _sizes(model)))
 

@@ -36,11 +36,21 @@ class PoseModels:
     Args:
         device: Such as ``'cpu'``; ``'auto'`` is a GPU if there is one.
         batch_size: Most people in one pass.
+        runtime: See :class:`PoseInferencer`. Other keep rates are exported
+            to another file.
     """
 
-    def __init__(self, device: str = 'auto', batch_size: int = 8) -> None:
+    def __init__(
+        self,
+        device: str = 'auto',
+        batch_size: int = 8,
+        runtime: str = 'torch',
+    ) -> None:
+        if device == 'auto' and runtime not in ('auto', 'torch'):
+            device = 'cpu'
         self.device = device
         self.batch_size = batch_size
+        self.runtime = runtime
         self.lock = threading.Lock()
         self.model: Any = None
         self._loaded: tuple = ()
@@ -73,6 +83,7 @@ class PoseModels:
                 detector,
                 self.device,
                 batch_size=self.batch_size,
+                runtime=self.runtime,
             )
             self._made = detector, rates
         return self._inferencer, rates
@@ -236,6 +247,7 @@ def build_page(
     weights: str = '',
     device: str = 'auto',
     detector: str = 'whole_image',
+    runtime: str = 'torch',
 ) -> Any:
     """Return the page, a ``gradio.Blocks``.
 
@@ -245,6 +257,7 @@ def build_page(
             random ones, ``''`` for the public ones of the model.
         device: See :class:`PoseInferencer`.
         detector: Detector that the page starts with.
+        runtime: See :class:`PoseInferencer`.
 
     Raises:
         ImportError: If gradio is missing.
@@ -254,7 +267,7 @@ def build_page(
     except ImportError as error:
         raise ImportError(NO_GRADIO) from error
     names = list(models or list_models())
-    actions = Actions(PoseModels(device))
+    actions = Actions(PoseModels(device, runtime=runtime))
     with gr.Blocks(title='gtpt_mm', analytics_enabled=False) as page:
         gr.Markdown('# Pose estimation with gtpt_mm')
         choices = _add_choices(gr, names, weights, detector)

@@ -44,13 +44,13 @@ def prepare_model(
             the runtime cannot be had on its device or in its dtype.
     """
     if isinstance(model, nn.Module):
-        loaded = _check_built(model)
+        loaded = check_built(model)
         chosen = find_device(device, next(model.parameters()).device)
     else:
         chosen = find_device(device)
         loaded = load_model(model, weights, 'cpu', dataset)
     if isinstance(loaded, MultiDatasetPoseEstimator):
-        loaded = _split(loaded, dataset)
+        loaded = split_off(loaded, dataset)
     given = next(loaded.parameters()).dtype
     target = given if dtype == 'auto' else getattr(torch, dtype)
     is_fused = find_runtime(runtime, chosen, target) == 'torch'
@@ -105,7 +105,12 @@ def _check_device(device: str | torch.device) -> torch.device:
     return found
 
 
-def _check_built(model: nn.Module) -> nn.Module:
+def check_built(model: nn.Module) -> nn.Module:
+    """Return a built model that says what its keypoints are.
+
+    Raises:
+        ValueError: If it lacks ``cfg`` or ``dataset_meta``.
+    """
     lacks = [n for n in ('cfg', 'dataset_meta') if not hasattr(model, n)]
     if lacks:
         raise ValueError(
@@ -115,7 +120,7 @@ def _check_built(model: nn.Module) -> nn.Module:
     return model
 
 
-def _split(
+def split_off(
     model: MultiDatasetPoseEstimator, dataset: str | None
 ) -> BasePoseEstimator:
     """Return the plain model for one dataset, by default the first."""

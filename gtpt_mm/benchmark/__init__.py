@@ -4,6 +4,7 @@
 """
 
 from .cases import BenchmarkConfig, Case
+from .loader import format_loaders, time_loaders
 from .machine import describe_machine
 from .macs import count_modules, count_operators
 from .measure import run_benchmark
@@ -29,12 +30,14 @@ __all__ = [
     'count_operators',
     'describe_machine',
     'find_config',
+    'format_loaders',
     'format_report',
     'load_network',
     'parse_models',
     'peak_memory',
     'plot_report',
     'run_benchmark',
+    'time_loaders',
     'to_json',
     'training_batch',
 ]

@@ -188,7 +188,7 @@ def _target_steps(dataset: ConfigDict, label: str) -> list[BaseTransform]:
         TRANSFORMS.build(step)
         for inner in _unwrap(dataset)
         for step in inner.get('pipeline', ())
-        if step['type'] in ('GenerateTarget', 'PackPoseInputs')
+        if step['type'] in ('GenerateTarget', 'PackPoseInputs', 'PackImage')
     ]
     if len(steps) != 2:
         raise ValueError(

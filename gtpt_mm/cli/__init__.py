@@ -33,6 +33,7 @@ COMMANDS = (
     'visualize',
     'analyze',
     'benchmark',
+    'export',
     'pack',
     'app',
     'run',

@@ -2,6 +2,8 @@
 
 import argparse
 
+from .common import add_runtime
+
 HELP = 'open a page in the browser: a picture or video in, its people out'
 
 
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--device', default='auto', help='cpu, cuda, cuda:1, ... or auto'
     )
+    add_runtime(parser)
     parser.add_argument(
         '--host',
         default='127.0.0.1',
@@ -46,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
     from gtpt_mm.apis.page import build_page, launch
 
     try:
-        page = build_page(args.model, args.weights, args.device, args.detector)
+        page = build_page(
+            args.model, args.weights, args.device, args.detector, args.runtime
+        )
     except ImportError as error:
         raise ValueError(str(error)) from error
     launch(page, args.host, args.port, inbrowser=args.open)

@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '(default: 60)')
     add('--count-only', action='store_true',
         help='only parameters and MACs, no timing')
+    add('--loader', type=Path, metavar='ANN',
+        help="only time the training pipelines, step by step, beside mmpose's,"
+        " on the pictures of these annotations in COCO's format")
     add('--json', type=Path, help='write all figures there')
     add('--plot', type=Path, help='write a picture there')
     # fmt: on
@@ -63,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     from gtpt_mm.benchmark import format_report, plot_report, to_json
     from gtpt_mm.compat.files.atomic_file import atomic_write
 
+    if args.loader:
+        return _print_loaders(args)
     benchmark = _measure(args)
     print(format_report(benchmark))
     if args.json:
@@ -72,6 +77,15 @@ def run(args: argparse.Namespace) -> int:
         with atomic_write(args.plot) as file:
             plot_report(benchmark, file)
     return 0 if benchmark.complete else 1
+
+
+def _print_loaders(args: argparse.Namespace) -> int:
+    from gtpt_mm.benchmark import format_loaders, parse_models, time_loaders
+
+    choices = parse_models(args.models)
+    loaders = time_loaders(choices, args.loader, args.clock, args.repeats)
+    print(format_loaders(loaders))
+    return 0
 
 
 def _measure(args: argparse.Namespace) -> 'Benchmark':

@@ -9,6 +9,20 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
 
+#: Choices of ``--runtime``; torch is not imported for them.
+RUNTIMES = ('torch', 'onnxruntime', 'openvino', 'auto')
+
+
+def add_runtime(parser: argparse.ArgumentParser) -> None:
+    """Add ``--runtime`` of a predictor."""
+    parser.add_argument(
+        '--runtime',
+        default='torch',
+        choices=RUNTIMES,
+        help='torch (default); onnxruntime or openvino, on a CPU; auto: the '
+        'fastest of those installed',
+    )
+
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     """Add ``--overwrite``."""

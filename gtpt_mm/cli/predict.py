@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import add_overwrite, check_folder
+from .common import add_overwrite, add_runtime, check_folder
 
 if TYPE_CHECKING:
     from gtpt_mm.apis.given_boxes import GivenBoxes
@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--smooth', choices=('one-euro', 'savgol'),
         help='smooth the keypoints of videos, with ids (--track) only')
     # fmt: on
+    add_runtime(parser)
     _add_tool_arguments(parser)
     add_overwrite(parser)
 
@@ -179,6 +180,7 @@ def _make_inferencer(
         args.device,
         args.dtype,
         args.batch_size,
+        args.runtime,
         weights=args.weights,
         dataset=args.dataset,
         threshold=args.box_threshold,

@@ -94,8 +94,8 @@ def exported_file(
         model: A model on the CPU in float32 and in eval mode, not fused.
         runtime: ``'onnxruntime'`` or ``'openvino'``.
         folder: Folder of the cache; it need not exist.
-        sizes: Sizes (w, h) of the images of the check; the first is that of
-            the export.
+        sizes: Sizes (w, h) of the images of the check; the first one is
+            timed.
         threads: Threads that its speed is measured with; None for torch's.
 
     Returns:

@@ -1,25 +1,52 @@
 """Trained models written into files of other runtimes."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 
-from gtpt_mm.compat.files.atomic_file import atomic_write
-
+from .formats import write_onnx, write_openvino, write_torch_export
 from .graph import ExportGraph, make_graph
+from .metadata import ModelMetadata, describe_model
+from .tensorrt import write_tensorrt
 
 PRECISIONS = ('fp32', 'fp16')
-#: ONNX operators from 2024 on; onnxruntime 1.19 and OpenVINO 2024.4 know them.
-OPSET = 20
-#: Size (w, h) of the example image of a model that takes any.
-EXAMPLE_SIZE = (256, 192)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file.
+
+    Attributes:
+        write: Writes a graph with its metadata; returns the file that can
+            run, and lines for the user.
+        suffix: Suffix of the file.
+        packages: Names to import, that writing requires.
+        extra: Extra of gtpt_mm that has them.
+    """
+
+    write: Callable[..., tuple[Path, list[str]]]
+    suffix: str
+    packages: tuple[str, ...] = ()
+    extra: str = ''
+
+
+#: Kinds of files by name.
+FORMATS = {
+    'onnx': Format(
+        write_onnx, '.onnx', ('onnx', 'onnxscript', 'onnxruntime'), 'onnx'
+    ),
+    'openvino': Format(
+        write_openvino, '.xml', ('onnx', 'onnxscript', 'openvino'), 'openvino'
+    ),
+    'torch-export': Format(write_torch_export, '.pt2'),
+    'tensorrt': Format(
+        write_tensorrt, '.engine', ('onnx', 'onnxscript'), 'onnx'
+    ),
+}
 
 
 @dataclass
@@ -27,12 +54,17 @@ class Exported:
     """A written file.
 
     Attributes:
-        file: The file.
-        graph: What it computes, in torch.
+        file: The file that runs; of TensorRT the ONNX file where TensorRT is
+            not installed.
+        metadata: What the file says about its model.
+        graph: What it computes, in torch, in the precision of the file.
+        notes: Lines for the user, such as the command for TensorRT.
     """
 
     file: Path
+    metadata: ModelMetadata
     graph: ExportGraph
+    notes: list[str] = field(default_factory=list)
 
 
 def export_model(
@@ -43,112 +75,76 @@ def export_model(
     batch: str | int = 'dynamic',
     decode: bool = False,
     flip_test: bool = False,
+    input_size: tuple[int, int] | None = None,
 ) -> Exported:
-    """Write a model into a file of another runtime.
+    """Write a model into a file of another runtime; it is not checked.
 
     Args:
-        model: A trained estimator of gtpt_mm or mmpose; it stays as it is.
+        model: A trained estimator of gtpt_mm or mmpose, on a CPU and in
+            float32; it stays as it is.
         file: File to write; its folder is made.
         format: One of :data:`FORMATS`.
-        precision: ``'fp32'``, or ``'fp16'`` for weights and calculation in
-            half precision, with images and outputs in float32.
+        precision: ``'fp32'``, or ``'fp16'`` for a network in half precision;
+            images and outputs are float32 in both, and so is decoding.
         batch: ``'dynamic'`` for any number of images, or their number.
         decode: See :func:`make_graph`.
         flip_test: See :func:`make_graph`.
+        input_size: See :func:`make_graph`.
 
     Raises:
         ValueError: If an argument is unknown, or the model has no such file.
-        ImportError: If a package is missing.
+        ImportError: If a package is missing; it names the extra.
     """
-    write = _find_writer(format)
-    if precision not in PRECISIONS:
-        raise ValueError(
-            f'precision must be one of {PRECISIONS}, got {precision!r}'
-        )
-    if batch != 'dynamic' and (not isinstance(batch, int) or batch < 1):
-        raise ValueError(
-            f"batch must be 'dynamic' or a positive integer, got {batch!r}"
-        )
-    graph = make_graph(model, decode, flip_test)
     file = Path(file)
+    kind = check_arguments(file, format, precision, batch)
+    graph = make_graph(model, decode, flip_test, input_size)
+    metadata = describe_model(model)
+    metadata.input_size = graph.input_size
+    metadata.decode = decode
+    metadata.flip_test = flip_test
+    metadata.precision = precision
+    metadata.batch = batch
+    if precision == 'fp16':
+        graph.halve()
     file.parent.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
-        write(graph, file, precision, batch)
-    return Exported(file, graph)
+        metadata.outputs = list(graph.find_output_names())
+        file, notes = kind.write(graph, file, metadata)
+    return Exported(file, metadata, graph, notes)
 
 
-def _find_writer(format: str) -> Callable:
+def check_arguments(
+    file: Path, format: str, precision: str, batch: str | int
+) -> Format:
+    """Return the format, if all of it can be written here.
+
+    Raises:
+        ValueError: If an argument is unknown.
+        ImportError: If a package is missing.
+    """
     if format not in FORMATS:
         raise ValueError(
             f'format must be one of {tuple(FORMATS)}, got {format!r}'
         )
-    return FORMATS[format]
-
-
-def write_onnx(
-    graph: ExportGraph, file: Path, precision: str, batch: str | int
-) -> None:
-    """Write a graph as ONNX."""
-    import onnx
-
-    from .onnx_rewrite import rewrite
-
-    model = to_onnx(graph, batch)
-    model = rewrite(model, type(graph.backbone).__name__)
-    with atomic_write(file) as part:
-        onnx.save(model, part)
-
-
-def to_onnx(graph: ExportGraph, batch: str | int):
-    """Return the ONNX graph as the exporter of torch makes it."""
-    with quiet_export():
-        program = torch.onnx.export(
-            graph,
-            (example_images(graph, batch),),
-            input_names=['images'],
-            output_names=list(graph.output_names) or None,
-            dynamic_shapes=find_dynamic_shapes(graph, batch),
-            dynamo=True,
-            opset_version=OPSET,
-            external_data=False,
-            verbose=False,
+    kind = FORMATS[format]
+    if file.suffix != kind.suffix:
+        raise ValueError(
+            f'a file of the format {format} ends in {kind.suffix}, got '
+            f'{file.name}'
         )
-    return program.model_proto
-
-
-def example_images(graph: ExportGraph, batch: str | int) -> torch.Tensor:
-    """Return images to trace a graph with, (B, 3, h, w)."""
-    width, height = graph.input_size or EXAMPLE_SIZE
-    number = 2 if batch == 'dynamic' else int(batch)
-    return torch.zeros(number, 3, height, width)
-
-
-def find_dynamic_shapes(
-    graph: ExportGraph, batch: str | int
-) -> tuple[dict[int, torch.export.Dim], ...] | None:
-    """Return the dimensions of the images that may vary."""
-    shape = {}
-    if batch == 'dynamic':
-        shape[0] = torch.export.Dim('batch')
-    return (shape,) if shape else None
-
-
-@contextlib.contextmanager
-def quiet_export() -> Iterator[None]:
-    """Keep what the exporter says about itself from the user."""
-    logger = logging.getLogger('torch.onnx')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-        ):
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-#: How each format is written.
-FORMATS: dict[str, Callable] = {'onnx': write_onnx}
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f'precision must be one of {PRECISIONS}, got {precision!r}'
+        )
+    is_number = isinstance(batch, int) and not isinstance(batch, bool)
+    if batch != 'dynamic' and not (is_number and int(batch) >= 1):
+        raise ValueError(
+            f"batch must be 'dynamic' or a positive integer, got {batch!r}"
+        )
+    missing = [name for name in kind.packages if find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f'the format {format} needs {" and ".join(missing)}, not '
+            f'installed: pip install "gtpt_mm[{kind.extra}]"'
+        )
+    return kind

@@ -18,7 +18,7 @@ def export_module(module: nn.Module) -> nn.Module:
     return module
 
 
-def replace_modules(parent: nn.Module) -> nn.Module:
+def replace_modules(parent: nn.Module) -> None:
     """Apply :func:`export_module` to all descendants, in place.
 
     Parents come first; modules inside of a replacement that were part of the
@@ -27,10 +27,10 @@ def replace_modules(parent: nn.Module) -> nn.Module:
     Args:
         parent: Its descendants are replaced, not itself.
     """
-    return _replace(parent, set())
+    _replace(parent, set())
 
 
-def _replace(parent: nn.Module, done: set[int]) -> nn.Module:
+def _replace(parent: nn.Module, done: set[int]) -> None:
     for name, child in parent.named_children():
         if id(child) in done:
             continue
@@ -39,4 +39,3 @@ def _replace(parent: nn.Module, done: set[int]) -> nn.Module:
         if new is not child:
             setattr(parent, name, new)
         _replace(new, done)
-    return parent

@@ -78,6 +78,8 @@ class HeatmapDecoder(nn.Module):
         scale: Pixels of the input in one of the heatmap, (x, y).
     """
 
+    scale: Tensor
+
     def __init__(self, codec: Any, scale: np.ndarray) -> None:
         super().__init__()
         self.width, self.height = (int(s) for s in codec.heatmap_size)
@@ -198,6 +200,9 @@ class Blur(nn.Module):
     Args:
         codec: Codec with ``heatmap_size`` and ``blur_kernel_size``.
     """
+
+    rows: Tensor
+    columns: Tensor
 
     def __init__(self, codec: Any) -> None:
         super().__init__()

@@ -7,10 +7,17 @@ from functools import singledispatch
 from typing import Any
 
 import torch
-from mmpose.models.heads import HeatmapHead, RTMCCHead, RTMWHead, SimCCHead
+from mmpose.models.heads import (
+    AssociativeEmbeddingHead,
+    HeatmapHead,
+    RTMCCHead,
+    RTMWHead,
+    SimCCHead,
+)
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 
+from gtpt_mm.codecs.group_pose_label import PERSON
 from gtpt_mm.models import GroupPoseHead, GTPTHead
 
 from .graph_codecs import make_decoder
@@ -82,6 +89,12 @@ class OtherOutputs(HeadOutputs):
             )
 
 
+class GroupingOutputs(OtherOutputs):
+    """Outputs of a bottom-up head: heatmaps, and tags that tell instances."""
+
+    names = ('heatmaps', 'tags')
+
+
 class HeatmapOutputs(HeadOutputs):
     """Outputs of heads with one heatmap for each keypoint."""
 
@@ -142,15 +155,66 @@ class GTPTOutputs(SimCCOutputs):
         last = x[..., -1:].expand(-1, -1, self.shift)
         return torch.cat((x[..., self.shift :], last), dim=-1)
 
-    def decode(self, outputs: Outputs, images: Tensor) -> Outputs:
-        """Return keypoints and scores of the probabilities."""
-        return self.decoder(*(o.softmax(dim=-1) for o in outputs))
+    def make_decoder(self, head: nn.Module) -> nn.Module:
+        """Return the decoder of the codec, of probabilities."""
+        return LogitsDecoder(super().make_decoder(head))
 
 
-class GroupPoseOutputs(OtherOutputs):
-    """Outputs of a ``GroupPoseHead``."""
+class LogitsDecoder(nn.Module):
+    """Decodes logits by a decoder of probabilities.
+
+    Args:
+        decoder: Takes horizontal and vertical probabilities.
+    """
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, x: Tensor, y: Tensor) -> Outputs:
+        """Return keypoints and scores of logits, (B, K, W) each."""
+        return self.decoder(x.softmax(dim=-1), y.softmax(dim=-1))
+
+
+class GroupPoseOutputs(HeadOutputs):
+    """Outputs of a ``GroupPoseHead``: poses, decoded to the best ones."""
 
     names = ('logits', 'keypoints')
+
+    def __init__(
+        self, model: BasePoseEstimator, decode: bool, flip_test: bool
+    ) -> None:
+        if flip_test:
+            raise ValueError('GroupPoseHead has no flip_test')
+        super().__init__(model, decode, flip_test)
+        num_queries = model.head.selector.num_queries
+        self.num_select = min(self.test_cfg.get('num_select', 50), num_queries)
+
+    def make_decoder(self, head: nn.Module) -> nn.Module:
+        """Return a place holder; there is nothing to prepare.
+
+        Raises:
+            ValueError: If ``test_cfg`` drops poses: their number would vary.
+        """
+        for name in ('score_thr', 'nms_thr'):
+            if self.test_cfg.get(name):
+                raise ValueError(
+                    f'test_cfg.{name} in a file is not supported, a file '
+                    'returns the same number of poses for each image: drop '
+                    'poses behind it, or export without decode'
+                )
+        return nn.Identity()
+
+    def decode(self, outputs: Outputs, images: Tensor) -> Outputs:
+        """Return keypoints, (B, n, K, 2), in pixels, and scores, (B, n)."""
+        logits, keypoints = outputs
+        scores = logits[..., PERSON].sigmoid()
+        scores, indices = scores.topk(self.num_select, dim=1)
+        indices = indices[..., None, None].expand(-1, -1, *keypoints.shape[2:])
+        keypoints = keypoints.gather(1, indices)
+        height, width = images.shape[-2:]
+        pixels = (keypoints[..., 0] * width, keypoints[..., 1] * height)
+        return torch.stack(pixels, dim=-1), scores
 
 
 @singledispatch
@@ -161,6 +225,7 @@ def outputs_class(head: nn.Module) -> type[HeadOutputs]:
 
 for _head, _outputs in (
     (HeatmapHead, HeatmapOutputs),
+    (AssociativeEmbeddingHead, GroupingOutputs),
     (SimCCHead, SimCCOutputs),
     (RTMCCHead, SimCCOutputs),
     (RTMWHead, SimCCOutputs),
@@ -180,15 +245,16 @@ def read_head(
     """
     head = model.head
     kind = outputs_class(head)
-    if (decode or flip_test) and kind is not OtherOutputs:
+    if (decode or flip_test) and not issubclass(kind, OtherOutputs):
         _check_predict(head)
     return kind(model, decode, flip_test)
 
 
 def _check_predict(head: nn.Module) -> None:
     """Raise if a subclass predicts in another way than its known base."""
-    known = next(k for k in type(head).__mro__ if k in outputs_class.registry)
-    own, base = (inspect.unwrap(k.predict) for k in (type(head), known))
+    kinds: tuple[Any, ...] = type(head).__mro__
+    known = next(k for k in kinds if k in outputs_class.registry)
+    own, base = (inspect.unwrap(k.predict) for k in (kinds[0], known))
     if own is not base:
         raise ValueError(
             f'{type(head).__name__} predicts in another way than '

@@ -89,14 +89,38 @@ class TokenMaps:
         return torch.cat([part.to(row) + row for part, row in levels], dim=1)
 
 
+def spatial_shape(maps: Tensor) -> tuple[int, int]:
+    """Return the size (h, w) of maps, (..., h, w).
+
+    Integers also where ``torch.jit`` traces; symbols in ``torch.export``, so
+    that the graph takes any size.
+    """
+    h, w = maps.shape[-2:]
+    return (int(h), int(w)) if torch.jit.is_tracing() else (h, w)
+
+
+def as_tensor(
+    pairs: Sequence[tuple[int, int]], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Return pairs of integers, or of symbols in ``torch.export``, (n, 2)."""
+    if all(isinstance(number, int) for pair in pairs for number in pair):
+        return send(torch.tensor(pairs, dtype=dtype), device)
+    numbers = [
+        torch.ones(number, dtype=dtype, device=device).sum()
+        for pair in pairs
+        for number in pair
+    ]
+    return torch.stack(numbers).unflatten(0, (-1, 2))
+
+
 def _measure(
     masks: Sequence[Tensor],
 ) -> tuple[list[tuple[int, int]], Tensor, Tensor, Tensor, Tensor]:
     """Return the fields of ``TokenMaps`` but the last."""
-    # Integers also in a trace for export.
-    shapes = [(int(mask.shape[1]), int(mask.shape[2])) for mask in masks]
-    sizes = torch.tensor([[w, h] for h, w in shapes], dtype=torch.float32)
-    level_sizes = send(sizes, masks[0].device)
+    shapes = [spatial_shape(mask) for mask in masks]
+    level_sizes = as_tensor(
+        [(w, h) for h, w in shapes], torch.float32, masks[0].device
+    )
     levels = [
         _measure_level(mask, level_sizes[i]) for i, mask in enumerate(masks)
     ]

@@ -8,34 +8,28 @@ The README says where the two files are from. Copy this file and change it.
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
-
-
-def open_session(path: str, threads: int) -> onnxruntime.InferenceSession:
-    """Open an ONNX file; 0 threads are all."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(path, options, ['CPUExecutionProvider'])
+from onnxruntime import InferenceSession
 
 
 class Detector:
     """A YOLOX as its export_onnx.py writes it: the first class is a person."""
 
-    def __init__(self, path: str, threads: int, threshold: float) -> None:
-        self.session = open_session(path, threads)
+    def __init__(self, path: str, threshold: float) -> None:
+        self.session = InferenceSession(path)
         self.entry = self.session.get_inputs()[0]
-        self.threshold = threshold
         self.height, self.width = self.entry.shape[2:]
-        cells, strides = [], []
+        self.threshold = threshold
+        anchors = []  # x and y of the cell, stride
         for stride in (8, 16, 32):
             y, x = np.indices((self.height // stride, self.width // stride))
-            cells.append(np.stack((x.ravel(), y.ravel()), axis=1))
-            strides.append(np.full((x.size, 1), stride))
-        self.cells, self.strides = np.concatenate(cells), np.concatenate(strides)
+            anchors.append(np.stack((x, y, np.full_like(x, stride)), -1))
+        anchors = np.concatenate([a.reshape(-1, 3) for a in anchors])
+        self.cells, self.strides = anchors[:, :2], anchors[:, 2:]
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Return the boxes (x1, y1, x2, y2) of the people, (n, 4)."""
@@ -57,13 +51,15 @@ class Detector:
 
 
 class Pose:
-    """A top-down model from `gtpt-mm export --decode`."""
+    """A top-down model that `gtpt-mm export --decode` wrote."""
 
-    def __init__(self, path: str, threads: int) -> None:
-        self.session = open_session(path, threads)
+    def __init__(self, path: str) -> None:
+        self.session = InferenceSession(path)
         self.entry = self.session.get_inputs()[0].name
-        text = self.session.get_modelmeta().custom_metadata_map['gtpt_mm']
-        self.meta = json.loads(text)
+        texts = self.session.get_modelmeta().custom_metadata_map
+        self.meta = {k: json.loads(v) for k, v in texts.items()}
+        if not self.meta.get('decode') or not self.meta['padding']:
+            raise SystemExit(f'{path}: export a top-down model with --decode')
         self.size = np.array(self.meta['input_size'])  # (w, h)
 
     def crop(self, image: np.ndarray, box: np.ndarray) -> tuple:
@@ -72,39 +68,48 @@ class Pose:
         w, h = (box[2:] - box[:2]) * self.meta['padding']
         aspect = self.size[0] / self.size[1]
         scale = np.array([max(w, h * aspect), max(h, w / aspect)])
-        factor = (self.size - self.meta['use_udp']) / scale
-        matrix = np.diag(factor)
+        factor = (self.size - int(self.meta['use_udp'])) / scale
         offset = (scale / 2 - center) * factor
-        matrix = np.hstack((matrix, offset[:, None]))
-        inputs = cv2.warpAffine(image, matrix, self.size.tolist())
-        if self.meta['color_order'] == 'RGB':
-            inputs = inputs[..., ::-1]
-        inputs = (inputs - np.array(self.meta['mean'])) / self.meta['std']
-        return inputs.transpose(2, 0, 1), center, scale
+        matrix = np.column_stack((np.diag(factor), offset))
+        pixels = cv2.warpAffine(image, matrix, self.size.tolist())
+        if self.meta['color'] == 'RGB':
+            pixels = pixels[..., ::-1]
+        pixels = (pixels - np.array(self.meta['mean'])) / self.meta['std']
+        return pixels.transpose(2, 0, 1), center, scale
 
     def __call__(self, image: np.ndarray, boxes: np.ndarray) -> tuple:
         """Return keypoints (n, K, 2) in pixels of the image, scores (n, K)."""
-        num_keypoints = len(self.meta['keypoint_names'])
         if not len(boxes):
-            return np.zeros((0, num_keypoints, 2)), np.zeros((0, num_keypoints))
-        crops, centers, scales = zip(*(self.crop(image, b) for b in boxes))
-        keypoints, scores = self.session.run(
-            ['keypoints', 'scores'], {self.entry: np.float32(crops)}
-        )
-        centers, scales = np.array(centers)[:, None], np.array(scales)[:, None]
-        return keypoints / self.size * scales + centers - scales / 2, scores
+            shape = 0, len(self.meta['keypoints'])
+            return np.zeros((*shape, 2)), np.zeros(shape)
+        parts = zip(*(self.crop(image, box) for box in boxes), strict=True)
+        crops, centers, scales = map(np.array, parts)
+        inputs = {self.entry: crops.astype(np.float32)}
+        points, scores = self.session.run(['keypoints', 'scores'], inputs)
+        corners = (centers - scales / 2)[:, None]
+        return points / self.size * scales[:, None] + corners, scores
 
 
 def draw(image: np.ndarray, people: tuple, links: list, least: float) -> None:
     """Draw keypoints and links whose scores reach a threshold, in place."""
-    for points, scores in zip(*people):
-        points = points.round().astype(int).tolist()
+    for points, scores in zip(*people, strict=True):
+        points, seen = points.round().astype(int).tolist(), scores >= least
         for a, b in links:
-            if min(scores[a], scores[b]) >= least:
+            if seen[a] and seen[b]:
                 cv2.line(image, points[a], points[b], (0, 160, 255), 2)
-        for point, score in zip(points, scores):
-            if score >= least:
-                cv2.circle(image, point, 3, (60, 200, 60), -1)
+        for index in np.flatnonzero(seen):
+            cv2.circle(image, points[index], 3, (60, 200, 60), -1)
+
+
+def read(path: str) -> Iterator[tuple[np.ndarray, float]]:
+    """Yield a picture, or the frames of a video with frames a second."""
+    picture = cv2.imread(path)
+    if picture is not None:
+        yield picture, 0.0
+        return
+    video = cv2.VideoCapture(path)
+    while (frame := video.read()[1]) is not None:
+        yield frame, video.get(cv2.CAP_PROP_FPS) or 25.0
 
 
 def main() -> None:
@@ -115,38 +120,30 @@ def main() -> None:
     parser.add_argument('--pose', required=True, help='exported pose model')
     parser.add_argument('--out', help='drawn picture (.jpg) or video (.mp4)')
     parser.add_argument('--json', help='file of the keypoints')
-    parser.add_argument('--threads', type=int, default=0)
     parser.add_argument('--threshold', type=float, default=0.3)
     args = parser.parse_args()
-    detector = Detector(args.detector, args.threads, args.threshold)
-    pose = Pose(args.pose, args.threads)
-    links = pose.meta['skeleton']
-    picture = cv2.imread(args.input)
-    video = cv2.VideoCapture(args.input) if picture is None else None
-    writer, found = None, []
-    while picture is not None or (video and video.isOpened()):
-        if video:
-            is_read, picture = video.read()
-            if not is_read:
-                break
-        people = pose(picture, detector(picture))
-        names = ('keypoints', 'scores')
-        found.append(dict(zip(names, (part.tolist() for part in people))))
-        draw(picture, people, links, args.threshold)
-        if args.out and video:
-            fps = video.get(cv2.CAP_PROP_FPS) or 25
-            writer = writer or cv2.VideoWriter(args.out, cv2.VideoWriter_fourcc(*'mp4v'), fps, picture.shape[1::-1])
-            writer.write(picture)
+    detector = Detector(args.detector, args.threshold)
+    pose = Pose(args.pose)
+    found, writer = [], None
+    for image, fps in read(args.input):
+        people = pose(image, detector(image))
+        keypoints, scores = (part.tolist() for part in people)
+        found.append({'keypoints': keypoints, 'scores': scores})
+        draw(image, people, pose.meta['skeleton'], args.threshold)
+        if args.out and not fps:
+            cv2.imwrite(args.out, image)
         elif args.out:
-            cv2.imwrite(args.out, picture)
-        picture = None
+            code, size = cv2.VideoWriter_fourcc(*'mp4v'), image.shape[1::-1]
+            writer = writer or cv2.VideoWriter(args.out, code, fps, size)
+            writer.write(image)
     if not found:
         raise SystemExit(f'{args.input} is neither a picture nor a video')
     if writer:
         writer.release()
     if args.json:
         Path(args.json).write_text(json.dumps(found))
-    print(f'{len(found)} images, {sum(len(f["scores"]) for f in found)} people')
+    num_people = sum(len(one['scores']) for one in found)
+    print(f'{len(found)} images, {num_people} people')
 
 
 if __name__ == '__main__':

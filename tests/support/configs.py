@@ -125,6 +125,8 @@ def shrink_steps(steps: list[dict]) -> list[dict]:
             step.update(short_sides=[96], max_long_side=None)
         elif step.type == 'GroupPoseCrop':
             step.update(min_size=64, max_size=90)
+        elif step.type == 'GroupPoseResizedCrop':
+            step.update(short_sides=[96], min_size=64, max_size=90)
         elif step.type == 'RandomChoice':
             step.transforms = [shrink_steps(s) for s in step.transforms]
     return steps

@@ -18,14 +18,17 @@ train_pipeline = [
         transforms=[
             [train_resize],
             [
-                dict(type='GroupPoseResize', short_sides=[400, 500, 600]),
-                dict(type='GroupPoseCrop', min_size=384, max_size=600),
+                dict(
+                    type='GroupPoseResizedCrop',
+                    short_sides=[400, 500, 600],
+                    min_size=384,
+                    max_size=600),
                 train_resize,
             ],
         ]),
     dict(type='GenerateTarget', encoder=codec),
     dict(
-        type='PackPoseInputs',
+        type='PackImage',
         meta_keys=('id', 'img_id', 'img_path', 'ori_shape', 'img_shape',
                    'input_size', 'input_center', 'input_scale', 'flip',
                    'flip_direction', 'flip_indices')),
@@ -37,7 +40,7 @@ val_pipeline = [
     # Without category_id: CocoMetric would write the array of all people's
     # into each result.
     dict(
-        type='PackPoseInputs',
+        type='PackImage',
         meta_keys=('id', 'img_id', 'img_path', 'ori_shape', 'img_shape',
                    'input_size', 'input_center', 'input_scale',
                    'flip_indices')),

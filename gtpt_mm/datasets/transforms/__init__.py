@@ -4,10 +4,11 @@ from .annotated_visibility import AnnotatedVisibility
 from .clipped_bbox_transform import ClippedRandomBBoxTransform
 from .crop_bbox import CropBBox
 from .crowd_heatmap_mask import CrowdHeatmapMask
-from .group_pose_crop import GroupPoseCrop
+from .group_pose_crop import GroupPoseCrop, GroupPoseResizedCrop
 from .group_pose_flip import GroupPoseFlip
 from .group_pose_resize import GroupPoseResize
 from .half_body_by_ids import RandomHalfBodyByIds
+from .pack_image import PackImage
 
 __all__ = [
     'AnnotatedVisibility',
@@ -17,5 +18,7 @@ __all__ = [
     'GroupPoseCrop',
     'GroupPoseFlip',
     'GroupPoseResize',
+    'GroupPoseResizedCrop',
+    'PackImage',
     'RandomHalfBodyByIds',
 ]

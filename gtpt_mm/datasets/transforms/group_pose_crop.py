@@ -1,9 +1,13 @@
 """Cut a rectangle out of an image with all its instances."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmpose.registry import TRANSFORMS
+
+from .group_pose_resize import GroupPoseResize
 
 #: Keys of a sample that hold one value per instance, as an array or a list.
 PER_INSTANCE = (
@@ -73,18 +77,24 @@ class GroupPoseCrop(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Return the sample with its image and instances cropped."""
+        self._check(results)
+        h, w = results['img'].shape[:2]
+        left, top, width, height = self._choose_region(w, h)
+        img = results['img'][top : top + height, left : left + width]
+        return self._crop({**results, 'img': img}, left, top, width, height)
+
+    @staticmethod
+    def _check(results: dict) -> None:
         if 'bbox' not in results or 'keypoints' not in results:
             raise ValueError(
                 'GroupPoseCrop is for training: the sample has no bbox or no '
                 f'keypoints, only {sorted(results)}'
             )
-        h, w = results['img'].shape[:2]
-        return self._crop(results, *self._choose_region(w, h))
 
     def _crop(
         self, results: dict, left: int, top: int, width: int, height: int
     ) -> dict:
-        """Return the sample cropped to a region."""
+        """Return the sample, whose image is cropped, with its instances."""
         corner = np.array((left, top), np.float32)
         size = np.array((width, height), np.float32)
         box = (results['bbox'] - np.tile(corner, 2)).clip(0, np.tile(size, 2))
@@ -95,8 +105,7 @@ class GroupPoseCrop(BaseTransform):
             'keypoints': (results['keypoints'] - corner).clip(0, size),
         }
         keep = (sides > 0).all(axis=1)
-        img = results['img'][top : top + height, left : left + width]
-        out = {**results, **cropped, 'img': img, 'img_shape': (height, width)}
+        out = {**results, **cropped, 'img_shape': (height, width)}
         out.pop('segmentation', None)
         for key in PER_INSTANCE:
             if key in out:
@@ -109,6 +118,44 @@ class GroupPoseCrop(BaseTransform):
         return (
             f'{type(self).__name__}(min_size={self.min_size}, '
             f'max_size={self.max_size})'
+        )
+
+
+@TRANSFORMS.register_module()
+class GroupPoseResizedCrop(GroupPoseCrop):
+    """``GroupPoseResize`` and ``GroupPoseCrop``, only of the pixels needed.
+
+    Random numbers, keys and results are those of the two in a row.
+
+    Args:
+        short_sides: See ``GroupPoseResize``.
+        min_size: See ``GroupPoseCrop``.
+        max_size: See ``GroupPoseCrop``.
+        max_long_side: See ``GroupPoseResize``.
+    """
+
+    def __init__(
+        self,
+        short_sides: Sequence[int],
+        min_size: int,
+        max_size: int,
+        max_long_side: int | None = None,
+    ) -> None:
+        super().__init__(min_size, max_size)
+        self.resizer = GroupPoseResize(short_sides, max_long_side)
+
+    def transform(self, results: dict) -> dict:
+        """Return the sample resized and cropped."""
+        self._check(results)
+        size = self.resizer.choose_size(results)
+        region = self._choose_region(*size)
+        return self._crop(self.resizer.resize(results, size, region), *region)
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(short_sides={self.resizer.short_sides}, '
+            f'min_size={self.min_size}, max_size={self.max_size}, '
+            f'max_long_side={self.resizer.max_long_side})'
         )
 
 

@@ -1,5 +1,7 @@
 """Mirror an image with all its instances."""
 
+import cv2
+import numpy as np
 from mmpose.datasets.transforms import RandomFlip
 from mmpose.registry import TRANSFORMS
 
@@ -26,6 +28,11 @@ class GroupPoseFlip(RandomFlip):
     def __init__(self, prob: float = 0.5) -> None:
         super().__init__(float(prob))
 
+    @staticmethod
+    def mirror(image: np.ndarray) -> np.ndarray:
+        """Return the mirror image; mmcv's view would be copied slowly."""
+        return cv2.flip(image, 1)
+
     def transform(self, results: dict) -> dict:
         """Return the sample, mirrored or as it is."""
         h, w = results['img_shape']
@@ -36,4 +43,6 @@ class GroupPoseFlip(RandomFlip):
             del out['input_size']
         if out['flip'] and out.get('bbox') is not None:
             out['bbox'][:, ::2] += 1  # stock boxes are copies
+        if out['flip'] and isinstance(results['img'], np.ndarray):
+            out['img'] = self.mirror(results['img'])
         return out

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmpose.registry import TRANSFORMS
+
+from .pillow_resize import resize_bilinear
 
 
 def resized(
@@ -81,13 +82,29 @@ class GroupPoseResize(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Return the sample with its image and instances resized."""
+        return self.resize(results, self.choose_size(results))
+
+    def choose_size(self, results: dict) -> tuple[int, int]:
+        """Draw the size (w, h) of the new image."""
         h, w = results['img'].shape[:2]
-        size = resized((w, h), self._choose_short_side(), self.max_long_side)
+        return resized((w, h), self._choose_short_side(), self.max_long_side)
+
+    #: Returns the pixels of an image, a size and a region or None.
+    resize_image = staticmethod(resize_bilinear)
+
+    def resize(
+        self,
+        results: dict,
+        size: tuple[int, int],
+        region: tuple[int, int, int, int] | None = None,
+    ) -> dict:
+        """Return the sample resized; of the image only a region, if given."""
+        h, w = results['img'].shape[:2]
         out = {
             'input_center': np.array((w / 2, h / 2), np.float32),
             'input_scale': np.array((w, h), np.float32),
             **results,  # an earlier step knows the first image
-            'img': mmcv.imresize(results['img'], size, backend='pillow'),
+            'img': self.resize_image(results['img'], size, region),
             'img_shape': size[::-1],
             'input_size': size,
         }

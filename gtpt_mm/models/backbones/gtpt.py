@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gtpt_mm.layers.arch import read_arch
 from gtpt_mm.layers.group_attention import GroupTransformerLayer
+from gtpt_mm.layers.legacy_export import refuse_legacy_export
 from gtpt_mm.layers.pos_embed import sine_pos_embed
 from gtpt_mm.layers.shuffle_stem import (
     PatchEmbed,
@@ -257,11 +258,7 @@ class GTPT(BaseModule):
 
     def _embed(self, img: Tensor) -> Tokens:
         """Cut the images into tokens; put the first keypoint tokens before."""
-        if torch.jit.is_tracing() and torch.onnx.is_in_onnx_export():
-            raise ValueError(
-                'the legacy exporter would fix the batch size and the token '
-                'counts of a GTPT: call torch.onnx.export(..., dynamo=True)'
-            )
+        refuse_legacy_export('GTPT')
         if tuple(img.shape[-2:]) != self.img_size:
             raise ValueError(
                 f'GTPT was built for images of (h, w) = {self.img_size}, got '

@@ -9,6 +9,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from gtpt_mm.layers.legacy_export import refuse_legacy_export
 from gtpt_mm.layers.patch_embed import OverlapPatchEmbed
 from gtpt_mm.layers.sandwich import SandwichBlock, Subsample
 
@@ -84,6 +85,7 @@ class SandwichPyramid(BaseModule):
             s is the stride of the patch embedding, twice that of the second
             stage, and so on.
         """
+        refuse_legacy_export(type(self).__name__)
         # Pointwise convolutions and attention then read tokens without a copy.
         x = img.contiguous(memory_format=torch.channels_last)
         x = self.patch_embed(x)

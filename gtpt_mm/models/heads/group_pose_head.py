@@ -23,7 +23,7 @@ from gtpt_mm.compat.data.metainfo import parse_metainfo
 from gtpt_mm.layers.deform_attention import DeformableAttention
 from gtpt_mm.layers.deform_encoder import DeformableEncoder
 from gtpt_mm.layers.instance_attention import QueryAttention
-from gtpt_mm.layers.token_maps import TokenMaps
+from gtpt_mm.layers.token_maps import TokenMaps, spatial_shape
 from gtpt_mm.layers.transfer import send
 from gtpt_mm.models.losses.group_pose_criterion import GroupPoseCriterion
 
@@ -196,7 +196,15 @@ class GroupPoseHead(BaseHead):
         layer or of all; proposals with their scores; keypoints of the
         proposals, (B, N, K, 2).
         """
-        maps = self.lay_out(feats, samples)
+        return self.run_stages(feats, self.lay_out(feats, samples), all_layers)
+
+    def run_stages(
+        self,
+        feats: Sequence[Tensor],
+        maps: TokenMaps,
+        all_layers: bool = False,
+    ) -> tuple[Tensor, Tensor, Proposals, Tensor]:
+        """Return what :meth:`forward_stages` does, for tokens laid out."""
         x = torch.cat([f.flatten(2).transpose(1, 2) for f in feats], dim=1)
         pos = maps.embed_positions(self.level_embed, TEMPERATURE)
         memory = self.encoder(x, pos, maps)  # (B, V, C)
@@ -222,8 +230,7 @@ class GroupPoseHead(BaseHead):
                 f'{self.embed_dims}) got maps of {channels} channels; set '
                 'num_outs and out_channels of the neck to them'
             )
-        # Integers also in a trace for export.
-        shapes = [(int(f.shape[2]), int(f.shape[3])) for f in feats]
+        shapes = [spatial_shape(feat) for feat in feats]
         device = feats[0].device
         if samples is not None:
             padded_size = _read_size(samples[0], 'batch_input_shape')

@@ -123,7 +123,7 @@ def zero_last_layer(mlp: FFN) -> None:
 
 def gather_rows(tensor: Tensor, indices: Tensor) -> Tensor:
     """Gather rows, (B or 1, V, c) at (B, N) to (B, N, c)."""
-    tensor = tensor.expand(len(indices), -1, -1)
+    tensor = tensor.expand(indices.shape[0], -1, -1)  # len() fixes it
     return tensor.gather(1, indices[..., None].expand(-1, -1, tensor.shape[2]))
 
 

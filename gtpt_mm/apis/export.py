@@ -1,0 +1,209 @@
+"""Models by name written into files of other runtimes, and checked."""
+
+# P crops, (h, w) input in pixels
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmpose.models.pose_estimators import TopdownPoseEstimator
+from mmpose.models.pose_estimators.base import BasePoseEstimator
+from torch import Tensor, nn
+
+from gtpt_mm.deploy.export import check_arguments, export_model
+from gtpt_mm.deploy.metadata import ModelMetadata
+from gtpt_mm.deploy.verify import VerifyReport, make_batches, verify
+from gtpt_mm.models.pose_estimators import MultiDatasetPoseEstimator
+
+from .model_names import load_model
+from .prepared_model import check_built, set_scope, split_off
+from .sample_picture import draw_pictures
+from .topdown import make_cropper
+
+
+@dataclass
+class ExportedModel:
+    """A written file and how it compares with torch.
+
+    Attributes:
+        file: The file; its name says ``.failed-check`` if it failed.
+        metadata: What the file says about its model.
+        report: The comparison.
+        notes: Lines for the user, such as the command for TensorRT.
+    """
+
+    file: Path
+    metadata: ModelMetadata
+    report: VerifyReport
+    notes: list[str] = field(default_factory=list)
+
+
+def export(
+    model: str | os.PathLike | Config | nn.Module,
+    weights: str | os.PathLike | None = None,
+    *,
+    file: str | os.PathLike,
+    format: str = 'onnx',
+    precision: str = 'fp32',
+    batch: str | int = 'dynamic',
+    decode: bool = False,
+    flip_test: bool = False,
+    dataset: str | None = None,
+    input_size: tuple[int, int] | None = None,
+    tolerance_px: float = 0.1,
+    pictures: str | os.PathLike | None = None,
+) -> ExportedModel:
+    """Write a model into a file of another runtime, and check the file.
+
+    Args:
+        model: What ``load_model`` takes, a name, a path or a config; or a
+            built model with ``cfg`` and ``dataset_meta``, which stays as it
+            is.
+        weights: As for ``load_model``.
+        file: File to write: .onnx, .xml, .pt2 or .engine, by ``format``.
+        format: ``'onnx'``, ``'openvino'``, ``'torch-export'`` or
+            ``'tensorrt'``.
+        precision: ``'fp32'`` or ``'fp16'``.
+        batch: ``'dynamic'`` for any number of images, or their number.
+        decode: Whether the file ends in keypoints and scores.
+        flip_test: Whether the file averages with the mirror image.
+        dataset: Dataset of a ViTPose++; None is its first.
+        input_size: Size (w, h) of the images of a bottom-up model; None: that
+            of its codec, or any.
+        tolerance_px: Largest deviation that passes, in pixels of the input;
+            of half precision the mean one.
+        pictures: A picture, or a folder of them, to compare on; each whole
+            picture is one box. None: drawn figures.
+
+    Raises:
+        ValueError: If an argument is unknown, or the model has no such file.
+        ImportError: If a package is missing; it names the extra.
+
+    Example:
+        >>> made = gtpt_mm.export(
+        ...     'gtpt-t', file='gtpt-t.onnx')  # doctest: +SKIP
+        >>> made.report.max_px  # doctest: +SKIP
+        0.0
+    """
+    path = Path(file)
+    check_arguments(path, format, precision, batch)
+    images = read_pictures(pictures)
+    loaded = load(model, weights, dataset)
+    made = export_model(
+        loaded, path, format, precision, batch, decode, flip_test, input_size
+    )
+    batches = make_inputs(loaded, images, made.metadata)
+    report = verify(loaded, made.file, made.metadata, batches, tolerance_px)
+    return ExportedModel(report.file, made.metadata, report, made.notes)
+
+
+def load(
+    model: str | os.PathLike | Config | nn.Module,
+    weights: str | os.PathLike | None,
+    dataset: str | None,
+) -> BasePoseEstimator:
+    """Return a model on the CPU in float32, for one dataset."""
+    if isinstance(model, nn.Module):
+        if weights is not None:
+            raise ValueError('a built model has its weights: give no others')
+        loaded = check_built(model)
+    else:
+        loaded = load_model(model, weights, 'cpu', dataset)
+    if isinstance(loaded, MultiDatasetPoseEstimator):
+        loaded = split_off(loaded, dataset)
+    parameter = next(loaded.parameters())
+    if parameter.device.type != 'cpu' or parameter.dtype != torch.float32:
+        raise ValueError(
+            f'the model is in {parameter.dtype} on {parameter.device}; '
+            'export one in float32 on the CPU, the file has a precision of '
+            'its own'
+        )
+    set_scope(loaded.cfg)
+    return loaded.eval()
+
+
+def read_pictures(place: str | os.PathLike | None) -> list[np.ndarray]:
+    """Return pictures, BGR, uint8, (H, W, 3).
+
+    Args:
+        place: A picture or a folder; None for drawn figures.
+
+    Raises:
+        ValueError: If there is none that can be read.
+    """
+    from .inputs import read_inputs
+
+    if place is None:
+        return draw_pictures()
+    found = [frame.image for frame in read_inputs([os.fspath(place)])]
+    images = [image for image in found if image is not None]
+    if not images:
+        raise ValueError(f'there is no picture that can be read in {place}')
+    return images
+
+
+def make_inputs(
+    model: BasePoseEstimator,
+    images: list[np.ndarray],
+    metadata: ModelMetadata,
+) -> list[Tensor]:
+    """Return normalised inputs of a file in batches of several sizes.
+
+    A top-down model gets crops of its test pipeline, a whole picture in each
+    box. A bottom-up one of a fixed size gets pictures brought to that size;
+    one of any size gets the first picture as its pipeline brings it, then all
+    in two smaller sizes.
+
+    Args:
+        model: A model with ``cfg`` and ``dataset_meta``.
+        images: Pictures, BGR, uint8, (H, W, 3).
+        metadata: What the file takes.
+    """
+    batch, size = metadata.batch, metadata.input_size
+    if isinstance(model, TopdownPoseEstimator):
+        return make_batches(crop_boxes(model, images), batch)
+    if size is not None:
+        return make_batches(_resize(model, images, size), batch)
+    pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
+    whole = pipeline(dict(img=images[0], **model.dataset_meta))['inputs']
+    if batch != 'dynamic':
+        whole = whole.expand(int(batch), *whole.shape[-3:])
+        return [_preprocess(model, list(whole))]
+    smaller = [
+        _resize(model, [images[i % len(images)] for i in range(number)], size)
+        for number, size in ((2, (352, 256)), (5, (224, 320)))
+    ]
+    return [_preprocess(model, [whole]), *smaller]
+
+
+def crop_boxes(model: BasePoseEstimator, images: list[np.ndarray]) -> Tensor:
+    """Return the normalised crops of whole pictures, (P, 3, h, w)."""
+    boxes = np.array(
+        [(0, 0, i.shape[1], i.shape[0]) for i in images], np.float32
+    )
+    pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
+    cropper = make_cropper(pipeline, model.dataset_meta)
+    crops, _ = cropper(images, boxes, np.ones(len(images), np.float32))
+    return _preprocess(model, crops)
+
+
+def _resize(
+    model: BasePoseEstimator, images: list[np.ndarray], size: tuple[int, int]
+) -> Tensor:
+    """Return normalised pictures of a size (w, h), (P, 3, h, w)."""
+    resized = [cv2.resize(image, size) for image in images]
+    return _preprocess(
+        model, [torch.from_numpy(image).permute(2, 0, 1) for image in resized]
+    )
+
+
+def _preprocess(
+    model: BasePoseEstimator, crops: Tensor | list[Tensor]
+) -> Tensor:
+    data = dict(inputs=crops, data_samples=[])
+    return model.data_preprocessor(data)['inputs'].float()

@@ -4,6 +4,8 @@
 from . import (  # noqa: F401
     export_gtpt,
     exported_group_pose,
+    export_sandwich,
+    export_vit,
     fused_group_pose,
     fused_gtpt,
     fused_sandwich,

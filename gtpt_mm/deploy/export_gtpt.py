@@ -17,7 +17,7 @@ from gtpt_mm.models.backbones.gtpt_plan import Step
 from gtpt_mm.models.backbones.keypoint_groups import KeypointGroups, Stage
 
 from .export_gtpt_stem import export_stem
-from .export_modules import export_module
+from .export_modules import export_module, make_linear
 from .fuse import Chunked
 
 # From the transition on, tokens are stored group by group,
@@ -50,8 +50,8 @@ class ExportLayer(nn.Module):
         self.num_heads = layer.attn.num_heads
         self.norm1, self.norm2 = layer.norm1, layer.norm2
         q, k, v = layer.attn.qkv.weight.data.chunk(3)
-        self.q = _linear(q * layer.attn.scale)
-        self.k, self.v = _linear(k), _linear(v)
+        self.q = make_linear(q * layer.attn.scale)
+        self.k, self.v = make_linear(k), make_linear(v)
         self.proj, self.mlp = layer.attn.proj, layer.mlp
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -439,13 +439,6 @@ class FineLayer(nn.Module):
         start = torch.arange(self.num_groups, device=x.device) * self.num_rows
         rows = (rows + start[:, None]).view(-1, self.num_groups * num_keep)
         return _take(rows, x, y, pos)
-
-
-def _linear(weight: Tensor) -> nn.Linear:
-    """Return a linear layer without bias."""
-    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
-    linear.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
-    return linear
 
 
 def _score(

@@ -3,9 +3,9 @@
 # Importing these registers how their models are fused and exported.
 from . import (  # noqa: F401
     export_gtpt,
-    exported_group_pose,
     export_sandwich,
     export_vit,
+    exported_group_pose,
     fused_group_pose,
     fused_gtpt,
     fused_sandwich,

@@ -109,6 +109,7 @@ class ExportGTPT(nn.Module):
                 self.fine.append(fine)
             else:
                 new = backbone._sparse_tokens() if step.introduces else None
+                new = None if new is None else new.detach()
                 coarse = CoarseLayer(layer, step, num_rest, new)
                 self.coarse.append(coarse)
             if step.divides:
@@ -117,7 +118,7 @@ class ExportGTPT(nn.Module):
         table = backbone.pos_table.reshape(-1, channels)
         table = F.pad(table, (0, 0, 1, 0))
         start = table.clone()
-        start[0] = backbone._first_tokens()[0, 0]
+        start[0] = backbone._first_tokens().detach()[0, 0]
         self.register_buffer('pos_table', table, persistent=False)
         self.register_buffer('start', start, persistent=False)
         self.shape = (len(table) - 1, channels)
@@ -220,16 +221,20 @@ class Divide(nn.Module):
     index: Tensor
     pos_index: Tensor
     valid: Tensor | None
+    dense: Tensor | None
+    part_of_dense: Tensor
 
     def __init__(self, backbone: GTPT, step: Step, num_rest: int) -> None:
         super().__init__()
         groups = backbone.groups
-        self.num_heads = backbone.layers[step.layer - 1].attn.num_heads
+        layer = backbone.layers[step.layer - 1]
+        assert isinstance(layer, GroupTransformerLayer)
+        self.num_heads = layer.attn.num_heads
         self.group_mask = backbone.group_mask
         self.num_groups = groups.num_groups
         self.num_front = groups.num_parts + groups.num_sparse
         self.num_most = min(step.num_keep - min(groups.fronts), num_rest)
-        dense = getattr(backbone, 'dense_embed', None)
+        dense = backbone.dense_embed.detach() if groups.num_parts else None
         self.register_buffer('dense', dense, persistent=False)
         rank = torch.zeros(1, self.num_front + num_rest, dtype=torch.int64)
         rank[:, : self.num_front] = -1

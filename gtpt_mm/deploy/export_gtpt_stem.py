@@ -318,7 +318,10 @@ class ExportPatchEmbed(nn.Module):
         """Map maps (B, some, H, W) to tokens (B, h, w, C)."""
         both = zip(self.parts, maps, strict=True)
         parts = [part(x) for part, x in both]
-        return sum(parts[1:], parts[0]).permute(0, 2, 3, 1)
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total.permute(0, 2, 3, 1)
 
 
 class ExportShuffleStem(nn.Module):
@@ -371,10 +374,8 @@ class ExportShuffleUNetStem(nn.Module):
 def _fuse(module: FusedFuse, skip: Source) -> ExportStage:
     """Return a :class:`FusedFuse` without splits."""
     num_up = module.pointwise.in_features - len(skip.index)
-    index = [
-        *skip.index.tolist(), *range(skip.width, skip.width + num_up)
-    ]  # fmt: skip
-    source = Source(index, skip.width + num_up)
+    width = skip.width + num_up
+    source = Source([*skip.index.tolist(), *range(skip.width, width)], width)
     return ExportStage(module.units, source, module.pointwise)
 
 

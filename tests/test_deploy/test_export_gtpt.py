@@ -3,14 +3,12 @@
 from collections import Counter
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 import torch
-from mmpose.registry import MODELS
 from support.stock_inference import small_config
 from torch import nn
 
+from gtpt_mm.apis.model_names import load_model
 from gtpt_mm.deploy import export_model
 from gtpt_mm.deploy.export_gtpt import ExportGTPT
 from gtpt_mm.deploy.export_gtpt_stem import export_stem
@@ -23,6 +21,10 @@ from gtpt_mm.layers.shuffle_stem import (
     ShuffleUNetStem,
 )
 from gtpt_mm.models.backbones import GTPT
+
+onnx = pytest.importorskip('onnx')
+onnxruntime = pytest.importorskip('onnxruntime')
+pytest.importorskip('onnxscript')
 
 BODY = [dict(sparse=[0, 1, 2]), dict(sparse=[3, 4])]
 WHOLE_BODY = [
@@ -142,7 +144,7 @@ def test_subclasses_are_left_alone():
 
 @pytest.fixture(scope='module')
 def estimator() -> nn.Module:
-    return disturb(MODELS.build(small_config('gtpt').model))
+    return disturb(load_model(small_config('gtpt'), 'random', 'cpu'))
 
 
 @pytest.fixture(scope='module')

@@ -26,9 +26,7 @@ def make_attention(masked: bool = False, scale: float = 1.0):
         node('Reshape', ['k', 'k_shape'], ['k4']),
         node('Transpose', ['k4'], ['kh'], perm=[0, 2, 3, 1]),
         node('MatMul', ['qs', 'kh'], ['logits']),
-        node('Add' if masked else 'Identity', ['logits', 'mask'], ['seen'])
-        if masked
-        else node('Identity', ['v'], ['unused']),
+        *([node('Add', ['logits', 'mask'], ['seen'])] if masked else []),
         node('Softmax', ['seen' if masked else 'logits'], ['p'], axis=-1),
         node('Reshape', ['v', 'k_shape'], ['v4']),
         node('Transpose', ['v4'], ['vh'], perm=[0, 2, 1, 3]),

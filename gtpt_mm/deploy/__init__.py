@@ -2,6 +2,7 @@
 
 # Importing these registers how their models are fused and exported.
 from . import (  # noqa: F401
+    export_gtpt,
     export_sandwich,
     export_vit,
     exported_group_pose,

@@ -8,16 +8,20 @@ from collections.abc import Callable
 
 import onnx
 
+from .attention import fuse_attention
 from .deconvolutions import split_deconvolutions, tile_deconvolutions
+from .one_by_one import take_one_by_one
 
 #: Functions ``(onnx_model, kind) -> onnx_model``, in the order in which they
 #: run. ``kind`` is the class name of the model's backbone.
 PASSES: list[Callable[[onnx.ModelProto, str], onnx.ModelProto]] = [
     tile_deconvolutions,
     split_deconvolutions,
+    fuse_attention,
+    take_one_by_one,
 ]
 #: Passes for onnxruntime on a CPU in float32; elsewhere they may lose.
-CPU_PASSES = [tile_deconvolutions]
+CPU_PASSES = [tile_deconvolutions, fuse_attention, take_one_by_one]
 
 
 def rewrite(

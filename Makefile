@@ -9,12 +9,12 @@ IMAGES ?=
 # Beside other work, threads that wait by spinning cost many times the time.
 OMP_WAIT_POLICY ?= PASSIVE
 export VENV OMP_WAIT_POLICY
-.PHONY: demo test test-slow faults gpu-check lint format docs setup doctor \
-	clean help
+.PHONY: demo test test-slow faults benchmark gpu-check lint format docs setup \
+	doctor clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile; \
-	echo "make setup | doctor | test-slow | faults | gpu-check"; \
+	echo "make setup | doctor | test-slow | faults | benchmark | gpu-check"; \
 	echo "make lint | format | docs | clean"
 
 setup:
@@ -33,6 +33,10 @@ test-slow: setup
 # The shared folder's faults and bad inputs, half an hour; SCRIPTS chooses some.
 faults: setup
 	$(BIN)/python tests/faults/run.py $(SCRIPTS)
+
+# The tables of docs/benchmarks.md, half an hour; ONLY chooses some runs.
+benchmark: setup
+	$(BIN)/python tools/make_benchmarks.py $(if $(ONLY),--only $(ONLY))
 
 # Eight minutes on a CUDA machine, see docs/gpu.md; installs nothing.
 gpu-check:

@@ -286,7 +286,7 @@ def time_networks(
     for dtype in settings.dtypes:
         config = BenchmarkConfig(
             batch_sizes=sizes if settings.quick else batch_sizes,
-            dtypes=[dtype],
+            precisions=[dtype],
             device=settings.device,
             repeats=1 if settings.quick else 20,
             warmup=0 if settings.quick else 5,
@@ -295,7 +295,7 @@ def time_networks(
         )
         for timing in run_benchmark(networks, config).timings:
             case = timing.case
-            cells = dict(batch=case.batch_size, dtype=dtype, mode=case.mode)
+            cells = dict(batch=case.batch_size, dtype=dtype, mode=case.runtime)
             if timing.error is not None:
                 rows.add(timing.model, **cells, result=timing.error)
                 continue

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +11,16 @@ from torch import Tensor, nn
 
 from gtpt_mm.deploy import fuse
 
-from .cases import COMPILED, DTYPES, FUSED, TRAINING, BenchmarkConfig, Case
+from .cases import (
+    COMPILED,
+    DTYPES,
+    FILE_RUNTIMES,
+    FUSED,
+    TRAINING,
+    BenchmarkConfig,
+    Case,
+)
+from .files import Files
 from .network import Network, training_batch
 
 
@@ -39,49 +49,87 @@ def _train_step(
 
 
 class CallMaker:
-    """Makes calls; a copy of a network in another dtype is made once."""
+    """Makes calls; a network in another form is made once.
 
-    def __init__(self, config: BenchmarkConfig) -> None:
+    Args:
+        config: Settings of the benchmark.
+        folder: Takes the files that are exported.
+        find_crops: See :class:`Files`.
+    """
+
+    def __init__(
+        self,
+        config: BenchmarkConfig,
+        folder: Path,
+        find_crops: Callable[[Network], list[Tensor]] | None = None,
+    ) -> None:
         self.config = config
+        self._files = Files(folder, find_crops)
         self._copies: dict[tuple, nn.Module] = {}
 
     def make(self, network: Network, case: Case) -> Call:
         """Return the call of a network in a case."""
-        device, dtype = self.config.device, DTYPES[case.dtype]
-        model = self._copy(network, case)
-        run: Callable = model
-        reset: Callable[[], object] = _nothing
-        if case.mode.endswith(COMPILED):
-            run = torch.compile(
-                model, mode=self.config.compile_mode, dynamic=False
-            )
-            # CUDA graphs may then overwrite the outputs of the call before.
-            reset = torch.compiler.cudagraph_mark_step_begin
+        device = self.config.device
+        # CUDA graphs may overwrite the outputs of the call before.
+        reset: Callable[[], object] = (
+            torch.compiler.cudagraph_mark_step_begin
+            if case.runtime.endswith(COMPILED)
+            else _nothing
+        )
         if case.task != TRAINING:
-            images = network.images(case.batch_size).to(device, dtype)
-            return Call(partial(infer, run, images), reset)
+            images = network.images(case.batch_size).to(device)
+            if case.precision in DTYPES and case.runtime not in FILE_RUNTIMES:
+                images = images.to(DTYPES[case.precision])
+            return Call(partial(self.forward(network, case), images), reset)
         batch = training_batch(network, case.batch_size, device)
+        dtype = DTYPES[case.precision]
         autocast = torch.autocast(
             torch.device(device).type, dtype, enabled=dtype != torch.float32
         )
+        model = self.model(network, case)
 
         def forget() -> None:
             reset()
             model.zero_grad(set_to_none=True)
 
+        run = self._compiled(model, case)
         return Call(partial(_train_step, run, batch, autocast), forget)
 
-    def _copy(self, network: Network, case: Case) -> nn.Module:
-        """Return a network as a case needs it; fusing precedes rounding."""
+    def forward(
+        self, network: Network, case: Case
+    ) -> Callable[[Tensor], object]:
+        """Return the network of a case: images to outputs of the head."""
+        if case.runtime in FILE_RUNTIMES:
+            threads = self.config.threads or torch.get_num_threads()
+            return self._files.open(
+                network, case.runtime, case.precision, threads
+            )
+        model = self._compiled(self.model(network, case), case)
+        return partial(infer, model)
+
+    def deviation(self, network: Network, case: Case) -> float | None:
+        """Return how far the file of a case is from PyTorch, see Files."""
+        key = network.label, case.runtime, case.precision
+        return self._files.deviations.get(key)
+
+    def model(self, network: Network, case: Case) -> nn.Module:
+        """Return the model of a case of PyTorch; fusing precedes rounding."""
         is_training = case.task == TRAINING  # in float32
-        dtype = torch.float32 if is_training else DTYPES[case.dtype]
-        is_fused = case.mode.startswith(FUSED)
+        dtype = torch.float32 if is_training else DTYPES[case.precision]
+        is_fused = case.runtime.startswith(FUSED)
         key = network.label, is_training, dtype, is_fused
         if key not in self._copies:
             make = fuse if is_fused else copy.deepcopy
             model = make(network.model).to(self.config.device, dtype)
             self._copies[key] = model.train() if is_training else model
         return self._copies[key]
+
+    def _compiled(self, model: nn.Module, case: Case) -> Callable:
+        if not case.runtime.endswith(COMPILED):
+            return model
+        return torch.compile(
+            model, mode=self.config.compile_mode, dynamic=False
+        )
 
 
 def _nothing() -> None:

@@ -11,6 +11,18 @@ DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
 CLOCKS = ('wall', 'cpu')
 INFERENCE, TRAINING = 'inference', 'training'
 EAGER, COMPILED, FUSED = 'eager', 'compiled', 'fused'
+ONNXRUNTIME, OPENVINO = 'onnxruntime', 'openvino'
+#: Runtimes as they are asked for, and the precisions that each has.
+PRECISIONS = {
+    'torch': tuple(DTYPES),
+    'compile': tuple(DTYPES),
+    ONNXRUNTIME: ('fp32', 'fp16', 'int8'),
+    OPENVINO: ('fp32', 'bf16', 'fp16', 'int8'),
+}
+#: Runtimes that take an exported file.
+FILE_RUNTIMES = (ONNXRUNTIME, OPENVINO)
+_PLAIN = {'torch': EAGER, 'compile': COMPILED}
+_FUSED = {'torch': FUSED, 'compile': f'{FUSED} {COMPILED}'}
 
 
 @dataclass(frozen=True)
@@ -19,15 +31,16 @@ class Case:
 
     Args:
         task: ``'inference'`` or ``'training'``.
-        mode: ``'eager'``, ``'compiled'``, ``'fused'`` or
-            ``'fused compiled'``.
-        dtype: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
+        runtime: ``'eager'``, ``'compiled'``, ``'fused'`` or
+            ``'fused compiled'``, all of PyTorch; ``'onnxruntime'`` or
+            ``'openvino'``.
+        precision: ``'fp32'``, ``'bf16'``, ``'fp16'`` or ``'int8'``.
         batch_size: Images of a call.
     """
 
     task: str
-    mode: str
-    dtype: str
+    runtime: str
+    precision: str
     batch_size: int
 
 
@@ -38,8 +51,11 @@ class BenchmarkConfig:
     Args:
         batch_sizes: Images of an inference call; empty times none.
         train_batch_sizes: Images of a training step; empty measures none.
-        dtypes: Any of ``fp32``, ``bf16``, ``fp16``. Inference casts weights
-            and images; training keeps float32 weights under autocast.
+        runtimes: Any of ``torch``, ``compile``, ``onnxruntime``,
+            ``openvino``. The last two run a file that is exported for it.
+        precisions: Any of ``fp32``, ``bf16``, ``fp16``, ``int8``; each
+            runtime takes those that it has. In PyTorch, inference casts
+            weights and images; training keeps float32 weights under autocast.
         device: ``'cpu'`` or ``'cuda'``, optionally with a number.
         threads: CPU threads of an operator; None leaves them as they are.
         clock: On a CPU, ``'wall'`` or ``'cpu'``: the time on the wall, or
@@ -50,43 +66,73 @@ class BenchmarkConfig:
         time_limit: Seconds; a case in which a model takes longer for one
             warm-up call is given up (fp16 training on a CPU takes minutes).
             Compilation does not count.
-        compile_mode: Also measure with ``torch.compile`` in this mode
-            (``'default'``, ``'reduce-overhead'``, ...); None does not.
-        fuse: Also measure after :func:`gtpt_mm.deploy.fuse`.
+        compile_mode: Of ``torch.compile``: ``'default'``,
+            ``'reduce-overhead'``, ...
+        fuse: Also measure PyTorch after :func:`gtpt_mm.deploy.fuse`.
 
     Raises:
         ValueError: If a value is out of range or unknown; if the clock does
-            not fit the device or the number of threads.
+            not fit the device or the number of threads, or a precision none
+            of the runtimes.
     """
 
     batch_sizes: Sequence[int] = (1, 32)
     train_batch_sizes: Sequence[int] = ()
-    dtypes: Sequence[str] = ('fp32',)
+    runtimes: Sequence[str] = ('torch',)
+    precisions: Sequence[str] = ('fp32',)
     device: str = 'cpu'
     threads: int | None = None
     clock: str = 'wall'
     repeats: int = 10
     warmup: int = 3
     time_limit: float = 60.0
-    compile_mode: str | None = None
+    compile_mode: str = 'default'
     fuse: bool = False
 
     def __post_init__(self) -> None:
         sizes = [*self.batch_sizes, *self.train_batch_sizes]
         if min(sizes, default=1) < 1:
             raise ValueError(f'batch sizes must be positive, got {sizes}')
-        if set(self.dtypes) - set(DTYPES) or not self.dtypes:
-            raise ValueError(
-                f'dtypes must be some of {list(DTYPES)}, got '
-                f'{list(self.dtypes)}'
-            )
         for name, least in dict(threads=1, repeats=1, warmup=0).items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f'{name} must be at least {least}: {value}')
         if not self.time_limit > 0:
             raise ValueError(f'time_limit must be positive: {self.time_limit}')
-        if self.compile_mode is not None:
+        self._check_runtimes()
+        self._check_device()
+
+    def _check_runtimes(self) -> None:
+        known = dict.fromkeys(p for row in PRECISIONS.values() for p in row)
+        for name, values, allowed in (
+            ('runtimes', self.runtimes, list(PRECISIONS)),
+            ('precisions', self.precisions, list(known)),
+        ):
+            if set(values) - set(allowed) or not values:
+                raise ValueError(
+                    f'{name} must be some of {allowed}, got {list(values)}'
+                )
+        for precision in self.precisions:
+            if not any(precision in PRECISIONS[r] for r in self.runtimes):
+                having = [
+                    r for r, row in PRECISIONS.items() if precision in row
+                ]
+                raise ValueError(
+                    f'{" and ".join(self.runtimes)} cannot run in '
+                    f'{precision}; add --runtime {" or ".join(having)}'
+                )
+        for runtime in self.runtimes:
+            if not set(self.precisions) & set(PRECISIONS[runtime]):
+                raise ValueError(
+                    f'{runtime} has {", ".join(PRECISIONS[runtime])}, none of '
+                    f'{", ".join(self.precisions)}'
+                )
+        if self.train_batch_sizes and not self.torch_runtimes:
+            raise ValueError(
+                f'{" and ".join(self.runtimes)} cannot train; add --runtime '
+                'torch'
+            )
+        if 'compile' in self.runtimes:
             try:
                 torch.compile(
                     torch.nn.Identity(), mode=self.compile_mode, dynamic=False
@@ -95,7 +141,6 @@ class BenchmarkConfig:
                 raise ValueError(
                     f'compile_mode {self.compile_mode!r}: {error}'
                 ) from error
-        self._check_device()
 
     def _check_device(self) -> None:
         if self.clock not in CLOCKS:
@@ -114,6 +159,12 @@ class BenchmarkConfig:
                 'choose another, or run `gtpt-mm doctor` if there should be '
                 'more'
             )
+        files = [r for r in self.runtimes if r in FILE_RUNTIMES]
+        if kind == 'cuda' and files:
+            raise ValueError(
+                f'{" and ".join(files)} is measured on a CPU; give --device '
+                'cpu, or --runtime torch'
+            )
         threads = self.threads or torch.get_num_threads()
         if self.clock == 'cpu' and (kind != 'cpu' or threads > 1):
             raise ValueError(
@@ -123,28 +174,37 @@ class BenchmarkConfig:
             )
 
     @property
-    def base_dtype(self) -> str:
-        """fp32 if it was asked for, else the first dtype."""
-        return 'fp32' if 'fp32' in self.dtypes else self.dtypes[0]
+    def torch_runtimes(self) -> list[str]:
+        """Those of the runtimes that are PyTorch."""
+        return [r for r in self.runtimes if r not in FILE_RUNTIMES]
 
     def base_case(self, batch_size: int) -> Case:
-        """Return the plainest case: eager inference in the base dtype."""
-        return Case(INFERENCE, EAGER, self.base_dtype, batch_size)
+        """Return the plainest case of inference.
+
+        Eager if PyTorch was asked for, else the first runtime; fp32 if that
+        was asked for, else the first precision.
+        """
+        cases = list(self.inference_cases(batch_size))
+        return min(
+            cases, key=lambda c: (c.runtime != EAGER, c.precision != 'fp32')
+        )
+
+    def inference_cases(self, batch_size: int) -> Iterator[Case]:
+        """Yield the cases of inference at one batch size."""
+        plain = [(r, _PLAIN.get(r, r)) for r in self.runtimes]
+        fused = [(r, _FUSED[r]) for r in self.torch_runtimes if self.fuse]
+        # The stages of PyTorch come before the runtimes with files.
+        rows = sorted(plain + fused, key=lambda row: row[0] in FILE_RUNTIMES)
+        for (runtime, name), precision in product(rows, self.precisions):
+            if precision in PRECISIONS[runtime]:
+                yield Case(INFERENCE, name, precision, batch_size)
 
     def cases(self, batch_size: int) -> Iterator[Case]:
         """Yield the cases that are measured at one batch size."""
-        modes = [(INFERENCE, EAGER), (TRAINING, EAGER)]
-        if self.compile_mode is not None:
-            modes += [(INFERENCE, COMPILED), (TRAINING, COMPILED)]
-        if self.fuse:
-            modes.append((INFERENCE, FUSED))
-        if self.fuse and self.compile_mode is not None:
-            modes.append((INFERENCE, f'{FUSED} {COMPILED}'))
-        for task, sizes in (
-            (INFERENCE, self.batch_sizes),
-            (TRAINING, self.train_batch_sizes),
-        ):
-            if batch_size in sizes:
-                chosen = [mode for where, mode in modes if where == task]
-                for mode, dtype in product(chosen, self.dtypes):
-                    yield Case(task, mode, dtype, batch_size)
+        if batch_size in self.batch_sizes:
+            yield from self.inference_cases(batch_size)
+        if batch_size in self.train_batch_sizes:
+            names = [_PLAIN[runtime] for runtime in self.torch_runtimes]
+            for name, precision in product(names, self.precisions):
+                if precision in DTYPES:
+                    yield Case(TRAINING, name, precision, batch_size)

@@ -1,8 +1,11 @@
 """Description of the machine that a benchmark runs on."""
 
+import contextlib
 import datetime
 import os
 import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import mmpose
@@ -11,11 +14,15 @@ import torch
 from gtpt_mm.version import __version__
 
 
-def describe_machine(device: str = 'cpu') -> dict[str, str | int | None]:
+def describe_machine(
+    device: str = 'cpu', packages: Sequence[str] = ()
+) -> dict[str, str | int | None]:
     """Return everything but the model that figures depend on.
 
     Args:
         device: ``'cpu'`` or ``'cuda'``, optionally with a number.
+        packages: Names whose versions are given if they are installed
+            packages.
 
     Returns:
         Names of the processors, number of threads, versions, settings of
@@ -30,7 +37,7 @@ def describe_machine(device: str = 'cpu') -> dict[str, str | int | None]:
     cpu = _first_cpu()
     known = ('avx2', 'avx512f', 'avx512_bf16', 'avx512_fp16', 'amx_bf16')
     features = sorted(set(cpu.get('flags', '').split()).intersection(known))
-    machine = dict(
+    machine: dict[str, str | int | None] = dict(
         date=now.isoformat(timespec='seconds'),
         cpu=cpu.get('model name')
         or platform.processor()
@@ -47,6 +54,9 @@ def describe_machine(device: str = 'cpu') -> dict[str, str | int | None]:
         gtpt_mm=__version__,
         malloc=' '.join(allocator) or 'default',
     )
+    for name in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            machine.setdefault(name, version(name))
     if torch.device(device).type == 'cuda':
         properties = torch.cuda.get_device_properties(device)
         machine |= dict(

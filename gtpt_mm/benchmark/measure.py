@@ -2,19 +2,29 @@
 
 import contextlib
 import gc
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from .accuracy import AccuracyConfig, Tester
 from .calls import Call, CallMaker, infer
-from .cases import COMPILED, BenchmarkConfig
+from .cases import (
+    COMPILED,
+    FILE_RUNTIMES,
+    TRAINING,
+    BenchmarkConfig,
+)
 from .machine import describe_machine
 from .macs import count_modules, count_operators
 from .memory import peak_memory
 from .network import Network
+from .onnx_file import OnnxFile
+from .published import find_network_published
 from .results import Benchmark, ModelCost, Timing
 
 
@@ -22,6 +32,7 @@ def run_benchmark(
     networks: Sequence[Network],
     config: BenchmarkConfig,
     log: Callable[[str], None] = lambda message: None,
+    accuracy: AccuracyConfig | None = None,
 ) -> Benchmark:
     """Measure networks side by side.
 
@@ -34,31 +45,82 @@ def run_benchmark(
         networks: Networks; the others are compared to the first.
         config: Settings.
         log: Receives progress messages, a line at a time.
+        accuracy: Also test the networks that have weights, in each case.
 
     Returns:
         The figures. A model that fails in a case has the reason there.
 
     Raises:
-        ValueError: If there is no network, or one does not run at all.
+        ValueError: If there is no network, or one does not run at all, or
+            accuracies would be measured under settings that differ.
     """
     if not networks:
         raise ValueError('there is no model to measure')
+    _check_files(networks, config)
+    tester = Tester(accuracy, networks) if accuracy else None
     costs = [measure_cost(network) for network in networks]
     timings: list[Timing] = []
-    compiles = config.compile_mode is not None
+    compiles = 'compile' in config.runtimes
     with (
         _threads(config.threads),
         _many_compilations(compiles),
         _current(config.device),
+        tempfile.TemporaryDirectory() as folder,
     ):
-        machine = describe_machine(config.device)
-        maker = CallMaker(config)
+        machine = describe_machine(config.device, config.runtimes)
+        maker = CallMaker(
+            config, Path(folder), tester.find_crops if tester else None
+        )
         sizes = {*config.batch_sizes, *config.train_batch_sizes}
         for batch_size in sorted(sizes):
             timings += _measure_batch_size(networks, maker, batch_size, log)
             if compiles:
                 torch.compiler.reset()
+        if tester is not None:
+            _test(networks, maker, tester, timings, log)
     return Benchmark(machine, config, costs, timings)
+
+
+def _check_files(networks: Sequence[Network], config: BenchmarkConfig) -> None:
+    for network in networks:
+        if network.file and not set(config.runtimes) & set(FILE_RUNTIMES):
+            raise ValueError(
+                f'{network.file} does not run in '
+                f'{" and ".join(config.runtimes)}; add --runtime '
+                f'{" or ".join(FILE_RUNTIMES)}'
+            )
+
+
+def _test(
+    networks: Sequence[Network],
+    maker: CallMaker,
+    tester: Tester,
+    timings: Sequence[Timing],
+    log: Callable[[str], None],
+) -> None:
+    """Add accuracies to the timings of inference, in place."""
+    by_label = {network.label: network for network in networks}
+    tested: dict[tuple[str, str, str], Timing] = {}
+    for timing in timings:
+        case = timing.case
+        if timing.model not in tester.settings or case.task == TRAINING:
+            continue
+        key = timing.model, case.runtime, case.precision
+        if key in tested:
+            timing.accuracy = tested[key].accuracy
+            timing.accuracy_error = tested[key].accuracy_error
+            continue
+        tested[key] = timing
+        network = by_label[timing.model]
+        log(f'testing {case.runtime}, {case.precision}: {timing.model}')
+        try:
+            is_file = case.runtime in FILE_RUNTIMES
+            model = None if is_file else maker.model(network, case)
+            timing.accuracy = tester.test(
+                network, maker.forward(network, case), model
+            )
+        except Exception as error:  # as of a call that is timed
+            timing.accuracy_error = f'not tested: {_first_words(error)}'
 
 
 def measure_cost(network: Network) -> ModelCost:
@@ -67,6 +129,16 @@ def measure_cost(network: Network) -> ModelCost:
     Raises:
         ValueError: If the network does not run on its own input.
     """
+    if isinstance(network.model, OnnxFile):
+        return ModelCost(
+            network.label,
+            str(network.file),
+            network.input_size,
+            network.model.num_parameters,
+            0,
+            None,
+            None,
+        )
     call = partial(infer, network.model, network.images(1))
     try:
         macs = count_modules(network.model, call), count_operators(call)
@@ -83,6 +155,7 @@ def measure_cost(network: Network) -> ModelCost:
         sum(p.numel() for p in parameters),
         sum(p.numel() for p in parameters if p.requires_grad),
         *macs,
+        find_network_published(network),
     )
 
 
@@ -98,14 +171,17 @@ def _measure_batch_size(
     turns: list[tuple[Timing, Call]] = []
     for case in config.cases(batch_size):
         for network in networks:
+            if network.file and case.runtime not in FILE_RUNTIMES:
+                continue
             timing = Timing(network.label, case, config.clock)
             timings.append(timing)
             log(
-                f'batch {batch_size}: warming up {case.task}, {case.mode}, '
-                f'{case.dtype}: {network.label}'
+                f'batch {batch_size}: warming up {case.task}, '
+                f'{case.runtime}, {case.precision}: {network.label}'
             )
             with _reason_in(timing):
                 call = maker.make(network, case)
+                timing.deviation = maker.deviation(network, case)
                 _warm_up(call, timing, config)
                 turns.append((timing, call))
     for repeat in range(config.repeats):
@@ -122,7 +198,7 @@ def _measure_batch_size(
 
 def _warm_up(call: Call, timing: Timing, config: BenchmarkConfig) -> None:
     """Run the calls that do not count, and the one for the memory."""
-    compiles = timing.case.mode.endswith(COMPILED)
+    compiles = timing.case.runtime.endswith(COMPILED)
     for index in range(config.warmup):
         start = time.perf_counter()
         call.reset()
@@ -134,8 +210,9 @@ def _warm_up(call: Call, timing: Timing, config: BenchmarkConfig) -> None:
                 f'{config.time_limit:.0f} s'
             )
     call.reset()
-    timing.peak_bytes = peak_memory(call.run, config.device)
-    call.reset()
+    if timing.case.runtime not in FILE_RUNTIMES:
+        timing.peak_bytes = peak_memory(call.run, config.device)
+        call.reset()
     if not all(t.isfinite().all() for t in _tensors(call.run())):
         timing.note = 'output not finite'
 
@@ -158,13 +235,17 @@ def _reason_in(timing: Timing) -> Iterator[None]:
         yield
     except Exception as error:
         # Compilers, kernels and models raise anything; it is one cell.
-        lines = [line.strip() for line in str(error).splitlines()]
-        lines = [line for line in lines if line] or [type(error).__name__]
-        is_headline = lines[0].endswith(':') and len(lines) > 1
-        reason = ' '.join(lines[: 2 if is_headline else 1])
         is_slow = isinstance(error, TimeoutError)
         prefix = 'too slow' if is_slow else 'not supported'
-        timing.error = f'{prefix}: {reason[:160]}'
+        timing.error = f'{prefix}: {_first_words(error)}'
+
+
+def _first_words(error: Exception) -> str:
+    """Return the first line of a message that says something."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line] or [type(error).__name__]
+    is_headline = lines[0].endswith(':') and len(lines) > 1
+    return ' '.join(lines[: 2 if is_headline else 1])[:160]
 
 
 def _time(call: Call, device: str) -> tuple[float, list[float]]:

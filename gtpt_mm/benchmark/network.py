@@ -18,8 +18,12 @@ from mmpose.registry import DATASETS, MODELS, TRANSFORMS
 from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
+from gtpt_mm.compat.files.loaded_tensors import check_finite, load_state_dict
+from gtpt_mm.convert import convert_to_native, find_weights, read_checkpoint
 from gtpt_mm.engine.config_check import check_before_run
 
+from .huggingface import load_vitpose
+from .onnx_file import OnnxFile
 from .selection import ModelChoice
 
 
@@ -29,22 +33,28 @@ class Network:
 
     Attributes:
         label: Its name in the tables.
-        config: Its config file.
+        config: Its config file; see :class:`ModelChoice`.
         cfg: The config, overrides applied.
         model: The network on the CPU, in float32, in evaluation mode.
         input_size: Input (w, h) in pixels.
+        has_weights: Whether its weights are not random.
+        is_stock: Whether it is its config's model without a change.
+        file: Of a network that is an ONNX file: that file.
     """
 
     label: str
-    config: Path
+    config: Path | None
     cfg: Config
     model: nn.Module
     input_size: tuple[int, int]
+    has_weights: bool = False
+    is_stock: bool = False
+    file: Path | None = None
 
-    def images(self, batch_size: int) -> Tensor:
+    def images(self, batch_size: int, seed: int = 0) -> Tensor:
         """Return normalised noise of the right size, (B, 3, h, w)."""
         width, height = self.input_size
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(seed)
         return torch.randn(batch_size, 3, height, width, generator=generator)
 
 
@@ -53,12 +63,12 @@ def load_network(
     input_size: tuple[int, int] | None = None,
     config_check: bool = True,
 ) -> Network:
-    """Build the network of a config with random weights.
+    """Build a network, with random weights unless it is given some.
 
     Nothing is downloaded: speed does not depend on what the weights are.
 
     Args:
-        choice: The config and what to change in it.
+        choice: The model, and what to change in its config.
         input_size: Input (w, h) in pixels; None takes it from the config.
         config_check: Whether to look for mistakes in the config first.
 
@@ -66,29 +76,103 @@ def load_network(
         The network.
 
     Raises:
-        ValueError: If the config does not load, build or give a size.
+        ValueError: If the config does not load, build or give a size, or the
+            weights are not those of the model.
     """
+    if choice.is_onnx:
+        return _load_onnx(choice, input_size)
+    cfg = _read_config(choice, config_check)
+    size = input_size or _find_input_size(cfg, choice.label)
+    has_weights = choice.weights is not None
+    model: nn.Module
+    if choice.is_hugging_face:
+        model, has_weights = load_vitpose(
+            choice.source, size[::-1], choice.weights
+        )
+    else:
+        model = _build(cfg, choice)
+        if choice.weights:
+            _load_weights(model, choice)
+    return Network(
+        choice.label,
+        choice.config,
+        cfg,
+        revert_sync_batchnorm(model).eval(),
+        size,
+        has_weights,
+        not (choice.is_hugging_face or choice.options or input_size),
+    )
+
+
+def _load_onnx(
+    choice: ModelChoice, input_size: tuple[int, int] | None
+) -> Network:
+    model = OnnxFile(Path(choice.source))
+    size = input_size or model.input_size
+    if size is None:
+        raise ValueError(
+            f'{choice.label}: height and width of its input are not fixed; '
+            'give a size by --input-size W H'
+        )
+    cfg = _read_config(choice, False) if choice.config else Config()
+    return Network(
+        choice.label, choice.config, cfg, model, size, True, file=model.file
+    )
+
+
+def _read_config(choice: ModelChoice, config_check: bool) -> Config:
     try:
         cfg = Config.fromfile(choice.config)
         cfg.merge_from_dict(choice.options)
         if config_check:
             check_before_run(cfg, is_run=False)
+    except Exception as error:  # a config is a program
+        raise ValueError(
+            f'{choice.label}: {choice.config} cannot be read: {error}'
+        ) from error
+    return cfg
+
+
+def _build(cfg: Config, choice: ModelChoice) -> nn.Module:
+    try:
         init_default_scope(cfg.get('default_scope', 'mmpose'))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            model = MODELS.build(cfg.model)
+            return MODELS.build(cfg.model)
     except Exception as error:
         # Whatever a constructor raises is about the config.
         raise ValueError(
             f'{choice.label}: the model of {choice.config} cannot be built: '
             f'{error}'
         ) from error
-    return Network(
-        choice.label,
-        choice.config,
-        cfg,
-        revert_sync_batchnorm(model).eval(),
-        input_size or _find_input_size(cfg, choice.label),
+
+
+def _load_weights(model: nn.Module, choice: ModelChoice) -> None:
+    """Load exactly the weights of a file into a model, in place."""
+    try:
+        content = read_checkpoint(str(choice.weights))
+        weights = convert_to_native(find_weights(content))
+        check_finite(weights, 'they')
+        load_state_dict(model, weights, strict=True)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            f'{choice.label}: {choice.weights} does not hold the weights of '
+            f'{choice.config}: {error}'
+        ) from error
+
+
+def find_test_set(cfg: Config) -> ConfigDict:
+    """Return the config of the set that a config tests on.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}
+    for dataset in _unwrap(loader.get('dataset')):
+        if 'pipeline' in dataset and 'ann_file' in dataset:
+            return dataset
+    raise ValueError(
+        f'{cfg.filename}: the config has no test_dataloader with an ann_file'
     )
 
 

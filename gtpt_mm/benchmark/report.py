@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .accuracy import check_settings
+from .cases import Case
 from .results import Benchmark, Timing
 
 COST_COLUMNS = (
@@ -16,8 +18,8 @@ COST_COLUMNS = (
     'MACs, modules (G)', 'MACs, operators (G)', 'operators x first',
 )  # fmt: skip
 TIMING_COLUMNS = (
-    'model', 'task', 'mode', 'dtype', 'batch', 'ms', 'quartiles', 'images/s',
-    'peak MiB', 'x first', 'x base',
+    'model', 'task', 'runtime', 'precision', 'batch', 'ms', 'quartiles',
+    'images/s', 'peak MiB', 'x first', 'x base',
 )  # fmt: skip
 
 
@@ -26,6 +28,9 @@ def format_report(benchmark: Benchmark) -> str:
 
     Args:
         benchmark: Figures; without timings there is one table.
+
+    Raises:
+        ValueError: If accuracies in it are not comparable.
     """
     machine, config = benchmark.machine, benchmark.config
     parts = [
@@ -41,12 +46,31 @@ def format_report(benchmark: Benchmark) -> str:
             f'Median of {config.repeats} calls after {config.warmup}, '
             f'{config.clock} clock, models in turn; "x first": to '
             f'{benchmark.costs[0].model} in the same case; "x base": to '
-            f'its eager {config.base_dtype} inference at the same batch.',
+            f'its {_words(config.base_case(1))} inference at the same batch.'
+            + _describe_accuracy(benchmark),
             _format_timings(benchmark),
         ]
         lines = [f'[{i}] {r}' for i, r in enumerate(_reasons(benchmark), 1)]
         parts += ['\n'.join(lines)] if lines else []
     return '\n\n'.join(parts)
+
+
+def _words(case: Case) -> str:
+    return f'{case.runtime} {case.precision}'
+
+
+def _describe_accuracy(benchmark: Benchmark) -> str:
+    """Return the settings of accuracies as a sentence, '' without any."""
+    found = {t.model: t.accuracy for t in benchmark.timings if t.accuracy}
+    settings = {label: row.settings for label, row in found.items()}
+    check_settings(settings)
+    if not settings:
+        return ''
+    one = next(iter(settings.values()))
+    return (
+        f' {one.metric} on {one.data}; boxes: {one.boxes}; flip test: '
+        f'{"on" if one.flip_test else "off"}.'
+    )
 
 
 def _format_costs(benchmark: Benchmark) -> str:
@@ -57,9 +81,13 @@ def _format_costs(benchmark: Benchmark) -> str:
             f'{cost.input_size[1]} x {cost.input_size[0]}',
             f'{cost.parameters / 1e6:.3f}',
             f'{cost.trained / 1e6:.3f}',
-            f'{cost.macs_modules / 1e9:.3f}',
-            f'{cost.macs_operators / 1e9:.3f}',
-            f'{cost.macs_operators / first:.2f}' if first else '',
+            *(
+                '' if macs is None else f'{macs / 1e9:.3f}'
+                for macs in (cost.macs_modules, cost.macs_operators)
+            ),
+            f'{cost.macs_operators / first:.2f}'
+            if first and cost.macs_operators is not None
+            else '',
         ]
         for cost in benchmark.costs
     ]
@@ -67,20 +95,47 @@ def _format_costs(benchmark: Benchmark) -> str:
 
 
 def _format_timings(benchmark: Benchmark) -> str:
+    """Return the table of timings; columns that nothing fills are left out."""
+    timings = benchmark.timings
     lines = [
         [
             timing.model,
             *map(str, dataclasses.astuple(timing.case)),
             *_figures(benchmark, timing),
         ]
-        for timing in benchmark.timings
+        for timing in timings
     ]
-    return _markdown(TIMING_COLUMNS, lines, num_text=4)
+    columns = list(TIMING_COLUMNS)
+    if any(t.deviation is not None for t in timings):
+        columns.append('deviation')
+        for line, t in zip(lines, timings, strict=True):
+            line.append('' if t.deviation is None else f'{t.deviation:.1e}')
+    if any(t.accuracy or t.accuracy_error for t in timings):
+        metrics = {t.accuracy.settings.metric for t in timings if t.accuracy}
+        columns += [next(iter(metrics), 'accuracy'), 'decoder']
+        for line, t in zip(lines, timings, strict=True):
+            line += _accuracy_cells(benchmark, t)
+    return _markdown(columns, lines, num_text=4)
+
+
+def _accuracy_cells(benchmark: Benchmark, timing: Timing) -> list[str]:
+    if timing.accuracy_error:
+        number = _reasons(benchmark).index(timing.accuracy_error) + 1
+        return [f'not tested [{number}]', '']
+    if timing.accuracy is None:
+        return ['', '']
+    return [f'{100 * timing.accuracy.value:.1f}', timing.accuracy.decoder]
 
 
 def _reasons(benchmark: Benchmark) -> list[str]:
     """Return why models failed, each reason once."""
-    return list(dict.fromkeys(t.error for t in benchmark.timings if t.error))
+    reasons = [
+        reason
+        for timing in benchmark.timings
+        for reason in (timing.error, timing.accuracy_error)
+        if reason
+    ]
+    return list(dict.fromkeys(reasons))
 
 
 def _figures(benchmark: Benchmark, timing: Timing) -> list[str]:
@@ -93,11 +148,12 @@ def _figures(benchmark: Benchmark, timing: Timing) -> list[str]:
         benchmark.ratio_to_first(timing), benchmark.ratio_to_base(timing)
     )  # fmt: skip
     note = f' ({timing.note})' if timing.note else ''
+    peak = timing.peak_bytes / 2**20
     return [
         _digits(1000 * timing.median) + note,
         f'{low} - {high}',
         _digits(timing.images_per_second),
-        _digits(timing.peak_bytes / 2**20),
+        _digits(peak) if peak else '',
         *('' if ratio is None else f'{ratio:.2f}' for ratio in ratios),
     ]
 
@@ -146,7 +202,15 @@ def to_json(benchmark: Benchmark) -> str:
                 ratio_to_base=benchmark.ratio_to_base(timing),
                 wall_seconds=timing.wall_seconds,
                 cpu_seconds=timing.cpu_seconds,
+                deviation=timing.deviation,
             )
+        if timing.accuracy:
+            value, decoder, settings = timing.accuracy
+            entry['accuracy'] = dict(
+                value=value, decoder=decoder, **settings._asdict()
+            )
+        if timing.accuracy_error:
+            entry['accuracy_error'] = timing.accuracy_error
         rows.append(entry | dict(error=timing.error, note=timing.note))
     content = dict(
         machine=benchmark.machine,
@@ -218,7 +282,7 @@ def _draw_panel(
     height = -0.7
     for timing in timings:
         case = timing.case
-        name = f'{case.task} {case.mode} {case.dtype}'
+        name = f'{case.task} {_words(case)}'
         height += 0 if name in groups else 0.7
         groups.setdefault(name, []).append(height)
         middle, *ends = (

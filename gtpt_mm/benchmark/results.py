@@ -4,7 +4,9 @@ import statistics
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .accuracy import Accuracy
 from .cases import BenchmarkConfig, Case
+from .published import Published
 
 
 @dataclass
@@ -17,7 +19,12 @@ class Timing:
         clock: Which of the two times counts.
         wall_seconds: Wall time of each timed call; on a GPU between events.
         cpu_seconds: Processor time of each timed call; empty on a GPU.
-        peak_bytes: Peak of tensor memory above the start of a call.
+        peak_bytes: Peak of tensor memory above the start of a call; 0 where
+            it is not known, in runtimes other than PyTorch.
+        deviation: Largest deviation of an exported file's outputs from those
+            of PyTorch, as a part of their range; None if none is exported.
+        accuracy: Measured in this case, or None.
+        accuracy_error: Why it was not, or None.
         error: Why there are no figures, or None.
         note: What is odd about the figures, or None.
     """
@@ -28,6 +35,9 @@ class Timing:
     wall_seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
     peak_bytes: int = 0
+    deviation: float | None = None
+    accuracy: Accuracy | None = None
+    accuracy_error: str | None = None
     error: str | None = None
     note: str | None = None
 
@@ -66,8 +76,10 @@ class ModelCost(NamedTuple):
         input_size: Input (w, h) in pixels.
         parameters: Number of parameters.
         trained: Number of those with a gradient.
-        macs_modules: See :func:`count_modules`; one image.
+        macs_modules: See :func:`count_modules`; one image. None of a file
+            that PyTorch does not run.
         macs_operators: See :func:`count_operators`; one image.
+        published: AP that its paper states, if it is that very model.
     """
 
     model: str
@@ -75,8 +87,9 @@ class ModelCost(NamedTuple):
     input_size: tuple[int, int]
     parameters: int
     trained: int
-    macs_modules: int
-    macs_operators: int
+    macs_modules: int | None
+    macs_operators: int | None
+    published: Published | None = None
 
 
 @dataclass
@@ -97,7 +110,7 @@ class Benchmark:
 
     @property
     def complete(self) -> bool:
-        """Whether every model ran plainly: eager inference in base dtype."""
+        """Whether every model ran plainly, see ``config.base_case``."""
         return not any(
             timing.error
             for timing in self.timings
@@ -111,7 +124,7 @@ class Benchmark:
     def ratio_to_base(self, timing: Timing) -> float | None:
         """Return time by the first model's plain time, same batch size.
 
-        This compares dtypes, modes and training with one yardstick.
+        This compares precisions, runtimes and training with one yardstick.
         """
         batch_size = timing.case.batch_size
         return self._ratio(timing, self.config.base_case(batch_size))

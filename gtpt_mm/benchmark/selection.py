@@ -15,29 +15,53 @@ from mmpose.apis.inferencers.utils import get_model_aliases
 import gtpt_mm
 from gtpt_mm.config_names import find_model, list_models
 
+from .huggingface import PREFIX, find_native
+
+#: Words behind a model that are no keys of its config; taken as they are.
+_WORDS = ('label', 'weights', 'config')
+
 
 @dataclass(frozen=True)
 class ModelChoice:
     """A model to measure.
 
     Args:
-        config: Its config file.
+        config: Its config file; of a model that has none, the one whose
+            pipeline and decoder it gets, None if that was not given.
         label: Its name in the tables.
         options: What to change in the config, dotted key -> value.
+        weights: File or URL of its weights; None for random ones.
+        source: As typed: a name or path of a config, ``hf:NAME`` or the path
+            of an ONNX file.
     """
 
-    config: Path
+    config: Path | None
     label: str
     options: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+    source: str = ''
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether it is an ONNX file."""
+        return self.source.endswith('.onnx')
+
+    @property
+    def is_hugging_face(self) -> bool:
+        """Whether it is a model of transformers."""
+        return self.source.startswith(PREFIX)
 
 
 def parse_models(words: Sequence[str]) -> list[ModelChoice]:
     """Read ``MODEL [KEY=VALUE ...] [MODEL [KEY=VALUE ...] ...]``.
 
     Args:
-        words: A model is what :func:`find_config` takes; it may be followed
-            by ``model.*=VALUE``, which changes its config, written as for
-            ``--cfg-options`` of mmpose, and by ``label=NAME``.
+        words: A model is what :func:`find_config` takes, the path of an ONNX
+            file, or ``hf:`` and the name or folder of a VitPose of
+            transformers. It may be followed by ``model.*=VALUE``, which
+            changes its config, written as for ``--cfg-options`` of mmpose,
+            by ``label=NAME``, by ``weights=FILE``, and behind an ONNX file
+            by ``config=NAME``, whose pipeline and decoder it then gets.
 
     Returns:
         The models in order.
@@ -76,21 +100,43 @@ def _is_override(word: str) -> bool:
 
 def _choose(name: str, pairs: list[str]) -> ModelChoice:
     """Make the choice of one model and its overrides."""
-    options = _parse_pairs(pairs)
-    config = find_config(name)
-    changes = [
-        f'{key.rpartition(".")[2]}={value}'
-        for key, value in options.items()
-        if key != 'label'
-    ]
-    label = str(options.pop('label', ' '.join([config.stem, *changes])))
+    split = [pair.partition('=')[::2] for pair in pairs]
+    given = {key: value for key, value in split if key in _WORDS}
+    options = _parse_pairs([p for p in pairs if p.split('=')[0] not in _WORDS])
+    config, stem = _find_pipeline(name, given.get('config'))
+    is_config = not name.endswith('.onnx') and not name.startswith(PREFIX)
     for key in options:
-        if not key.startswith('model.'):
+        if not key.startswith('model.') or not is_config:
             raise ValueError(
                 f'{key!r} behind {name!r} changes nothing that is measured: '
-                'only keys that start with model., and label=, do'
+                'only label=, weights= and, of a config, keys that start '
+                'with model. do'
             )
-    return ModelChoice(config, label, options)
+    changes = [
+        f'{key.rpartition(".")[2]}={value}' for key, value in options.items()
+    ]
+    label = given.get('label', ' '.join([stem, *changes]))
+    choice = ModelChoice(config, label, options, given.get('weights'), name)
+    if choice.is_onnx and choice.weights:
+        raise ValueError(f'{name} has its weights: give no weights= behind it')
+    return choice
+
+
+def _find_pipeline(name: str, config: str | None) -> tuple[Path | None, str]:
+    """Return the config of a model, and the name that it gets by default."""
+    if name.endswith('.onnx'):
+        if not Path(name).is_file():
+            raise ValueError(f'there is no file {name}')
+        return find_config(config) if config else None, Path(name).stem
+    if config:
+        raise ValueError(
+            f'config={config} is for an ONNX file, which has none; {name!r} '
+            'has one'
+        )
+    if name.startswith(PREFIX):
+        return find_config(find_native(name)), name
+    path = find_config(name)
+    return path, path.stem
 
 
 def _parse_pairs(pairs: list[str]) -> dict[str, Any]:

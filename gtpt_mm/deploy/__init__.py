@@ -1,7 +1,10 @@
 """Trained models made fast: fusing, chunking, export to files."""
 
-# Importing these registers how their models are fused.
+# Importing these registers how their models are fused and exported.
 from . import (  # noqa: F401
+    export_gtpt,
+    export_sandwich,
+    export_vit,
     exported_group_pose,
     fused_group_pose,
     fused_gtpt,

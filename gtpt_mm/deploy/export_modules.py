@@ -2,7 +2,7 @@
 
 from functools import singledispatch
 
-from torch import nn
+from torch import Tensor, nn
 
 
 @singledispatch
@@ -39,3 +39,13 @@ def _replace(parent: nn.Module, done: set[int]) -> None:
         if new is not child:
             setattr(parent, name, new)
         _replace(new, done)
+
+
+def make_linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """Return a linear layer of a weight (C_out, C_in) and a bias (C_out,)."""
+    out_features, in_features = weight.shape
+    linear = nn.Linear(in_features, out_features, bias is not None, 'meta')
+    linear.weight = nn.Parameter(weight.contiguous())
+    if bias is not None:
+        linear.bias = nn.Parameter(bias.contiguous())
+    return linear

@@ -50,7 +50,7 @@ def test_every_model_in_every_case(tiny_network):
         BenchmarkConfig(
             batch_sizes=(1, 2),
             train_batch_sizes=(2,),
-            dtypes=('fp32', 'bf16'),
+            precisions=('fp32', 'bf16'),
             threads=1,
             repeats=3,
             warmup=1,
@@ -59,7 +59,7 @@ def test_every_model_in_every_case(tiny_network):
         logged.append,
     )
     cases = [
-        (s.batch_size, s.task, s.dtype, row.model)
+        (s.batch_size, s.task, s.precision, row.model)
         for row in benchmark.timings
         for s in [row.case]
     ]
@@ -78,7 +78,7 @@ def test_every_model_in_every_case(tiny_network):
     assert benchmark.complete
     assert len(logged) == 12 + 2 * 3  # a line for each row and round
     for row in benchmark.timings:
-        if row.case.task == 'training' and row.case.dtype == 'bf16':
+        if row.case.task == 'training' and row.case.precision == 'bf16':
             continue  # the accuracy of mmpose's head wants numpy of bf16
         assert row.error is None, row.error
         assert len(row.wall_seconds) == len(row.cpu_seconds) == 3
@@ -111,7 +111,7 @@ def test_failure_is_a_cell(network_of):
         network_of(Toy('bad', fails_on=torch.bfloat16), 'bad'),
     ]
     benchmark = run_benchmark(
-        networks, BenchmarkConfig(**QUICK, dtypes=('fp32', 'bf16'))
+        networks, BenchmarkConfig(**QUICK, precisions=('fp32', 'bf16'))
     )
     assert [row.error for row in benchmark.timings] == [
         None,
@@ -126,9 +126,9 @@ def test_failure_is_a_cell(network_of):
 def test_benchmark_without_plain_rows_is_not_complete(network_of):
     benchmark = run_benchmark(
         [network_of(Toy('bad', fails_on=torch.bfloat16), 'bad')],
-        BenchmarkConfig(**QUICK, dtypes=('bf16',)),
+        BenchmarkConfig(**QUICK, precisions=('bf16',)),
     )
-    assert benchmark.config.base_dtype == 'bf16'
+    assert benchmark.config.base_case(1).precision == 'bf16'
     assert not benchmark.complete
 
 
@@ -178,10 +178,10 @@ def test_more_compiled_networks_than_the_compiler_allows(
     )
     networks = [network_of(Toy(str(i), depth=i), str(i)) for i in range(1, 11)]
     benchmark = run_benchmark(
-        networks, BenchmarkConfig(**QUICK, compile_mode='default')
+        networks, BenchmarkConfig(**QUICK, runtimes=('torch', 'compile'))
     )
     assert len(graphs) == 10
-    modes = [row.case.mode for row in benchmark.timings]
+    modes = [row.case.runtime for row in benchmark.timings]
     assert modes == ['eager'] * 10 + ['compiled'] * 10
     assert not any(row.error for row in benchmark.timings)
 
@@ -190,11 +190,12 @@ def test_fused(tiny_network):
     benchmark = run_benchmark(
         [tiny_network],
         BenchmarkConfig(
-            **QUICK, dtypes=('fp32', 'bf16'), fuse=True, threads=1
+            **QUICK, precisions=('fp32', 'bf16'), fuse=True, threads=1
         ),
     )
     assert [
-        (row.case.mode, row.case.dtype, row.error) for row in benchmark.timings
+        (row.case.runtime, row.case.precision, row.error)
+        for row in benchmark.timings
     ] == [
         ('eager', 'fp32', None),
         ('eager', 'bf16', None),
@@ -224,12 +225,25 @@ def test_threads_are_set_and_set_back(network_of):
     [
         (dict(batch_sizes=(0,)), r'batch sizes.*\[0\]'),
         (dict(train_batch_sizes=(-1,)), 'batch sizes.*-1'),
-        (dict(dtypes=('fp8',)), 'dtypes.*fp8'),
-        (dict(dtypes=()), 'dtypes'),
+        (dict(precisions=('fp8',)), 'precisions.*fp8'),
+        (dict(precisions=()), 'precisions'),
+        (dict(precisions=('fp32', 'int8')), 'int8; add --runtime onnxrun'),
+        (
+            dict(runtimes=('torch', 'onnxruntime'), precisions=('bf16',)),
+            'onnxruntime has fp32, fp16, int8, none of bf16',
+        ),
+        (dict(runtimes=('tensorrt',)), 'runtimes.*tensorrt'),
+        (
+            dict(runtimes=('openvino',), train_batch_sizes=(1,)),
+            'openvino cannot train; add --runtime torch',
+        ),
         (dict(repeats=0), 'repeats.*0'),
         (dict(warmup=-1), 'warmup.*-1'),
         (dict(threads=0), 'threads.*0'),
-        (dict(compile_mode='gtpt-s'), "compile_mode.*'gtpt-s'"),
+        (
+            dict(runtimes=('compile',), compile_mode='gtpt-s'),
+            "compile_mode.*'gtpt-s'",
+        ),
         (dict(device='meta'), 'device.*meta'),
         (dict(device='gpu'), 'device.*gpu'),
         (dict(device='cuda:99'), r'cuda:99.*\d+ GPUs'),

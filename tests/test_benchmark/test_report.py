@@ -17,11 +17,11 @@ from gtpt_mm.benchmark import (
 MACHINE = dict(cpu='a processor', threads=1, date='today')
 
 
-def row(model, ms, task='inference', dtype='fp32', batch=8, **kwargs):
+def row(model, ms, task='inference', precision='fp32', batch=8, **kwargs):
     seconds = [t / 1000 for t in ms]
     return Timing(
         model,
-        Case(task, 'eager', dtype, batch),
+        Case(task, 'eager', precision, batch),
         wall_seconds=seconds,
         cpu_seconds=seconds,
         peak_bytes=3 * 2**20,
@@ -33,7 +33,7 @@ def row(model, ms, task='inference', dtype='fp32', batch=8, **kwargs):
 def benchmark_result():
     return Benchmark(
         MACHINE,
-        BenchmarkConfig(dtypes=('fp32', 'bf16'), batch_sizes=(8,)),
+        BenchmarkConfig(precisions=('fp32', 'bf16'), batch_sizes=(8,)),
         [
             ModelCost(
                 'big', 'big.py', (192, 256), 34_000_000, 34_000_000, 5, 4
@@ -45,7 +45,7 @@ def benchmark_result():
         [
             row('big', [90, 100, 110]),
             row('small', [20, 25, 30]),
-            row('big', [40, 50, 60], dtype='bf16'),
+            row('big', [40, 50, 60], precision='bf16'),
             Timing(
                 'small',
                 Case('inference', 'eager', 'bf16', 8),

@@ -48,6 +48,11 @@ def test_overrides_belong_to_the_model_before_them():
     assert third.label.startswith(f'{GTPT} keep_rates=[1, 0.5')
 
 
+def test_label_is_taken_as_it_is():
+    [choice] = parse_models([GTPT, 'label=GTPT-T, 17 points: [a]'])
+    assert choice.label == 'GTPT-T, 17 points: [a]'
+
+
 def test_label():
     [choice] = parse_models([GTPT, 'label=pruned'])
     assert choice.label == 'pruned'

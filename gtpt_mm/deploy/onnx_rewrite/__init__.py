@@ -8,18 +8,34 @@ from collections.abc import Callable
 
 import onnx
 
+from .attention import fuse_attention
+from .deconvolutions import split_deconvolutions, tile_deconvolutions
+from .one_by_one import take_one_by_one
+
 #: Functions ``(onnx_model, kind) -> onnx_model``, in the order in which they
 #: run. ``kind`` is the class name of the model's backbone.
-PASSES: list[Callable[[onnx.ModelProto, str], onnx.ModelProto]] = []
+PASSES: list[Callable[[onnx.ModelProto, str], onnx.ModelProto]] = [
+    tile_deconvolutions,
+    split_deconvolutions,
+    fuse_attention,
+    take_one_by_one,
+]
+#: Passes for onnxruntime on a CPU in float32; elsewhere they may lose.
+CPU_PASSES = [tile_deconvolutions, fuse_attention, take_one_by_one]
 
 
-def rewrite(model: onnx.ModelProto, kind: str) -> onnx.ModelProto:
+def rewrite(
+    model: onnx.ModelProto, kind: str, portable: bool = False
+) -> onnx.ModelProto:
     """Return the graph after all passes.
 
     Args:
         model: As the exporter of torch wrote it.
         kind: Class name of the backbone, such as ``'GTPT'``.
+        portable: Whether the graph is for quantization or another runtime
+            than onnxruntime: without :data:`CPU_PASSES`.
     """
     for run_pass in PASSES:
-        model = run_pass(model, kind)
+        if not (portable and run_pass in CPU_PASSES):
+            model = run_pass(model, kind)
     return model

@@ -1,1 +1,0 @@
-"""ViTPose beside its peers."""

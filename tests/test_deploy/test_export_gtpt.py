@@ -39,7 +39,7 @@ def disturb(module: nn.Module) -> nn.Module:
     generator = torch.Generator().manual_seed(0)
     for value in module.parameters():
         noise = torch.randn(value.shape, generator=generator)
-        value.data += 0.05 * noise
+        value.data += 0.1 * noise
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):
             shape = norm.running_mean.shape
@@ -99,11 +99,11 @@ def test_keypoint_tokens_are_equal(options):
 def test_scores_decide_in_these_models():
     """Other images keep other tokens, so the comparison means something."""
     backbone = make_backbone(keypoint_groups=WHOLE_BODY).double()
-    _, kept = backbone.trace_pruning(draw_images(2).double())
+    _, kept = backbone.trace_pruning(draw_images(5).double())
     assert len(kept) == 3
     for one in kept:
-        first, second = one.indices.sort().values
-        assert not torch.equal(first, second)
+        chosen = one.indices.sort().values
+        assert not torch.equal(chosen, chosen[:1].expand_as(chosen))
 
 
 @pytest.mark.parametrize(

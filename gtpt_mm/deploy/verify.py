@@ -31,6 +31,11 @@ from .tensorrt import TensorRTNetwork
 BATCHES = (1, 2, 5)
 #: Rounds in which both are timed, in turn; the best counts.
 ROUNDS = 5
+#: Standard deviation of the noise that tells where torch itself is undecided:
+#: a 20th of a grey level, much more than runtimes round. And times it is drawn.
+NOISE, NUM_NOISY = 1e-3, 4
+#: Share of keypoints that may be undecided.
+MAX_UNDECIDED = 0.01
 #: What follows the stem of a file that failed.
 FAILED = '.failed-check'
 #: Keypoints (N, K, 2) and scores (N, K) of each image.
@@ -47,7 +52,12 @@ class VerifyReport:
         tolerance_px: Pixels of the input that were allowed.
         rounded: Whether the file computes in less than float32. Then the mean
             deviation must be within the tolerance, else the largest.
-        max_px: Largest deviation of a keypoint, in pixels of the input.
+        max_px: Largest deviation of a decided keypoint, in pixels of the
+            input.
+        num_keypoints: Keypoints that were compared.
+        num_undecided: Those beyond the tolerance that move in torch as well
+            if a noise of a 20th of a grey level is added: two maxima are
+            equal up to rounding. Up to one in a hundred does not count.
         mean_px: Mean deviation.
         max_score: Largest deviation of a score.
         mean_score: Mean deviation.
@@ -61,6 +71,8 @@ class VerifyReport:
     file: Path
     tolerance_px: float
     rounded: bool = False
+    num_keypoints: int = 0
+    num_undecided: int = 0
     max_px: float = float('nan')
     mean_px: float = float('nan')
     max_score: float = float('nan')
@@ -84,11 +96,17 @@ class VerifyReport:
         sizes = ', '.join(map(str, dict.fromkeys(self.batches)))
         which = 'mean' if self.rounded else 'largest'
         verdict = 'passed' if self.passed else 'FAILED'
+        undecided = (
+            f', without {self.num_undecided} of {self.num_keypoints} '
+            'between equal maxima'
+            if self.num_undecided
+            else ''
+        )
         return '\n'.join(
             [
                 f'compared with torch on {sum(self.batches)} images in '
                 f'batches of {sizes}',
-                f'keypoints: {self.max_px:.4f} px largest, '
+                f'keypoints: {self.max_px:.4f} px largest{undecided}, '
                 f'{self.mean_px:.4f} px mean deviation',
                 f'scores:    {self.max_score:.6f} largest, '
                 f'{self.mean_score:.6f} mean deviation',
@@ -279,7 +297,7 @@ def _compare(
 ) -> None:
     """Write the deviations into a report."""
     is_topdown = isinstance(reference.model, TopdownPoseEstimator)
-    pixels, scores = [], []
+    pixels, scores, undecided = [], [], []
     for images in batches:
         expected = reference.predict(images)
         found = find_poses(reference, network, metadata, images)
@@ -289,11 +307,43 @@ def _compare(
             difference = np.asarray(one[0]) - np.asarray(other[0])
             pixels.append(np.linalg.norm(difference, axis=-1).ravel())
             scores.append(np.abs(one[1] - other[1]).ravel())
+        moved = np.concatenate(pixels[-len(images) :]) > report.tolerance_px
+        if is_topdown and not report.rounded and moved.any():
+            moved &= _find_undecided(reference, images, report.tolerance_px)
+            undecided.append(moved)
+        else:
+            undecided.append(np.zeros_like(moved))
     distance, deviation = np.concatenate(pixels), np.concatenate(scores)
     if not distance.size:
         raise ValueError('torch finds nobody in the images: give others')
-    report.max_px, report.mean_px = _summarise(distance)
+    _, report.mean_px = _summarise(distance)
+    report.num_keypoints = distance.size
+    left_out = np.concatenate(undecided)
+    if left_out.sum() <= MAX_UNDECIDED * distance.size:
+        report.num_undecided = int(left_out.sum())
+        distance = distance[~left_out]
+    report.max_px, _ = _summarise(distance)
     report.max_score, report.mean_score = _summarise(deviation)
+
+
+def _find_undecided(
+    reference: Reference, images: Tensor, tolerance_px: float
+) -> np.ndarray:
+    """Return which keypoints of images move in torch under noise, flat.
+
+    Where two places of a heatmap or of a distribution are equal up to
+    rounding, no runtime can be expected to choose the same one.
+    """
+    generator = torch.Generator().manual_seed(0)
+    poses = reference.predict(images)
+    keypoints = np.stack([np.asarray(keypoints) for keypoints, _ in poses])
+    moves = np.zeros(keypoints.shape[:-1], bool)
+    for _ in range(NUM_NOISY):
+        noise = torch.randn(images.shape, generator=generator) * NOISE
+        noisy = reference.predict(images + noise)
+        others = np.stack([np.asarray(keypoints) for keypoints, _ in noisy])
+        moves |= np.linalg.norm(others - keypoints, axis=-1) > tolerance_px
+    return moves.ravel()
 
 
 def find_poses(

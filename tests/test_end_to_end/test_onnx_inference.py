@@ -63,7 +63,10 @@ def pictures(shared_dir, tmp_path_factory):
     return paths
 
 
-@pytest.fixture(scope='module', params=['gtpt', 'vitpose'])
+@pytest.fixture(
+    scope='module',
+    params=[pytest.param('gtpt', marks=pytest.mark.slow), 'vitpose'],
+)
 def pose(request, tmp_path_factory):
     """A model and its file: SimCC with crops as usual, heatmaps with UDP's."""
     model = small_model(TOP_DOWN[request.param])

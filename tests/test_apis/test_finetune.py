@@ -417,7 +417,7 @@ def test_finetune_stopped_and_continued(
         assert program == 'gtpt-mm'
         assert main(args) == 0, line
     assert (tmp_path / 'mine/predicted/predictions.jsonl').is_file()
-    assert (tmp_path / 'mine/packed/model.json').is_file()
+    assert (tmp_path / 'mine/mine.onnx').is_file()
     assert (tmp_path / 'mine/transformers/config.json').is_file()
 
 
@@ -437,7 +437,11 @@ def test_gtpt_in_a_folder_of_its_own(figures, tmp_path, monkeypatch):
     assert cfg.model.type == 'GuidedGTPTEstimator'
     assert sorted(p.name for p in tmp_path.iterdir()) == ['mine']
     commands = next_commands(project, find_best(project))
-    assert [line.split()[1] for line in commands] == ['predict', 'pack']
+    assert [line.split()[1] for line in commands] == [
+        'predict',
+        'export',
+        'pack',
+    ]
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def test_page(repo_root, tmp_path, monkeypatch, capfd):
     walk = read_walk((repo_root / PAGE).read_text())
     names = [line.split()[1] for line, _ in walk]
     assert names == [
-        'sample-data', 'data', 'data', 'finetune', 'predict', 'pack',
+        'sample-data', 'data', 'data', 'finetune', 'predict', 'export', 'pack',
     ]  # fmt: skip
     for line, printed in walk:
         if 'best_PCK' in line:
@@ -89,7 +89,9 @@ def test_real_set(
     assert any(re.match(r'AP [\d.]+, PCK@0.1 [\d.]+', s) for s in shown)
     assert (tmp_path / 'my_pose/report.html').is_file()
     next_commands = [line for line in shown if line.startswith('gtpt-mm ')]
-    assert len(next_commands) == (3 if model.startswith('vitpose') else 2)
+    last = 'convert' if model.startswith('vitpose') else 'pack'
+    names = [line.split()[1] for line in next_commands]
+    assert names == ['predict', 'export', last]
     for line in next_commands:
         run(line)
     lines = (tmp_path / 'my_pose/predicted/predictions.jsonl').read_text()

@@ -71,24 +71,41 @@ def write_report(
 
 
 def next_commands(project: Project, checkpoint: Path) -> list[str]:
-    """Return the commands that use the model: predict, export, hand back."""
+    """Return the commands that use the model: predict, export, pass on.
+
+    A ViTPose is handed back to transformers, any other model packed.
+    """
     cfg = Config.fromfile(project.config)
     folder, kind = project.folder, cfg.model.type
     config, weights = shorten(project.config), shorten(checkpoint)
-    predict = (
-        f'gtpt-mm predict {shorten(_find_pictures(project.own_set))} --model '
-        f'{config} --weights {weights} --out {shorten(folder / "predicted")}'
-    )
+    own_set = project.own_set
+    dataset = ''
     if kind == 'MultiDatasetPoseEstimator':
-        predict += f' --dataset {cfg.model.test_cfg.dataset}'
+        dataset = f' --dataset {cfg.model.test_cfg.dataset}'
+    predict = (
+        f'gtpt-mm predict {shorten(_find_pictures(own_set))} --model '
+        f'{config} --weights {weights} --out {shorten(folder / "predicted")}'
+        f'{dataset}'
+    )
+    export = (
+        f'gtpt-mm export {config} {weights} --out '
+        f'{shorten(folder / f"{project.config.stem}.onnx")} --decode{dataset}'
+    )
     if kind != 'BottomupPoseEstimator':
         predict += ' --detector whole_image'
-    packed = shorten(folder / 'packed')
-    lines = [predict, f'gtpt-mm pack {config} {weights} {packed}']
+        if 'val' in own_set.ann_files:
+            export += (
+                f' --pictures {shorten(own_set.image_folder)} '
+                f'--annotations {shorten(own_set.ann_files["val"])}'
+            )
     if cfg.model.backbone.type == 'ViTPose':
         target = shorten(folder / 'transformers')
-        lines.append(f'gtpt-mm convert {weights} {target} --to huggingface')
-    return lines
+        pass_on = f'gtpt-mm convert {weights} {target} --to huggingface'
+    else:
+        pass_on = (
+            f'gtpt-mm pack {config} {weights} {shorten(folder / "packed")}'
+        )
+    return [predict, export, pass_on]
 
 
 def _find_pictures(own_set: OwnSet) -> Path:

@@ -27,6 +27,8 @@ def fuse_attention(model: ModelProto, kind: str) -> ModelProto:
         kind: Not read.
     """
     graph = _Graph(model)
+    if not graph.can_change():
+        return model
     for node in [n for n in model.graph.node if n.op_type == 'Softmax']:
         graph.fuse(node)
     return graph.finish()
@@ -54,6 +56,14 @@ class _Graph:
         self.new: dict[str, list[NodeProto]] = {}
         self.count = 0
 
+    def can_change(self) -> bool:
+        """Tell whether no node has a graph of its own, which is not read."""
+        return not any(
+            attribute.HasField('g') or attribute.graphs
+            for node in self.model.graph.node
+            for attribute in node.attribute
+        )
+
     def fuse(self, softmax: NodeProto) -> None:
         """Replace the attention around a softmax if it has the known form."""
         if _attribute(softmax, 'axis', -1) not in (-1, 3):
@@ -72,7 +82,7 @@ class _Graph:
             q is None
             or k is None
             or v is None
-            or weighted.input[0] != (softmax.output[0])
+            or weighted.input[0] != softmax.output[0]
         ):
             return
         self._replace(merged, q, k, v)
@@ -195,8 +205,11 @@ class _Graph:
             if used.intersection(node.output):
                 used.update(node.input)
                 kept.append(node)
-        del self.model.graph.node[:]
-        self.model.graph.node.extend(reversed(kept))
+        graph = self.model.graph
+        constants = [one for one in graph.initializer if one.name in used]
+        del graph.node[:], graph.initializer[:]
+        graph.node.extend(reversed(kept))
+        graph.initializer.extend(constants)
         for entry in self.model.opset_import:
             if entry.domain in ('', 'ai.onnx'):
                 entry.version = max(entry.version, OPSET)

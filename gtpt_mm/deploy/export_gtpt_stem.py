@@ -272,7 +272,7 @@ def _bounds(
     channels: int, units: Sequence[nn.Module], piece: int
 ) -> list[int]:
     """Return the channels at which a piece is cut for later units."""
-    sizes: set[int] = {unit.sizes[piece] for unit in units}  # type: ignore
+    sizes = {int(unit.sizes[piece]) for unit in units}  # type: ignore
     inner = [s for s in sorted(sizes) if 0 < s < channels and not s % BLOCK]
     return [0, *inner, channels]
 

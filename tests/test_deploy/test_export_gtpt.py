@@ -43,8 +43,11 @@ def disturb(module: nn.Module) -> nn.Module:
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):
             shape = norm.running_mean.shape
-            norm.running_mean.copy_(torch.randn(shape, generator=generator))
-            norm.running_var.copy_(torch.rand(shape, generator=generator) + 1)
+            mean = torch.randn(shape, generator=generator)
+            var = torch.rand(shape, generator=generator)
+            # So small that images differ in their features.
+            norm.running_mean.copy_(0.2 * mean)
+            norm.running_var.copy_(0.05 * (var + 0.5))
     return module.eval().requires_grad_(False)
 
 

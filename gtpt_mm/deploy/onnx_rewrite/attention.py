@@ -10,6 +10,8 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 #: Operator set of ``Attention``; onnxruntime 1.23 and later know it.
 OPSET = 23
+#: Tokens, their shape (-1, L, H, D) and a factor.
+Heads = tuple[str, list[int], float]
 
 
 def fuse_attention(model: ModelProto, kind: str) -> ModelProto:
@@ -25,6 +27,8 @@ def fuse_attention(model: ModelProto, kind: str) -> ModelProto:
         kind: Not read.
     """
     graph = _Graph(model)
+    if not graph.can_change():
+        return model
     for node in [n for n in model.graph.node if n.op_type == 'Softmax']:
         graph.fuse(node)
     return graph.finish()
@@ -52,6 +56,14 @@ class _Graph:
         self.new: dict[str, list[NodeProto]] = {}
         self.count = 0
 
+    def can_change(self) -> bool:
+        """Tell whether no node has a graph of its own, which is not read."""
+        return not any(
+            attribute.HasField('g') or attribute.graphs
+            for node in self.model.graph.node
+            for attribute in node.attribute
+        )
+
     def fuse(self, softmax: NodeProto) -> None:
         """Replace the attention around a softmax if it has the known form."""
         if _attribute(softmax, 'axis', -1) not in (-1, 3):
@@ -70,12 +82,21 @@ class _Graph:
             q is None
             or k is None
             or v is None
-            or weighted.input[0] != (softmax.output[0])
+            or weighted.input[0] != softmax.output[0]
         ):
             return
+        self._replace(merged, q, k, v)
+
+    def _replace(self, merged: NodeProto, *parts: Heads) -> None:
+        """Put an ``Attention`` in front of the joined heads.
+
+        Args:
+            merged: The transpose that joins the heads.
+            parts: Queries, keys and values.
+        """
         nodes = [
             self._tokens(*part[:2], f'{self.count}_{i}')
-            for i, part in enumerate((q, k, v))
+            for i, part in enumerate(parts)
         ]
         out = f'{merged.output[0]}_tokens'
         attention = helper.make_node(
@@ -83,15 +104,15 @@ class _Graph:
             [node.output[0] for node in nodes],
             [out],
             name=f'attention_{self.count}',
-            q_num_heads=q[1][2],
-            kv_num_heads=k[1][2],
-            scale=float(q[2] * k[2]),
+            q_num_heads=parts[0][1][2],
+            kv_num_heads=parts[1][1][2],
+            scale=float(parts[0][2] * parts[1][2]),
         )
         self.count += 1
         # The transposed (B, L, H, D) is the same memory as (B, L, C).
         back = helper.make_node(
             'Reshape',
-            [out, self._shape([-1, *q[1][1:]])],
+            [out, self._shape([-1, *parts[0][1][1:]])],
             [merged.output[0]],
             name=f'{attention.name}_heads',
         )
@@ -113,9 +134,7 @@ class _Graph:
             return None
         return users[0] if users[0].op_type == op_type else None
 
-    def _heads(
-        self, name: str, perm: list[int]
-    ) -> tuple[str, list[int], float] | None:
+    def _heads(self, name: str, perm: list[int]) -> Heads | None:
         """Return what is split into heads, (-1, L, H, D), and a factor."""
         scale = 1.0
         node = self._made(name, 'Mul')
@@ -186,8 +205,11 @@ class _Graph:
             if used.intersection(node.output):
                 used.update(node.input)
                 kept.append(node)
-        del self.model.graph.node[:]
-        self.model.graph.node.extend(reversed(kept))
+        graph = self.model.graph
+        constants = [one for one in graph.initializer if one.name in used]
+        del graph.node[:], graph.initializer[:]
+        graph.node.extend(reversed(kept))
+        graph.initializer.extend(constants)
         for entry in self.model.opset_import:
             if entry.domain in ('', 'ai.onnx'):
                 entry.version = max(entry.version, OPSET)

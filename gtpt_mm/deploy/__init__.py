@@ -2,8 +2,6 @@
 
 # Importing these registers how their models are fused and exported.
 from . import (  # noqa: F401
-    export_sandwich,
-    export_vit,
     exported_group_pose,
     fused_group_pose,
     fused_gtpt,

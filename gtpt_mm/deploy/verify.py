@@ -31,8 +31,8 @@ from .tensorrt import TensorRTNetwork
 BATCHES = (1, 2, 5)
 #: Rounds in which both are timed, in turn; the best counts.
 ROUNDS = 5
-#: Standard deviation of the noise that tells where torch itself is undecided:
-#: a 20th of a grey level, much more than runtimes round; how often it is drawn.
+#: Noise that tells where torch itself is undecided: its standard deviation (a
+#: 20th of a grey level, much more than runtimes round), how often it is drawn.
 NOISE, NUM_NOISY = 1e-3, 4
 #: Share of keypoints that may be undecided.
 MAX_UNDECIDED = 0.01

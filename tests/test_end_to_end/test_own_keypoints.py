@@ -12,7 +12,9 @@ PAGE = 'docs/your_own_keypoints.md'
 #: What the page trains, and what suffices to see that every step works.
 EPOCHS = ('--epochs 25', '--epochs 1')
 #: Lines that a shorter training, or other random numbers, change.
-TRAINED = re.compile(r'^(\d+ epochs,|AP |SHA-256|\.\.\. |gtpt-mm )')
+TRAINED = re.compile(
+    r'^(\d+ epochs,|AP |keypoints:|scores:|speed:|SHA-256|\.\.\. |gtpt-mm )'
+)
 
 
 def read_walk(page: str) -> list[tuple[str, list[str]]]:

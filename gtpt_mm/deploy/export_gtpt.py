@@ -334,7 +334,8 @@ class FineLayer(nn.Module):
         self.num_front = self.num_slots + groups.max_dense
         self.num_keep = step.num_keep
         self.is_last = step.next_stage is Stage.OUTPUT
-        assert not (self.is_last and self.num_keep)
+        if self.is_last and self.num_keep:
+            raise ValueError('the last layer of a GTPT prunes no tokens')
         tables: dict[str, Tensor] = dict(
             keys=self._find_keys(groups, num_rest)
         )

@@ -37,7 +37,11 @@ def write_onnx(
     """Write a graph as ONNX, rewritten for onnxruntime."""
     from .onnx_rewrite import rewrite
 
-    model = rewrite(to_onnx(graph, metadata.batch), graph.kind)
+    model = rewrite(
+        to_onnx(graph, metadata.batch),
+        graph.kind,
+        portable=metadata.precision != 'fp32',
+    )
     save_onnx(model, file, metadata)
     return file, []
 

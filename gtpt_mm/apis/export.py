@@ -113,8 +113,9 @@ def export(
     images = read_pictures(pictures) if annotated is None else []
     width = 'fp32' if is_int8 else precision
     made = export_model(
-        loaded, path, format, width, batch, decode, flip_test, input_size
-    )
+        loaded, path, format, width, batch, decode, flip_test, input_size,
+        portable=is_int8,
+    )  # fmt: skip
     if annotated is None:
         batches = make_inputs(loaded, images, made.metadata)
     else:

@@ -108,13 +108,22 @@ class Files:
             self._made[key] = file
         return self._made[key]
 
-    def _write(self, network: Network, file: Path, precision: str) -> None:
+    def _write(
+        self,
+        network: Network,
+        file: Path,
+        precision: str,
+        portable: bool = False,
+    ) -> None:
         if precision == 'int8':
             crops = [crop.numpy() for crop in self.find_crops(network)]
-            quantize(self._make(network, 'fp32', 'onnxruntime'), file, crops)
+            self._write(network, file, 'fp32', portable=True)
+            quantize(file, file, crops)
             return
         if isinstance(network.model, BasePoseEstimator):
-            export_model(network.model, file, 'onnx', precision)
+            export_model(
+                network.model, file, 'onnx', precision, portable=portable
+            )
             return
         if precision != 'fp32':
             raise ValueError(

@@ -77,6 +77,7 @@ def export_model(
     decode: bool = False,
     flip_test: bool = False,
     input_size: tuple[int, int] | None = None,
+    portable: bool = False,
 ) -> Exported:
     """Write a model into a file of another runtime; it is not checked.
 
@@ -92,6 +93,8 @@ def export_model(
         decode: See :func:`make_graph`.
         flip_test: See :func:`make_graph`.
         input_size: See :func:`make_graph`.
+        portable: Whether an ONNX file is written for others than ONNX
+            Runtime in float32 on a CPU, ``deploy.quantize`` among them.
 
     Raises:
         ValueError: If an argument is unknown, or the model has no such file.
@@ -111,6 +114,7 @@ def export_model(
     metadata.flip_test = flip_test
     metadata.precision = precision
     metadata.batch = batch
+    graph.portable = portable
     if precision == 'fp16':
         graph.halve()
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ def write_onnx(
     model = rewrite(
         to_onnx(graph, metadata.batch),
         graph.kind,
-        portable=metadata.precision != 'fp32',
+        portable=graph.portable,
     )
     save_onnx(model, file, metadata)
     return file, []

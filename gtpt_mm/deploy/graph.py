@@ -35,6 +35,8 @@ class ExportGraph(nn.Module):
     Attributes:
         input_size: Size (w, h) of the images; None: any.
         dtype: Type that the network computes in.
+        portable: Whether its ONNX file is for others than ONNX Runtime in
+            float32 on a CPU: half precision, quantization.
     """
 
     def __init__(
@@ -55,10 +57,12 @@ class ExportGraph(nn.Module):
         self.flip_test = flip_test
         self.input_size = find_input_size(model)
         self.dtype = torch.float32
+        self.portable = False
 
     def halve(self) -> None:
         """Let the network compute in half precision; decoding does not."""
         self.dtype = torch.float16
+        self.portable = True
         for module in (self.backbone, self.neck, self.head):
             module.to(self.dtype)
 

@@ -168,7 +168,8 @@ class CoarseLayer(nn.Module):
         self.new_tokens: Tensor | None
         self.register_buffer('new_tokens', new_tokens, persistent=False)
         if self.num_keep:
-            assert step.stage is Stage.HUMAN  # one keypoint token, row 0
+            if step.stage is not Stage.HUMAN:  # one keypoint token, row 0
+                raise ValueError(f'{step.stage} prunes before it divides')
             rank = torch.zeros(1, 1 + num_rest, dtype=torch.int64)
             rank[:, 0] = 1
             self.register_buffer('rank', rank, persistent=False)

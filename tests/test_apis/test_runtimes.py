@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
+from support.fill import sharpen_head
 from support.inference import BOTTOM_UP, BOXES, IMAGES, TOP_DOWN, small_model
 
 from gtpt_mm.apis import PoseInferencer, Predictor, chosen_runtime
@@ -42,7 +43,10 @@ def folder(tmp_path_factory):
 def make_model(name: str, dtype=torch.float32):
     """Return a small model with weights that are always the same."""
     torch.manual_seed(0)
-    return small_model({**TOP_DOWN, **BOTTOM_UP}[name], dtype)
+    model = small_model({**TOP_DOWN, **BOTTOM_UP}[name], dtype)
+    if name == 'vitpose' and dtype == torch.float32:
+        sharpen_head(model)  # rounding moves the points of flat heatmaps
+    return model
 
 
 def inputs_of(name: str) -> dict:

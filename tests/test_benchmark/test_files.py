@@ -1,6 +1,7 @@
 """Networks in onnxruntime and OpenVINO, and ONNX files of anybody."""
 
 import pytest
+from support.fill import fill_by_name
 
 from gtpt_mm.benchmark import (
     BenchmarkConfig,
@@ -50,6 +51,7 @@ def test_exported_beside_torch(tiny_network):
 
 
 def test_int8_is_quantized_and_its_deviation_stated(tiny_network):
+    fill_by_name(tiny_network.model)  # else most of it is hardly seen
     rows = run_benchmark(
         [tiny_network],
         BenchmarkConfig(

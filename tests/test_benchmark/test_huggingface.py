@@ -21,7 +21,7 @@ transformers = pytest.importorskip(
     'name, parameters, gmacs',
     [
         ('hf:vitpose-base', 90.0, 18.5),
-        ('hf:usyd-community/vitpose-base-simple', 85.9, 17.1),
+        ('hf:usyd-community/vitpose-base-simple', 85.9, 17.5),
         # All six experts run on every image.
         ('hf:vitpose-plus-base', 125.4, 25.3),
     ],

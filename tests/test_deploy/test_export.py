@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmpose.registry import MODELS
 from support.configs import read_config, shrink
+from support.fill import sharpen_head
 from support.stock_inference import small_config
 
 from gtpt_mm.apis.export import export
@@ -50,26 +51,6 @@ def one_thread():
     torch.set_num_threads(number)
 
 
-def sharpen(model):
-    """Give random heatmaps and logits the range of trained ones.
-
-    In flat heatmaps rounding alone would move the points.
-    """
-    torch.manual_seed(0)
-    for name in ('final_layer', 'fc_x', 'fc_y', 'cls_x', 'cls_y'):
-        layer = getattr(model.head, name, None)
-        if layer is not None:
-            torch.nn.init.normal_(layer.weight, std=0.3)
-    model.eval()
-    if type(model.head).__name__ == 'HeatmapHead':
-        w, h = model.head.decoder.input_size
-        with torch.no_grad():
-            highest = model._forward(torch.randn(2, 3, h, w)).max()
-            model.head.final_layer.weight /= highest
-            model.head.final_layer.bias /= highest
-    return model
-
-
 def build(name: str, dataset: str | None = None):
     """Return a small model of a family with random, sharp weights."""
     torch.manual_seed(0)
@@ -79,7 +60,7 @@ def build(name: str, dataset: str | None = None):
         cfg.config_check = False
     else:
         cfg = rtmpose_config() if name == 'rtmpose' else small_config(name)
-    return sharpen(load_model(cfg, 'random', 'cpu', dataset))
+    return sharpen_head(load_model(cfg, 'random', 'cpu', dataset))
 
 
 def rtmpose_config() -> Config:
@@ -435,7 +416,7 @@ def test_the_legacy_exporter_takes_any_batch_or_is_refused(
 def test_full_size(tmp_path, name, options):
     """With random weights, whose maxima are sharpened."""
     dataset = options.pop('dataset', None)
-    model = sharpen(load_model(name, 'random', 'cpu', dataset))
+    model = sharpen_head(load_model(name, 'random', 'cpu', dataset))
     for format, suffix in (('onnx', '.onnx'), ('openvino', '.xml')):
         file = tmp_path / f'model{suffix}'
         made = check(model, file, format=format, tolerance_px=LOOSE, **options)

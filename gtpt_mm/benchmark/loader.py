@@ -1,9 +1,11 @@
 """Time of loading and augmenting a sample, step by step."""
 
+import io
+import json
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,6 +31,8 @@ from .selection import ModelChoice, find_config
 STOCK = 'td-hm_res50_8xb64-210e_coco-256x192'
 #: What is added to the name of a pipeline of slow steps.
 SLOW = ', by mmcv and mmpose'
+#: Time by step.
+Times = dict[str, float]
 CLOCKS: dict[str, Callable[[], float]] = dict(
     wall=time.perf_counter, cpu=time.process_time
 )
@@ -71,14 +75,14 @@ def time_loaders(
         elif loader.mode == 'bottomup':
             slow = Loader(cfg, annotations, choice.label, slow=True)
             loaders[choice.label + SLOW] = slow
-    rounds: dict[str, list[Counter]] = {label: [] for label in loaders}
+    rounds: dict[str, list[Times]] = {label: [] for label in loaders}
     with _one_opencv_thread():
         for seed in range(repeats + 1):
             for label, loader in loaders.items():
                 rounds[label].append(loader.run(seed, CLOCKS[clock]))
     return {
         label: {
-            step: median(counts[step] for counts in timed[1:])
+            step: median(counts.get(step, 0.0) for counts in timed[1:])
             for step in _steps(timed)
         }
         for label, timed in rounds.items()
@@ -113,20 +117,20 @@ class Loader:
     ) -> None:
         init_default_scope('mmpose')
         dataset = cfg.get('train_dataloader', {}).get('dataset')
-        if not isinstance(dataset, dict) or 'pipeline' not in dataset:
+        if not isinstance(dataset, ConfigDict) or 'pipeline' not in dataset:
             raise ValueError(
                 f'{label} has no train_dataloader.dataset.pipeline of one '
                 'dataset, which --loader times'
             )
         self.mode = dataset.get('data_mode', 'topdown')
         build = slow_steps if slow else _build
-        self.steps = [TimedStep(step) for step in build(dataset.pipeline)]
+        self.steps = [TimedStep(step) for step in build(dataset['pipeline'])]
         self.dataset = _build_dataset(dataset, annotations)
 
-    def run(self, seed: int, clock: Callable[[], float]) -> Counter:
+    def run(self, seed: int, clock: Callable[[], float]) -> Times:
         """Return ms a sample of one pass over the pictures."""
         np.random.seed(seed)
-        times: Counter = Counter()
+        times: Times = defaultdict(float)
         for step in self.steps:
             step.watch(times, clock)
         start = clock()
@@ -137,7 +141,7 @@ class Loader:
                     sample = step(sample)
         times['total'] = clock() - start
         number = len(self.dataset)
-        return Counter({k: 1000 * v / number for k, v in times.items()})
+        return {step: 1000 * s / number for step, s in times.items()}
 
 
 class TimedStep:
@@ -158,7 +162,7 @@ class TimedStep:
                 branch.transforms = [TimedStep(s) for s in branch.transforms]
                 self.inner += branch.transforms
 
-    def watch(self, times: Counter, clock: Callable[[], float]) -> None:
+    def watch(self, times: Times, clock: Callable[[], float]) -> None:
         """Set where times are added."""
         self.times, self.clock = times, clock
         for step in self.inner:
@@ -183,7 +187,9 @@ class SlowResize(GroupPoseResize):
 
     @staticmethod
     def resize_image(
-        image: np.ndarray, size: tuple[int, int], region: None = None
+        image: np.ndarray,
+        size: tuple[int, int],
+        region: tuple[int, int, int, int] | None = None,
     ) -> np.ndarray:
         """Return the new image."""
         return mmcv.imresize(image, size, backend='pillow')
@@ -233,16 +239,16 @@ def _build_dataset(dataset: ConfigDict, annotations: Path) -> Any:
         pipeline=[],
         test_mode=False,
     )
-    built = DATASETS.build(options)
-    if not len(built):
+    with redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        built = DATASETS.build(options)
+        number = len(built)
+    if not number:
         raise ValueError(f'{annotations} has no annotated instances')
     return built
 
 
 def _find_images(annotations: Path) -> Path:
     """Return the folder with the pictures of a file of annotations."""
-    import json
-
     content = json.loads(annotations.read_text(encoding='utf-8'))
     names = [image['file_name'] for image in content.get('images', ())]
     folder = annotations.resolve().parent
@@ -255,7 +261,7 @@ def _find_images(annotations: Path) -> Path:
     )
 
 
-def _steps(timed: Sequence[Counter]) -> list[str]:
+def _steps(timed: Sequence[Times]) -> list[str]:
     return sorted({step for counts in timed for step in counts})
 
 

@@ -12,6 +12,8 @@ from .transforms import (
     GroupPoseCrop,
     GroupPoseFlip,
     GroupPoseResize,
+    GroupPoseResizedCrop,
+    PackImage,
     RandomHalfBodyByIds,
 )
 
@@ -26,7 +28,9 @@ __all__ = [
     'GroupPoseCrop',
     'GroupPoseFlip',
     'GroupPoseResize',
+    'GroupPoseResizedCrop',
     'MultiDataset',
+    'PackImage',
     'RandomHalfBodyByIds',
     'RepeatedFraction',
 ]

@@ -4,6 +4,7 @@
 # D = C / M channels of a head, L levels, P points per level
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +46,7 @@ class RowSampler:
     ) -> None:
         self.num_heads = num_heads
         self.batch, self.num_values, channels = value.shape
+        value = value.to(torch.promote_types(value.dtype, torch.float32))
         self.table = value.reshape(-1, channels // num_heads)
         width, height = maps.level_sizes.float().unbind(1)
         areas = width * height
@@ -66,9 +68,9 @@ class RowSampler:
         self.origin = columns(start) + head.float()
         right = second[0] * num_heads
         down = second[1] * width * num_heads
-        self.steps = [
-            columns(step).int() for step in (right, down, right + down)
-        ]
+        steps = [columns(s) for s in (right * 0, right, down, right + down)]
+        steps = torch.stack(steps).int().unflatten(1, (num_heads, -1))
+        self.steps = steps.transpose(0, 1)  # to the corners, (M, 4, LP)
 
     def __call__(self, x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
         """Sample.
@@ -92,14 +94,15 @@ class RowSampler:
         index = index.unflatten(0, (self.batch, -1)) + images[:, None, None]
         index = index.flatten(0, 1)
         upper, lower = upper * weights, lower * weights
-        shares = self._by_head(
-            [upper * left, upper * right, lower * left, lower * right]
-        )
-        rows = self._by_head([index, *(index + step for step in self.steps)])
+        shares = [upper * left, upper * right, lower * left, lower * right]
+        heads = [share.unflatten(1, (self.num_heads, -1)) for share in shares]
+        rows = index.unflatten(1, (self.num_heads, 1, -1)) + self.steps
         outputs = [
             torch.bmm(share[:, None], F.embedding(row, self.table))
             for share, row in zip(
-                shares.unbind(1), rows.unbind(1), strict=True
+                torch.cat(heads, dim=2).unbind(1),
+                rows.flatten(2).unbind(1),
+                strict=True,
             )
         ]
         return torch.cat(outputs, dim=1).flatten(1)
@@ -112,13 +115,6 @@ class RowSampler:
         second = (self.second[axis] - (offset - 1).abs()).clamp(min=0)
         return cell, first, second
 
-    def _by_head(self, corners: list[Tensor]) -> Tensor:
-        """Join corners, 4 times (B * Q, M * L * P), to (B * Q, M, 4 * LP)."""
-        heads = [
-            corner.unflatten(1, (self.num_heads, -1)) for corner in corners
-        ]
-        return torch.cat(heads, dim=2)
-
 
 class ExportedDeformableAttention(DeformableAttention):
     """Deformable attention of matrix products on rows, and gathers.
@@ -129,6 +125,8 @@ class ExportedDeformableAttention(DeformableAttention):
     Args:
         attention: The trained attention, fused or not.
     """
+
+    spread: Tensor
 
     def __init__(self, attention: DeformableAttention) -> None:
         super().__init__(
@@ -158,8 +156,8 @@ class ExportedDeformableAttention(DeformableAttention):
         )
         self.register_buffer('spread', spread.repeat(1, self.num_heads))
 
-    def build_sampler(self, value: Tensor, maps: TokenMaps) -> RowSampler:
-        """Project the values: the half of :meth:`forward` without queries."""
+    def build_sampler(self, value: Tensor, maps: TokenMaps) -> Any:
+        """Project the values; returns a :class:`RowSampler`."""
         shape = value.shape
         value = self.value_proj(value.flatten(0, 1)).view(shape)
         if maps.key_padding_mask is not None:
@@ -171,30 +169,55 @@ class ExportedDeformableAttention(DeformableAttention):
         query: Tensor,
         reference_points: Tensor,
         maps: TokenMaps,
-        sampler: RowSampler,
+        sampler: Any,
     ) -> Tensor:
         """Sample the values; arguments as in ``DeformableAttention``."""
         batch, num_queries, channels = query.shape
         rows = query.reshape(-1, channels)
         points = reference_points[..., :2] * maps.level_sizes - 0.5
         points = points.expand(batch, -1, -1, -1).flatten(0, 1)
-        locations = []
-        for axis, offset in enumerate((self.offset_x, self.offset_y)):
-            centers = points[..., axis]  # (B * Q, L)
-            if reference_points.shape[-1] == 4:
-                reach = reference_points[..., 2 + axis]
-                reach = reach * maps.level_sizes[:, axis]
-                reach = reach.expand(batch, -1, -1).flatten(0, 1)
-                reach = reach @ self.spread * (0.5 / self.num_points)
-                locations.append(centers @ self.spread + offset(rows) * reach)
-            else:
-                base = torch.addmm(offset.bias, centers, self.spread)
-                locations.append(torch.addmm(base, rows, offset.weight.t()))
-        weights = self.attention_weights(rows)
+        x, y = (
+            self._locate(rows, points, reference_points, maps, axis)
+            for axis in (0, 1)
+        )
+        weights = self.attention_weights(rows).to(points)
         weights = weights.unflatten(1, (self.num_heads, -1)).softmax(-1)
-        output = sampler(*locations, weights.flatten(1))
-        output = self.output_proj(output)
-        return output.view(batch, num_queries, channels)
+        output = sampler(x, y, weights.flatten(1)).to(rows)
+        return self.output_proj(output).view(batch, num_queries, channels)
+
+    def _locate(
+        self,
+        rows: Tensor,
+        points: Tensor,
+        reference_points: Tensor,
+        maps: TokenMaps,
+        axis: int,
+    ) -> Tensor:
+        """Return x or y of all locations in cells, (B * Q, M * L * P).
+
+        In 32 bits, as the reference points.
+
+        Args:
+            rows: Queries, (B * Q, C).
+            points: Reference points in cells, (B * Q, L, 2).
+            reference_points: The same or boxes, (B or 1, Q, L, 2 or 4).
+            maps: The layout of the tokens.
+            axis: 0 for x, 1 for y.
+        """
+        centers, offset = points[..., axis], self.offset_y
+        if axis == 0:
+            offset = self.offset_x
+        spread = self.spread.to(points)
+        if reference_points.shape[-1] == 2 and rows.dtype == points.dtype:
+            base = torch.addmm(offset.bias, centers, spread)
+            return torch.addmm(base, rows, offset.weight.t())
+        offsets = offset(rows).to(points)
+        if reference_points.shape[-1] == 4:
+            reach = reference_points[..., 2 + axis] * maps.level_sizes[:, axis]
+            reach = reach.expand(rows.shape[0] // reach.shape[1], -1, -1)
+            reach = reach.flatten(0, 1) @ spread
+            offsets = offsets * (reach * (0.5 / self.num_points))
+        return centers @ spread + offsets
 
 
 class RowFeedForward(nn.Module):
@@ -247,6 +270,7 @@ class PaddedGraph(nn.Module):
             )
         self.graph = graph
         self.output_names = graph.outputs.names
+        self.smallest_side = graph.outputs.smallest_side
 
     def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
         """Return class scores and keypoints, see ``GroupPoseHead.forward``.
@@ -283,14 +307,13 @@ def export_padded(model: BasePoseEstimator, file: str | Path) -> Path:
         file: File to write.
     """
     graph = make_padded_graph(model)
-    batch = torch.export.Dim('batch')
+    batch, least = torch.export.Dim('batch'), graph.smallest_side
     height, width = (
-        torch.export.Dim(name, min=smallest_side(graph.graph.head))
-        for name in ('height', 'width')
+        torch.export.Dim(name, min=least) for name in ('height', 'width')
     )
     images, sizes = torch.zeros(2, 3, 192, 256), torch.tensor([[192, 256]] * 2)
     with torch.no_grad(), quiet_export():
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             graph,
             (images, sizes),
             input_names=list(graph.input_names),
@@ -304,21 +327,6 @@ def export_padded(model: BasePoseEstimator, file: str | Path) -> Path:
     with atomic_write(file) as part:
         part.write_bytes(program.model_proto.SerializeToString())
     return Path(file)
-
-
-def smallest_side(head: GroupPoseHead) -> int:
-    """Return a side in pixels of squares with as many tokens as queries.
-
-    The least that the tracer may assume: smaller images cannot fill the
-    queries.
-    """
-    side, strides = 64, [8 * 2**i for i in range(head.num_levels)]
-    while (
-        sum((side // stride) ** 2 for stride in strides)
-        < head.selector.num_queries
-    ):
-        side += 32
-    return side
 
 
 def mask_padding(sizes: Tensor, images: Tensor, feat: Tensor) -> Tensor:

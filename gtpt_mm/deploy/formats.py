@@ -82,7 +82,7 @@ def write_torch_export(
 ) -> Written:
     """Write a graph as ``torch.export.load`` reads it."""
     images = graph.example_images(metadata.batch)
-    with quiet_export():
+    with quiet_export(), explained_tracing(graph, metadata.batch):
         program = torch.export.export(
             graph,
             (images,),
@@ -106,7 +106,7 @@ def to_onnx(graph: ExportGraph, batch: str | int) -> 'onnx.ModelProto':
             f'the weights take {size / 2**30:.1f} GB, an ONNX file holds at '
             'most 2 GB: export them in fp16, or as torch-export'
         )
-    with quiet_export():
+    with quiet_export(), explained_tracing(graph, batch):
         program: Any = torch.onnx.export(
             graph,
             (graph.example_images(batch),),
@@ -129,10 +129,38 @@ def find_dynamic_shapes(
     if batch == 'dynamic':
         shape[0] = torch.export.Dim('batch')
     if graph.input_size is None:
-        # 100 queries of a Group Pose need 193 tokens.
-        shape[2] = torch.export.Dim('height', min=SMALLEST_SIDE)
-        shape[3] = torch.export.Dim('width', min=SMALLEST_SIDE)
+        least = graph.outputs.smallest_side or SMALLEST_SIDE
+        shape[2] = torch.export.Dim('height', min=least)
+        shape[3] = torch.export.Dim('width', min=least)
     return (shape,)
+
+
+@contextlib.contextmanager
+def explained_tracing(graph: ExportGraph, batch: str | int) -> Iterator[None]:
+    """Say what to fix where a network cannot be traced for any size.
+
+    Raises:
+        ValueError: If it fails and a size or the batch is free.
+    """
+    try:
+        yield
+    except Exception as error:
+        free = {
+            'any size: give one, input_size (--input-size W H)': (
+                graph.input_size is None
+            ),
+            'any batch: give its size, batch (--batch N)': batch == 'dynamic',
+        }
+        if not any(free.values()):
+            raise
+        remedies = '; or for '.join(
+            text for text, is_free in free.items() if is_free
+        )
+        raise ValueError(
+            f'a {graph.kind} could not be traced for {remedies}. Its code may '
+            'compute with sizes as Python numbers. PyTorch says: '
+            f'{str(error).strip().splitlines()[0]}'
+        ) from error
 
 
 @contextlib.contextmanager

@@ -39,6 +39,8 @@ class HeadOutputs(nn.Module):
     """
 
     names: tuple[str, ...] = ()
+    #: Least side in pixels of images of any size; None: not known.
+    smallest_side: int | None = None
 
     def __init__(
         self, model: BasePoseEstimator, decode: bool, flip_test: bool
@@ -187,6 +189,7 @@ class GroupPoseOutputs(HeadOutputs):
         if flip_test:
             raise ValueError('GroupPoseHead has no flip_test')
         super().__init__(model, decode, flip_test)
+        self.smallest_side = smallest_side(model.head)
         num_queries = model.head.selector.num_queries
         self.num_select = min(self.test_cfg.get('num_select', 50), num_queries)
 
@@ -215,6 +218,21 @@ class GroupPoseOutputs(HeadOutputs):
         height, width = images.shape[-2:]
         pixels = (keypoints[..., 0] * width, keypoints[..., 1] * height)
         return torch.stack(pixels, dim=-1), scores
+
+
+def smallest_side(head: GroupPoseHead) -> int:
+    """Return a side in pixels of squares with as many tokens as queries.
+
+    The least that the tracer may assume: smaller images cannot fill the
+    queries.
+    """
+    side, strides = 64, [8 * 2**i for i in range(head.num_levels)]
+    while (
+        sum((side // stride) ** 2 for stride in strides)
+        < head.selector.num_queries
+    ):
+        side += 32
+    return side
 
 
 @singledispatch

@@ -70,6 +70,7 @@ def test_command_prints_a_line_for_each_pipeline(annotations, capsys):
     argv = ['benchmark', TOPDOWN, '--loader', str(annotations)]
     assert main([*argv, '--repeats', '1']) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
     assert [line.split()[1] for line in lines[2:]] == [
         TOPDOWN,
         STOCK,

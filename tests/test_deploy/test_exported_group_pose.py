@@ -13,8 +13,9 @@ from gtpt_mm.deploy.exported_group_pose import (
     export_padded,
     make_padded_graph,
     mask_padding,
-    smallest_side,
 )
+from gtpt_mm.deploy.formats import to_onnx
+from gtpt_mm.deploy.graph_heads import smallest_side
 from gtpt_mm.layers.deform_attention import DeformableAttention
 from gtpt_mm.layers.token_maps import TokenMaps
 from gtpt_mm.models.heads.group_pose_head import _mask_padding
@@ -89,7 +90,7 @@ def test_graph_with_sizes_equals_the_model_of_padded_images():
     images = torch.randn(3, 3, 96, 128)
     graph = make_padded_graph(model)
     with torch.no_grad():
-        expected = model(images, samples, mode='tensor')
+        expected = model.head(model.extract_feat(images), samples)
         full = model(images, None, mode='tensor')
         actual = graph(images, torch.tensor(sizes))
     assert_close(actual, expected)
@@ -130,6 +131,27 @@ def test_graphs_without_masks_or_with_decoding_have_no_sizes():
         PaddedGraph(graph)
 
 
+class FixedBackbone(torch.nn.Module):
+    """Reads the number of windows as Swin does."""
+
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images):
+        batch = int(images.shape[0] / (images.shape[2] / 32))
+        return self.backbone(images.repeat(batch, 1, 1, 1))
+
+
+@pytest.mark.slow
+def test_networks_of_fixed_sizes_are_refused_by_name():
+    pytest.importorskip('onnx')
+    graph = make_graph(build_small())
+    graph.backbone = FixedBackbone(graph.backbone)
+    with pytest.raises(ValueError, match=r'ResNet.*--input-size.*--batch N'):
+        to_onnx(graph, 'dynamic')
+
+
 @pytest.mark.slow
 def test_file_with_sizes_masks_padding(tmp_path):
     onnxruntime = pytest.importorskip('onnxruntime')
@@ -145,7 +167,24 @@ def test_file_with_sizes_masks_padding(tmp_path):
             sample.set_metainfo(dict(batch_input_shape=padded))
         images = torch.randn(len(sizes), 3, *padded)
         with torch.no_grad():
-            expected = model(images, samples, mode='tensor')
+            expected = model.head(model.extract_feat(images), samples)
         feed = dict(images=images.numpy(), sizes=np.array(sizes))
         actual = map(torch.from_numpy, session.run(None, feed))
         assert_close(actual, expected)
+
+
+def test_locations_in_half_precision_have_32_bits():
+    """Of a map of 200 columns 16 bits resolve no cell."""
+    torch.manual_seed(0)
+    attention = DeformableAttention(32, num_heads=4, num_levels=1)
+    torch.nn.init.normal_(attention.sampling_offsets.weight, std=0.1)
+    attention = attention.to(torch.bfloat16)
+    maps = TokenMaps.without_padding([(30, 200)], torch.device('cpu'))
+    query, value = torch.randn(2, 9, 32), torch.randn(2, 6000, 32)
+    args = query.bfloat16(), value.bfloat16(), torch.rand(2, 9, 1, 2), maps
+    exported = ExportedDeformableAttention(attention)
+    exported.spread = exported.spread.bfloat16()
+    with torch.no_grad():
+        expected, actual = attention(*args), exported(*args)
+    assert actual.dtype == torch.bfloat16
+    torch.testing.assert_close(actual, expected, atol=0.02, rtol=0.02)

@@ -143,6 +143,7 @@ class FixedBackbone(torch.nn.Module):
         return self.backbone(images.repeat(batch, 1, 1, 1))
 
 
+@pytest.mark.slow
 def test_networks_of_fixed_sizes_are_refused_by_name():
     pytest.importorskip('onnx')
     graph = make_graph(build_small())

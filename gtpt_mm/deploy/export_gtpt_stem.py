@@ -86,7 +86,7 @@ def _conv(
 def _depthwise(conv: nn.Conv2d, source: Source) -> nn.Conv2d:
     """Return a depthwise convolution of the maps of a source."""
     assert conv.bias is not None
-    assert not isinstance(conv.padding, str)
+    assert isinstance(conv.padding, tuple)
     return _conv(
         source.spread(conv.weight.data, 0),
         source.spread(conv.bias.data, 0),

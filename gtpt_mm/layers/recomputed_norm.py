@@ -83,7 +83,10 @@ class _Output:
                 x, norm.weight, norm.bias, mean, var, False, 0.0, norm.eps,
                 False,
             )  # fmt: skip
-            assert value.stride() == self._stride
+            if value.stride() != self._stride:
+                raise RuntimeError(
+                    'batch_norm has chosen another layout than in forward'
+                )
             self._value = value.relu_() if norm.with_relu else value
         return self._value.as_strided(*like)
 

@@ -78,7 +78,9 @@ class Rows:
     def add(self, model: str, **cells: Any) -> None:
         """Write a line; cells are named as ``COLUMNS``."""
         row = dict(part=self.part, model=model, result='ok') | cells
-        assert set(row) <= set(COLUMNS), row
+        unknown = set(row) - set(COLUMNS)
+        if unknown:
+            raise KeyError(f'no column for {sorted(unknown)}')
         with self.file.open('a', encoding='utf-8') as file:
             file.write(json.dumps(row) + '\n')
 

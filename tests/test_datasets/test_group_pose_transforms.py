@@ -358,12 +358,12 @@ def test_draws_of_the_authors_are_possible_and_give_the_same(
     people = read_people('coco')
     people = flip(people) if mirrored else people
     if region:
-        resize, crop, plain = cropping
+        crop, plain = cropping
+        resize = crop.resizer
         assert before in resize.short_sides
         monkeypatch.setattr(resize, '_choose_short_side', lambda: before)
-        people = resize(people)
         left, top, w, h = region
-        height, width = people['img_shape']
+        width, height = resize.choose_size(people)
         for size, start, side in ((w, left, width), (h, top, height)):
             assert crop.min_size <= size <= crop.max_size
             assert 0 <= start <= side - size

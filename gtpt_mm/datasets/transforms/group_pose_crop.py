@@ -79,9 +79,7 @@ class GroupPoseCrop(BaseTransform):
         """Return the sample with its image and instances cropped."""
         self._check(results)
         h, w = results['img'].shape[:2]
-        left, top, width, height = self._choose_region(w, h)
-        img = results['img'][top : top + height, left : left + width]
-        return self._crop({**results, 'img': img}, left, top, width, height)
+        return self._crop(results, *self._choose_region(w, h))
 
     @staticmethod
     def _check(results: dict) -> None:
@@ -94,7 +92,15 @@ class GroupPoseCrop(BaseTransform):
     def _crop(
         self, results: dict, left: int, top: int, width: int, height: int
     ) -> dict:
-        """Return the sample, whose image is cropped, with its instances."""
+        """Return the sample cropped to a region."""
+        img = results['img'][top : top + height, left : left + width]
+        cut = {**results, 'img': img}
+        return self._crop_instances(cut, left, top, width, height)
+
+    def _crop_instances(
+        self, results: dict, left: int, top: int, width: int, height: int
+    ) -> dict:
+        """Return the sample, whose image is that of the region."""
         corner = np.array((left, top), np.float32)
         size = np.array((width, height), np.float32)
         box = (results['bbox'] - np.tile(corner, 2)).clip(0, np.tile(size, 2))
@@ -149,7 +155,9 @@ class GroupPoseResizedCrop(GroupPoseCrop):
         self._check(results)
         size = self.resizer.choose_size(results)
         region = self._choose_region(*size)
-        return self._crop(self.resizer.resize(results, size, region), *region)
+        return self._crop_instances(
+            self.resizer.resize(results, size, region), *region
+        )
 
     def __repr__(self) -> str:
         return (

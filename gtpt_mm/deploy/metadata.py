@@ -119,8 +119,8 @@ def describe_model(model: BasePoseEstimator) -> ModelMetadata:
     return ModelMetadata(
         model=_find_name(model),
         input_size=None if size is None else (int(size[0]), int(size[1])),
-        mean=plain(np.ravel(getattr(preprocessor, 'mean', []))),
-        std=plain(np.ravel(getattr(preprocessor, 'std', []))),
+        mean=_read_pixels(getattr(preprocessor, 'mean', [])),
+        std=_read_pixels(getattr(preprocessor, 'std', [])),
         color='RGB'
         if getattr(preprocessor, '_channel_conversion', False)
         else 'BGR',
@@ -131,6 +131,11 @@ def describe_model(model: BasePoseEstimator) -> ModelMetadata:
         swap=plain(metainfo.get('flip_indices', [])),
         codec=describe_codec(codec),
     )
+
+
+def _read_pixels(values: Any) -> list[float]:
+    """Return float32 values of pixels as they were in the config."""
+    return [round(float(value), 4) for value in np.ravel(values)]
 
 
 def _find_name(model: BasePoseEstimator) -> str:

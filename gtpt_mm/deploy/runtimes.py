@@ -208,6 +208,11 @@ class OnnxNetwork(ExportedNetwork):
         options.intra_op_num_threads = _num_threads(self.threads)
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors
+        if self.precision == 'fp16':
+            # onnxruntime 1.31 crashes when it lays out a GTPT in fp16.
+            options.graph_optimization_level = (
+                onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+            )
         # Threads that wait by spinning take time from torch and numpy.
         options.add_session_config_entry(
             'session.intra_op.allow_spinning', '0'

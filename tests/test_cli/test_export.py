@@ -12,9 +12,9 @@ pytest.importorskip('onnxscript')
 
 @pytest.fixture
 def config(tmp_path):
-    """Return the file of a small HEViTPose."""
+    """Return the file of a small ViTPose."""
     path = tmp_path / 'small.py'
-    small_config('hevitpose').dump(path)
+    small_config('vitpose').dump(path)
     return str(path)
 
 
@@ -30,7 +30,7 @@ def test_a_file_is_written_and_compared(config, tmp_path, capsys):
     assert main([*arguments, '--pictures', str(pictures)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == (
-        'small: images of 96 x 128 (w, h), batch dynamic -> heatmaps'
+        'small: images of 64 x 96 (w, h), batch dynamic -> heatmaps'
     )
     assert lines[1] == (
         'compared with torch on 8 images in batches of 1, 2, 5'

@@ -30,11 +30,11 @@ def replace_modules(parent: nn.Module) -> None:
     _replace(parent, set())
 
 
-def _replace(parent: nn.Module, done: set[int]) -> None:
+def _replace(parent: nn.Module, done: set[nn.Module]) -> None:
     for name, child in parent.named_children():
-        if id(child) in done:
+        if child in done:
             continue
-        done.add(id(child))
+        done.add(child)
         new = export_module(child)
         if new is not child:
             setattr(parent, name, new)

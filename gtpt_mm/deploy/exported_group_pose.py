@@ -268,7 +268,7 @@ class PaddedGraph(nn.Module):
             raise ValueError(
                 'a graph with sizes does not decode: make it without decode'
             )
-        self.graph = graph
+        self.network = graph  # torch.fx has an attribute graph of its own
         self.output_names = graph.outputs.names
         self.smallest_side = graph.outputs.smallest_side
 
@@ -280,7 +280,7 @@ class PaddedGraph(nn.Module):
                 right, (B, 3, H, W).
             sizes: Sizes (h, w) without padding, (B, 2), whole numbers.
         """
-        graph = self.graph
+        graph = self.network
         feats = graph.neck(graph.backbone(images))
         masks = [mask_padding(sizes, images, feat) for feat in feats]
         maps = TokenMaps.with_padding(masks)

@@ -53,6 +53,17 @@ PHRASES = {
     'root': 'pelvis',
     'head top': 'head_top', 'headtop': 'head_top',
 }  # fmt: skip
+#: Sides in other languages: only to find pairs, which must agree in the rest.
+FOREIGN_SIDES = {
+    'left': re.compile(
+        r'link(e[mnrs]?|s)|gauche|izquierd[ao]|sinistr[ao]|esquerd[ao]|'
+        r'lew[aey]|лев(ый|ая|ое)|vänster|venstre|左'
+    ),
+    'right': re.compile(
+        r'recht(e[mnrs]?|s)|droite?|derech[ao]|destr[ao]|direit[ao]|'
+        r'praw[aey]|прав(ый|ая|ое)|höger|høyre|højre|右'
+    ),
+}
 #: Words that begin or end as a side does.
 NO_SIDES = {'leftover', 'leftmost', 'rightmost', 'rear', 'upright'}
 
@@ -132,12 +143,15 @@ def find_swap_pairs(names: Sequence[str]) -> SwapPairs:
     Example:
         >>> find_swap_pairs(['nose', 'L_Ear', 'R_Ear', 'left_horn'])
         SwapPairs(pairs=[('L_Ear', 'R_Ear')], guessed=[], unsure=['left_horn'])
+        >>> find_swap_pairs(['linke_Hand', 'rechte_Hand', 'Kopf']).pairs
+        [('linke_Hand', 'rechte_Hand')]
     """
     found = SwapPairs()
     sided = [name for name in names if OTHER_SIDE.keys() & _meaning(name)]
     rest = _pair(sided, True, found.pairs)
     rest = _pair(rest, False, found.guessed)
     found.pairs += found.guessed
+    found.pairs += _find_foreign_pairs([n for n in names if n not in sided])
     found.pairs.sort(key=lambda pair: min(map(list(names).index, pair)))
     found.unsure = rest
     return found
@@ -163,6 +177,28 @@ def _pair(
             pairs.append((same[0], other[0]))
             paired |= {same[0], other[0]}
     return [name for name in names if name not in paired]
+
+
+def _find_foreign_pairs(names: list[str]) -> list[tuple[str, str]]:
+    """Return the pairs of names with sides of other languages."""
+    by_rest: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for name in names:
+        words = [w.casefold() for w in _cut(re.sub('([左右])', r'_\1_', name))]
+        sides = [
+            (side, i)
+            for i, word in enumerate(words)
+            for side, pattern in FOREIGN_SIDES.items()
+            if pattern.fullmatch(word)
+        ]
+        if len(sides) == 1:
+            (side, i), *_ = sides
+            same = by_rest.setdefault((*words[:i], *words[i + 1 :]), {})
+            same.setdefault(side, []).append(name)
+    return [
+        (same['left'][0], same['right'][0])
+        for same in by_rest.values()
+        if list(map(len, same.values())) == [1, 1]
+    ]
 
 
 def _side(words: Iterable[str]) -> str:

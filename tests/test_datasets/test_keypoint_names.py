@@ -130,3 +130,32 @@ def test_pairs_agree_with_the_metainfo_of_mmpose(path):
     found = find_swap_pairs([i.name for i in info])
     assert {frozenset(pair) for pair in found.pairs} == stated
     assert found.unsure == []
+
+
+@pytest.mark.parametrize(
+    'names',
+    [
+        ['linke_Hand', 'Kopf', 'rechte_Hand', 'linker Fuß', 'rechter Fuß'],
+        ['main_gauche', 'tête', 'main_droite', 'pied gauche', 'pied droit'],
+        ['mano_izquierda', 'nariz', 'mano_derecha', 'pie_izq', 'pie_der'],
+        ['左手', '头', '右手', '脚-左', '脚-右'],
+        ['левая рука', 'нос', 'правая рука', 'левый глаз', 'правый глаз'],
+    ],
+)
+def test_pairs_in_other_languages(names):
+    a, _, b, c, d = names
+    expected = [(a, b)] if d == 'pie_der' else [(a, b), (c, d)]
+    assert find_swap_pairs(names).pairs == expected
+
+
+@pytest.mark.parametrize(
+    'names',
+    [
+        ['link', 'recht'],  # a chain
+        ['links_oben', 'rechts_unten'],
+        ['linke_Hand', 'linke Hand', 'rechte_Hand'],
+        ['左右', '右左', '左', '上'],
+    ],
+)
+def test_no_pairs_in_other_languages(names):
+    assert find_swap_pairs(names).pairs == []

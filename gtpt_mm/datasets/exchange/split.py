@@ -205,7 +205,8 @@ def _draw(
     if not 0 < len(chosen) < len(pictures):
         raise ValueError(
             f'{len(pictures)} pictures with {len(bundles)} different contents '
-            'or groups cannot be split into train and val'
+            'or groups cannot be split into train and val; annotate at least '
+            'two that differ'
         )
 
 

@@ -5,7 +5,7 @@
 
 Each step is a command of its own, as on docs/your_own_keypoints.md. Called
 again it continues with what is not finished; the times are then those of the
-last call.
+last call. ``--plot`` draws PCK@0.1 over the epochs.
 """
 
 import argparse
@@ -15,6 +15,11 @@ import sys
 import time
 from pathlib import Path
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from gtpt_mm.visualization.curves import read_scalars
+
 
 def main() -> None:
     """Run everything and print the table."""
@@ -23,6 +28,7 @@ def main() -> None:
     parser.add_argument('--models', nargs='+', default=['vitpose-s', 'gtpt-t'])
     parser.add_argument('--from', dest='weights', default='scratch')
     parser.add_argument('--out', type=Path, default=Path('runs'))
+    parser.add_argument('--plot', type=Path)
     args, options = parser.parse_known_args()
     rows = []
     for source in args.sets:
@@ -46,6 +52,30 @@ def main() -> None:
             f'| {name} | {model} | {found["AP"]:.3f} | '
             f'{found["PCK@0.1"]:.3f} | {minutes:.1f} |'
         )
+    if args.plot:
+        plot(args.out, [s.name for s in args.sets], args.models, args.plot)
+
+
+def plot(out: Path, sets: list[str], models: list[str], file: Path) -> None:
+    """Draw PCK@0.1 of the validations of each set, over the epochs."""
+    figure = Figure(figsize=(4 * len(sets), 3), layout='constrained')
+    FigureCanvasAgg(figure)
+    all_axes = figure.subplots(1, len(sets), sharey=True, squeeze=False)[0]
+    for axes, name in zip(all_axes, sets, strict=True):
+        for model in models:
+            rows = read_scalars(out / f'{name}_{model}' / 'work')
+            rows = [row for row in rows if 'PCK' in row]
+            axes.plot(
+                [row['step'] for row in rows],
+                [row['PCK'] for row in rows],
+                marker='.',
+                label=model,
+            )
+        axes.set(title=name, xlabel='epoch', ylim=(0, 1))
+        axes.grid(alpha=0.3)
+        axes.legend(loc='lower right')
+    all_axes[0].set_ylabel('PCK@0.1 on the val split')
+    figure.savefig(file, dpi=110)
 
 
 def call(*args: object, codes: tuple[int, ...] = (0,)) -> None:

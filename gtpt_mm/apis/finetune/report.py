@@ -11,7 +11,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from gtpt_mm.apis.analysis import Analysis, Case, analyze_results
 from gtpt_mm.compat.files.atomic_file import atomic_write
-from gtpt_mm.datasets.exchange.folder import METAINFO
+from gtpt_mm.datasets.exchange.folder import METAINFO, OwnSet
 from gtpt_mm.visualization.curves import read_scalars
 from gtpt_mm.visualization.html_report import Report, new_figure
 
@@ -76,7 +76,7 @@ def next_commands(project: Project, checkpoint: Path) -> list[str]:
     folder, kind = project.folder, cfg.model.type
     config, weights = shorten(project.config), shorten(checkpoint)
     predict = (
-        f'gtpt-mm predict {shorten(project.own_set.image_folder)} --model '
+        f'gtpt-mm predict {shorten(_find_pictures(project.own_set))} --model '
         f'{config} --weights {weights} --out {shorten(folder / "predicted")}'
     )
     if kind == 'MultiDatasetPoseEstimator':
@@ -89,6 +89,17 @@ def next_commands(project: Project, checkpoint: Path) -> list[str]:
         target = shorten(folder / 'transformers')
         lines.append(f'gtpt-mm convert {weights} {target} --to huggingface')
     return lines
+
+
+def _find_pictures(own_set: OwnSet) -> Path:
+    """Return a folder with pictures: the first one's, if they are nested."""
+    folder = own_set.image_folder
+    split = 'val' if 'val' in own_set.ann_files else 'train'
+    images = json.loads(own_set.ann_files[split].read_text())['images']
+    names = [Path(image['file_name']) for image in images]
+    if any(name.parent == Path() for name in names) or not names:
+        return folder
+    return (folder / names[0]).parent
 
 
 def shorten(path: Path) -> str:

@@ -3,10 +3,12 @@
 import base64
 import html
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -65,7 +67,13 @@ class Report:
     def plot(self, figure: Figure, caption: str = '') -> None:
         """Add a figure of matplotlib as SVG; make it by :func:`new_figure`."""
         stream = io.StringIO()
-        figure.savefig(stream, format='svg')
+        # As text, the reader's browser has the letters of any language.
+        with (
+            matplotlib.rc_context({'svg.fonttype': 'none'}),
+            warnings.catch_warnings(),
+        ):
+            warnings.filterwarnings('ignore', 'Glyph .* missing from font')
+            figure.savefig(stream, format='svg')
         svg = stream.getvalue()
         self._figure(svg[svg.index('<svg') :], caption)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import struct
 import zipfile
 from dataclasses import replace
@@ -419,6 +420,27 @@ def test_finetune_stopped_and_continued(
     assert (tmp_path / 'mine/predicted/predictions.jsonl').is_file()
     assert (tmp_path / 'mine/mine.onnx').is_file()
     assert (tmp_path / 'mine/transformers/config.json').is_file()
+
+
+def test_pictures_in_folders_of_folders(figures, tmp_path):
+    """``predict`` reads one folder: the printed one has pictures."""
+    nested = shutil.copytree(figures, tmp_path / 'nested')
+    project = new_project(tiny(figures, 'flat'), tmp_path / 'flat')
+    flat, *_ = next_commands(project, tmp_path / 'best.pth')
+    assert shlex.split(flat)[2] == str(figures / 'images')
+    for split in ('train', 'val'):
+        file = nested / f'{split}.json'
+        content = json.loads(file.read_text('utf-8'))
+        for image in content['images']:
+            old = nested / 'images' / image['file_name']
+            image['file_name'] = f'über {split}/{old.name}'
+            new = nested / 'images' / image['file_name']
+            new.parent.mkdir(exist_ok=True)
+            old.rename(new)
+        file.write_text(json.dumps(content), 'utf-8')
+    project = new_project(tiny(nested, 'nested'), tmp_path / 'mine')
+    line, *_ = next_commands(project, tmp_path / 'best.pth')
+    assert shlex.split(line)[2] == str(nested / 'images/über val')
 
 
 def test_gtpt_in_a_folder_of_its_own(figures, tmp_path, monkeypatch):

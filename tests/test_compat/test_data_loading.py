@@ -137,15 +137,20 @@ def test_workers_end_with_their_loader():
     assert time.monotonic() - begin < 3
 
 
-@pytest.mark.skipif(not hasattr(signal, 'sigwaitinfo'), reason='Linux only')
-def test_workers_outlive_signals_to_all_processes():
+def signal_a_worker() -> int:
+    """Send signals to a worker that reads; return the batches that follow."""
     data = build(num_workers=1, persistent_workers=False, dataset=Slow())
     iterator = iter(data)
     next(iterator)
     [worker] = iterator._workers
     for number in (signal.SIGTERM, signal.SIGUSR1):
         subprocess.run(['kill', f'-{number:d}', str(worker.pid)], check=True)
-    assert len(list(iterator)) == 5
+    return len(list(iterator))
+
+
+@pytest.mark.skipif(not hasattr(signal, 'sigwaitinfo'), reason='Linux only')
+def test_workers_outlive_signals_to_all_processes():
+    assert signal_a_worker() == 5
     data = build(num_workers=1, dataset=Slow())
     next(iter(data))
     [worker] = data._iterator._workers
@@ -168,14 +173,9 @@ def threads_of_others():
     active.clear()
 
 
+@pytest.mark.skipif(not hasattr(signal, 'sigwaitinfo'), reason='Linux only')
 def test_workers_with_threads_outlive_signals(threads_of_others):
-    data = build(num_workers=1, persistent_workers=False, dataset=Slow())
-    iterator = iter(data)
-    next(iterator)
-    [worker] = iterator._workers
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        subprocess.run(['kill', f'-{number:d}', str(worker.pid)], check=True)
-    assert len(list(iterator)) == 5
+    assert signal_a_worker() == 5
 
 
 class Slow(RandomData):

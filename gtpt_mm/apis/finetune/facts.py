@@ -99,7 +99,7 @@ def _read(own_set: OwnSet, split: str, num: int) -> dict[str, np.ndarray]:
             f'{sorted(own_set.ann_files)}; import the set again with --val 0.2'
         )
     path = Path(own_set.ann_files[split])
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text('utf-8'))
     rows = [
         row
         for row in content['annotations']

@@ -161,7 +161,7 @@ def open_project(options: Options, folder: Path) -> Project | None:
     config, file = folder / f'{folder.name}.py', folder / OPTIONS
     if not config.is_file():
         return None
-    old = json.loads(file.read_text()) if file.is_file() else {}
+    old = json.loads(file.read_text('utf-8')) if file.is_file() else {}
     new = _to_json(options)
     other = [key for key in new if old.get(key) != new[key]]
     if other:

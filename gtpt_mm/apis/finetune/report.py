@@ -112,8 +112,8 @@ def _find_pictures(own_set: OwnSet) -> Path:
     """Return a folder with pictures: the first one's, if they are nested."""
     folder = own_set.image_folder
     split = 'val' if 'val' in own_set.ann_files else 'train'
-    images = json.loads(own_set.ann_files[split].read_text())['images']
-    names = [Path(image['file_name']) for image in images]
+    content = json.loads(own_set.ann_files[split].read_text('utf-8'))
+    names = [Path(image['file_name']) for image in content['images']]
     if any(name.parent == Path() for name in names) or not names:
         return folder
     return (folder / names[0]).parent

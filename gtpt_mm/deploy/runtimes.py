@@ -7,6 +7,7 @@ and they can be pickled, since each process opens its file itself.
 
 # B batch, (h, w) input in pixels
 
+import functools
 import os
 import threading
 from collections.abc import Sequence
@@ -231,6 +232,20 @@ class OnnxNetwork(ExportedNetwork):
         return self._session.run(None, {self._entry: images})
 
 
+@functools.cache
+def openvino_core() -> Any:
+    """Return this process's ``openvino.Core``, which is never deleted.
+
+    A core's first compilation gives its thread a new stack for signals. The
+    core frees that stack when it is deleted; if another thread does so, the
+    next signal in the first one, such as Ctrl+C, ends the process with
+    SIGSEGV. Seen with OpenVINO 2026.4.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 class OpenVinoNetwork(ExportedNetwork):
     """A network in an OpenVINO or ONNX file; see the base class."""
 
@@ -244,7 +259,7 @@ class OpenVinoNetwork(ExportedNetwork):
             'INFERENCE_NUM_THREADS': _num_threads(self.threads),
             'PERFORMANCE_HINT': 'LATENCY',
         }
-        self._compiled = openvino.Core().compile_model(
+        self._compiled = openvino_core().compile_model(
             self.file, 'CPU', config
         )
         entry = self._compiled.input(0)

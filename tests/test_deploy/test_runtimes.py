@@ -2,6 +2,8 @@
 
 import importlib.util
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -83,6 +85,30 @@ def test_threads_and_other_processes(network_type, tmp_path):
         for one in (network, copy):
             for images, outputs in zip(jobs, pool.map(one, jobs), strict=True):
                 assert_right(outputs, images)
+
+
+SIGNAL = """
+import gc, os, signal, sys, threading
+import torch
+from gtpt_mm.deploy.runtimes import OpenVinoNetwork
+
+signal.signal(signal.SIGTERM, lambda *_: print('handled'))
+networks = [OpenVinoNetwork(sys.argv[1], 1)]
+networks[0](torch.zeros(1, 3, 4, 6))
+thread = threading.Thread(target=lambda: (networks.clear(), gc.collect()))
+thread.start()
+thread.join()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_signals_arrive_when_a_thread_has_deleted_a_network(tmp_path):
+    """A deleted ``openvino.Core`` would leave no stack to handle them."""
+    pytest.importorskip('openvino')
+    path = write_onnx(tmp_path / 'a.onnx')
+    command = [sys.executable, '-X', 'faulthandler', '-c', SIGNAL, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, 'handled\n'), done.stderr
 
 
 def test_openvino_computes_in_the_given_precision(tmp_path):

@@ -127,3 +127,67 @@ def test_a_fixed_batch_is_left_alone():
     before = onnx.ModelProto()
     before.CopyFrom(model)
     assert take_one_by_one(model, 'GTPT') == before
+
+
+def make_layer() -> onnx.ModelProto:
+    """Return a layer with bias, a table, a cut and rows of x (B, 3, 8)."""
+    random, node = np.random.default_rng(0), helper.make_node
+    nodes = [
+        node('LayerNormalization', ['x', 'gain', 'bias'], ['normed']),
+        node('MatMul', ['normed', 'up'], ['product']),
+        node('Add', ['product', 'up_bias'], ['hidden']),
+        node('Gelu', ['hidden'], ['active']),
+        node('MatMul', ['active', 'down'], ['down_product']),
+        node('Add', ['down_product', 'down_bias'], ['mlp']),
+        node('Add', ['x', 'table'], ['placed']),
+        node('Add', ['placed', 'mlp'], ['sum']),
+        node('Reshape', ['sum', 'same'], ['again']),
+        node('Reshape', ['again', 'rows'], ['flat']),
+        node('ReduceMax', ['flat'], ['largest'], keepdims=1),
+        node('Transpose', ['sum'], ['turned'], perm=[0, 2, 1]),
+        node('MatMul', ['sum', 'turned'], ['products']),
+        node('Sub', ['products', 'largest'], ['y']),
+    ]
+    sizes = dict(
+        gain=(8,), bias=(8,), up=(8, 16), up_bias=(16,), down=(16, 8),
+        down_bias=(8,), table=(1, 3, 8),
+    )  # fmt: skip
+    constants = {
+        name: random.standard_normal(size, dtype=np.float32)
+        for name, size in sizes.items()
+    }
+    constants |= dict(same=np.array([0, 3, 8]), rows=np.array([-1, 4]))
+    describe = helper.make_tensor_value_info
+    widths = dict.fromkeys(
+        ('normed', 'down_product', 'mlp', 'placed', 'sum', 'again'), 8
+    ) | dict.fromkeys(('product', 'hidden', 'active'), 16)
+    graph = helper.make_graph(
+        nodes,
+        'layer',
+        [describe('x', TensorProto.FLOAT, ['B', 3, 8])],
+        [describe('y', TensorProto.FLOAT, ['B', 3, 3])],
+        [numpy_helper.from_array(v, k) for k, v in constants.items()],
+        value_info=[
+            describe(name, TensorProto.FLOAT, ['B', 3, width])
+            for name, width in widths.items()
+        ],
+    )
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid('', 20)], ir_version=10
+    )
+
+
+def test_layers_of_one_image_compute_with_matrices():
+    model = make_layer()
+    # Each image has a maximum of its own, as it is taken one by one.
+    expected = [run(model, x=x)[0] for x in np.split(draw(5)['k'][:, :3], 5)]
+    after = take_one_by_one(make_layer(), 'GTPT')
+    [found] = run(after, x=draw(5)['k'][:, :3])
+    np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-5)
+    [scan] = after.graph.node
+    [body] = [one.g for one in scan.attribute if one.name == 'body']
+    shaped = [node.input[0] for node in body.node if node.op_type == 'Reshape']
+    # x for the layer; its sum for the transpose and in another shape.
+    assert len(shaped) == 3, shaped
+    matrices = [n for n in body.node if n.output[0].endswith('/matrix')]
+    assert len(matrices) == 8

@@ -405,19 +405,28 @@ def test_the_legacy_exporter_takes_any_batch_or_is_refused(
     ('name', 'options'),
     [
         ('gtpt-t', dict(decode=True, flip_test=True)),
+        ('gtpt-t', dict(decode=True)),
         ('gtpt-b', dict(decode=True)),
         ('gtpt-s-wholebody', dict(decode=True)),
         ('hevitpose-t', dict(decode=True, flip_test=True)),
         ('vitpose-s', dict(decode=True, flip_test=True)),
+        ('vitpose-s', dict(decode=True)),
         ('vitpose-plus-s', dict(decode=True, dataset='wholebody')),
         ('group-pose-r50', dict(input_size=(320, 256))),
     ],
 )
 def test_full_size(tmp_path, name, options):
-    """With random weights, whose maxima are sharpened."""
+    """With random weights, whose maxima are sharpened.
+
+    Their maps hardly depend on the image, so that the average with those of
+    the mirror image is symmetric, with two equal maxima: only scores count.
+    """
     dataset = options.pop('dataset', None)
     model = sharpen_head(load_model(name, 'random', 'cpu', dataset))
+    flipped = options.get('flip_test', False)
+    options['tolerance_px'] = 1000.0 if flipped else LOOSE
     for format, suffix in (('onnx', '.onnx'), ('openvino', '.xml')):
         file = tmp_path / f'model{suffix}'
-        made = check(model, file, format=format, tolerance_px=LOOSE, **options)
-        assert made.report.mean_px < 0.01
+        made = check(model, file, format=format, **options)
+        assert made.report.max_score < 1e-4
+        assert flipped or made.report.mean_px < 0.01

@@ -51,9 +51,8 @@ def take_one_by_one(model: ModelProto, kind: str) -> ModelProto:
         body.node.append(
             helper.make_node('Squeeze', [first, axis.name], [last])
         )
-    take_matrices(
-        body, {inner.get(name, name): size for name, size in shapes.items()}
-    )
+    shapes = {inner.get(name, name): size for name, size in shapes.items()}
+    take_matrices(body, shapes, _sizes(images)[0].dim_param)
     scan = helper.make_node(
         'Scan',
         [images.name],

@@ -11,7 +11,11 @@ from .builder import GraphBuilder
 TYPES = ('Add', 'Gelu', 'LayerNormalization', 'MatMul', 'Relu', 'Sigmoid')
 
 
-def take_matrices(graph: GraphProto, shapes: dict[str, list]) -> None:  # type: ignore[type-arg]
+def take_matrices(
+    graph: GraphProto,
+    shapes: dict[str, list],  # type: ignore[type-arg]
+    batch: str,
+) -> None:
     """Let the layers of a graph of one image compute with (T, C).
 
     onnxruntime puts a reshape in front of a linear layer and another behind
@@ -20,9 +24,10 @@ def take_matrices(graph: GraphProto, shapes: dict[str, list]) -> None:  # type: 
 
     Args:
         graph: Changed in place.
-        shapes: Sizes of values by name; those of a batch before it was one.
+        shapes: Sizes of values by name, before the batch was one image.
+        batch: Name of the size of the batch.
     """
-    _Matrices(graph, shapes).run()
+    _Matrices(graph, shapes, batch).run()
 
 
 class _Matrices:
@@ -31,10 +36,17 @@ class _Matrices:
     Args:
         graph: Changed in place.
         shapes: Sizes of values by name.
+        batch: Name of the size of the batch.
     """
 
-    def __init__(self, graph: GraphProto, shapes: dict[str, list]) -> None:  # type: ignore[type-arg]
+    def __init__(
+        self,
+        graph: GraphProto,
+        shapes: dict[str, list],  # type: ignore[type-arg]
+        batch: str,
+    ) -> None:
         self.graph = graph
+        self.batch = batch
         self.shapes = shapes
         self.constants = {t.name: t for t in graph.initializer}
         self.maker = {name: n for n in graph.node for name in n.output}
@@ -96,9 +108,9 @@ class _Matrices:
         return shape is not None and 0 in numpy_helper.to_array(shape)
 
     def are_tokens(self, name: str) -> bool:
-        """Tell whether a value is (1, T, C): one image of the batch."""
+        """Tell whether a value is (1, T, C): not with its mirror image."""
         sizes = self.shapes.get(name, [])
-        return len(sizes) == 3 and isinstance(sizes[0], str)
+        return len(sizes) == 3 and sizes[0] == self.batch
 
     def source(self, name: str) -> str:
         """Return the value of another shape that a value is made of."""

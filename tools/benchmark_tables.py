@@ -331,6 +331,7 @@ class Goal:
         measure: Returns the figure; None if it was not measured.
         limit: Bound of the figure.
         at_least: Whether the bound is below.
+        why: Where the profile is that shows what stands in the way.
     """
 
     text: str
@@ -338,6 +339,7 @@ class Goal:
     measure: Callable[[Result], float | None]
     limit: float
     at_least: bool = False
+    why: str = ''
 
     def row(self, results: dict[str, Result]) -> list[str]:
         """Return the line of the table."""
@@ -350,7 +352,11 @@ class Goal:
             is_met = value >= self.limit if self.at_least else (
                 value <= self.limit
             )  # fmt: skip
-            verdict = 'met' if is_met else '**not met**'
+            verdict = 'met'
+            if not is_met:
+                verdict = '**not met**'
+                if self.why:
+                    verdict += f', [why]({self.why})'
         return [self.text, f'{sign} {self.limit:g}', number(value), verdict]
 
 
@@ -410,6 +416,7 @@ GOALS = (
         'runtimes',
         _times(('GTPT-T', ORT), ('RTMPose-s', ORT)),
         1.15,
+        why='export_speed.md#floors',
     ),
     Goal(
         'GTPT-S whole body to RTMPose-m whole body, onnxruntime',
@@ -434,6 +441,7 @@ GOALS = (
         'runtimes',
         _times(('ViTPose-S', ORT), ('RTMPose-m', ORT)),
         2.4,
+        why='export_speed_vit.md#where-the-time-of-vitpose-s-goes',
     ),
     Goal(
         "ViTPose-B to Hugging Face's VitPose-B, onnxruntime",
@@ -446,6 +454,7 @@ GOALS = (
         'group_pose',
         _times(('Group Pose, gtpt_mm', ORT), ('Group Pose, gtpt_mm', 'eager')),
         0.6,
+        why='models/group_pose.md#onnx',
     ),
     *(
         Goal(
@@ -453,6 +462,7 @@ GOALS = (
             'int8',
             _times((name, ORT, 1, 'int8'), (name, ORT)),
             0.65,
+            why='export_int8.md#speed',
         )
         for name in ('GTPT-T', 'ViTPose-S')
     ),
@@ -464,6 +474,7 @@ GOALS = (
             ('ResNet-50', 'eager', 8),
         ),
         3.3,
+        why='training_speed.md#gtpt-s-whole-body',
     ),
     Goal('its peak memory, GB', 'gtpt', _memory, 1.2),
     Goal(
@@ -480,6 +491,7 @@ GOALS = (
             ('ViTPose-B, gtpt_mm', *STEP),
         ),
         1.15,
+        why='training_speed.md#six-datasets-at-once',
     ),
     Goal(
         'loading a sample of Group Pose, ms',

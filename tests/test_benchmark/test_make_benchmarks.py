@@ -116,6 +116,26 @@ def test_goal(tables, ours, verdict, shown):
     assert goal.row({})[2:] == ['', 'not measured']
 
 
+def test_a_goal_that_is_missed_names_its_profile(tables, repo_root):
+    goal = next(g for g in tables.GOALS if 'ViTPose-S to' in g.text)
+    result = make_result(
+        tables,
+        entry('ViTPose-S', 25.0, 'onnxruntime'),
+        entry('RTMPose-m', 10.0, 'onnxruntime'),
+    )
+    verdict = goal.row(dict(runtimes=result))[-1]
+    assert verdict == f'**not met**, [why]({goal.why})'
+    for goal in tables.GOALS:
+        page, _, anchor = goal.why.partition('#')
+        lines = (repo_root / 'docs' / page).read_text() if page else '# '
+        headings = [s for s in lines.splitlines() if s.startswith('#')]
+        names = [
+            h.lstrip('# ').lower().replace(',', '').replace(' ', '-')
+            for h in headings
+        ]
+        assert anchor in names, goal.why
+
+
 def test_goal_of_a_script_is_that_of_its_worst_table(tables):
     text = """
 one clip: 2 pictures

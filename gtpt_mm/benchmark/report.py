@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from .accuracy import check_settings
 from .cases import Case
-from .results import Benchmark, Timing
+from .results import Benchmark, ModelCost, Timing
 
 COST_COLUMNS = (
     'model', 'input (h x w)', 'parameters (M)', 'trained (M)',
@@ -215,10 +215,15 @@ def to_json(benchmark: Benchmark) -> str:
     content = dict(
         machine=benchmark.machine,
         settings=dataclasses.asdict(benchmark.config),
-        models=[cost._asdict() for cost in benchmark.costs],
+        models=[_describe(cost) for cost in benchmark.costs],
         rows=rows,
     )
     return json.dumps(content, indent=2)
+
+
+def _describe(cost: ModelCost) -> dict:  # type: ignore[type-arg]
+    published = cost.published and cost.published._asdict()
+    return cost._asdict() | dict(published=published)
 
 
 def plot_report(benchmark: Benchmark, out_file: str | Path) -> None:

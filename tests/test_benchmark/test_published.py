@@ -1,5 +1,6 @@
 """Accuracies of papers, and the figure that marks them as such."""
 
+import json
 import re
 
 import pytest
@@ -13,6 +14,7 @@ from gtpt_mm.benchmark import (
     find_bubbles,
     find_config,
     plot_accuracy,
+    to_json,
 )
 from gtpt_mm.benchmark.published import Published, find_published
 
@@ -94,6 +96,14 @@ def benchmark_result():
     ]
     machine = dict(cpu='a processor', threads=1)
     return Benchmark(machine, BenchmarkConfig(), [cost, other], timings)
+
+
+def test_json_names_what_a_published_figure_is(benchmark_result):
+    first, second = json.loads(to_json(benchmark_result))['models']
+    assert first['published'] == dict(
+        value=0.711, dataset='COCO', source='a paper'
+    )
+    assert second['published'] is None
 
 
 def test_papers_speak_of_fp32_and_are_marked(benchmark_result):

@@ -9,6 +9,8 @@ from .builder import GraphBuilder
 
 #: Operators of tokens that compute the same of (T, C) as of (1, T, C).
 TYPES = ('Add', 'Gelu', 'LayerNormalization', 'MatMul', 'Relu', 'Sigmoid')
+#: Operators that do the same along T, the first axis of a matrix.
+MOVED = ('Concat', 'Gather', 'Pad', 'Slice')
 
 
 def take_matrices(
@@ -65,8 +67,12 @@ class _Matrices:
         for node in self.graph.node:
             if self.can_change(node):
                 node.input[:] = [self.matrix(name) for name in node.input]
+                if node.op_type in MOVED:
+                    self.move_axis(node)
                 [name] = node.output
                 self.matrices[name] = node.output[0] = f'{name}/matrix'
+            elif node.op_type == 'Reshape' and self.gather(node):
+                continue
             elif node.op_type == 'Reshape' and not self.copies_sizes(node):
                 node.input[0] = self.source(node.input[0])
             else:
@@ -86,21 +92,79 @@ class _Matrices:
 
     def can_change(self, node: NodeProto) -> bool:
         """Tell whether a node may compute with matrices, and gains by it."""
-        if node.op_type not in TYPES or attribute(node, 'axis', -1) != -1:
-            return False
         names = [n for n in node.input if n not in self.constants]
         if not all(map(self.are_tokens, [*names, *node.output])):
             return False
+        if node.op_type in MOVED:
+            return self.cuts_tokens(node)
+        if node.op_type not in TYPES or attribute(node, 'axis', -1) != -1:
+            return False
         if node.op_type == 'MatMul':
-            # Without a bias it stays a product of any shape.
+            # Attention takes (1, T, C), and a product is one of any shape.
             users = self.users.get(node.output[0], [])
-            return (
-                node.input[1] in self.constants
-                and ([user.op_type for user in users] == ['Add'])
-                and self.can_change(users[0])
+            return node.input[1] in self.constants and all(
+                user.op_type == 'Reshape' or self.can_change(user)
+                for user in users
+                if user.op_type != 'MatMul'
             )
+        if node.op_type == 'Add' and not any(map(self.is_near, names)):
+            return False
         sizes = [self.constants[n].dims for n in node.input if n not in names]
         return all(len(s) < 3 or s[0] == 1 for s in sizes)
+
+    def is_near(self, name: str) -> bool:
+        """Tell whether a value is a matrix already or a product."""
+        node = self.maker.get(name)
+        return name in self.matrices or (
+            node is not None and node.op_type == 'MatMul'
+        )
+
+    def cuts_tokens(self, node: NodeProto) -> bool:
+        """Tell whether a node cuts, joins or chooses tokens along T."""
+        if node.op_type == 'Concat':
+            return attribute(node, 'axis') == 1
+        if any(name not in self.constants for name in node.input[1:]):
+            return False
+        if node.op_type == 'Gather':
+            dims = self.constants[node.input[1]].dims
+            return attribute(node, 'axis', 0) == 1 == len(dims)
+        if node.op_type == 'Slice':
+            return len(node.input) > 3 and self.array(node.input[3]) == [1]
+        pads = self.array(node.input[1])
+        return len(pads) == 6 and pads[0] == pads[3] == 0
+
+    def array(self, name: str) -> list:  # type: ignore[type-arg]
+        """Return the numbers of a constant."""
+        return numpy_helper.to_array(self.constants[name]).tolist()
+
+    def move_axis(self, node: NodeProto) -> None:
+        """Let a node of T in (1, T, C) do the same in (T, C)."""
+        if node.op_type == 'Slice':
+            node.input[3] = self.build.integers(0)
+        elif node.op_type == 'Pad':
+            _, *first, _, rows, columns = self.array(node.input[1])
+            node.input[1] = self.build.integers(*first, rows, columns)
+        else:
+            [axis] = [one for one in node.attribute if one.name == 'axis']
+            axis.i = 0
+
+    def gather(self, reshape: NodeProto) -> bool:
+        """Choose tokens in the shape that a reshape would give them."""
+        name, shape = reshape.input
+        node = self.maker.get(name)
+        if node is None or node.op_type != 'Gather':
+            return False
+        if name not in self.matrices or shape not in self.constants:
+            return False
+        sizes = self.array(shape)
+        if len(sizes) != 3 or sizes[-1] != self.shapes[name][-1]:
+            return False
+        # node has its matrix and its axis by now
+        rows = numpy_helper.to_array(self.constants[node.input[1]])
+        index = self.build.constant(rows.reshape(sizes[:2]))
+        [name] = reshape.output
+        self.build('Gather', node.input[0], index, output=name, axis=0)
+        return True
 
     def copies_sizes(self, reshape: NodeProto) -> bool:
         """Tell whether a reshape takes sizes over from its input."""

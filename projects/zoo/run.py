@@ -18,15 +18,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
-
-import gtpt_mm  # noqa: F401, I001  (repairs come before mmpose)
-import mmpose
 
 from gtpt_mm.compat.files.atomic_file import atomic_write
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = Path(mmpose.__file__).parent / '.mim'
+CONFIGS = Path(find_spec('mmpose').origin).parent / '.mim'
 STAGES = ('predict', 'train')
 #: Configs after which a worker is replaced, and bytes after which it is, too.
 MOST_CONFIGS = 60
@@ -147,7 +145,7 @@ def copy_exports(results: dict) -> None:
     for name, entry in results.items():
         if 'export' in entry['stages'] and 'same_as' not in entry:
             first.setdefault(entry.get('network'), name)
-    for name, entry in results.items():
+    for entry in results.values():
         source = first.get(entry.get('network'))
         if 'export' not in entry['stages'] and source:
             entry['same_as'] = source

@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = Path(find_spec('mmpose').origin).parent / '.mim'
 STAGES = ('predict', 'train')
 #: Configs after which a worker is replaced, and bytes after which it is, too.
-MOST_CONFIGS = 60
-MOST_MEMORY = 3 * 2**30
+MOST_CONFIGS = 100
+MOST_MEMORY = 4 * 2**30
 
 
 class Pool:
@@ -158,7 +158,7 @@ def plan(results: dict, names: list[str], export: bool) -> list[tuple]:
     Configs of equal networks, apart from the number of keypoints, are
     exported once, those of many configs first.
     """
-    tasks = [(n, list(STAGES)) for n in names if n not in results]
+    tasks = [(n, list(STAGES)) for n in in_order(names) if n not in results]
     if not export or tasks:
         return tasks
     uses = Counter(results[n].get('network') for n in names)
@@ -172,6 +172,22 @@ def plan(results: dict, names: list[str], export: bool) -> list[tuple]:
         if 'export' not in entry['stages']:
             left.append((name, ['export']))
     return sorted(left, key=lambda task: -uses[results[task[0]]['network']])
+
+
+def in_order(names: list[str]) -> list[str]:
+    """Return names so that each kind of network comes early.
+
+    Configs of an algorithm that differ in their dataset follow later.
+    """
+    counts: Counter = Counter()
+    ranks = {}
+    for name in names:
+        path = Path(name)
+        size = path.stem.rpartition('-')[2]
+        key = (*path.parts[1:3], *path.stem.split('_')[:2], size)
+        ranks[name] = counts[key]
+        counts[key] += 1
+    return sorted(names, key=lambda name: (ranks[name], name))
 
 
 def save(results: dict, file: Path) -> None:

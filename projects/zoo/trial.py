@@ -95,6 +95,9 @@ class Trial:
         """Train one step on a random sample, or two where one is too few."""
         if not self.cfg.get('train_dataloader'):
             raise Skipped('the config has no training')
+        dataset = self.cfg.train_dataloader.dataset
+        if not dataset.get('pipeline'):
+            raise Skipped('its train_pipeline is empty')
         optim = dict(optimizer=dict(type='SGD', lr=1e-4))
         if self.facts['parameters'] <= LARGE:
             optim = self.cfg.optim_wrapper

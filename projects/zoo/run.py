@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class Pool:
         self.log = log
         self.worker: subprocess.Popen | None = None
         self.served = 0
+        self.end = 0.0
 
     def start(self) -> subprocess.Popen:
         """Return a worker that waits for a config."""
@@ -83,11 +85,13 @@ class Pool:
         task = json.dumps(dict(name=name, stages=stages)) + '\n'
         worker.stdin.write(task.encode())
         worker.stdin.flush()
-        end = time.monotonic() + self.limit
+        self.end = time.monotonic() + self.limit
         records: list[dict] = []
-        for line in read_lines(worker, end):
+        for line in self.read_lines():
             record = json.loads(line)
-            if record.get('done'):
+            if record.get('ready'):  # the imports are not the config's
+                self.end = time.monotonic() + self.limit
+            elif record.get('done'):
                 self.served += 1
                 if (
                     self.served >= MOST_CONFIGS
@@ -95,8 +99,9 @@ class Pool:
                 ):
                     self.stop()
                 return records
-            records.append(record)
-        if time.monotonic() >= end:
+            else:
+                records.append(record)
+        if time.monotonic() >= self.end:
             result = f'hang: not finished within {self.limit:.0f} seconds'
         else:
             result = f'crash: the process ended with {worker.wait()}'
@@ -105,20 +110,19 @@ class Pool:
         facts = records[-1] if records else {}
         return [*records, facts | dict(stage=left, result=result, seconds=0)]
 
-
-def read_lines(worker: subprocess.Popen, end: float):
-    """Yield lines of a worker until it ends or the time is over."""
-    descriptor = worker.stdout.fileno()
-    text = b''
-    while (left := end - time.monotonic()) > 0:
-        if not select.select([descriptor], [], [], left)[0]:
-            return
-        part = os.read(descriptor, 65536)
-        if not part:
-            return
-        text += part
-        *lines, text = text.split(b'\n')
-        yield from lines
+    def read_lines(self) -> Iterator[bytes]:
+        """Yield lines of the worker until it ends or the time is over."""
+        descriptor = self.worker.stdout.fileno()
+        text = b''
+        while (left := self.end - time.monotonic()) > 0:
+            if not select.select([descriptor], [], [], left)[0]:
+                return
+            part = os.read(descriptor, 65536)
+            if not part:
+                return
+            text += part
+            *lines, text = text.split(b'\n')
+            yield from lines
 
 
 def list_configs() -> list[str]:

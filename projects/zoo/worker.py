@@ -1,8 +1,8 @@
 """A process that tries configs, one after another.
 
 Reads one line of JSON for each config, ``{"name": ..., "stages": [...]}``,
-and writes one for each stage; ``{"done": true, "memory": bytes}`` ends a
-config. What libraries print goes to standard error.
+and writes ``{"ready": true}`` once, a line for each stage, and
+``{"done": true, "memory": bytes}`` at the end of a config. What libraries print goes to standard error.
 """
 
 import json
@@ -34,6 +34,7 @@ def main() -> None:
     def report(record: dict) -> None:
         print(json.dumps(record), file=answers)
 
+    report(dict(ready=True))
     for line in sys.stdin:
         task = json.loads(line)
         run(task['name'], tuple(task['stages']), report)

@@ -17,6 +17,7 @@ from projects.zoo.random_data import make_batch
 #: A worker that does by the name of a config what a bad config does.
 WORKER = """
 import json, os, sys, time
+print(json.dumps(dict(ready=True)), flush=True)
 for line in sys.stdin:
     task = json.loads(line)
     print(json.dumps(dict(stage='build', result='ok', seconds=1,

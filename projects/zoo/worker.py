@@ -2,8 +2,8 @@
 
 Reads one line of JSON for each config, ``{"name": ..., "stages": [...]}``,
 and writes ``{"ready": true}`` once, a line for each stage, and
-``{"done": true, "memory": bytes}`` at the end of a config. What libraries print goes to
-standard error.
+``{"done": true, "memory": bytes}`` at the end of a config. What libraries
+print goes to standard error.
 """
 
 import json

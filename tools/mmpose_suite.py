@@ -2,8 +2,8 @@
 
 Neither the wheel nor the sdist of mmpose has its tests; they come from a
 checkout of the tag of the installed version. The tests run in a folder of
-links to the checkout's tests and configs, so that the *installed* mmpose is
-tested, with gtpt_mm imported first. ``tests/mmpose_suite/deselected.txt``
+links to the checkout's tests and configs and to the *installed* mmpose, which
+is tested with gtpt_mm imported first. ``tests/mmpose_suite/deselected.txt``
 says which tests are left out, and why.
 
     git clone --depth 1 --branch v1.3.2 \
@@ -84,7 +84,12 @@ def check_checkout(folder: Path) -> None:
 
 
 def make_folder(checkout: Path, folder: Path) -> None:
-    """Link what the tests read into a folder."""
+    """Link what the tests read, and the installed mmpose, into a folder.
+
+    ``mmpose.testing`` looks for configs beside its package.
+    """
+    installed = Path(find_spec('mmpose').origin).parent
+    (folder / 'mmpose').symlink_to(installed)
     for name in LINKS:
         if (checkout / name).exists():
             (folder / name).symlink_to((checkout / name).resolve())

@@ -6,7 +6,10 @@ PYTHONPATH=. python -m projects.zoo.table work_dirs/zoo.json
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
+
+from projects.zoo.run import list_configs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'docs/zoo.md'
@@ -63,31 +66,26 @@ def make_tables(results: dict) -> str:
 
 
 def make_summary(results: dict) -> str:
-    """Return a sentence with the sums."""
-    parts = [
-        f'{count(results.values(), stage)} {word}'
-        for stage, word in (
-            ('build', 'build'),
-            ('predict', 'predict'),
-            ('train', 'train a step'),
-        )
-    ]
-    exported = [e for e in results.values() if 'export' in e['stages']]
+    """Return sentences with the sums."""
+    entries = list(results.values())
+    tried = [entry for entry in entries if entry['stages']]
+    words = dict(build='build', predict='predict', train='train a step')
+    sums = ', '.join(f'{count(tried, s)} {word}' for s, word in words.items())
     files = [
-        e
-        for e in exported
-        if 'same_as' not in e and e['stages']['export'] == 'ok'
+        entry
+        for entry in tried
+        if 'same_as' not in entry and entry['stages'].get('export') == 'ok'
     ]
-    largest = max((e['deviation'] for e in files), default=0.0)
+    largest = max((entry['deviation'] for entry in files), default=0.0)
     return (
-        f'Of {len(results)} configs {", ".join(parts)}. '
+        f'Of {len(entries)} configs {len(tried)} were tried: {sums}. '
         f'{len(files)} networks were exported to ONNX, which stand for '
-        f'{count(exported, "export")} configs; onnxruntime differs from '
-        f'PyTorch by at most {largest:.0e} of the largest output.'
+        f'{count(tried, "export")} configs; onnxruntime differs from PyTorch '
+        f'by at most {largest:.0e} of the largest output.'
     )
 
 
-def count(entries, stage: str) -> int:
+def count(entries: Iterable[dict], stage: str) -> int:
     """Return how many configs passed a stage."""
     return sum(entry['stages'].get(stage) == 'ok' for entry in entries)
 
@@ -99,13 +97,16 @@ def make_overview(results: dict) -> str:
         task, algorithm = name.split('/')[1:3]
         groups[task, algorithm].append(entry)
     lines = [
-        '| task | algorithm | configs | predict | train | ONNX | not tried |',
-        '|---|---|---:|---:|---:|---:|---:|',
+        '| task | algorithm | configs | tried | build | predict | train '
+        '| ONNX | not exported |',
+        '|---|---|---:|---:|---:|---:|---:|---:|---:|',
     ]
     for (task, algorithm), entries in sorted(groups.items()):
-        tried = sum('export' in e['stages'] for e in entries)
-        numbers = [count(entries, stage) for stage in STAGES[1:]]
-        cells = [task, algorithm, len(entries), *numbers, len(entries) - tried]
+        tried = sum(bool(entry['stages']) for entry in entries)
+        exported = sum('export' in entry['stages'] for entry in entries)
+        numbers = [count(entries, stage) for stage in STAGES]
+        cells = [task, algorithm, len(entries), tried, *numbers]
+        cells.append(len(entries) - exported)
         lines.append('| ' + ' | '.join(map(str, cells)) + ' |')
     return '\n'.join(lines)
 
@@ -136,7 +137,10 @@ def main() -> None:
     parser.add_argument('results', type=Path, help='JSON file')
     parser.add_argument('--page', type=Path, default=PAGE)
     args = parser.parse_args()
-    write_page(json.loads(args.results.read_text()), args.page)
+    results = json.loads(args.results.read_text())
+    for name in list_configs():
+        results.setdefault(name, dict(stages={}))
+    write_page(results, args.page)
 
 
 if __name__ == '__main__':

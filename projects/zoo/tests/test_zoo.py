@@ -201,6 +201,7 @@ def test_page_is_written_between_its_markers(tmp_path):
         'configs/body/edpose/coco/c.py': dict(
             stages=dict(build='default_runtime.py not found'), seconds={}
         ),
+        'configs/body/simcc/coco/untried.py': dict(stages={}),
     }
     page = tmp_path / 'zoo.md'
     page.write_text(f'top\n{table.BEGIN}\nold\n{table.END}\nbottom\n')
@@ -208,9 +209,9 @@ def test_page_is_written_between_its_markers(tmp_path):
     text = page.read_text()
     assert text.startswith('top\n') and text.endswith('\nbottom\n')
     assert 'old' not in text
-    assert 'Of 3 configs 2 build, 2 predict, 1 train a step.' in text
+    assert 'Of 4 configs 3 were tried: 2 build, 2 predict, 1 train' in text
     assert '1 networks were exported' in text and '3e-06' in text
-    assert '| body | simcc | 2 | 2 | 1 | 2 | 0 |' in text
+    assert '| body | simcc | 3 | 2 | 2 | 2 | 1 | 2 | 1 |' in text
     assert '| `b` | train | KeyError: `no\\|body` |' in text
     assert '| `c` | build | never: ' in text
     page.write_text('no markers')

@@ -13,6 +13,7 @@ or in a result.
 import argparse
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -22,11 +23,11 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from gtpt_mm.compat.files.atomic_file import atomic_write
-
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = Path(find_spec('mmpose').origin).parent / '.mim'
 STAGES = ('predict', 'train')
+#: Longer side of an image, in pixels, from which a config comes last.
+LARGE_IMAGE = 400
 #: Configs after which a worker is replaced, and bytes after which it is, too.
 MOST_CONFIGS = 100
 MOST_MEMORY = 4 * 2**30
@@ -181,7 +182,8 @@ def plan(results: dict, names: list[str], export: bool) -> list[tuple]:
 def in_order(names: list[str]) -> list[str]:
     """Return names so that each kind of network comes early.
 
-    Configs of an algorithm that differ in their dataset follow later.
+    Configs of an algorithm that differ in their dataset follow later, and
+    those of large images, which take longest, last.
     """
     counts: Counter = Counter()
     ranks = {}
@@ -189,7 +191,9 @@ def in_order(names: list[str]) -> list[str]:
         path = Path(name)
         size = path.stem.rpartition('-')[2]
         key = (*path.parts[1:3], *path.stem.split('_')[:2], size)
-        ranks[name] = counts[key]
+        lengths = [int(n) for n in re.findall(r'\d+', size)]
+        is_large = max(lengths, default=0) >= LARGE_IMAGE
+        ranks[name] = is_large, counts[key]
         counts[key] += 1
     return sorted(names, key=lambda name: (ranks[name], name))
 
@@ -197,8 +201,10 @@ def in_order(names: list[str]) -> list[str]:
 def save(results: dict, file: Path) -> None:
     """Write the results, sorted by name."""
     copy_exports(results)
-    with atomic_write(file) as part:
-        part.write_text(json.dumps(dict(sorted(results.items())), indent=1))
+    # Not by atomic_write, whose package takes seconds to import.
+    part = file.with_suffix('.part')
+    part.write_text(json.dumps(dict(sorted(results.items())), indent=1))
+    os.replace(part, file)
 
 
 def main() -> None:

@@ -100,8 +100,10 @@ def test_other_networks_come_first():
         f'{folder}/a/td-hm_res50_8xb64-210e_a-256x256.py',
         f'{folder}/b/td-hm_res50_8xb64-210e_b-256x256.py',
         f'{folder}/c/td-hm_vgg16-bn_8xb64-210e_c-256x256.py',
+        f'{folder}/a/rtmo-s_8xb32-600e_a-640x640.py',
     ]
-    assert run.in_order(names) == [names[0], names[2], names[1]]
+    first, again, other, large = names
+    assert run.in_order(names) == [first, other, again, large]
 
 
 @pytest.fixture

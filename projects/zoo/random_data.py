@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 from mmengine.dataset import pseudo_collate
-from mmpose.registry import DATASETS
+
+import gtpt_mm  # noqa: F401  (repairs what mmpose needs)
+
+from mmpose.registry import DATASETS  # isort: skip
 
 #: Images of a dataset; a mosaic takes four of them.
 NUM_IMAGES = 8

@@ -22,10 +22,12 @@ from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmpose.registry import MODELS
 from torch import nn
 
+import gtpt_mm  # noqa: F401  (repairs what mmpose needs)
 from projects.zoo.random_data import make_batch
+
+from mmpose.registry import MODELS  # isort: skip
 
 #: Parameters from which a step is one of SGD: the two averages of Adam would
 #: take more than the memory that is allowed.

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmpose.utils import register_all_modules
 
 from projects.zoo import run, table, trial
 from projects.zoo.random_data import make_batch
+
+from mmpose.utils import register_all_modules  # isort: skip
 
 #: A worker that does by the name of a config what a bad config does.
 WORKER = """
@@ -36,7 +37,7 @@ for line in sys.stdin:
 
 @pytest.fixture
 def pool(tmp_path):
-    pool = run.Pool([sys.executable, '-c', WORKER], 3, tmp_path / 'log')
+    pool = run.Pool([sys.executable, '-c', WORKER], 8, tmp_path / 'log')
     yield pool
     pool.stop()
 
@@ -52,7 +53,7 @@ def test_hang_and_crash_cost_the_worker_not_the_run(pool):
     assert again[0]['process'] == first[0]['process']
 
     hung = results_of(pool.ask('hangs', ['predict', 'train']))
-    assert hung.pop('predict').startswith('hang: not finished within 3 ')
+    assert hung.pop('predict').startswith('hang: not finished within 8 ')
     assert hung == dict(build='ok')
     dead = results_of(pool.ask('dies', ['predict']))
     assert dead['predict'] == 'crash: the process ended with 7'

@@ -59,7 +59,8 @@ def note(
     name = test.partition('[')[0]
     if name not in cell['tests']:
         cell['tests'].append(name)
-    if not found <= cell['deviation']:
+    # One that is no number counts as the largest, and stays.
+    if np.isnan(found) or found > cell['deviation']:
         cell.update(deviation=found, test=test)
 
 

@@ -161,6 +161,9 @@ def replace_files(dataset: dict, folder: Path) -> dict:
             replace_files(part, folder) for part in dataset['datasets']
         ]
         return dataset
+    if 'dataset' in dataset:  # one that is repeated
+        dataset['dataset'] = replace_files(dataset['dataset'], folder)
+        return dataset
     name = dataset['type']
     if name in SEQUENCES:
         return dataset | write_sequences(dataset, folder)

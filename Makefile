@@ -9,7 +9,7 @@ IMAGES ?=
 # Beside other work, threads that wait by spinning cost many times the time.
 OMP_WAIT_POLICY ?= PASSIVE
 export VENV OMP_WAIT_POLICY
-.PHONY: demo test test-slow faults benchmark gpu-check lint format docs setup \
+.PHONY: demo test test-slow test-mmpose faults benchmark gpu-check lint format docs setup \
 	doctor clean help
 
 help:
@@ -29,6 +29,10 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest --durations=25 -m slow
+
+# mmpose's own tests under gtpt_mm, a quarter of an hour; see docs/zoo.md.
+test-mmpose: setup
+	$(BIN)/python tools/mmpose_suite.py $(or $(MMPOSE),$(error MMPOSE=CHECKOUT of mmpose v1.3.2 is missing))
 
 # The shared folder's faults and bad inputs, half an hour; SCRIPTS chooses some.
 faults: setup

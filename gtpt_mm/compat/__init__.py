@@ -40,6 +40,7 @@ SHIMS = {
         'multi_dataset_evaluator',
     ),
     'data': (
+        'albumentations_api',
         'metainfo',
         'annotations',
         'ubody3d',

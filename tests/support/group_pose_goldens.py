@@ -7,6 +7,7 @@ import torch
 from mmengine.structures import InstanceData
 from mmpose.models.necks import ChannelMapper
 from mmpose.structures import PoseDataSample
+from support.parity import note
 from torch import nn
 from torchvision.ops import box_convert
 
@@ -97,7 +98,8 @@ class Case:
         return self[key][..., : 2 * num].unflatten(-1, (num, 2))
 
 
-def assert_near(actual, expected, atol=2e-5) -> None:
+def assert_near(actual, expected, atol=2e-5, part='outputs') -> None:
+    note('Group Pose', part, actual, expected)
     torch.testing.assert_close(actual.detach(), expected, atol=atol, rtol=1e-5)
 
 

@@ -169,6 +169,27 @@ def test_other_keypoints_are_refused(build, content):
         build(content)
 
 
+@pytest.mark.parametrize('kind', ['Hand', 'Face'])
+def test_parts_of_whole_bodies_have_keypoints_of_their_own(
+    build, content, kind
+):
+    """Categories of COCO-WholeBody name the keypoints of the body."""
+    num, part = dict(Hand=(21, 'lefthand'), Face=(68, 'face'))[kind]
+    points = [[30 + k % 9, 40 + k % 7, 2] for k in range(num)]
+    for annotation in content['annotations']:
+        annotation['segmentation'] = []
+        for name in ('lefthand', 'righthand', 'face'):
+            annotation[f'{name}_valid'] = name == part
+            annotation[f'{name}_kpts'] = np.ravel(points).tolist()
+            annotation[f'{name}_box'] = [20, 30, 30, 30]
+    found = infos(build(content, f'CocoWholeBody{kind}Dataset'))
+    assert [info['img_id'] for info in found] == [11, 12, 13, 14]
+    for info in found:
+        np.testing.assert_array_equal(
+            info['keypoints'][0], np.array(points)[:, :2]
+        )
+
+
 def test_one_category_of_several_with_other_keypoints(build, content):
     dog = dict(id=2, name='dog', keypoints=['tail', 'nose'])
     content['categories'].append(dog)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from support.parity import note
 
 from gtpt_mm.cli import main
 from gtpt_mm.convert import convert_gtpt, export_gtpt
@@ -33,6 +34,7 @@ def test_every_tensor_arrives_and_returns(name, half, gtpt_goldens):
             continue
         if key.startswith('ema_') == (half == 'ema'):
             bare = key.removeprefix(prefix)
+            note('GTPT', 'checkpoints', back[bare], value)
             torch.testing.assert_close(back[bare], value)
             torch.testing.assert_close(back['ema_' + bare], value)
     num_ema = sum(k.startswith('ema_') for k in back)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from mmpose.registry import MODELS
+from support.parity import note
 
 from gtpt_mm.models import Global2LocalLoss, GlobalPerceivedLoss
 
@@ -22,12 +23,13 @@ def test_loss_and_gradients_match_authors(case, gtpt_goldens):
     target = (read('target_x'), read('target_y'))
     losses = GlobalPerceivedLoss()(pruned, full, target, read('weight'))
     total = sum(losses.values())
+    note('GTPT', 'losses', total, arrays[f'{case}_loss'])
     np.testing.assert_allclose(total.detach(), arrays[f'{case}_loss'], 1e-6)
     total.backward()
     for name, value in logits.items():
-        np.testing.assert_allclose(
-            value.grad, arrays[f'{case}_grad_{name}'], 1e-5, 1e-8
-        )
+        expected = arrays[f'{case}_grad_{name}']
+        note('GTPT', 'gradients', value.grad, expected)
+        np.testing.assert_allclose(value.grad, expected, 1e-5, 1e-8)
     alone = GlobalPerceivedLoss()(pruned, None, target, read('weight'))
     assert list(alone) == ['loss_pruned']
     np.testing.assert_allclose(

@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from support.parity import note
 
 from gtpt_mm.models.losses.group_pose_criterion import GroupPoseCriterion
 
@@ -76,6 +77,7 @@ def test_criterion_matches_authors(case, criterion_golden):
         ('loss_oks', 4, 'loss_oks'),
     ):
         expected = weight * golden[f'{case}/loss/{official}']
+        note('Group Pose', 'losses', losses[name], [expected])
         np.testing.assert_allclose(
             losses[name].detach().numpy(), [expected], rtol=2e-5, atol=1e-6
         )
@@ -83,6 +85,8 @@ def test_criterion_matches_authors(case, criterion_golden):
     for tensor, name in ((logits, 'grad_logits'), (flat, 'grad_keypoints')):
         expected = torch.from_numpy(golden[f'{case}/{name}'])
         error = (tensor.grad - expected).norm()
+        scale = max(expected.norm(), 1e-2)
+        note('Group Pose', 'gradients', error, 0, scale)
         assert error <= 2e-5 * expected.norm() + 1e-7
 
 

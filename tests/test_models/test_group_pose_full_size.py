@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 from support.group_pose_goldens import assert_near, record
+from support.parity import note
 
 from gtpt_mm.convert import convert_group_pose, export_group_pose
 
@@ -120,4 +121,5 @@ def test_official_names_survive_both_ways(name, group_pose_goldens):
     back = export_group_pose(convert_group_pose(official))
     assert set(back) == set(official)
     for key, value in official.items():
+        note('Group Pose', 'checkpoints', back[key], value)
         assert torch.equal(back[key], value), key

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from support.group_pose_goldens import CASES, Case, assert_near, run
+from support.parity import note
 
 from gtpt_mm.convert import (
     GROUP_POSE_NAMES,
@@ -50,12 +51,14 @@ def test_losses_and_gradients_match_authors(case, with_cp):
     losses = model.head.loss(model.neck(feats), case.make_samples())
     check_losses(losses, case)
     total = sum(losses.values())
+    note('Group Pose', 'losses', total, case.arrays['loss/total'])
     assert total.item() == pytest.approx(case.arrays['loss/total'], rel=1e-4)
     total.backward()
     check_gradients({n: p.grad for n, p in model.named_parameters()}, case)
     for i, feat in enumerate(feats):
         expected = case[f'grad/in_feat{i}']
         error = (feat.grad - expected).norm()
+        note('Group Pose', 'gradients', error, 0, expected.norm())
         assert error <= 1e-4 * expected.norm()
 
 
@@ -72,13 +75,16 @@ def check_gradients(grads: dict[str, torch.Tensor], case: Case) -> None:
     )
     for name, expected in official:
         norm = norms.pop(our_name(name))
+        scale = max(expected, 1e-3 * largest)
+        note('Group Pose', 'gradients', norm, expected, scale)
         assert norm == pytest.approx(expected, rel=1e-3, abs=1e-6 * largest)
     assert not norms
     for key in case.arrays:
         if key.startswith('grad/full/'):
             own = grads[our_name(key.removeprefix('grad/full/'))]
             expected = case[key]
-            assert_near(own, expected, 2e-4 * expected.abs().max().item())
+            atol = 2e-4 * expected.abs().max().item()
+            assert_near(own, expected, atol, 'gradients')
 
 
 def our_name(name: str) -> str:
@@ -103,6 +109,7 @@ def check_losses(losses: dict, case: Case) -> None:
                 * case.meta['loss_weights'][official]
             )
             actual = losses[f'{prefix}{own}'].item()
+            note('Group Pose', 'losses', actual, expected)
             assert actual == pytest.approx(expected, rel=1e-4), official
 
 
@@ -143,6 +150,9 @@ def test_postprocessing_matches_authors(case):
         own = pred[: len(scores)]
         np.testing.assert_allclose(own.bbox_scores, scores, atol=2e-5)
         input_size = sample.metainfo['input_size']
+        size = np.array((width, height))
+        pixels = own.keypoints / input_size * size
+        note('Group Pose', 'decoding', pixels, points * size, 1)
         np.testing.assert_allclose(
             own.keypoints / input_size, points, atol=5e-6
         )
@@ -158,4 +168,5 @@ def test_official_checkpoint_is_read(full_case, group_pose_goldens):
     converted = convert_group_pose(state_dict)
     full_case.build().load_state_dict(converted, strict=True)
     for key, value in convert_group_pose(full_case.weights).items():
+        note('Group Pose', 'checkpoints', converted[key], value)
         assert torch.equal(value, converted[key]), key

@@ -6,6 +6,7 @@ import torch
 from mmengine.structures import InstanceData
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
+from support.parity import note
 
 from gtpt_mm.codecs import UnroundedSimCCLabel
 from gtpt_mm.convert import convert_gtpt, gtpt_names
@@ -93,6 +94,8 @@ def test_eval_matches_authors(golden, dtype):
     load(model, convert_gtpt(state, 'ema'))
     img = img.to(dtype)
     pred_x, pred_y = logits(model, img)
+    note('GTPT', 'outputs', pred_x, arrays['eval_pred_x'])
+    note('GTPT', 'outputs', pred_y, arrays['eval_pred_y'])
     np.testing.assert_allclose(pred_x, arrays['eval_pred_x'], 0, atol)
     np.testing.assert_allclose(pred_y, arrays['eval_pred_y'], 0, atol)
     with torch.no_grad():
@@ -121,6 +124,7 @@ def test_unpruned_eval_matches_authors(name, gtpt_goldens):
     for axis, own in zip('xy', pred, strict=True):
         expected = arrays[f'eval_unpruned_pred_{axis}']
         own = own[..., :: meta['bin_step']]
+        note('GTPT', 'outputs', own, expected)
         np.testing.assert_allclose(own, expected, 0, 1.2e-6)
 
 
@@ -162,20 +166,20 @@ def test_training_matches_authors(golden):
         feats, ('train_pred', 'train_entire_pred'), strict=True
     ):
         for axis, own in zip('xy', model.head((tokens,)), strict=True):
-            np.testing.assert_allclose(
-                own.detach()[..., ::step],
-                arrays[f'{prefix}_{axis}'],
-                0,
-                3e-6,
-            )
+            own = own.detach()[..., ::step]
+            expected = arrays[f'{prefix}_{axis}']
+            note('GTPT', 'outputs', own, expected)
+            np.testing.assert_allclose(own, expected, 0, 3e-6)
     losses = model.head.loss(feats, samples)
     total = sum(v for k, v in losses.items() if 'loss' in k)
     # Stored targets are float32: the loss agrees to their rounding.
+    note('GTPT', 'losses', total, arrays['loss'])
     np.testing.assert_allclose(total.detach(), arrays['loss'], 1e-6)
     parts = arrays['loss_parts'].reshape(3, 2).sum(1)
     for key, expected in zip(
         ('loss_pruned', 'loss_unpruned', 'loss_g2l'), parts, strict=True
     ):
+        note('GTPT', 'losses', losses[key], expected)
         np.testing.assert_allclose(losses[key].detach(), expected, 2e-6)
 
     total.backward()
@@ -191,9 +195,9 @@ def test_training_matches_authors(golden):
     renamed = {table.native(key): norm for key, norm in names.items()}
     assert set(renamed) == set(ours)
     for key, norm in renamed.items():
-        assert abs(ours[key] - float(norm)) <= 1e-5 * max(
-            float(norm), 1e-3 * largest
-        ), key
+        scale = max(float(norm), 1e-3 * largest)
+        note('GTPT', 'gradients', ours[key], norm, scale)
+        assert abs(ours[key] - float(norm)) <= 1e-5 * scale, key
 
     norm = model.backbone.patch_embed.norm
     np.testing.assert_allclose(
@@ -237,6 +241,7 @@ def test_three_training_steps_match_authors(task, gtpt_goldens):
         batch = dict(joints_xy=joints, joints_vis=visible)
         losses = model.loss(img, make_samples(batch, img))
         total = sum(v for k, v in losses.items() if 'loss' in k)
+        note('GTPT', 'training steps', total, arrays['losses'][i])
         np.testing.assert_allclose(
             total.detach(), arrays['losses'][i], 1e-6, err_msg=f'step {i}'
         )
@@ -252,9 +257,9 @@ def test_three_training_steps_match_authors(task, gtpt_goldens):
     for name, net in (('ema', ema.module), ('student', model)):
         pred = logits(net.eval(), img)
         for axis, own in zip('xy', pred, strict=True):
-            np.testing.assert_allclose(
-                own[..., ::4], arrays[f'{name}_pred_{axis}'], 0, 2e-5
-            )
+            own, expected = own[..., ::4], arrays[f'{name}_pred_{axis}']
+            note('GTPT', 'training steps', own, expected)
+            np.testing.assert_allclose(own, expected, 0, 2e-5)
     final = model.state_dict()
     table = gtpt_names()
     deltas = {
@@ -266,6 +271,8 @@ def test_three_training_steps_match_authors(task, gtpt_goldens):
         if _absorbs_noise(model, key):
             continue
         moved = (final[key] - initial[key]).double().norm().item()
+        scale = max(float(expected), 1e-3)
+        note('GTPT', 'training steps', moved, expected, scale)
         np.testing.assert_allclose(
             moved, float(expected), 1e-3, 1e-6, err_msg=key
         )

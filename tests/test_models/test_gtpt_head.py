@@ -8,6 +8,7 @@ from mmpose.apis import MMPoseInferencer
 from mmpose.evaluation.functional import oks_nms
 from mmpose.models.utils.tta import flip_vectors
 from mmpose.structures import PoseDataSample
+from support.parity import note
 from support.simcc_scores import to_density
 
 from gtpt_mm.models import GTPTHead
@@ -50,6 +51,7 @@ def test_flip_test_and_decoding_match_authors(head, gtpt_goldens):
         points = pred.keypoints[0] / (192, 256) * scale
         points = points + arrays['center'][i] - 0.5 * scale
         expected = arrays['keypoints'][i]
+        note('GTPT', 'decoding', points, expected[:, :2], 1)
         np.testing.assert_allclose(points, expected[:, :2], 0, 1e-3)
         np.testing.assert_allclose(
             to_density(pred.keypoint_scores[0], 4.0), expected[:, 2], 1e-5

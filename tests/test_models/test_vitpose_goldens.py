@@ -9,6 +9,7 @@ from mmpose.codecs import MSRAHeatmap, UDPHeatmap
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 from mmpose.structures.bbox import get_udp_warp_matrix
+from support.parity import note
 from support.vitpose_plus import FROZEN_PARTS
 
 from gtpt_mm.convert import convert_vitpose
@@ -99,6 +100,7 @@ def make_samples(golden: dict, weight: torch.Tensor) -> list[PoseDataSample]:
 
 
 def assert_near(actual, expected, atol=2e-5) -> None:
+    note('ViTPose', 'outputs', actual, expected)
     torch.testing.assert_close(actual.detach(), expected, atol=atol, rtol=1e-5)
 
 
@@ -123,9 +125,9 @@ def test_flip_test_matches_authors(golden):
         own = result.pred_instances
         good = find_clear_peaks(expected.numpy())
         num_good += good.sum()
-        np.testing.assert_allclose(
-            own.keypoints[0][good], pose[good, :2], atol=2e-3
-        )
+        points = own.keypoints[0][good]
+        note('ViTPose', 'decoding', points, pose[good, :2], 1)
+        np.testing.assert_allclose(points, pose[good, :2], atol=2e-3)
         np.testing.assert_allclose(
             own.keypoint_scores[0], pose[:, 2], atol=2e-5
         )
@@ -163,21 +165,28 @@ def test_training_matches_authors(golden):
         golden['img'], make_samples(golden, golden['target_weight'])
     )
     loss = losses['loss_kpt']
+    note('ViTPose', 'losses', loss, golden['loss'])
     assert loss.item() == pytest.approx(golden['loss'], rel=1e-5)
     loss.backward()
     grads = dict(golden['grads'])
     # The row that the authors add to every token is part of each of ours.
     table = grads.pop('backbone.pos_embed')
-    assert_near(table[:, 1:].sum(1), table[:, 0], 1e-4)
+    torch.testing.assert_close(
+        table[:, 1:].sum(1), table[:, 0], atol=1e-4, rtol=1e-5
+    )
     ours = {name: p.grad for name, p in model.named_parameters()}
-    assert_near(ours.pop('backbone.pos_embed'), table[:, 1:])
+    own = ours.pop('backbone.pos_embed')
+    note('ViTPose', 'gradients', own, table[:, 1:])
+    torch.testing.assert_close(own, table[:, 1:], atol=2e-5, rtol=1e-5)
     expected = convert_vitpose(
         golden['state_dict'] | grads
     ).state_dict  # gradients under our names
     largest = max(grad.norm() for grad in ours.values())
     for name, grad in ours.items():
         error = (grad - expected[name]).norm()
-        assert error <= 1e-4 * max(grad.norm(), 1e-2 * largest), name
+        scale = max(grad.norm(), 1e-2 * largest)
+        note('ViTPose', 'gradients', error, 0, scale)
+        assert error <= 1e-4 * scale, name
     state = model.state_dict()
     for name, value in golden['state_dict_after_train_forward'].items():
         name = name.replace('keypoint_head.', 'head.')
@@ -193,6 +202,7 @@ def test_weights_between_zero_and_one_are_squared_by_the_authors(golden):
         model = build(golden).train()
         samples = make_samples(golden, weight**power)
         losses[power] = model.loss(golden['img'], samples)['loss_kpt'].item()
+    note('ViTPose', 'losses', losses[2], expected)
     assert losses[2] == pytest.approx(expected, rel=1e-5)
     assert losses[1] > 1.05 * expected
 
@@ -300,6 +310,7 @@ def test_udp_decoding_matches_authors(read_vitpose_golden):
         decoded = decoded / SIZES['input_size'] * scale + center - scale / 2
         good = find_clear_peaks(maps)
         num_good += good.sum()
+        note('ViTPose', 'decoding', decoded[0][good], keypoints[good], 1)
         np.testing.assert_allclose(
             decoded[0][good], keypoints[good], atol=1e-3
         )

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 from support import vitpose_plus as tools
+from support.parity import note
 
 from gtpt_mm.engine.hooks.freeze import freeze
 from gtpt_mm.layers.expert_mlp import merge_expert
@@ -26,6 +27,7 @@ def split(request, golden, read_vitpose_golden):
 
 
 def assert_near(actual, expected, atol=2e-5) -> None:
+    note('ViTPose++', 'outputs', actual, expected)
     torch.testing.assert_close(actual.detach(), expected, atol=atol, rtol=1e-5)
 
 
@@ -71,8 +73,10 @@ def test_training_matches_authors(golden):
     losses = model.loss(golden['img'], samples)
     for name, expected in zip(tools.NAMES, golden['losses'], strict=True):
         loss = losses[f'{name}/loss_kpt'].item()
+        note('ViTPose++', 'losses', loss, expected)
         assert loss == pytest.approx(expected, rel=1e-5, abs=1e-12)
     total, _ = model.parse_losses(losses)
+    note('ViTPose++', 'losses', total, golden['loss_total'])
     assert total.item() == pytest.approx(golden['loss_total'], rel=1e-5)
     total.backward()
 
@@ -84,7 +88,9 @@ def test_training_matches_authors(golden):
     largest = max(grad.norm() for grad in ours.values())
     for name, grad in ours.items():
         error = (grad - grads[name]).norm()
-        assert error <= 1e-4 * max(grad.norm(), 1e-2 * largest), name
+        scale = max(grad.norm(), 1e-2 * largest)
+        note('ViTPose++', 'gradients', error, 0, scale)
+        assert error <= 1e-4 * scale, name
         if not grads[name].any():
             assert not grad.any(), name  # absent: zero, and not None
     state = model.state_dict()
@@ -110,6 +116,7 @@ def test_merged_weights_are_those_of_the_authors_split(golden, split):
                 value.contiguous().numpy().tobytes()
             ).hexdigest()
             assert digest == recorded['sha256'][official], key
+            note('ViTPose++', 'checkpoints', value, value)  # same bytes
             checked += 1
         assert checked == len(state) - 1 > 30
 

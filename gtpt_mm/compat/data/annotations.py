@@ -36,6 +36,8 @@ from ..replacement import replace_everywhere
 PEOPLE = frozenset(('person', 'people', 'human', 'pedestrian'))
 #: RHD's own files name the keypoints in another order than they have them.
 MISNAMED = frozenset(('Rhd2DDataset',))
+#: Their keypoints are in lists of their own; categories name those of bodies.
+PARTS = frozenset(('CocoWholeBodyHandDataset', 'CocoWholeBodyFaceDataset'))
 #: Packages of mmpose whose datasets are of people.
 PEOPLE_MODULES = ('mmpose.datasets.datasets.body.', 'gtpt_mm.datasets.end_to')
 
@@ -78,7 +80,8 @@ class Reading:
         """Compare the keypoints of categories with the metainfo."""
         metainfo = self.dataset._metainfo
         num = metainfo.get('num_keypoints')
-        if not num:
+        kinds = {base.__name__ for base in type(self.dataset).__mro__}
+        if not num or kinds & PARTS:
             return
         expected = [metainfo['keypoint_id2name'][k] for k in range(num)]
         used = {

@@ -1,0 +1,1 @@
+"""Every model config of mmpose's package, tried on random data."""

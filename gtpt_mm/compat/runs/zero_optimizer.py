@@ -96,12 +96,17 @@ class ZeroRedundancyOptimizer(Stock):
             f'divide and is a plain {optimizer_type}. Start several with '
             '--launcher'
         )
-        return plain(params, **{k: options[k] for k in options if k not in OWN})
+        return plain(
+            params, **{k: options[k] for k in options if k not in OWN}
+        )
 
     def __init__(
         self, params: Any, optimizer_type: str, **options: Any
     ) -> None:
-        super().__init__(params, optimizer_type, **options)
+        # Not handed on as they are: which there are depends on the type, and
+        # so the config check leaves them to torch.
+        given = dict(options)
+        super().__init__(params, optimizer_type, **given)
         self.defaults = dict(self.optim.defaults)  # also those not given
         # Whoever reads or clears the state means that of this process.
         self.state = self.optim.state

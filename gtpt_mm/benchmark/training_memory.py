@@ -15,6 +15,8 @@ from torch.autograd.graph import saved_tensors_hooks
 
 #: Moments of Adam and AdamW for each parameter.
 NUM_MOMENTS = 2
+#: Images (h, w) of a config that does not say.
+SIZE = (256, 192)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def estimate_training_memory(
     up; a model of any size takes seconds and no memory.
 
     Args:
-        cfg: Config of a model; ``model.backbone.with_cp`` counts.
+        cfg: Config of a top-down model; ``model.backbone.with_cp`` counts.
+            That of several datasets is as if all images were of one.
         dtype: That of autocast: float32 for none, bfloat16 or float16.
     """
     init_default_scope(cfg.get('default_scope', 'mmpose'))
@@ -100,8 +103,6 @@ class _Run:
 
 def _run(cfg: Config, dtype: torch.dtype, batch: int) -> _Run:
     """Run the model forwards on images without data."""
-    codec = cfg.model.head.get('decoder') or cfg.codec
-    width, height = codec['input_size']
     with FakeTensorMode():
         # It asks whether it has drawn enough, of tensors without data.
         with mock.patch.object(nn.init, 'trunc_normal_'):
@@ -110,12 +111,16 @@ def _run(cfg: Config, dtype: torch.dtype, batch: int) -> _Run:
             p.untyped_storage()._cdata
             for p in (*model.parameters(), *model.buffers())
         }
-        img = torch.empty(batch, 3, height, width)
+        img = torch.empty(batch, 3, *cfg.model.backbone.get('img_size', SIZE))
         with (
             torch.autocast('cpu', dtype, enabled=dtype != torch.float32),
             _count_saved(own) as sizes,
         ):
-            model(img, None, mode='tensor')
+            feats = model.extract_feat(img)
+            # With several datasets each head runs on the whole batch.
+            heads = getattr(model.head, 'heads', None)
+            for head in [model.head] if heads is None else heads.values():
+                head.forward(feats)
         parameters = sum(
             p.nbytes for p in model.parameters() if p.requires_grad
         )

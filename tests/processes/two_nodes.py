@@ -8,6 +8,7 @@ which runs ``gtpt-mm train``. Nothing is imported a second time.
 import gc
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -26,6 +27,8 @@ from gtpt_mm.cli import main as gtpt_mm_main
 
 def work(*words: str) -> None:
     """Be a worker."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # as a new program has them
     # Seconds, for the log alone: the machine, and the layout of the config.
     runner_module.collect_env = dict
     config_module.FormatCode = lambda text, **_: (text, True)

@@ -27,7 +27,7 @@ from mmengine.runner import Runner
 from ..messages import log
 from ..replacement import replace_everywhere
 
-Stock = stock_module.ZeroRedundancyOptimizer
+Stock: Any = stock_module.ZeroRedundancyOptimizer
 #: Options that the plain optimizer does not have.
 OWN = ('process_group', 'parameters_as_bucket_view', 'overlap_with_ddp')
 
@@ -124,7 +124,7 @@ class ZeroRedundancyOptimizer(Stock):
 
     def forget(self) -> None:
         """Free what was gathered; it is on the CPU of the first process."""
-        self._all_state_dicts = []
+        self._all_state_dicts: list[dict] = []
 
 
 def _find_plain(name: str) -> type[torch.optim.Optimizer]:
@@ -142,4 +142,6 @@ def _find(wrapper: Any) -> list[ZeroRedundancyOptimizer]:
     if isinstance(wrapper, OptimWrapperDict):
         return [each for one in wrapper.values() for each in _find(one)]
     optimizer = getattr(wrapper, 'optimizer', None)
-    return [optimizer] * isinstance(optimizer, ZeroRedundancyOptimizer)
+    if isinstance(optimizer, ZeroRedundancyOptimizer):
+        return [optimizer]
+    return []

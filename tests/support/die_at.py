@@ -28,6 +28,9 @@ class DieAt(Hook):
         if mark.exists():
             return
         mark.touch()
+        if how == 'limit':  # Slurm signals the training itself
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return
         if how == 'preempted':  # the launcher of this node is told to end
             os.kill(os.getppid(), signal.SIGTERM)
             return

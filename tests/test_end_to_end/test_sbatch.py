@@ -4,8 +4,12 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from support.runs import ENV
+from support.same_run import assert_same_run
+from support.small_training import write_config
 
 #: Starts two tasks as Slurm does; the first that fails ends the other.
 SRUN = """#!{python}
@@ -81,6 +85,34 @@ def test_starts_and_starts_again(repo_root, slurm, tmp_path, code, requeued):
     )
     assert sorted(lines)[:2] == [f'0 {expected}', f'1 {expected}']
     assert lines.count('scontrol requeue 12345') == requeued
+
+
+@pytest.mark.slow
+def test_a_job_at_its_limit(repo_root, slurm, tmp_path):
+    """Real trainings of two tasks: stopped, started again, and whole."""
+    config = write_config(
+        repo_root,
+        tmp_path / 'data',
+        **{
+            'custom_imports.imports': ['gtpt_mm', 'support.die_at'],
+            'custom_hooks': [dict(type='DieAt')],
+        },
+    )
+    paths = os.pathsep.join(map(str, (repo_root, repo_root / 'tests')))
+    env = slurm[1] | ENV | dict(PYTHONPATH=paths, CONFIG=str(config))
+    python = Path(sys.executable).parent
+    env |= dict(PATH=f'{tmp_path}/bin:{python}:{os.environ["PATH"]}')
+    env |= dict(GLOO_SOCKET_IFNAME='lo', WORK_DIR=str(tmp_path / 'job'))
+    first = env | dict(DIE_AT='1 6 limit')
+    done = submit(repo_root, first, cwd=tmp_path)
+    assert done.returncode == 138, done.stderr[-3000:]
+    assert 'scontrol requeue 12345' in (tmp_path / 'log').read_text()
+    assert (tmp_path / 'job' / 'stopped.pth').is_file()
+    for folder in ('job', 'whole'):
+        env |= dict(WORK_DIR=str(tmp_path / folder))
+        done = submit(repo_root, env, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert_same_run(tmp_path / 'job', tmp_path / 'whole')
 
 
 def test_page_shows_the_file(repo_root):

@@ -1,6 +1,7 @@
 """One of two processes that see other files; notes the errors of both.
 
-Each works in a folder of its own, as nodes without a common disk do.
+Each works in a folder of its own, and in the end the second does not see that
+of the first, as on nodes without a common disk.
 """
 
 import json
@@ -52,6 +53,12 @@ def load_changed(folder: Path, rank: int):
     return train(folder / 'changed', resume=True, load_from=str(path))
 
 
+def hide(folder: Path) -> None:
+    """Let this process not see the files of a folder."""
+    is_file = Path.is_file
+    Path.is_file = lambda path: folder not in path.parents and is_file(path)
+
+
 def broken() -> None:
     raise checkpoint_files.BrokenCheckpointError('nothing is whole')
 
@@ -76,6 +83,8 @@ def main(folder: Path) -> None:
     found['changed'] = catch(load_changed, folder, rank)
     found['own'] = catch(train, Path('work'))
     # The folder of the first process alone has checkpoints.
+    if rank == 1:
+        hide(folder / 'node0')
     found['resumed'] = catch(lambda: train(Path('work'), resume=True))
     (folder / f'{rank}.json').write_text(json.dumps(found))
     dist.barrier()

@@ -34,7 +34,7 @@ def test_a_work_dir_of_each_node(found):
     """The second would begin anew beside the first."""
     assert found['own'] == 4
     words = found['resumed']
-    assert 'whether the checkpoint work/epoch_2.pth is there differs' in words
+    assert 'node0/work/epoch_2.pth is there differs' in words
     assert 'has True, process 1' in words and 'that all nodes share' in words
 
 

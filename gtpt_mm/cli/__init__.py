@@ -23,6 +23,7 @@ COMMANDS = (
     'setup',
     'new',
     'finetune',
+    'train',
     'predict',
     'sample-data',
     'data',

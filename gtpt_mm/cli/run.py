@@ -28,12 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the script; its exceptions and its exit code are those of python."""
+    return run_script(find_script(args.script), args.arguments)
+
+
+def run_script(path: str, arguments: list[str]) -> int:
+    """Run a script as ``python path arguments`` would, after gtpt_mm.
+
+    Raises:
+        ImportError: If gtpt_mm could not repair what it stands on.
+    """
     import gtpt_mm
 
-    path = find_script(args.script)
     if gtpt_mm.import_error is not None:
         raise gtpt_mm.import_error
-    sys.argv = [path, *args.arguments]
+    sys.argv = [path, *arguments]
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
     try:
         runpy.run_path(path, run_name='__main__')

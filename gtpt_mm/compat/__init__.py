@@ -55,6 +55,7 @@ SHIMS = {
         'data_loading',
         'train_loops',
         'runner_state',
+        'zero_optimizer',
     ),
     # The inferencers' calls are wrapped from the inside to the outside.
     'inference': (

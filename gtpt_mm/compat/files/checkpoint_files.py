@@ -6,11 +6,14 @@ checksums in the file, so that flipped bytes become weights; an empty or torn
 file, a web page and a list end in errors that do not name the file. To
 resume, only the file named in ``last_checkpoint`` is considered: if that is
 lost, empty, moved or torn, the training fails or starts again and overwrites
-its own files. Files of safetensors cannot be read.
+its own files. Each process looks for that file by itself, so that nodes
+without a common folder go on from different steps. Files of safetensors cannot
+be read.
 
 Here: local checkpoints are written whole or not at all (see
 ``atomic_file``); local files are checked before they are loaded; to resume,
-the newest whole file is taken, and one line of the log says which and why.
+the newest whole file is taken, and one line of the log says which and why; the
+first process looks for it, and the others must see it as well.
 
 Can go: when mmengine renames a finished file into place, checks what it
 loads, and falls back to other checkpoints than that of ``last_checkpoint``.
@@ -36,6 +39,7 @@ from mmengine.runner import runner as mmengine_runner
 
 from ..messages import log, warn
 from ..replacement import replace_everywhere
+from ..runs.nodes import find_together
 from ..stack.torch_api import CAN_DECLARE_SAFE, torch_version
 from .atomic_file import atomic_write, remove_leftovers
 
@@ -397,7 +401,9 @@ def say_what_is_resumed(load_or_resume: Callable) -> Callable:
     def wrapper(self: Runner) -> None:
         if self._has_loaded or not self._resume or self._load_from is not None:
             load_or_resume(self)
-        elif path := find_latest_checkpoint(self.work_dir, _out_dirs(self)):
+        elif path := find_together(
+            lambda: find_latest_checkpoint(self.work_dir, _out_dirs(self))
+        ):
             self.resume(path)
             self._has_loaded = True
 

@@ -39,9 +39,15 @@ from ..files.loaded_tensors import check_finite
 from ..messages import list_some, warn
 from .data_loading import SeededLoader
 from .generators import read_states, restore_states
+from .nodes import agree
 from .train_loops import ExactLoop
 
 KEY = 'exact_resume'
+_ONE_FILE = 'Resume from a file that all nodes share'
+_SAME_DATA = (
+    'Each process reads its share of one list of samples: give all nodes the '
+    'same annotation files and settings'
+)
 SWITCH = 'resume_with_other_batch_size'
 
 
@@ -107,6 +113,8 @@ class ExactResumeHook(Hook):
         self.loaded = checkpoint.get(KEY, {}) or dict(ranks=[])
         _check_optimizer(runner, self.loaded.get('optimizer'))
         self.schedules = _count(checkpoint.get('param_schedulers'))
+        meta = {k: checkpoint['meta'].get(k) for k in ('iter', 'time')}
+        agree('the checkpoint to resume', meta, _ONE_FILE)
         if isinstance(runner.train_loop, ExactLoop) and 'place' in self.loaded:
             _check_batches(runner, self.loaded['place'])
 
@@ -114,6 +122,8 @@ class ExactResumeHook(Hook):
         """Go on where the checkpoint was written."""
         state, self.loaded = self.loaded, {}
         loop = runner.train_loop
+        if isinstance(loop, ExactLoop):
+            agree('the training data', loop.read_batches(), _SAME_DATA)
         if not state:
             return
         # Not before: those of a curriculum's stage are built after loading.
@@ -178,6 +188,7 @@ def _check_optimizer(runner: Any, saved: Any) -> None:
 def _optimizer(runner: Any) -> str | None:
     """Return the class of the only optimizer; None for several."""
     optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+    optimizer = getattr(optimizer, 'optim', optimizer)  # divided by ZeRO
     return type(optimizer).__name__ if optimizer is not None else None
 
 

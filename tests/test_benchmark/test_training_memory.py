@@ -1,0 +1,74 @@
+"""Estimated memory of a training step, beside that of a small model."""
+
+import pytest
+import torch
+from mmpose.registry import MODELS
+from support.configs import read_config
+
+from gtpt_mm.benchmark.memory import peak_memory
+from gtpt_mm.benchmark.training_memory import (
+    TrainingMemory,
+    estimate_training_memory,
+)
+
+CONFIG = (
+    'configs/body_2d_keypoint/vitpose/sample/td-hm_vitpose-s_1xb16-14e_'
+    'sample-96x64.py'
+)
+BATCH = 32
+
+
+def read(with_cp: bool):
+    cfg = read_config(CONFIG)
+    cfg.model.backbone.update(
+        arch=dict(embed_dims=64, depth=6, num_heads=4), with_cp=with_cp
+    )
+    cfg.model.head.update(in_channels=64, deconv_out_channels=(16, 16))
+    return cfg
+
+
+def measure(cfg, dtype) -> int:
+    """Return the peak of a forward and backward pass, without weights."""
+    model = MODELS.build(cfg.model).train()
+    img = torch.rand(BATCH, 3, 96, 64)
+
+    def step() -> None:
+        with torch.autocast('cpu', dtype, enabled=dtype != torch.float32):
+            heatmaps = model(img, None, mode='tensor')
+        heatmaps.float().square().mean().backward()
+
+    return peak_memory(step)
+
+
+@pytest.mark.parametrize('with_cp', [False, True])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
+def test_a_small_model_needs_what_is_estimated(dtype, with_cp):
+    cfg = read(with_cp)
+    memory = estimate_training_memory(cfg, dtype)
+    expected = memory.copies + BATCH * (memory.per_image + memory.layer)
+    assert expected > 5 * memory.parameters  # or gradients would count
+    measured = measure(cfg, dtype)
+    print(f'{measured / expected:.3f}')
+    assert 0.95 < measured / expected < 1.3
+    model = MODELS.build(cfg.model)
+    assert memory.parameters == sum(p.nbytes for p in model.parameters())
+
+
+def test_less_is_saved():
+    plain = estimate_training_memory(read(False))
+    half = estimate_training_memory(read(False), torch.bfloat16)
+    again = estimate_training_memory(read(True))
+    assert 0.45 < half.per_image / plain.per_image < 0.7
+    assert again.per_image + again.layer < 0.5 * plain.per_image
+    assert (plain.copies, plain.layer) == (0, 0)
+    # Of all weights but norms and positions.
+    assert 0.4 * plain.parameters < half.copies < 0.55 * plain.parameters
+
+
+def test_the_worst_moment():
+    memory = TrainingMemory(parameters=100, copies=50, per_image=30, layer=2)
+    # Weights and moments, then activations or gradients with one copy.
+    assert memory.peak(batch=1) == 300 + 200
+    assert memory.peak(batch=10) == 300 + 50 + 320
+    assert memory.peak(batch=10, num_processes=4) == 400 + 370
+    assert memory.peak(10, num_processes=4, divided=True) == 250 + 370

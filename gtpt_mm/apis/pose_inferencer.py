@@ -99,6 +99,20 @@ class PoseInferencer:
             )
         return self._built_detector
 
+    @property
+    def settings(self) -> dict[str, str | bool | float | None]:
+        """What the numbers depend on, in plain values; not the device."""
+        detector = self._detector
+        if not isinstance(detector, str | Path):
+            detector = getattr(detector, 'name', None) or getattr(
+                detector, '__name__', type(detector).__name__
+            )
+        return dict(
+            self.predictor.settings,
+            detector=str(detector),
+            box_threshold=self.threshold,
+        )
+
     def __call__(
         self, inputs: Any, boxes: Iterable | None = None
     ) -> Iterator[PoseResult]:

@@ -290,4 +290,6 @@ def read_row(
     if isinstance(value, dict):
         name = name or value.get('path')
         value = value.get('bytes')
+    if isinstance(name, bytes):  # a name that may be no UTF-8
+        name = os.fsdecode(name)
     return name or other, value

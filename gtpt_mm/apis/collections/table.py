@@ -223,10 +223,15 @@ def write_table(path: Path, facts: dict[str, Any]) -> Iterator['TableWriter']:
     import pyarrow.parquet as pq
 
     schema = make_schema(facts)
-    options = dict(compression='zstd', write_page_checksum=True)
     with (
         atomic_write(path) as temporary,
-        pq.ParquetWriter(temporary, schema, **options) as file,
+        pq.ParquetWriter(
+            temporary,
+            schema,
+            compression='zstd',
+            write_page_checksum=True,
+            use_dictionary=['error'],  # of numbers it would double the file
+        ) as file,
     ):
         writer = TableWriter(file, schema)
         yield writer

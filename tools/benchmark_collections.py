@@ -66,7 +66,6 @@ def time_stages(args: argparse.Namespace) -> None:
         describe_skeleton,
         make_schema,
         to_results,
-        write_table,
     )
     from gtpt_mm.apis.detectors import make_detector
 
@@ -84,8 +83,7 @@ def time_stages(args: argparse.Namespace) -> None:
         def call(name, function, value):
             start = time.process_time()
             found = function(value)
-            if name:
-                spent[name] += time.process_time() - start
+            spent[name] += time.process_time() - start
             return found
 
         pose(detect(next(decode(table.slice(0, 8)))))  # warm
@@ -94,13 +92,20 @@ def time_stages(args: argparse.Namespace) -> None:
             call(args.detector, costly, pixels)
             people = call(args.model, pose, detect(pixels))
             results += to_results(people, skeleton)
-        start = time.process_time()
-        with write_table(Path(folder, 'a.parquet'), facts) as writer:
-            for result in results * 20:
-                writer.write(result)
-        spent['write'] = (time.process_time() - start) / 20
+        spent['write'] = time_writing(results, Path(folder, 'a'), facts)
     for name, seconds in spent.items():
         print(f'{name:12} {1000 * seconds / args.num:8.2f} ms a picture')
+
+
+def time_writing(results: list, path: Path, facts: dict) -> float:
+    """Return processor seconds to write results."""
+    from gtpt_mm.apis.collections.table import write_table
+
+    start = time.process_time()
+    with write_table(path, facts) as writer:
+        for result in results * 20:
+            writer.write(result)
+    return (time.process_time() - start) / 20
 
 
 def measure_storage(args: argparse.Namespace) -> None:
@@ -216,10 +221,10 @@ def report(
 def time_ray(args: argparse.Namespace) -> None:
     """Print pictures a second of 1 and 2 pose workers, in turn."""
     os.environ['RAY_USAGE_STATS_ENABLED'] = '0'
+    os.environ['RAY_AUTH_MODE'] = 'disabled'  # no token in the home folder
     import ray
 
     from gtpt_mm import load_model
-    from gtpt_mm.apis import predict_dataset
 
     model = load_model(args.model, 'random', 'cpu')
     with (
@@ -238,25 +243,33 @@ def time_ray(args: argparse.Namespace) -> None:
         ray.data.DataContext.get_current().enable_progress_bars = False
         try:
             for count in (1, 2) * args.turns:
-                found = predict_dataset(
-                    pictures,
-                    model,
-                    two_people,
-                    dict(decode=1, detect=1, pose=count),
-                    batch_size=16,
-                    flip_test=False,
-                )
-                times = []
-                for batch in found.iter_batches(batch_size=None):
-                    times.append((time.perf_counter(), len(batch['source'])))
-                seconds = times[-1][0] - times[0][0]
-                images = sum(num for _, num in times[1:])
-                print(
-                    f'{count} workers: {images / seconds:.2f} pictures/s by '
-                    f'the clock after the first, load {os.getloadavg()[0]:.1f}'
-                )
+                run_on_ray(pictures, model, count)
         finally:
             ray.shutdown()
+
+
+def run_on_ray(pictures: Path, model, count: int) -> None:
+    """Print pictures a second of some pose workers, once they run."""
+    from gtpt_mm.apis import predict_dataset
+
+    found = predict_dataset(
+        pictures,
+        model,
+        two_people,
+        dict(decode=1, detect=1, pose=count),
+        batch_size=16,
+        flip_test=False,
+    )
+    times = []
+    for batch in found.iter_batches(batch_size=None):
+        times.append((time.perf_counter(), len(batch['source'])))
+    seconds = times[-1][0] - times[0][0]
+    images = sum(num for _, num in times[1:])
+    print(
+        f'{count} workers: {images / seconds:.2f} pictures/s by the clock '
+        f'after the first; {os.getloadavg()[0]:.1f} processes wanted '
+        f'{os.cpu_count()} CPUs'
+    )
 
 
 ACTIONS = dict(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from gtpt_mm.apis import PoseInferencer, PoseResult
 
@@ -34,6 +35,7 @@ def two_halves(image: np.ndarray) -> np.ndarray:
 
 
 def make_inferencer(detector=two_halves, **options) -> PoseInferencer:
+    torch.manual_seed(0)  # the same weights in every process
     model = small_model(TOP_DOWN['vitpose'])
     model.test_cfg = {**model.test_cfg, 'flip_test': False}
     options.setdefault('batch_size', 4)

@@ -1,5 +1,6 @@
 """Shards of a collection: each picture once, finished ones left alone."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ from gtpt_mm.apis.collections import shards
 from gtpt_mm.apis.collections.shards import Shard, find_shards
 from gtpt_mm.apis.pose_inferencer import PoseInferencer
 
-pytest.importorskip('pyarrow.parquet')
+pq = pytest.importorskip('pyarrow.parquet')
 
 # ------------------------------------------------------- whose shard is whose
 
@@ -168,7 +169,7 @@ def test_shards_together_are_the_single_process(
     assert '00005.png: the file cannot be decoded' in str(reports[2])
 
 
-def test_finished_shards_are_skipped_without_a_model(pictures, out, capsys):
+def test_finished_shards_are_skipped_without_a_model(pictures, out):
     before = {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
     fresh = make_inferencer()
     fresh.predictor.build = lambda: pytest.fail('the model was built')
@@ -178,19 +179,28 @@ def test_finished_shards_are_skipped_without_a_model(pictures, out, capsys):
     assert before == {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
 
 
-@pytest.mark.parametrize('harm', ['torn', 'a bit', 'gone', 'empty'])
+def flip_a_bit(path: Path) -> None:
+    """Change the last byte of the first column's data."""
+    column = pq.read_metadata(path).row_group(0).column(0)
+    data = bytearray(path.read_bytes())
+    data[column.data_page_offset + column.total_compressed_size - 1] ^= 16
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    'harm',
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-9]),
+        lambda path: path.write_bytes(b''),
+        Path.unlink,
+        flip_a_bit,
+    ],
+    ids=['torn', 'empty', 'gone', 'a bit'],
+)
 def test_only_torn_shards_are_written_again(
     inferencer, pictures, expected, out, harm
 ):
-    victim = out / Shard(1, 3).file_name
-    whole = victim.read_bytes()
-    data = bytearray(whole)
-    data[len(data) // 3] ^= 1
-    victim.write_bytes(
-        {'torn': whole[:-9], 'a bit': data, 'gone': b'', 'empty': b''}[harm]
-    )
-    if harm == 'gone':
-        victim.unlink()
+    harm(out / Shard(1, 3).file_name)
     reports = run(inferencer, pictures, out)
     assert [r.summary is None for r in reports] == [True, False, True]
     assert_same(list(read_predictions(out)), expected, atol=1e-3)
@@ -258,14 +268,15 @@ def test_frames_of_a_video_are_rows(inferencer, tmp_path):
     run(inferencer, [clip, tmp_path / 'd.png'], tmp_path / 'out', '0/1')
     frames = [r.frame for r in read_predictions(tmp_path / 'out')]
     assert [f.index for f in frames] == [0, 1, 2, None]
-    assert [f.time for f in frames] == [0, 0.1, 0.2, None]
+    assert [f.time for f in frames[:3]] == pytest.approx([0, 0.1, 0.2])
+    assert frames[3].time is None
 
 
 def test_missing_shards_are_named(out):
     (out / Shard(1, 3).file_name).unlink()
     with pytest.raises(ValueError, match='lacks 1 of 3 shards: 1; run them'):
         read_predictions(out)
-    assert len(list(read_predictions(out, partial=True))) == 8
+    assert len(list(read_predictions(out, partial=True))) == 7
     (out / Shard(0, 2).file_name).touch()
     with pytest.raises(ValueError, match=r'holds shards of \[2, 3\] parts'):
         read_predictions(out)
@@ -304,10 +315,8 @@ def test_killed_in_the_middle_and_run_again(
         stdout=subprocess.PIPE,
         text=True,
     )
-    lines = iter(process.stdout.readline, '')
-    assert next(lines).startswith('shard 0/3: 3 images')
-    while next(lines) != 'now\n':
-        pass
+    lines = list(itertools.takewhile('now\n'.__ne__, process.stdout))
+    assert any(line.startswith('shard 0/3: 3 images') for line in lines)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()

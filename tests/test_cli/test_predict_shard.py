@@ -28,6 +28,7 @@ def pictures(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def weights(tmp_path_factory):
+    """A file with nothing but a state dict."""
     file = tmp_path_factory.mktemp('weights') / 'weights.pth'
     torch.save(load_model(MODEL, 'random', 'cpu').state_dict(), file)
     return file

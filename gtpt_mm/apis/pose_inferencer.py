@@ -102,7 +102,7 @@ class PoseInferencer:
     @property
     def settings(self) -> dict[str, str | bool | float | None]:
         """What the numbers depend on, in plain values; not the device."""
-        detector = self._detector
+        detector: Any = self._detector
         if not isinstance(detector, str | Path):
             detector = getattr(detector, 'name', None) or getattr(
                 detector, '__name__', type(detector).__name__

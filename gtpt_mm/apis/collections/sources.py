@@ -172,9 +172,8 @@ class _Rows:
             ]
             self._columns = find_columns(file.schema_arrow, path)
             content = self._columns[0]
-            kind = content and file.schema_arrow.field(content).type
-            self._has_paths = is_struct(kind) and (
-                kind.get_field_index('path') >= 0
+            self._has_paths = content is not None and has_field(
+                file.schema_arrow.field(content).type, 'path'
             )
 
     def __len__(self) -> int:
@@ -235,11 +234,11 @@ class _Rows:
             yield file
 
 
-def is_struct(kind: Any) -> bool:
-    """Return whether a type of pyarrow, or None, is that of structs."""
+def has_field(kind: 'pa.DataType', name: str) -> bool:
+    """Return whether a type is that of structs with a field."""
     import pyarrow as pa
 
-    return kind is not None and pa.types.is_struct(kind)
+    return pa.types.is_struct(kind) and kind.get_field_index(name) >= 0
 
 
 def find_columns(
@@ -263,9 +262,8 @@ def find_columns(
         )
     if content is not None:
         kind = schema.field(content).type
-        has_bytes = is_struct(kind) and kind.get_field_index('bytes') >= 0
         is_bytes = pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-        if not (has_bytes or is_bytes):
+        if not (is_bytes or has_field(kind, 'bytes')):
             raise ValueError(
                 f'the column {content} of {place} is of {kind}; pictures are '
                 'the bytes of their files (jpg, png, ...), or a struct of '

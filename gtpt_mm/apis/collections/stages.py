@@ -116,7 +116,7 @@ class DetectStage:
         frames = to_frames(table)
         images = [f.image for f in frames if f.image is not None]
         found = iter(detect_people(self._detector, images) if images else ())
-        boxes = [
+        boxes: list[Any] = [
             [] if frame.image is None else next(found).ravel()
             for frame in frames
         ]

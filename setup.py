@@ -27,6 +27,8 @@ EXTRAS = (
     'onnx',
     'openvino',
     'pandas',
+    'parquet',
+    'ray',
     'sleap',
     'supervision',
     'tensorboard',

@@ -106,6 +106,12 @@ def count_frames(places: Iterable[str]) -> int | None:
     return total
 
 
+def list_files(place: str) -> list[str] | None:
+    """Return the images and videos of a folder or pattern; None of a file."""
+    paths = _list_paths(place)
+    return None if paths is None else _choose_files(paths)
+
+
 def _count(path: str) -> int | None:
     """Return the number of frames of one file or address, if it is known."""
     if '://' in path or (is_webcam(path) and not os.path.exists(path)):
@@ -167,7 +173,7 @@ def _read_object(value: Any, name: str) -> Frame:
         name = path if isinstance(path, str) else name
         value = value.read()
     if isinstance(value, bytes | bytearray | memoryview):
-        return _decode(bytes(value), name)
+        return decode_image(bytes(value), name)
     return Frame(_from_array(value, name), name)
 
 
@@ -190,8 +196,13 @@ def _from_pil(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert('RGB'))[..., ::-1].copy()
 
 
-def _decode(content: bytes, source: str) -> Frame:
-    """Return the frame of the content of an image file."""
+def decode_image(content: bytes, source: str) -> Frame:
+    """Return the frame of the content of an image file.
+
+    Args:
+        content: The bytes of the file.
+        source: Name of the frame.
+    """
     is_avif = content[4:12] in (b'ftypavif', b'ftypavis')
     # OpenCV does not turn AVIF upright; Pillow may be built without it.
     readers = [_decode_by_opencv, _decode_by_pillow]
@@ -294,7 +305,7 @@ def _read_file(path: str) -> Iterator[Frame]:
         if _is_animated(content):
             yield from _read_video(path)
         else:
-            yield _decode(content, path)
+            yield decode_image(content, path)
 
 
 def _is_animated(content: bytes) -> bool:
@@ -344,4 +355,4 @@ def _read_address(url: str) -> Iterator[Frame]:
     if content is None or _is_animated(content):
         yield from _read_video(url)
     else:
-        yield _decode(content, name)
+        yield decode_image(content, name)

@@ -271,7 +271,9 @@ def _load(model: nn.Module, path: str, dataset: str | None) -> None:
     """
     content = read_checkpoint(path)
     try:
-        content['state_dict'] = convert_to_native(find_weights(content))
+        # A copy: the content may be the weights themselves.
+        weights = convert_to_native(find_weights(content))
+        content = dict(content, state_dict=weights)
         if dataset is not None:
             content = split_checkpoint(content, dataset)
     except ValueError as error:

@@ -99,6 +99,20 @@ class PoseInferencer:
             )
         return self._built_detector
 
+    @property
+    def settings(self) -> dict[str, str | bool | float | None]:
+        """What the numbers depend on, in plain values; not the device."""
+        detector: Any = self._detector
+        if not isinstance(detector, str | Path):
+            detector = getattr(detector, 'name', None) or getattr(
+                detector, '__name__', type(detector).__name__
+            )
+        return dict(
+            self.predictor.settings,
+            detector=str(detector),
+            box_threshold=self.threshold,
+        )
+
     def __call__(
         self, inputs: Any, boxes: Iterable | None = None
     ) -> Iterator[PoseResult]:
@@ -124,7 +138,7 @@ class PoseInferencer:
             raise ValueError(
                 'boxes were given, but the model finds the people by itself'
             )
-        frames = _checked(read_inputs(inputs))
+        frames = check_frames(read_inputs(inputs))
         work = (
             ((frame, None) for frame in frames)
             if boxes is None
@@ -154,7 +168,7 @@ class PoseInferencer:
                 queue.add(self._find_people(chunk))
                 yield from queue.take()
             else:
-                yield from self._predict_images([frame for frame, _ in chunk])
+                yield from self.predict_images([frame for frame, _ in chunk])
         yield from queue.take(is_last=True)
         if problem is not None:
             raise problem
@@ -169,7 +183,7 @@ class PoseInferencer:
             for frame, boxes in chunk
             if boxes is None and frame.image is not None
         ]
-        detected = iter(self._detect(todo) if todo else ())
+        detected = iter(detect_people(self.detector, todo) if todo else ())
         found = []
         for frame, boxes in chunk:
             if frame.image is None:
@@ -179,27 +193,7 @@ class PoseInferencer:
             found.append((frame, boxes))
         return found
 
-    def _detect(self, images: list) -> list[np.ndarray]:
-        """Return boxes with an area and their scores, (n, 5) per image."""
-        found = list(self.detector(images))
-        if len(found) != len(images):
-            raise ValueError(
-                f'the detector returned {len(found)} results for '
-                f'{len(images)} images'
-            )
-        people = []
-        for boxes, scores in found:
-            rows = np.hstack(
-                [
-                    np.asarray(boxes, np.float32).reshape(-1, 4),
-                    np.asarray(scores, np.float32).reshape(-1, 1),
-                ]
-            )
-            has_area = (rows[:, 2:4] > rows[:, :2]).all(1)
-            people.append(rows[has_area & np.isfinite(rows).all(1)])
-        return people
-
-    def _predict_images(self, frames: list[Frame]) -> Iterator[PoseResult]:
+    def predict_images(self, frames: list[Frame]) -> Iterator[PoseResult]:
         """Yield the results of a model that finds the people itself."""
         good = [f for f in frames if f.image is not None]
         found = self.predictor(dict(images=[f.image for f in good]))
@@ -219,6 +213,33 @@ class PoseInferencer:
                 skeleton=skeleton,
                 frame=frame,
             )
+
+
+def detect_people(
+    detector: Detector, images: list[np.ndarray]
+) -> list[np.ndarray]:
+    """Return boxes with an area and their scores, (n, 5) per image.
+
+    Raises:
+        ValueError: If the detector returns another number of results.
+    """
+    found = list(detector(images))
+    if len(found) != len(images):
+        raise ValueError(
+            f'the detector returned {len(found)} results for '
+            f'{len(images)} images'
+        )
+    people = []
+    for boxes, scores in found:
+        rows = np.hstack(
+            [
+                np.asarray(boxes, np.float32).reshape(-1, 4),
+                np.asarray(scores, np.float32).reshape(-1, 1),
+            ]
+        )
+        has_area = (rows[:, 2:4] > rows[:, :2]).all(1)
+        people.append(rows[has_area & np.isfinite(rows).all(1)])
+    return people
 
 
 @dataclass
@@ -317,7 +338,7 @@ class PeopleQueue:
 # --------------------------------------------------------- images and boxes
 
 
-def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
+def check_frames(frames: Iterable[Frame]) -> Iterator[Frame]:
     """Yield frames with images of BGR, uint8, or why they are none."""
     for frame in frames:
         if frame.image is None:

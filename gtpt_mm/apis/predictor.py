@@ -146,6 +146,23 @@ class Predictor:
             return self._engine
 
     @property
+    def settings(self) -> dict[str, str | bool | None]:
+        """What the numbers depend on, in plain values; not the device."""
+        model = self._arguments['model']
+        if isinstance(model, Config | nn.Module):
+            model = f'a {type(model).__name__}'
+        weights = self._arguments['weights']
+        flip_test = self._arguments['flip_test']
+        return dict(
+            model=str(model),
+            weights=None if weights is None else str(weights),
+            dataset=self._arguments['dataset'],
+            dtype=self._arguments['dtype'],
+            flip_test=None if flip_test is None else bool(flip_test),
+            runtime=self._arguments['runtime'],
+        )
+
+    @property
     def needs_boxes(self) -> bool:
         """Whether the model is top-down: each person comes in a box."""
         return isinstance(self.build(), TopDown)

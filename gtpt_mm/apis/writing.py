@@ -47,6 +47,15 @@ class Summary:
     files: list[Path] = field(default_factory=list)
     pictures: int = 0
 
+    def count(self, result: PoseResult) -> None:
+        """Count one result."""
+        if result.error:
+            self.errors[str(result.frame.source)] = result.error
+        else:
+            self.images += 1
+            self.frames += result.frame.index is not None
+            self.people += len(result)
+
     def __str__(self) -> str:
         counts = {
             'images': self.images - self.frames,
@@ -184,12 +193,7 @@ class ResultWriter:
 
     def write(self, result: PoseResult) -> None:
         """Write one result; those of a video come one after the other."""
-        if result.error:
-            self.summary.errors[str(result.frame.source)] = result.error
-        else:
-            self.summary.images += 1
-            self.summary.frames += result.frame.index is not None
-            self.summary.people += len(result)
+        self.summary.count(result)
         plain = result.to_dict()
         if self._draws and (name := self._draw(result)):
             plain['picture'] = name

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import shards
 from .common import add_overwrite, add_runtime, check_folder
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='smooth the keypoints of videos, with ids (--track) only')
     # fmt: on
     add_runtime(parser)
+    shards.add_arguments(parser)
     _add_tool_arguments(parser)
     add_overwrite(parser)
 
@@ -86,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     """Write the results; return 0 unless no input could be read."""
     boxes = _check(args)
     try:
+        if args.shard is not None:
+            return _write_shards(args, boxes)
         if args.to:
             return _write_for_tool(args, boxes)
         return _write_results(args, boxes)
@@ -123,6 +127,18 @@ def _write_results(
     return 0 if writer.summary.images else 1
 
 
+def _write_shards(args: argparse.Namespace, boxes: 'GivenBoxes | None') -> int:
+    """Write the shards of this process; return the exit code."""
+    from gtpt_mm.apis.pose_inferencer import PoseInferencer
+
+    inferencer = _describe_inferencer(args, PoseInferencer)
+    return shards.write(
+        args,
+        inferencer,
+        lambda frames: _predict(args, inferencer, frames, boxes),
+    )
+
+
 def _check(args: argparse.Namespace) -> 'GivenBoxes | None':
     """Refuse what cannot work before a model is loaded; return the boxes."""
     from gtpt_mm.apis.given_boxes import read_boxes
@@ -134,6 +150,8 @@ def _check(args: argparse.Namespace) -> 'GivenBoxes | None':
                 f'--{name.replace("_", "-")} {getattr(args, name)} is not in '
                 '0..1'
             )
+    if args.shard is not None:
+        shards.check(args, DEFAULT_FORMATS)
     _check_tool(args)
     if args.smooth and not args.track:
         raise ValueError('--smooth requires ids: add --track')
@@ -174,7 +192,18 @@ def _make_inferencer(
     kind: 'type[PoseInferencer]',
 ) -> 'PoseInferencer':
     """Return the inferencer with its model, before any file is written."""
-    inferencer = kind(
+    inferencer = _describe_inferencer(args, kind)
+    needs_boxes = inferencer.predictor.needs_boxes  # builds the model
+    if boxes and not needs_boxes:
+        raise ValueError('--boxes: the model finds the people by itself')
+    return inferencer
+
+
+def _describe_inferencer(
+    args: argparse.Namespace, kind: 'type[PoseInferencer]'
+) -> 'PoseInferencer':
+    """Return the inferencer, which builds its model at its first use."""
+    return kind(
         args.model,
         args.detector,
         args.device,
@@ -185,10 +214,6 @@ def _make_inferencer(
         dataset=args.dataset,
         threshold=args.box_threshold,
     )
-    needs_boxes = inferencer.predictor.needs_boxes  # builds the model
-    if boxes and not needs_boxes:
-        raise ValueError('--boxes: the model finds the people by itself')
-    return inferencer
 
 
 def _shown(

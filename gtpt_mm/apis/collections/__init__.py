@@ -1,0 +1,1 @@
+"""Large collections of pictures: shards, Parquet files, Ray Data."""

@@ -5,6 +5,7 @@
 - llms.txt lists the pages for language models, llms-full.txt has their text.
 """
 
+import json
 import posixpath
 import re
 from pathlib import Path
@@ -84,10 +85,31 @@ def on_page_markdown(
     """Move links, and keep the text for llms.txt."""
     sources = {page_: source for source, page_ in PAGES.items()}
     path = page.file.src_uri
-    text = move_links(markdown, sources.get(path, f'docs/{path}'))
+    if path.endswith('.ipynb'):
+        text = read_notebook(ROOT / 'docs' / path)
+    else:
+        text = move_links(markdown, sources.get(path, f'docs/{path}'))
     if not path.startswith('reference/'):
         _texts[path] = (page.file.url, text)
-    return text
+    return text if path.endswith('.md') else markdown
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Let links of notebooks lead to pages; mkdocs moves those of texts."""
+    if not page.file.src_uri.endswith('.ipynb'):
+        return output
+    pattern = r'href="(?![a-z]+:)([^"]+)\.(?:md|ipynb)(#[^"]*)?"'
+    return re.sub(pattern, r'href="\1.html\2"', output)
+
+
+def read_notebook(path: Path) -> str:
+    """Return the cells of a notebook as Markdown, without outputs."""
+    cells = json.loads(path.read_text())['cells']
+    texts = [(cell['cell_type'], ''.join(cell['source'])) for cell in cells]
+    return '\n\n'.join(
+        text if kind == 'markdown' else f'```\n{text}\n```'
+        for kind, text in texts
+    )
 
 
 def on_post_build(config: Any) -> None:
@@ -127,7 +149,7 @@ def describe(path: str, url: str, text: str) -> str:
         (
             ' '.join(part.split())
             for part in body.split('\n\n')
-            if re.match(r'[A-Z`"]', part.strip())
+            if re.match(r'[A-Z"]|`[^`]', part.strip())
         ),
         '',
     )

@@ -41,6 +41,7 @@ def run(
         kernel_name='python3',
         resources=dict(metadata=dict(path=str(folder))),
         record_timing=False,
+        coalesce_streams=True,
     )
     with commands_first():
         client.execute()

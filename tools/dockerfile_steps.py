@@ -24,11 +24,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Instructions that are read.
+KNOWN = {
+    *('FROM', 'ARG', 'ENV', 'WORKDIR', 'COPY', 'RUN', 'USER'),
+    *('ENTRYPOINT', 'CMD'),
+}
 #: Commands of the image that must not change this machine.
 STANDINS = {
     'apt-get': '[ "$1" = update ] || exec /usr/bin/apt-get --simulate "$@"',
     'useradd': 'exit 0',
 }
+#: Makes the environment that stands for the Python of the image.
+VENV = ('-m', 'venv')
 #: Variables of this shell that lead to its package index.
 KEPT = ('PIP_INDEX_URL', 'PIP_EXTRA_INDEX_URL', 'SSL_CERT_FILE')
 
@@ -89,7 +96,7 @@ class Image:
         for name, body in STANDINS.items():
             (standins / name).write_text(f'#!/bin/sh\n{body}\n')
             (standins / name).chmod(0o755)
-        subprocess.run([python, '-m', 'venv', folder / 'env'], check=True)
+        subprocess.run([python, *VENV, folder / 'env'], check=True)
         path = f'{standins}:{folder}/env/bin:/usr/bin:/bin'
         self.variables = dict(PATH=path, HOME=str(folder / 'home'))
         self.variables |= {k: os.environ[k] for k in KEPT if k in os.environ}
@@ -100,7 +107,6 @@ class Image:
 
         Raises:
             CalledProcessError: If a command fails.
-            ValueError: If the instruction is unknown.
         """
         if name == 'RUN':
             self.run(re.sub(r'--mount=\S+\s+', '', rest))
@@ -118,9 +124,7 @@ class Image:
             return f'{self.copy(dockerfile)} files'
         elif name in ('ENTRYPOINT', 'CMD'):
             self.entry += re.findall(r'"([^"]*)"', rest)
-        elif name not in ('FROM', 'USER'):
-            raise ValueError(f'{dockerfile}: {name} is not known here')
-        else:
+        else:  # FROM, USER
             return 'left out'
         return 'done'
 
@@ -157,9 +161,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--scratch', type=Path, help='folder for 6 GB')
     options = parser.parse_args(argv)
     args = dict(pair.split('=', 1) for pair in options.build_arg)
+    steps = [*read_steps(options.dockerfile.read_text())]
+    for name in {name for name, _ in steps} - KNOWN:
+        parser.error(f'{options.dockerfile}: {name} is not known here')
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         image = Image(Path(folder), options.python, args)
-        steps = [*read_steps(options.dockerfile.read_text())]
         try:
             for name, rest in steps:
                 done = image.apply(name, rest, options.dockerfile)

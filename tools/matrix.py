@@ -49,6 +49,8 @@ TESTS = (
     'tests/test_apis/test_predictor.py',
     'tests/test_end_to_end/test_wheel.py',
 )
+#: Makes an environment.
+VENV = ('-m', 'venv')
 #: What running them takes beside gtpt_mm.
 TOOLS = ('hypothesis', 'pytest>=9', 'pytest-timeout')
 #: Columns of the table: package, heading.
@@ -117,7 +119,7 @@ class Environment:
             **dict(PIP_DISABLE_PIP_VERSION_CHECK='1', OMP_NUM_THREADS='1'),
         }
         (self.folder / 'log.txt').touch()
-        self._call(find_python(row.python), '-m', 'venv', folder / 'env')
+        self._call(find_python(row.python), *VENV, folder / 'env')
 
     def install(self) -> None:
         """Follow docs/install.md with a new wheel; then what tests need."""

@@ -51,6 +51,7 @@ def test_a_row_that_cannot_be_installed_is_said(monkeypatch, tmp_path):
         self.run('-c', 'print("no such wheel"); raise SystemExit(1)')
 
     monkeypatch.setattr(tool.Environment, 'install', fail)
+    monkeypatch.setattr(tool, 'VENV', (*tool.VENV, '--without-pip'))
     monkeypatch.setattr(tool, 'find_python', lambda version: sys.executable)
     out = tmp_path / 'matrix.json'
     scratch = tmp_path / 'scratch'

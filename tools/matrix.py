@@ -2,9 +2,9 @@
 
 One environment at a time: made empty, filled by the two commands of
 docs/install.md under the row's pins, tried with ``TESTS``, and deleted. Each
-takes 6 GB and some ten minutes; results are kept after each row, so that an
-interrupted matrix continues with ``--rows``. The table of docs/install.md is
-``--table`` of docs/assets/matrix.json, see tests/test_matrix.py.
+takes 6 GB and some ten minutes. After each row its result goes to
+docs/assets/matrix.json, and the table of docs/install.md is written from that
+file, so that an interrupted matrix continues with ``--rows``.
 """
 
 import argparse
@@ -23,6 +23,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'docs' / 'assets' / 'matrix.json'
+PAGE = ROOT / 'docs' / 'install.md'
+#: The part of the page that is written.
+MARKS = '<!-- tools/matrix.py -->\n', '<!-- end -->\n'
 #: Quick, and without optional packages: values against recordings, what
 #: compat repairs, a training, test and prediction from the wheel.
 TESTS = (
@@ -257,6 +260,16 @@ def format_table(results: dict[str, dict]) -> str:
     return '\n'.join(lines)
 
 
+def update_page(page: str, results: dict[str, dict]) -> str:
+    """Return the text of docs/install.md with the table of the results."""
+    before, _, rest = page.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    lines = f'{format_table(results)}\n'
+    if missing := [f'`{name}`' for name in ROWS if name not in results]:
+        lines += f'\nNot run yet: {", ".join(missing)}.\n'
+    return f'{before}{MARKS[0]}{lines}{MARKS[1]}{after}'
+
+
 def format_outcome(result: dict) -> str:
     """Return the last cell of a row.
 
@@ -283,7 +296,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='folder for the environments and for log.txt of the last one',
     )
     parser.add_argument(
-        '--table', action='store_true', help='print the table of --out'
+        '--table',
+        action='store_true',
+        help='run nothing; write the table of --out into docs/install.md',
     )
     return parser.parse_args(argv)
 
@@ -293,13 +308,15 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     results = json.loads(args.out.read_text()) if args.out.exists() else {}
     if args.table:
-        print(format_table(results))
+        PAGE.write_text(update_page(PAGE.read_text(), results))
         return 0
     for name in args.rows:
         print(f'{name} ...', flush=True)
         results[name] = try_row(ROWS[name], tuple(args.tests), args.scratch)
         ordered = {key: results[key] for key in ROWS if key in results}
         args.out.write_text(json.dumps(ordered, indent=1) + '\n')
+        if args.out == RESULTS:
+            PAGE.write_text(update_page(PAGE.read_text(), results))
         row = results[name]
         print(row.get('error') or format_outcome(row), *row.get('names', []))
     failed = [n for n in args.rows if results[n].get('failed', 1)]

@@ -15,9 +15,7 @@ def test_the_page_has_the_table(repo_root):
     results = json.loads(tool.RESULTS.read_text())
     page = (repo_root / 'docs/install.md').read_text()
     assert tool.format_table(results) in page
-    # No declared stack is left out in silence.
-    for name in tool.ROWS:
-        assert name in results or f'`{name}`' in page, name
+    assert tool.update_page(page, results) == page
 
 
 def test_the_oldest_row_is_what_is_declared(repo_root):
@@ -33,6 +31,16 @@ def test_the_oldest_row_is_what_is_declared(repo_root):
 def test_rows_have_tests_that_exist(repo_root):
     for path in tool.TESTS:
         assert (repo_root / path).exists(), path
+
+
+def test_a_stack_that_has_not_run_is_named():
+    results = dict(oldest=dict(python='3.11', error='no wheel'))
+    page = tool.update_page('a\n' + ''.join(tool.MARKS) + 'b\n', results)
+    assert page.startswith('a\n' + tool.MARKS[0] + '| stack |')
+    assert '| oldest | 3.11 |' in page and 'not installed |' in page
+    assert 'Not run yet: `middle`, ' in page
+    assert page.endswith(tool.MARKS[1] + 'b\n')
+    assert tool.update_page(page, results) == page
 
 
 def test_outcomes_are_read():

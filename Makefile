@@ -81,5 +81,5 @@ release-check: setup
 clean:
 	rm -rf $(VENV) work_dirs/demo data/demo build dist *.egg-info
 	rm -rf projects/pose_samples/build projects/pose_samples/*.egg-info
-	rm -rf .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf .cache .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find gtpt_mm tests tools projects -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -55,6 +55,8 @@ CMD ["print(open('out.txt').read() * 2)"]
     printed = capfd.readouterr().out
     assert printed.count('1 two words me') == 3
     assert 'left out  USER pose' in printed
+    assert 'simulated  RUN --mount' in printed
+    assert 'ran  RUN which python' in printed
     assert [x.name for x in tmp_path.iterdir()] == ['x.Dockerfile']
 
 

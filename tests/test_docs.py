@@ -121,8 +121,12 @@ def test_code_that_is_shown_is_that_of_the_example():
         assert text in (ROOT / title).read_text(), f'{title}:\n{text}'
 
 
+@pytest.mark.slow
 def test_commands_of_the_example_run(tmp_path):
-    """As they stand, in a folder with links to the clone's."""
+    """As they stand, in a folder with a link to the clone's.
+
+    The example's own tests train it in this process.
+    """
     [(_, commands)] = read_blocks('extend.md', 'bash')
     (tmp_path / 'projects').symlink_to(ROOT / 'projects')
     path = os.pathsep.join(

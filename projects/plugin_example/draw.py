@@ -34,13 +34,13 @@ def write_table(annotations: Path, images: str, table: Path) -> None:
             writer.writerow(cells)
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, num_train: int = 160, num_val: int = 32) -> None:
     """Draw into a new folder."""
     generate(
         folder,
         layouts=['coco'],
-        num_train=160,
-        num_val=32,
+        num_train=num_train,
+        num_val=num_val,
         image_size=(128, 96),
         max_people=1,
         difficulty='easy',

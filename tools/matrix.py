@@ -310,6 +310,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.table:
         PAGE.write_text(update_page(PAGE.read_text(), results))
         return 0
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     for name in args.rows:
         print(f'{name} ...', flush=True)
         results[name] = try_row(ROWS[name], tuple(args.tests), args.scratch)

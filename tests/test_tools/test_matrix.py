@@ -61,7 +61,7 @@ def test_a_row_that_cannot_be_installed_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(tool.Environment, 'install', fail)
     monkeypatch.setattr(tool, 'VENV', (*tool.VENV, '--without-pip'))
     monkeypatch.setattr(tool, 'find_python', lambda version: sys.executable)
-    out = tmp_path / 'matrix.json'
+    out = tmp_path / 'build/matrix.json'
     scratch = tmp_path / 'scratch'
     scratch.mkdir()
     arguments = ['--out', str(out), '--scratch', str(scratch)]

@@ -105,6 +105,7 @@ setup(
         # doctor read the versions from here.
         'openmmlab': read_requirements('mminstall'),
         **{name: read_requirements(name) for name in EXTRAS},
+        'docs': read_requirements('docs'),
         'tests': read_requirements('tests'),
     },
     entry_points={'console_scripts': ['gtpt-mm = gtpt_mm.cli:main']},

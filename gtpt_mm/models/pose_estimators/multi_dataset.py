@@ -41,14 +41,16 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
         backbone: Backbone. One with ``num_experts`` gets the sizes of the
             groups, see ``ViTPose``; any other treats all images alike (the
             multi-task baseline of "ViTPose++", Sec. 4.4.1).
+        neck: As for ``TopdownPoseEstimator``.
         head: A ``MultiDatasetHead``.
+        train_cfg: As for ``TopdownPoseEstimator``.
         test_cfg: As for ``TopdownPoseEstimator``, with two more keys:
             ``datasets``, options that differ for one dataset, such as
             ``dict(aic=dict(shift_heatmap=True))``; ``dataset``, the name of
             the dataset of plain tensors (``mode='tensor'``), and of images
             that do not name theirs, for which the default is the first.
-        neck, train_cfg, data_preprocessor, init_cfg: As for
-            ``TopdownPoseEstimator``.
+        data_preprocessor: As for ``TopdownPoseEstimator``.
+        init_cfg: As for ``TopdownPoseEstimator``.
 
     Raises:
         ValueError: If the head is for one dataset only, the numbers of

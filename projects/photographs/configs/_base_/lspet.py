@@ -48,7 +48,11 @@ val_evaluator = [
         keypoint_score_thr=0.0),
     dict(type='PCKAccuracy', thr=0.05, prefix='at_0.05'),
     dict(type='PCKAccuracy', thr=0.1, prefix='at_0.1'),
-    dict(type='SubsetPCK', indices=list(range(12)), thr=0.1, prefix='limbs_at_0.1')
+    dict(
+        type='SubsetPCK',
+        indices=list(range(12)),
+        thr=0.1,
+        prefix='limbs_at_0.1')
 ]
 test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=15, val_interval=3)

@@ -34,8 +34,9 @@ class Run:
         seed: Seed of weights, order and augmentation.
         family: Key of :data:`TUNED` whose rate it takes, or None.
         options: Changes of the config, as ``Config.merge_from_dict`` has
-            them. ``{NAME}`` in a text is the folder of another run.
-        needs: Runs whose weights it starts from.
+            them. ``{NAME}`` in a text is the folder of the run of that name.
+        needs: Runs whose weights it reads.
+        prepare: Words behind ``gtpt-mm`` of a command that comes before.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Run:
     family: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    prepare: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -73,7 +75,7 @@ def trials(family: str) -> list[Run]:
     return [
         Run(
             f'tune_{family}_{rate}',
-            f'{TUNED[family]}_lspet-128x96',
+            f'{TUNED[family]}_1xb16-15e_lspet-128x96',
             minutes=1,
             options={**options, 'optim_wrapper.optimizer.lr': rate},
         )
@@ -81,15 +83,43 @@ def trials(family: str) -> list[Run]:
     ]
 
 
+def fill_in(value: Any, run: Run, out: Path) -> Any:
+    """Replace ``{NAME}`` in a text by the folder of a run."""
+    if not isinstance(value, str):
+        return value
+    for name in (run.name, *run.needs):
+        value = value.replace(f'{{{name}}}', str(out / name))
+    return value
+
+
 def _row(name: str, family: str, minutes: float, seed: int = 1) -> Run:
     label = name if seed == 1 else f'{name}_seed{seed}'
-    return Run(label, f'{name}_lspet-128x96', minutes, seed, family)
+    return Run(label, f'{name}_1xb16-15e_lspet-128x96', minutes, seed, family)
+
+
+def _short(
+    name: str,
+    config: str,
+    minutes: float,
+    family: str,
+    epochs: int = 7,
+    seed: int = 1,
+    needs: tuple[str, ...] = (),
+    **options: Any,
+) -> Run:
+    """Return a run on ``lspet_sub`` of fewer epochs than a row has."""
+    options = {key.replace('__', '.'): v for key, v in options.items()}
+    length = {'train_cfg.max_epochs': epochs, 'train_cfg.val_interval': epochs}
+    return Run(
+        name, f'{config}_1xb16-15e_lspet-128x96', minutes, seed, family,
+        {**length, **options}, needs,
+    )  # fmt: skip
 
 
 #: Rows of the table, in the order in which they are trained.
 ROWS = [
-    _row('gtpt-t', 'gtpt', 21),
     _row('rtmpose-t', 'rtmpose', 10),
+    _row('gtpt-t', 'gtpt', 21),
     _row('hevitpose-t', 'hevitpose', 25),
     _row('vitpose-tiny', 'vitpose', 22),
     _row('mobilenetv2', 'mobilenetv2', 28),
@@ -97,4 +127,82 @@ ROWS = [
     _row('gtpt-s', 'gtpt', 41),
     _row('vitpose-s', 'vitpose', 74),
 ]
-RUNS = {run.name: run for run in ROWS}
+
+
+def _bee(variant: str, minutes: float, seed: int = 1) -> Run:
+    name = f'bee_{variant or "gtpt"}' + ('' if seed == 1 else f'_seed{seed}')
+    config = f'gtpt-t_{variant}' if variant else 'gtpt-t'
+    return Run(name, f'{config}_1xb8-30e_bee-128x128', minutes, seed)
+
+
+TINY = 'vitpose-tiny'
+PLUS = 'vitpose-plus-tiny{}_1xb{}-18e_three-sets-96x96'
+#: Runs for the claims of the papers, by paper; docs/photographs.md has why.
+CLAIM_RUNS = [
+    _bee('', 10),
+    _bee('', 10, seed=2),
+    _bee('no-groups', 9),
+    _bee('unpruned', 7),
+    _bee('direct', 6),
+    _bee('no-g2l', 10),
+    _bee('curriculum', 10),
+    _short('peow3', 'hevitpose-t', 12, 'hevitpose'),
+    _short('peow3_seed2', 'hevitpose-t', 12, 'hevitpose', seed=2),
+    _short('peow1', 'hevitpose-t_peow1', 12, 'hevitpose'),
+    _short('tiny', TINY, 10, 'vitpose'),
+    _short('tiny_seed2', TINY, 10, 'vitpose', seed=2),
+    _short('tiny_windows', f'{TINY}_windows', 10, 'vitpose'),
+    _short(
+        'tiny_windows-shift-pool',
+        f'{TINY}_windows-shift-pool',
+        11,
+        'vitpose',
+    ),
+    Run('mae', 'mae-tiny_1xb32-40e_lspet-96x96', 10),
+    _short(
+        'tiny_from-mae',
+        TINY,
+        10,
+        'vitpose',
+        needs=('mae',),
+        model__backbone__init_cfg__type='MAEPretrained',
+        model__backbone__init_cfg__checkpoint='{mae}/weights.pth',
+    ),
+    _short('tiny_4-epochs', TINY, 6, 'vitpose', epochs=4),
+    _short(
+        'tiny_distilled',
+        f'{TINY}_distill',
+        12,
+        'vitpose',
+        epochs=4,
+        needs=('vitpose-s',),
+        model__train_cfg__teacher_checkpoint='{vitpose-s}/weights.pth',
+    ),
+    Run('plus_three', PLUS.format('', 48), 12),
+    Run('plus_three_seed2', PLUS.format('', 48), 12, seed=2),
+    Run('plus_only-lspet', PLUS.format('_only-lspet', 16), 5),
+    Run('plus_only-bee', PLUS.format('_only-bee', 16), 5),
+    Run('plus_only-mouse', PLUS.format('_only-mouse', 16), 5),
+    Run(
+        'plus_add-coco',
+        PLUS.format('_add-coco', 16),
+        4,
+        needs=('plus_three',),
+        options={'load_from': '{plus_add-coco}/start.pth'},
+        prepare=(
+            'add-dataset', '{plus_three}/weights.pth',
+            '{plus_add-coco}/start.pth', '--name', 'coco', '--like', 'lspet',
+            '--overwrite',
+        ),
+    ),
+    Run('plus_only-coco', PLUS.format('_only-coco', 16), 5),
+    Run('plus_only-coco_seed2', PLUS.format('_only-coco', 16), 5, seed=2),
+    Run('group-pose', 'group-pose_1xb8-9e_lspet-96x144', 12),
+    Run('group-pose_seed2', 'group-pose_1xb8-9e_lspet-96x144', 12, seed=2),
+    Run(
+        'group-pose_standard',
+        'group-pose_standard-attention_1xb8-9e_lspet-96x144',
+        12,
+    ),
+]  # fmt: skip
+RUNS = {run.name: run for run in [*ROWS, *CLAIM_RUNS]}

@@ -2,19 +2,19 @@
 
 import json
 import math
-import os
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from gtpt_mm.compat.files.atomic_file import atomic_write
 from projects.photographs.models.processor_time import read_seconds
-from projects.photographs.runs import ROOT, Run, trials
+from projects.photographs.runs import ROOT, Run, fill_in, trials
 
 RESULT = 'result.json'
 WEIGHTS = 'weights.pth'
@@ -46,42 +46,49 @@ def choose_rate(family: str, out: Path) -> float:
 
 
 def read_config(run: Run, out: Path) -> Config:
-    """Return the config of a run, with its options, seed and rate."""
+    """Return the config of a run, with its options, seed and rate.
+
+    It resumes where the folder of the run has a checkpoint.
+    """
     config = Config.fromfile(run.path)
-    config.work_dir = str(out / run.name)
-    config.resume = True
-    config.randomness = dict(seed=run.seed)
-    folders = {name: str(out / name) for name in run.needs}
     config.merge_from_dict(
-        {
-            key: value.format(**folders) if isinstance(value, str) else value
-            for key, value in run.options.items()
-        }
+        {key: fill_in(value, run, out) for key, value in run.options.items()}
     )
+    config.work_dir = str(out / run.name)
+    config.randomness = dict(seed=run.seed)
+    config.resume = find_latest_checkpoint(config.work_dir) is not None
+    if config.resume:
+        config.load_from = None
     if run.family:
         config.optim_wrapper.optimizer.lr = choose_rate(run.family, out)
-    if run.is_trial:
+    if run.is_trial or 'val_dataloader' not in config:
         config.val_cfg = config.val_dataloader = config.val_evaluator = None
+        config.test_cfg = config.test_dataloader = config.test_evaluator = None
     return config
 
 
 def train(run: Run, out: Path) -> None:
-    """Train a run to its end, or what is left of it; write its result."""
+    """Train a run to its end, or what is left of it; write its result.
+
+    Raises:
+        FloatingPointError: If the loss of a run that is no trial is not
+            finite.
+    """
     torch.set_num_threads(1)
     folder = out / run.name
     config = read_config(run, out)
-    start = time.process_time()
+    if run.prepare and not config.resume:
+        words = [fill_in(word, run, out) for word in run.prepare]
+        subprocess.run([sys.executable, '-m', 'gtpt_mm', *words], check=True)
     runner = Runner.from_cfg(config)
-    figures: dict = {}
     try:
         runner.train()
+        figures = read_figures(runner, run)
     except FloatingPointError as error:
         if not run.is_trial:
             raise
         print(error)
-        figures['loss'] = math.inf
-    if not figures:
-        figures = _last_scalars(runner, is_trial=run.is_trial)
+        figures = dict(loss=math.inf)
     seconds = read_seconds(folder)
     result = dict(
         name=run.name,
@@ -89,44 +96,53 @@ def train(run: Run, out: Path) -> None:
         seed=run.seed,
         lr=config.optim_wrapper.optimizer.lr,
         epochs=runner.max_epochs,
+        batch=config.train_dataloader.batch_size,
         samples=len(runner.train_dataloader.dataset),
         parameters=sum(p.numel() for p in runner.model.parameters()),
         seconds_per_epoch=statistics.median(seconds) if seconds else None,
-        last_call_seconds=time.process_time() - start,
         date=time.strftime('%Y-%m-%d'),
         commit=_find_commit(),
         **figures,
     )
     _keep_weights(runner, folder, drop=run.is_trial)
     with atomic_write(folder / RESULT) as path:
-        Path(path).write_text(json.dumps(result, indent=1) + '\n')
-
-
-def _last_scalars(runner: Runner, is_trial: bool) -> dict:
-    """Return the loss of a trial, or the metrics of the last validation."""
-    paths = sorted(Path(runner.work_dir).glob('*/vis_data/scalars.json'))
-    rows = [json.loads(line) for p in paths for line in p.open()]
-    if is_trial:
-        return dict(loss=[row for row in rows if 'loss' in row][-1]['loss'])
-    row = [row for row in rows if 'loss' not in row][-1]
-    if row['step'] != runner.max_epochs:
-        raise RuntimeError(f'no validation of the last epoch: {row}')
-    return dict(metrics=row)
-
-
-def _keep_weights(runner: Runner, folder: Path, drop: bool) -> None:
-    """Keep the averaged weights alone; checkpoints are ten times as large."""
-    last = folder / f'epoch_{runner.max_epochs}.pth'
-    if not drop:
-        checkpoint = torch.load(last, 'cpu', weights_only=False)
-        torch.save(dict(state_dict=checkpoint['state_dict']), folder / WEIGHTS)
-    for path in folder.glob('epoch_*.pth'):
+        path.write_text(json.dumps(result, indent=1) + '\n')
+    for path in (*folder.glob('epoch_*.pth'), *folder.glob('stopped.pth')):
         path.unlink()
 
 
+def read_figures(runner: Runner, run: Run) -> dict:
+    """Return the loss of a run without validation, or its last metrics.
+
+    Raises:
+        RuntimeError: If the last epoch was not validated.
+    """
+    paths = sorted(Path(runner.work_dir).glob('*/vis_data/scalars.json'))
+    rows = [json.loads(line) for path in paths for line in path.open()]
+    if runner.val_loop is None:
+        return dict(loss=[row for row in rows if 'loss' in row][-1]['loss'])
+    metrics = [row for row in rows if 'loss' not in row]
+    if not metrics or metrics[-1]['step'] != runner.max_epochs:
+        raise RuntimeError(
+            f'{run.name}: no metrics of epoch {runner.max_epochs} in '
+            f'{runner.work_dir}; remove its last checkpoint and start again'
+        )
+    return dict(metrics=metrics[-1], curve=metrics)
+
+
+def _keep_weights(runner: Runner, folder: Path, drop: bool) -> None:
+    """Keep the averaged weights alone; checkpoints are four times as large."""
+    last = folder / f'epoch_{runner.max_epochs}.pth'
+    if not drop:
+        checkpoint = torch.load(last, 'cpu', weights_only=False)
+        with atomic_write(folder / WEIGHTS) as path:
+            torch.save(dict(state_dict=checkpoint['state_dict']), path)
+
+
 def _find_commit() -> str:
+    """Return the commit that trains, '-dirty' if code was changed."""
     done = subprocess.run(
         ['git', 'describe', '--always', '--dirty', '--exclude=*'],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
-    return done.stdout.strip() or os.environ.get('COMMIT', 'unknown')
+    return done.stdout.strip() or 'unknown'

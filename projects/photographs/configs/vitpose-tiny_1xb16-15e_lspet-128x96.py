@@ -1,5 +1,5 @@
 # Half the width and depth of ViTPose-S, as the distilled one of the samples.
-_base_ = './vitpose-s_lspet-128x96.py'
+_base_ = './vitpose-s_1xb16-15e_lspet-128x96.py'
 
 model = dict(
     backbone=dict(

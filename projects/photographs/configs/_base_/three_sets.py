@@ -95,7 +95,7 @@ val_evaluator = dict(
     names=dataset_names,
     metrics={name: pck for name in dataset_names})
 test_evaluator = val_evaluator
-train_cfg = dict(max_epochs=18, val_interval=18)
+train_cfg = dict(max_epochs=14, val_interval=14)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=24, by_epoch=False),
     _base_.param_scheduler[1]

@@ -1,6 +1,6 @@
 # A fourth set for the trained model: its experts and its head are trained on
 # 86 people of COCO; all four are tested.
-_base_ = './vitpose-plus-tiny_1xb48-18e_three-sets-96x96.py'
+_base_ = './vitpose-plus-tiny_1xb48-14e_three-sets-96x96.py'
 
 dataset_names = [*_base_.dataset_names, 'coco']
 model = dict(

@@ -32,6 +32,6 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'val.json')
 test_evaluator = val_evaluator
-train_cfg = dict(max_epochs=9, val_interval=3)
+train_cfg = dict(max_epochs=4, val_interval=2)
 custom_hooks = [dict(type='ProcessorTimeHook')]
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))

@@ -1,5 +1,5 @@
 # The fourth set alone, all weights from random ones, as many steps.
-_base_ = './vitpose-plus-tiny_add-coco_1xb16-18e_three-sets-96x96.py'
+_base_ = './vitpose-plus-tiny_add-coco_1xb16-14e_three-sets-96x96.py'
 
 custom_hooks = [
     dict(type='CosineEMAHook', momentum=0.02),

@@ -1,4 +1,4 @@
-# One ViTPose++ for people, bees and mice: 432 steps of 48, 16 of a set on
+# One ViTPose++ for people, bees and mice: 336 steps of 48, 16 of a set on
 # average.
 _base_ = './_base_/three_sets.py'
 
@@ -21,7 +21,7 @@ model = dict(
         shared=dict(
             type='HeatmapHead',
             in_channels=192,
-            deconv_out_channels=(256, 256),
+            deconv_out_channels=(128, 128),
             deconv_kernel_sizes=(4, 4),
             loss=dict(type='KeypointMSELoss', use_target_weight=True)),
         heads=heads),

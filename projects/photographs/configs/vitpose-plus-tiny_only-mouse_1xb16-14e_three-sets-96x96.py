@@ -1,5 +1,5 @@
 # The same model on one set: experts and heads of the others stay as they are.
-_base_ = './vitpose-plus-tiny_1xb48-18e_three-sets-96x96.py'
+_base_ = './vitpose-plus-tiny_1xb48-14e_three-sets-96x96.py'
 
 train_dataloader = dict(
     batch_size=16,

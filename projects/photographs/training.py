@@ -56,6 +56,8 @@ def read_config(run: Run, out: Path) -> Config:
     )
     config.work_dir = str(out / run.name)
     config.randomness = dict(seed=run.seed)
+    # mmengine keeps one visualizer, and its files, for a name in a process.
+    config.visualizer.name = run.name
     config.resume = find_latest_checkpoint(config.work_dir) is not None
     if config.resume:
         config.load_from = None
@@ -121,7 +123,11 @@ def read_figures(runner: Runner, run: Run) -> dict:
     rows = [json.loads(line) for path in paths for line in path.open()]
     if runner.val_loop is None:
         return dict(loss=[row for row in rows if 'loss' in row][-1]['loss'])
-    metrics = [row for row in rows if 'loss' not in row]
+    metrics = [
+        {key: value for key, value in row.items() if 'time' not in key}
+        for row in rows
+        if 'loss' not in row
+    ]
     if not metrics or metrics[-1]['step'] != runner.max_epochs:
         raise RuntimeError(
             f'{run.name}: no metrics of epoch {runner.max_epochs} in '

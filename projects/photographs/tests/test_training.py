@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmpose.registry import HOOKS
+from mmengine.registry import init_default_scope
+from mmpose.registry import HOOKS, MODELS
 
 import gtpt_mm  # noqa: F401  (compat and registration)
 from projects.photographs import runs, training
 from projects.photographs.runs import Run
 
+SETS = runs.ROOT.parent / 'shared/data/sets'
 CONFIG = """
 _base_ = '{base}/_base_/lspet_heatmap.py'
 root = '{root}/'
@@ -131,3 +133,51 @@ def test_trial_writes_its_loss_alone(configs):
     assert result['loss'] > 0
     assert 'metrics' not in result
     assert not list((configs / 'out').glob('*/*.pth'))
+
+
+@HOOKS.register_module()
+class StopAfterTwoSteps(Hook):
+    """Ends a training after its second step."""
+
+    priority = 'VERY_LOW'
+
+    def after_train_iter(self, runner, batch_idx, *args, **kwargs):
+        if batch_idx == 1:
+            raise InterruptedError(runner.iter)
+
+
+def plant_weights(name, out):
+    """Write random weights of a run."""
+    config = training.read_config(runs.RUNS[name], out)
+    init_default_scope('mmpose')
+    model = MODELS.build(config.model)
+    (out / name).mkdir(exist_ok=True)
+    torch.save(
+        dict(state_dict=model.state_dict()), out / name / training.WEIGHTS
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SETS.is_dir(), reason=f'no sets in {SETS}')
+@pytest.mark.parametrize(
+    'run',
+    [run for run in [*runs.ROWS, *runs.CLAIM_RUNS] if run.seed == 1],
+    ids=lambda run: run.name,
+)
+def test_every_run_starts(run, tmp_path, monkeypatch):
+    """Two steps on the real pictures, from the weights that it reads."""
+    monkeypatch.chdir(runs.ROOT)
+    monkeypatch.setattr(training, 'choose_rate', lambda family, out: 1e-3)
+    for name in run.needs:
+        plant_weights(name, tmp_path)
+    read_config = training.read_config
+
+    def read_short_config(run, out):
+        config = read_config(run, out)
+        hooks = [*config.custom_hooks, dict(type='StopAfterTwoSteps')]
+        config.custom_hooks = hooks
+        return config
+
+    monkeypatch.setattr(training, 'read_config', read_short_config)
+    with pytest.raises(InterruptedError, match='1'):
+        training.train(run, tmp_path)

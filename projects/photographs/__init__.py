@@ -1,0 +1,1 @@
+"""The models on real photographs: rows of one budget, claims of the papers."""

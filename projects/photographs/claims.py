@@ -1,0 +1,178 @@
+"""Claims of the papers, and the runs that could tell."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HELD = 'held'
+FAILED = 'did not hold'
+OPEN = 'cannot be told'
+MISSING = 'not run'
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence of a paper, as two variants and a figure.
+
+    Attributes:
+        paper: Name of the model.
+        text: What the paper says, as it reads in the table.
+        better: Runs of the variant that should be better, a run a seed.
+        other: Runs of the one it is compared with.
+        metric: Name of the figure; more is better.
+        is_equal: Whether the claim is that nothing is lost.
+        spread: Pairs of runs that differ in the seed alone, where neither
+            variant has two.
+    """
+
+    paper: str
+    text: str
+    better: tuple[str, ...]
+    other: tuple[str, ...]
+    metric: str = 'at_0.1/PCK'
+    is_equal: bool = False
+    spread: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """All runs that it reads."""
+        return (*self.better, *self.other, *self.spread)
+
+
+def measure_spread(*variants: Sequence[float]) -> float | None:
+    """Return the largest difference between seeds of a variant.
+
+    Returns:
+        None where no variant has two seeds.
+    """
+    ranges = [max(seeds) - min(seeds) for seeds in variants if len(seeds) > 1]
+    return max(ranges, default=None)
+
+
+def judge(
+    better: Sequence[float],
+    other: Sequence[float],
+    spread: float | None,
+    is_equal: bool = False,
+) -> str:
+    """Return whether a claim held.
+
+    A difference counts if it is more than twice the spread of seeds.
+
+    Args:
+        better: Figures of the variant that should be better, by seed.
+        other: Those of the other variant.
+        spread: Largest difference between seeds; None if unknown.
+        is_equal: Whether the claim is that nothing is lost.
+
+    Example:
+        >>> judge([0.50, 0.52], [0.40], spread=0.02)
+        'held'
+        >>> judge([0.50, 0.52], [0.53], spread=0.02)
+        'cannot be told'
+        >>> judge([0.50, 0.52], [0.53], spread=0.02, is_equal=True)
+        'held'
+    """
+    if not better or not other:
+        return MISSING
+    difference = sum(better) / len(better) - sum(other) / len(other)
+    if is_equal and difference == 0:
+        return HELD
+    if spread is None:
+        return OPEN
+    if difference < -2 * spread:
+        return FAILED
+    if difference > 2 * spread or is_equal:
+        return HELD
+    return OPEN
+
+
+BEES = ('bee_gtpt', 'bee_gtpt_seed2')
+PEOW3 = ('peow3', 'peow3_seed2')
+THREE = ('plus_three', 'plus_three_seed2')
+TINY = ('tiny', 'tiny_seed2')
+CLAIMS = [
+    Claim('GTPT', 'groups and masks help', BEES, ('bee_no-groups',)),
+    Claim(
+        'GTPT',
+        'pruning loses nothing against all tokens',
+        BEES,
+        ('bee_unpruned',),
+        is_equal=True,
+    ),
+    Claim(
+        'GTPT',
+        'with the global-perceived loss pruning is better than without',
+        BEES,
+        ('bee_direct',),
+    ),
+    Claim('GTPT', 'the G2L term helps', BEES, ('bee_no-g2l',)),
+    Claim(
+        'GTPT',
+        'the curriculum helps',
+        ('bee_curriculum',),
+        BEES,
+    ),
+    Claim('HEViTPose', 'PEOW 3 is better than PEOW 1', PEOW3, ('peow1',)),
+    Claim(
+        'ViTPose',
+        'full attention is better than plain windows',
+        TINY,
+        ('tiny_windows',),
+    ),
+    Claim(
+        'ViTPose',
+        'shifting and pooling make up for windows',
+        ('tiny_windows-shift-pool',),
+        ('tiny_windows',),
+        spread=TINY,
+    ),
+    Claim(
+        'ViTPose',
+        'MAE on the pictures of the task helps',
+        ('tiny_from-mae',),
+        TINY,
+    ),
+    Claim(
+        'ViTPose',
+        'heatmaps of a larger model help',
+        ('tiny_distilled',),
+        ('tiny_4-epochs',),
+        spread=TINY,
+    ),
+    *(
+        Claim(
+            'ViTPose++',
+            f'one model of three sets loses nothing on {name}',
+            THREE,
+            (f'plus_only-{name}',),
+            metric=f'{name}/PCK',
+            is_equal=True,
+        )
+        for name in ('lspet', 'bee', 'mouse')
+    ),
+    Claim(
+        'ViTPose++',
+        'a fourth set gains from the three',
+        ('plus_add-coco',),
+        ('plus_only-coco', 'plus_only-coco_seed2'),
+        metric='coco/PCK',
+    ),
+    *(
+        Claim(
+            'ViTPose++',
+            f'{name} is as before after the fourth',
+            ('plus_add-coco',),
+            ('plus_three',),
+            metric=f'{name}/PCK',
+            is_equal=True,
+        )
+        for name in ('lspet', 'bee', 'mouse')
+    ),
+    Claim(
+        'Group Pose',
+        'group attention is better than one attention over all queries',
+        ('group-pose', 'group-pose_seed2'),
+        ('group-pose_standard',),
+        metric='coco/AP .5',
+    ),
+]

@@ -234,14 +234,9 @@ def write_gtpt(results: dict[str, Result]) -> str:
     for task, runtime, precision, batch in (
         ('inference', 'eager', 'fp32', 8),
         ('inference', 'fused', 'fp32', 8),
-        ('inference', 'eager', 'bf16', 8),
-        ('inference', 'fused', 'bf16', 8),
         ('training', 'eager', 'fp32', 8),
-        ('training', 'eager', 'bf16', 8),
         ('inference', 'eager', 'fp32', 32),
         ('inference', 'fused', 'fp32', 32),
-        ('inference', 'eager', 'bf16', 32),
-        ('inference', 'fused', 'bf16', 32),
     ):
         row = result.row(model, runtime, batch, precision, task)
         value = row.get('median_ms')
@@ -265,7 +260,7 @@ def write_pruning(results: dict[str, Result]) -> str:
     result = results['pruning']
     rows = []
     for runtime in ('eager', 'onnxruntime'):
-        for batch in (1, 8, 32):
+        for batch in (1, 8):
             times = [
                 result.ms(name, runtime, batch)
                 for name in ('pruned', 'unpruned')

@@ -97,7 +97,7 @@ RUNS: dict[str, Run | Script] = {
             'whole body: GTPT-T': 'gtpt-t-wholebody',
             'whole body: GTPT-S': GTPT_S,
         },
-        f'{FILES} --batch-sizes 1 8 --repeats 7 --warmup 0',
+        f'{FILES} --batch-sizes 1 8 --repeats 5 --warmup 0',
         draws=True,
     ),
     'int8': Run(
@@ -113,7 +113,7 @@ RUNS: dict[str, Run | Script] = {
             'ViTPose++-B, gtpt_mm, six heads': 'vitpose-plus-b',
             'VitPose-plus-B, Hugging Face, one head': 'hf:vitpose-plus-base',
         },
-        '--runtime torch onnxruntime --batch-sizes 1 8 --repeats 5 --warmup 0',
+        '--runtime torch onnxruntime --batch-sizes 1 8 --repeats 3 --warmup 0',
     ),
     'vitpose_training': Run(
         {
@@ -140,13 +140,11 @@ RUNS: dict[str, Run | Script] = {
     ),
     'gtpt': Run(
         {'ResNet-50': RES50, 'GTPT-S whole body': GTPT_S},
-        '--batch-sizes 8 32 --train 8 --precision fp32 bf16 --fuse '
-        '--repeats 3 --warmup 0',
+        '--batch-sizes 8 32 --train 8 --fuse --repeats 3 --warmup 0',
     ),
     'pruning': Run(
         {'pruned': GTPT_S, 'unpruned': f'{GTPT_S} {UNPRUNED}'},
-        '--runtime torch onnxruntime --batch-sizes 1 8 32 --repeats 5 '
-        '--warmup 0',
+        '--runtime torch onnxruntime --batch-sizes 1 8 --repeats 5 --warmup 0',
     ),
     'hevitpose': Run(
         {

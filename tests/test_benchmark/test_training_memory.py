@@ -51,7 +51,8 @@ def test_a_small_model_needs_what_is_estimated(dtype, with_cp):
     expected = memory.copies + BATCH * (memory.per_image + memory.layer)
     measured = measure(cfg, dtype)
     print(f'{measured / 1e6:.1f} of {expected / 1e6:.1f}', memory)
-    assert 0.8 < measured / expected < 1.4
+    # Short-lived results are not estimated: much beside few, small layers.
+    assert 0.8 < measured / expected < 1.55
     model = MODELS.build(cfg.model)
     assert memory.parameters == sum(p.nbytes for p in model.parameters())
 

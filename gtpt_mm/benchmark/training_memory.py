@@ -114,7 +114,7 @@ def _run(cfg: Config, dtype: torch.dtype, batch: int) -> _Run:
         img = torch.empty(batch, 3, *cfg.model.backbone.get('img_size', SIZE))
         with (
             torch.autocast('cpu', dtype, enabled=dtype != torch.float32),
-            _count_saved(own) as sizes,
+            _count_saved(own | {img.untyped_storage()._cdata}) as sizes,
         ):
             feats = model.extract_feat(img)
             # With several datasets each head runs on the whole batch.

@@ -35,7 +35,7 @@ def work(*words: str) -> None:
     gtpt_mm_main(['train', *words, '--launcher', 'pytorch'])
 
 
-def serve(port: int, restarts: int, words: list[str]) -> None:
+def serve(port: int, words: list[str]) -> None:
     """Be a node."""
     config = LaunchConfig(
         min_nodes=2,
@@ -45,7 +45,7 @@ def serve(port: int, restarts: int, words: list[str]) -> None:
         rdzv_backend='c10d',
         rdzv_endpoint=f'127.0.0.1:{port}',
         start_method='fork',
-        max_restarts=restarts,
+        max_restarts=0,  # a fork of a fork that has threads may hang
         monitor_interval=0.1,
     )
     elastic_launch(config, work)(*words)
@@ -74,7 +74,7 @@ def start(log: Path, *args) -> int:
         os._exit(code)
 
 
-def launch(words, work_dir, die_at='', restarts=0) -> list[int]:
+def launch(words, work_dir, die_at='') -> list[int]:
     """Start both nodes; return their exit codes."""
     os.environ.pop('DIE_AT', None)
     if die_at:
@@ -84,7 +84,7 @@ def launch(words, work_dir, die_at='', restarts=0) -> list[int]:
         port = probe.getsockname()[1]
     words = [*words, '--work-dir', work_dir, '--resume']
     logs = [Path(f'{work_dir}.{node}.log') for node in (0, 1)]
-    pids = [start(log, port, restarts, words) for log in logs]
+    pids = [start(log, port, words) for log in logs]
     return [os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in pids]
 
 

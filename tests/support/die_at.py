@@ -5,6 +5,7 @@ The variable ``DIE_AT`` says which rank, after which step, and how.
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from mmengine.dist import get_rank
@@ -33,6 +34,7 @@ class DieAt(Hook):
             return
         if how == 'preempted':  # the launcher of this node is told to end
             os.kill(os.getppid(), signal.SIGTERM)
+            time.sleep(1)  # until it is passed on
             return
         if how == 'node':
             os.kill(os.getppid(), signal.SIGKILL)

@@ -88,19 +88,6 @@ def test_a_death(launch, how):
 
 
 @pytest.mark.slow
-def test_the_launcher_starts_again(launch):
-    """With ``--max-restarts``: one launch, whatever dies in it."""
-    folder, codes = launch(
-        ('whole', {}),
-        ('restarted', dict(die_at='1 6 worker', restarts=2)),
-    )
-    text = read(folder, 'restarted')
-    assert codes == [[0, 0], [0, 0]], text[-3000:]
-    assert_same_run(folder / 'restarted', folder / 'whole')
-    assert f'resumed epoch: 1, iter: {EPOCH_STEPS}' in text
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize('script', ['tools/train.py', '-m gtpt_mm train'])
 def test_torchrun(config, launch, repo_root, tmp_path, script):
     """By the commands of docs/clusters.md, from another folder."""

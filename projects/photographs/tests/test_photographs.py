@@ -128,7 +128,7 @@ def test_claims_stay_within_their_budget():
         ([0.3], [0.4], 0.04, False, claims.FAILED),
         ([0.3], [0.4], 0.06, False, claims.OPEN),
         ([0.5], [0.4], None, False, claims.OPEN),
-        ([0.3, 0.5], [0.4], 0.2, True, claims.NO_LOSS),
+        ([0.3, 0.48], [0.4], 0.18, True, claims.NO_LOSS),
         ([0.3], [0.4], 0.04, True, claims.FAILED),
         ([0.5], [0.4], 0.04, True, claims.NO_LOSS),
         ([0.4], [0.4], None, True, claims.HELD),

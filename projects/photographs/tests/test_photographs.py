@@ -18,6 +18,7 @@ from projects.photographs.models.cached_image import LoadCachedImage
 from projects.photographs.models.processor_time import FILE, read_seconds
 from projects.photographs.runs import (
     CLAIM_RUNS,
+    DEFAULT_RUNS,
     RATES,
     ROOT,
     ROWS,
@@ -47,7 +48,7 @@ def plant_tuning(out: Path, family: str, losses: tuple) -> None:
         plant(out, trial.name, loss=loss)
 
 
-@pytest.mark.parametrize('run', RUNS.values(), ids=list(RUNS))
+@pytest.mark.parametrize('run', DEFAULT_RUNS, ids=lambda run: run.name)
 def test_config_of_a_run_says_what_the_run_says(run, tmp_path):
     """Each builds; rows have one budget; names of other runs are filled in."""
     if run.family:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 HELD = 'held'
+NO_LOSS = 'no loss seen'
 FAILED = 'did not hold'
 OPEN = 'cannot be told'
 MISSING = 'not run'
@@ -56,7 +57,9 @@ def judge(
 ) -> str:
     """Return whether a claim held.
 
-    A difference counts if it is more than twice the spread of seeds.
+    A difference counts if it is more than twice the spread of seeds. That
+    nothing is lost holds where two figures are the same; else no loss is
+    seen, or there is one.
 
     Args:
         better: Figures of the variant that should be better, by seed.
@@ -70,7 +73,7 @@ def judge(
         >>> judge([0.50, 0.52], [0.53], spread=0.02)
         'cannot be told'
         >>> judge([0.50, 0.52], [0.53], spread=0.02, is_equal=True)
-        'held'
+        'no loss seen'
     """
     if not better or not other:
         return MISSING
@@ -81,9 +84,9 @@ def judge(
         return OPEN
     if difference < -2 * spread:
         return FAILED
-    if difference > 2 * spread or is_equal:
-        return HELD
-    return OPEN
+    if is_equal:
+        return NO_LOSS
+    return HELD if difference > 2 * spread else OPEN
 
 
 BEES = ('bee_gtpt', 'bee_gtpt_seed2')

@@ -16,7 +16,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from projects.photographs.runs import ROOT, RUNS, Run, trials
+from projects.photographs.results import read_result
+from projects.photographs.runs import DEFAULT_RUNS, ROOT, RUNS, Run, trials
 
 OUT = ROOT / 'work_dirs/photographs'
 
@@ -44,9 +45,7 @@ def plan(run: Run, out: Path) -> list[Run]:
     for name in run.needs:
         steps += plan(RUNS[name], out)
     return [
-        step
-        for step in [*steps, run]
-        if not (out / step.name / 'result.json').exists()
+        step for step in [*steps, run] if read_result(out / step.name) is None
     ]
 
 
@@ -89,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--list', action='store_true', help='name the runs')
     parser.add_argument('--here', action='store_true', help='in this process')
     args = parser.parse_args(argv)
-    runs = [find(name) for name in args.names] or list(RUNS.values())
+    runs = [find(name) for name in args.names] or DEFAULT_RUNS
     out = args.out.resolve()
     if args.list:
         print(format_list(runs))

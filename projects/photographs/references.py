@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from mmengine.registry import init_default_scope
 
 import gtpt_mm  # noqa: F401  (repairs before anything of mmpose)
 
@@ -162,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out', type=Path, default=OUT)
     args = parser.parse_args(argv)
+    init_default_scope('mmpose')
     rows = [measure(reference, SET) for reference in REFERENCES]
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / 'references.json').write_text(json.dumps(rows, indent=1))

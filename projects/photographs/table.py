@@ -11,15 +11,18 @@ page; all else there is hand-written and stays.
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
-from projects.photographs import claims, training
+from projects.photographs import claims
 from projects.photographs.claims import CLAIMS, Claim
 from projects.photographs.learn import OUT
+from projects.photographs.results import read_result
 from projects.photographs.runs import (
     CLAIM_RUNS,
     EPOCHS,
     ROOT,
+    ROW_SEEDS,
     ROWS,
     TUNED,
     Run,
@@ -45,6 +48,7 @@ LABELS = {
     'mobilenetv2': 'heatmaps, MobileNetV2, stock mmpose',
 }
 NOT_RUN = 'not run yet'
+FIGURE = 'photographs_curves.png'
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -83,11 +87,12 @@ def write_rows(out: Path) -> str:
     """Return the table of the rows, finished or not."""
     speed = read_speed(out)
     table = []
-    for run in ROWS:
+    extra = [run for run in ROW_SEEDS if read_result(out / run.name)]
+    for run in [*ROWS, *extra]:
         name = _base_name(run)
         costs = speed.get(name, ('', '', ''))
         label = f'{LABELS[name]}'
-        result = training.read_result(out / run.name)
+        result = read_result(out / run.name)
         if result is None:
             figures = [NOT_RUN, *[''] * (len(METRICS) - 1)]
             table.append([label, str(run.seed), *figures, *costs, '', ''])
@@ -106,6 +111,21 @@ def write_rows(out: Path) -> str:
     heads = [head for head, _, _ in METRICS]
     head = ['model', 'seed', *heads, 'M', 'GMACs', 'ms', 's/epoch', 'rate']
     return markdown(head, table)
+
+
+def find_closest(out: Path) -> tuple[str, str] | None:
+    """Return the two rows whose PCK@0.1 differs least, None before all."""
+    results = [read_result(out / run.name) for run in ROWS]
+    if not all(results):
+        return None
+    order = sorted(
+        (result['metrics']['at_0.1/PCK'], result['name'])
+        for result in results
+        if result
+    )
+    gaps = [(high[0] - low[0], low[1], high[1])
+            for low, high in pairwise(order)]  # fmt: skip
+    return min(gaps)[1:]
 
 
 def write_references(out: Path) -> str:
@@ -154,15 +174,14 @@ def _claim_row(claim: Claim, out: Path) -> list[str]:
 
 def read_figures(names: Sequence[str], metric: str, out: Path) -> list[float]:
     """Return a metric of the runs that have finished."""
-    results = [training.read_result(out / name) for name in names]
+    results = [read_result(out / name) for name in names]
     return [result['metrics'][metric] for result in results if result]
 
 
 def write_runs(out: Path) -> str:
     """Return the list of all runs, their estimates and states."""
     trained = {
-        run.name: training.read_result(out / run.name)
-        for run in [*ROWS, *CLAIM_RUNS]
+        run.name: read_result(out / run.name) for run in [*ROWS, *CLAIM_RUNS]
     }
     rows = [
         [
@@ -187,7 +206,7 @@ def write_rates(out: Path) -> str:
     """Return the losses of the tuning, the lowest of a family in bold."""
     rows, rates = [], []
     for family in TUNED:
-        results = [training.read_result(out / t.name) for t in trials(family)]
+        results = [read_result(out / t.name) for t in trials(family)]
         losses = [result['loss'] if result else None for result in results]
         known = [loss for loss in losses if loss is not None]
         rates = [
@@ -205,8 +224,16 @@ def _loss(loss: float | None, known: Sequence[float]) -> str:
     return f'**{text}**' if loss == min(known) else text
 
 
+def write_curves(out: Path) -> str:
+    """Return the link to the figure, or that there is none."""
+    if any(read_result(out / run.name) for run in ROWS):
+        return f'![PCK over the epochs](assets/{FIGURE})'
+    return 'No row has been trained to its end yet: no curves.'
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
     'rows': write_rows,
+    'curves': write_curves,
     'references': write_references,
     'rates': write_rates,
     'claims': write_claims,
@@ -232,7 +259,7 @@ def write_page(page: Path, out: Path) -> None:
 
 
 def draw_curves(out: Path, file: Path) -> None:
-    """Draw PCK@0.1 of the rows over their epochs."""
+    """Draw PCK@0.1 of the finished rows over their epochs."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -240,7 +267,7 @@ def draw_curves(out: Path, file: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for run in ROWS:
-        result = training.read_result(out / run.name)
+        result = read_result(out / run.name)
         if result is not None and run.seed == 1:
             axes.plot(
                 [row['step'] for row in result['curve']],
@@ -253,7 +280,7 @@ def draw_curves(out: Path, file: Path) -> None:
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend(fontsize='small')
-    figure.savefig(file, dpi=110)
+        figure.savefig(file, dpi=110)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -265,8 +292,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_page(args.page, args.out)
     assets = args.page.parent / 'assets'
     assets.mkdir(exist_ok=True)
-    draw_curves(args.out, assets / 'photographs_curves.png')
+    draw_curves(args.out, assets / FIGURE)
     print(f'wrote {args.page}')
+    if closest := find_closest(args.out):
+        print(f'closest rows, for seeds 2 and 3: {" and ".join(closest)}')
 
 
 if __name__ == '__main__':

@@ -14,16 +14,10 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from gtpt_mm.compat.files.atomic_file import atomic_write
 from projects.photographs.models.processor_time import read_seconds
+from projects.photographs.results import RESULT, read_result
 from projects.photographs.runs import ROOT, Run, fill_in, trials
 
-RESULT = 'result.json'
 WEIGHTS = 'weights.pth'
-
-
-def read_result(folder: Path) -> dict | None:
-    """Return what a finished run wrote, None if it has not finished."""
-    path = folder / RESULT
-    return json.loads(path.read_text()) if path.exists() else None
 
 
 def choose_rate(family: str, out: Path) -> float:

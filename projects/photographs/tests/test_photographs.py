@@ -18,6 +18,7 @@ from projects.photographs.models.cached_image import LoadCachedImage
 from projects.photographs.models.processor_time import FILE, read_seconds
 from projects.photographs.runs import (
     CLAIM_RUNS,
+    DEFAULT_RUNS,
     RATES,
     ROOT,
     ROWS,
@@ -47,7 +48,7 @@ def plant_tuning(out: Path, family: str, losses: tuple) -> None:
         plant(out, trial.name, loss=loss)
 
 
-@pytest.mark.parametrize('run', RUNS.values(), ids=list(RUNS))
+@pytest.mark.parametrize('run', DEFAULT_RUNS, ids=lambda run: run.name)
 def test_config_of_a_run_says_what_the_run_says(run, tmp_path):
     """Each builds; rows have one budget; names of other runs are filled in."""
     if run.family:
@@ -128,8 +129,9 @@ def test_claims_stay_within_their_budget():
         ([0.3], [0.4], 0.04, False, claims.FAILED),
         ([0.3], [0.4], 0.06, False, claims.OPEN),
         ([0.5], [0.4], None, False, claims.OPEN),
-        ([0.3, 0.5], [0.4], 0.2, True, claims.HELD),
+        ([0.3, 0.48], [0.4], 0.18, True, claims.NO_LOSS),
         ([0.3], [0.4], 0.04, True, claims.FAILED),
+        ([0.5], [0.4], 0.04, True, claims.NO_LOSS),
         ([0.4], [0.4], None, True, claims.HELD),
         ([0.4], [], 0.04, False, claims.MISSING),
     ],
@@ -182,6 +184,18 @@ def test_page_has_what_was_run_and_names_the_rest(tmp_path):
     table.main(['--out', str(out), '--page', str(page)])
     assert page.read_text() == text
     assert (tmp_path / 'assets/photographs_curves.png').stat().st_size < 3e5
+
+
+def test_closest_rows_are_those_of_the_smallest_gap(tmp_path):
+    """Nothing is said before all rows are there."""
+    for i, run in enumerate(ROWS):
+        assert table.find_closest(tmp_path) is None
+        pck = 0.3 if run.name == 'gtpt-s' else 0.1 * i + 0.005 * i * i
+        plant(tmp_path, run.name, metrics=ROW_METRICS | {'at_0.1/PCK': pck})
+    closest = table.find_closest(tmp_path)
+    assert closest == ('gtpt-s', 'vitpose-tiny')
+    plant(tmp_path, 'gtpt-s_seed2', metrics=ROW_METRICS)
+    assert '| GTPT-S | 2 | 0.500 |' in table.write_rows(tmp_path)
 
 
 def test_page_without_a_marker_is_refused(tmp_path):

@@ -5,7 +5,7 @@ import torch
 from mmengine.structures import InstanceData, PixelData
 from mmpose.codecs import UDPHeatmap
 from mmpose.registry import MODELS
-from mmpose.structures import PoseDataSample
+from mmpose.structures import MultilevelPixelData, PoseDataSample
 
 from gtpt_mm.compat.inference import head_codec
 
@@ -66,6 +66,19 @@ def test_equal_codecs_pass(mode):
         assert result['loss_kpt'].isfinite()
     else:
         assert result[0].pred_instances.keypoints.shape == (1, 2, 2)
+
+
+def test_heatmaps_of_several_codecs_are_compared_with_the_last():
+    """MSPN and RSN encode with a list of codecs and decode with its last."""
+    sample = make_sample()
+    maps = sample.gt_fields.heatmaps
+    codec = UDPHeatmap(**SIZES)
+    for levels in ([maps, maps], [maps[:, ::2, ::2], maps]):
+        sample.gt_fields = MultilevelPixelData(heatmaps=levels)
+        head_codec.compare(codec, [sample])
+    sample.gt_fields = MultilevelPixelData(heatmaps=levels[::-1])
+    with pytest.raises(ValueError, match=r'is \(16, 24\), .* made \(8, 12\)'):
+        head_codec.compare(codec, [sample])
 
 
 @pytest.mark.parametrize('mode', ['loss', 'predict'])

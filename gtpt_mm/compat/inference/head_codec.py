@@ -61,6 +61,8 @@ def compare(codec: Any, data_samples: Sequence | None) -> None:
     sample = data_samples[0]
     _compare_size('input_size', codec, sample.metainfo.get('input_size'))
     heatmaps = getattr(sample.get('gt_fields'), 'heatmaps', None)
+    if isinstance(heatmaps, list):  # of several codecs; the last one decodes
+        heatmaps = heatmaps[-1]
     if heatmaps is not None:
         _compare_size('heatmap_size', codec, heatmaps.shape[:-3:-1])
 

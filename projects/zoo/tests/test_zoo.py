@@ -178,6 +178,21 @@ def test_stages_of_a_config(stock_folder, monkeypatch):
     assert records[-1]['result'] == ('ValueError: the step changed no weight')
 
 
+def test_exported_outputs_are_not_nearly_zero(stock_folder):
+    """Else each file would agree; a new model of 50 layers gives 1e-11."""
+    model = trial.Trial(
+        'configs/body_2d_keypoint/simcc/coco/'
+        'simcc_mobilenetv2_wo-deconv-8xb64-210e_coco-256x192.py'
+    )
+    model.build()
+    trial.settle_norms(model.model, None)
+    assert not model.model.training
+    with torch.no_grad():
+        images = torch.randn(1, 3, 256, 192)
+        output, _ = model.model(images, None, mode='tensor')
+    assert output.abs().max() > 1e-3
+
+
 def test_what_cannot_be_read_is_reported(stock_folder):
     name = (
         'configs/body_2d_keypoint/edpose/coco/'

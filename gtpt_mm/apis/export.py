@@ -111,12 +111,7 @@ def export(
     is_int8 = precision == 'int8'
     if is_int8 and pictures is None and annotations is None:
         raise ValueError('int8 needs pictures such as the model will see')
-    if tolerance_px is None:
-        tolerance_px = TOLERANCE_INT8 if is_int8 else TOLERANCE
-    if not 0 <= tolerance_px < math.inf:
-        raise ValueError(
-            f'tolerance_px must be a number of pixels >= 0, got {tolerance_px}'
-        )
+    tolerance_px = _find_tolerance(tolerance_px, is_int8)
     loaded = load(model, weights, dataset)
     annotated = None
     if annotations is not None:
@@ -132,10 +127,11 @@ def export(
             loaded, Path(folder, path.name), format, width, batch, decode,
             flip_test, input_size, portable=is_int8,
         )  # fmt: skip
-        if annotated is None:
-            batches = make_inputs(loaded, images, made.metadata)
-        else:
-            batches = make_batches(annotated.crops, made.metadata.batch)
+        batches = (
+            make_inputs(loaded, images, made.metadata)
+            if annotated is None
+            else make_batches(annotated.crops, made.metadata.batch)
+        )
         if is_int8:
             made.metadata.precision = precision
             made.notes.append(_quantize(made.file, batches, made.metadata))
@@ -148,6 +144,16 @@ def export(
             )
         notes = _move(Path(folder), path.parent, report, made.notes)
     return ExportedModel(report.file, made.metadata, report, notes)
+
+
+def _find_tolerance(tolerance_px: float | None, is_int8: bool) -> float:
+    if tolerance_px is None:
+        return TOLERANCE_INT8 if is_int8 else TOLERANCE
+    if not 0 <= tolerance_px < math.inf:
+        raise ValueError(
+            f'tolerance_px must be a number of pixels >= 0, got {tolerance_px}'
+        )
+    return tolerance_px
 
 
 def _compare_ap(

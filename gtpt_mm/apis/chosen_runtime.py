@@ -62,11 +62,15 @@ def use_runtime(
     runtime = find_runtime(runtime, weights.device, weights.dtype)
     if runtime == 'torch':
         return model, None  # fused by prepare_model
-    if runtime == 'auto':
+    if runtime != 'auto':
+        return model, _open(model, runtime)
+    try:
         runtime = _find_fastest(model, batch_size)
-        if runtime == 'torch':
-            return _fuse(model), None
-    return model, _open(model, runtime)
+        if runtime != 'torch':
+            return model, _open(model, runtime)
+    except (OSError, ValueError) as error:  # a full cache, or a read-only one
+        warn(f"runtime='auto' takes torch: {error}")
+    return _fuse(model), None
 
 
 def _fuse(model: BasePoseEstimator) -> BasePoseEstimator:
@@ -111,19 +115,22 @@ def _sizes(model: BasePoseEstimator) -> tuple[tuple[int, int], ...]:
 
 
 def _find_fastest(model: BasePoseEstimator, batch_size: int) -> str:
-    """Return the fastest runtime that is installed; measured once."""
+    """Return the fastest runtime that is installed; measured once.
+
+    Raises:
+        ValueError: If the cache cannot be written to.
+        OSError: If it is full.
+    """
     names = [name for name in RUNTIMES[1:] if not find_missing(name)]
     folder = cache_folder() / 'exported'
     path = find_choice_path(model, folder, names)
-    try:
+    choice = read_choice(path)  # a cache with it may be read-only
+    if choice is None:
         with locked(path):
             choice = read_choice(path)
             if choice is None:
                 choice = _measure(model, names, batch_size)
                 write_choice(path, choice)
-    except ValueError as error:  # a cache that cannot be written to
-        warn(f"runtime='auto' takes torch: {error}")
-        return 'torch'
     return choice.runtime
 
 

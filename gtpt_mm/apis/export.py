@@ -2,7 +2,11 @@
 
 # P crops, (h, w) input in pixels
 
+import copy
+import math
 import os
+import shutil
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,13 +19,14 @@ from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 
+from gtpt_mm.compat.messages import warn
 from gtpt_mm.deploy.export import check_arguments, export_model
 from gtpt_mm.deploy.metadata import ModelMetadata
 from gtpt_mm.deploy.quantize import has_dot_products, quantize
 from gtpt_mm.deploy.verify import VerifyReport, make_batches, verify
 from gtpt_mm.models.pose_estimators import MultiDatasetPoseEstimator
 
-from .export_accuracy import compare_ap, read_annotated
+from .export_accuracy import AnnotatedCrops, compare_ap, read_annotated
 from .model_names import load_model
 from .prepared_model import check_built, set_scope, split_off
 from .sample_picture import draw_pictures
@@ -100,37 +105,85 @@ def export(
         0.0
     """
     path = Path(file)
+    if path.is_dir():
+        raise ValueError(f'{path} is a folder; give the name of a file')
     check_arguments(path, format, precision, batch)
     is_int8 = precision == 'int8'
     if is_int8 and pictures is None and annotations is None:
         raise ValueError('int8 needs pictures such as the model will see')
-    if tolerance_px is None:
-        tolerance_px = TOLERANCE_INT8 if is_int8 else TOLERANCE
+    tolerance_px = _find_tolerance(tolerance_px, is_int8)
     loaded = load(model, weights, dataset)
     annotated = None
     if annotations is not None:
         annotated = read_annotated(loaded, annotations, pictures)
     images = read_pictures(pictures) if annotated is None else []
     width = 'fp32' if is_int8 else precision
-    made = export_model(
-        loaded, path, format, width, batch, decode, flip_test, input_size,
-        portable=is_int8,
-    )  # fmt: skip
-    if annotated is None:
-        batches = make_inputs(loaded, images, made.metadata)
-    else:
-        batches = make_batches(annotated.crops, made.metadata.batch)
-    if is_int8:
-        made.metadata.precision = precision
-        made.notes.append(_quantize(made.file, batches, made.metadata))
-    report = verify(loaded, made.file, made.metadata, batches, tolerance_px)
-    if annotated is not None and not report.reason:
-        ap = compare_ap(loaded, report.file, made.metadata, annotated)
-        made.notes.append(
-            f'AP {ap[1]:.3f}, torch {ap[0]:.3f} '
-            f'({len(annotated.annotations)} annotated boxes)'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Nothing is at its place before it is checked, nor if this is interrupted.
+    with tempfile.TemporaryDirectory(
+        dir=path.parent, prefix='.gtpt_mm-'
+    ) as folder:
+        made = export_model(
+            loaded, Path(folder, path.name), format, width, batch, decode,
+            flip_test, input_size, portable=is_int8,
+        )  # fmt: skip
+        batches = (
+            make_inputs(loaded, images, made.metadata)
+            if annotated is None
+            else make_batches(annotated.crops, made.metadata.batch)
         )
-    return ExportedModel(report.file, made.metadata, report, made.notes)
+        if is_int8:
+            made.metadata.precision = precision
+            made.notes.append(_quantize(made.file, batches, made.metadata))
+        report = verify(
+            loaded, made.file, made.metadata, batches, tolerance_px
+        )
+        if annotated is not None and not report.reason:
+            made.notes.append(
+                _compare_ap(loaded, report.file, made.metadata, annotated)
+            )
+        notes = _move(Path(folder), path.parent, report, made.notes)
+    return ExportedModel(report.file, made.metadata, report, notes)
+
+
+def _find_tolerance(tolerance_px: float | None, is_int8: bool) -> float:
+    if tolerance_px is None:
+        return TOLERANCE_INT8 if is_int8 else TOLERANCE
+    if not 0 <= tolerance_px < math.inf:
+        raise ValueError(
+            f'tolerance_px must be a number of pixels >= 0, got {tolerance_px}'
+        )
+    return tolerance_px
+
+
+def _compare_ap(
+    model: BasePoseEstimator,
+    file: Path,
+    metadata: ModelMetadata,
+    annotated: AnnotatedCrops,
+) -> str:
+    """Return a line for the user."""
+    ap = compare_ap(model, file, metadata, annotated)
+    return (
+        f'AP {ap[1]:.3f}, torch {ap[0]:.3f} '
+        f'({len(annotated.annotations)} annotated boxes)'
+    )
+
+
+def _move(
+    source: Path, target: Path, report: VerifyReport, notes: list[str]
+) -> list[str]:
+    """Move files to their folder, weights before what reads them.
+
+    Returns:
+        The notes, with the files at their new place, as is the report.
+    """
+    for file in sorted(source.iterdir()):
+        shutil.move(file, os.path.realpath(target / file.name))
+    report.file = target / report.file.name
+    places = f'{source}{os.sep}', f'{target / "_"}'[:-1]
+    report.reason = report.reason.replace(*places)
+    return [note.replace(*places) for note in notes]
 
 
 def _quantize(
@@ -171,6 +224,8 @@ def load(
             'its own'
         )
     set_scope(loaded.cfg)
+    if loaded is model and any(part.training for part in model.modules()):
+        loaded = copy.deepcopy(loaded)  # the given one goes on training
     return loaded.eval()
 
 
@@ -187,8 +242,12 @@ def read_pictures(place: str | os.PathLike | None) -> list[np.ndarray]:
 
     if place is None:
         return draw_pictures()
-    found = [frame.image for frame in read_inputs([os.fspath(place)])]
-    images = [image for image in found if image is not None]
+    images = []
+    for frame in read_inputs([os.fspath(place)]):
+        if frame.image is None:
+            warn(f'left out: {frame.source}: {frame.error}')
+        else:
+            images.append(frame.image)
     if not images:
         raise ValueError(f'there is no picture that can be read in {place}')
     return images

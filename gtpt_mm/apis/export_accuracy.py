@@ -63,25 +63,24 @@ def read_annotated(
         raise ValueError('AP is measured of models that take annotated boxes')
     truth = read_json(os.fspath(file))
     check_truth(truth, file)
-    annotations = [
-        a
-        for a in truth['annotations']
-        if a.get('bbox') and any(a['keypoints'][2::3]) and not a.get('iscrowd')
-    ]
+    try:
+        annotations, files = _select(truth)
+        boxes = np.array([a['bbox'] for a in annotations], np.float32)
+        boxes = boxes.reshape(len(annotations), 4)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f'{file} is no whole COCO file of keypoints '
+            f'({type(error).__name__}: {error}); look at it by `gtpt-mm data '
+            'check`'
+        ) from error
     if not annotations:
         raise ValueError(f'{file} has no annotation with a box and labels')
     folder = Path(pictures) if pictures else Path(file).parent
-    names = {image['id']: image['file_name'] for image in truth['images']}
-    images = {}
-    for annotation in annotations:
-        key = annotation['image_id']
-        if key not in images:
-            images[key] = _read(folder / names[key])
-    boxes = np.array([a['bbox'] for a in annotations], np.float32)
+    images = {name: _read(folder / name) for name in dict.fromkeys(files)}
     boxes[:, 2:] += boxes[:, :2]
     pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
     crops, samples = make_cropper(pipeline, model.dataset_meta)(
-        [images[a['image_id']] for a in annotations],
+        [images[name] for name in files],
         boxes,
         np.ones(len(boxes), np.float32),
     )
@@ -93,6 +92,17 @@ def read_annotated(
         centers=np.array([s.metainfo['input_center'] for s in samples]),
         scales=np.array([s.metainfo['input_scale'] for s in samples]),
     )
+
+
+def _select(truth: dict) -> tuple[list[dict], list[str]]:
+    """Return annotations with a box and labels, and their pictures' names."""
+    names = {image['id']: image['file_name'] for image in truth['images']}
+    annotations = [
+        a
+        for a in truth['annotations']
+        if a.get('bbox') and any(a['keypoints'][2::3]) and not a.get('iscrowd')
+    ]
+    return annotations, [names[a['image_id']] for a in annotations]
 
 
 def _read(file: Path) -> np.ndarray:

@@ -50,8 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write and check; return 1 if the file deviates too much."""
     from gtpt_mm.apis.export import export
+    from gtpt_mm.deploy.export import FORMATS as KINDS
 
-    check_target(args.out, args.overwrite)
+    for suffix in (args.out.suffix, *KINDS[args.format].others):
+        check_target(args.out.with_suffix(suffix), args.overwrite)
     batch = int(args.batch) if args.batch.isdecimal() else args.batch
     try:
         made = export(

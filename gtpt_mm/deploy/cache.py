@@ -39,7 +39,7 @@ from gtpt_mm.version import __version__
 
 from .export import export_model
 from .graph import flatten
-from .runtimes import NETWORKS, PACKAGES, Network, describe
+from .runtimes import NETWORKS, PACKAGES, RUNTIMES, Network, describe
 
 #: Deviation from torch that is accepted, as a part of the outputs' range.
 TOLERANCE = 1e-3
@@ -70,7 +70,7 @@ class Facts:
         batch_size: Images at once that were fastest.
         milliseconds: An image, with as many at once.
         deviation: Largest from torch, as a part of the outputs' range.
-        num_bytes: Size of the files; an entry of another size is torn.
+        digest: SHA-256 of the files; an entry with another is damaged.
         versions: Of the packages that wrote and checked it.
     """
 
@@ -78,7 +78,7 @@ class Facts:
     batch_size: int
     milliseconds: float
     deviation: float
-    num_bytes: int
+    digest: str
     versions: dict[str, str]
 
 
@@ -124,14 +124,19 @@ def read_facts(file: str | Path) -> Facts | None:
         facts = Facts(**json.loads((file.parent / FACTS).read_text()))
     except (OSError, ValueError, TypeError):  # none, or of another version
         return None
-    is_whole = file.is_file() and _count_bytes(file.parent) == facts.num_bytes
+    is_whole = file.is_file() and _find_digest(file.parent) == facts.digest
     return facts if is_whole else None
 
 
-def _count_bytes(folder: Path) -> int:
-    """Return the size of the files of an entry but for the facts."""
-    files = (path for path in folder.iterdir() if path.name != FACTS)
-    return sum(path.stat().st_size for path in files)
+def _find_digest(folder: Path) -> str:
+    """Return the digest of the files of an entry but for the facts."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.name != FACTS:
+            with path.open('rb') as file:
+                content = hashlib.file_digest(file, 'sha256')
+            digest.update(f'{path.name} {content.hexdigest()}'.encode())
+    return digest.hexdigest()
 
 
 def open_network(file: str | Path, threads: int | None = None) -> Network:
@@ -191,9 +196,12 @@ def write_file(model: BasePoseEstimator, runtime: str, file: Path) -> None:
 
     Raises:
         ExportError: If the exporter cannot.
+        OSError: If the disk is full, which says nothing about the model.
     """
     try:
         export_model(model, file, FORMATS[runtime])
+    except OSError:
+        raise
     except Exception as error:  # exporters have many kinds
         raise ExportError(
             f'{name_of(model)} cannot be exported for {runtime}: '
@@ -260,7 +268,7 @@ def _check(
         batch_size,
         1000 * seconds[batch_size],
         deviation,
-        _count_bytes(file.parent),
+        _find_digest(file.parent),
         {name: version(name) for name in names},
     )
 
@@ -353,9 +361,10 @@ class Choice:
 def read_choice(path: Path) -> Choice | None:
     """Return the choice in a file, None if there is none."""
     try:
-        return Choice(**json.loads(path.read_text()))
+        choice = Choice(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
+    return choice if choice.runtime in RUNTIMES else None
 
 
 def write_choice(path: Path, choice: Choice) -> None:

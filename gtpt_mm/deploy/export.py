@@ -27,12 +27,14 @@ class Format:
         suffix: Suffix of the file.
         packages: Names to import, that writing requires.
         extra: Extra of gtpt_mm that has them.
+        others: Suffixes of further files that are written.
     """
 
     write: Callable[..., tuple[Path, list[str]]]
     suffix: str
     packages: tuple[str, ...] = ()
     extra: str = ''
+    others: tuple[str, ...] = ()
 
 
 #: Kinds of files by name.
@@ -41,11 +43,19 @@ FORMATS = {
         write_onnx, '.onnx', ('onnx', 'onnxscript', 'onnxruntime'), 'onnx'
     ),
     'openvino': Format(
-        write_openvino, '.xml', ('onnx', 'onnxscript', 'openvino'), 'openvino'
+        write_openvino,
+        '.xml',
+        ('onnx', 'onnxscript', 'openvino'),
+        'openvino',
+        ('.bin',),
     ),
     'torch-export': Format(write_torch_export, '.pt2'),
     'tensorrt': Format(
-        write_tensorrt, '.engine', ('onnx', 'onnxscript'), 'onnx'
+        write_tensorrt,
+        '.engine',
+        ('onnx', 'onnxscript'),
+        'onnx',
+        ('.onnx', '.engine.json'),
     ),
 }
 

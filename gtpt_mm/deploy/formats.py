@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -28,6 +29,8 @@ OPSET = 20
 SMALLEST_SIDE = 96
 #: Most bytes of weights: a protobuf has less than 2 GB, the graph needs some.
 MAX_BYTES = 2**31 - 2**24
+#: Exporters, stdout and warnings are of the whole process: one thread at once.
+LOCK = threading.RLock()
 Written = tuple[Path, list[str]]
 
 
@@ -170,15 +173,12 @@ def explained_tracing(graph: ExportGraph, batch: str | int) -> Iterator[None]:
 @contextlib.contextmanager
 def quiet_export() -> Iterator[None]:
     """Keep from the user what exporters say about themselves."""
-    logger = logging.getLogger('torch.onnx')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-        ):
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(LOCK)
+        logger = logging.getLogger('torch.onnx')
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.ERROR)
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter('ignore')
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        yield

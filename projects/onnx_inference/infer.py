@@ -103,8 +103,7 @@ def draw(image: np.ndarray, people: tuple, links: list, least: float) -> None:
 
 def read(path: str) -> Iterator[tuple[np.ndarray, float]]:
     """Yield a picture, or the frames of a video with frames a second."""
-    picture = cv2.imread(path)
-    if picture is not None:
+    if (picture := cv2.imread(path)) is not None:
         yield picture, 0.0
         return
     video = cv2.VideoCapture(path)
@@ -122,8 +121,9 @@ def main() -> None:
     parser.add_argument('--json', help='file of the keypoints')
     parser.add_argument('--threshold', type=float, default=0.3)
     args = parser.parse_args()
-    detector = Detector(args.detector, args.threshold)
-    pose = Pose(args.pose)
+    for path in filter(None, (args.out, args.json)):
+        Path(path).touch()  # OpenCV does not say that it cannot write
+    detector, pose = Detector(args.detector, args.threshold), Pose(args.pose)
     found, writer = [], None
     for image, fps in read(args.input):
         people = pose(image, detector(image))

@@ -224,6 +224,30 @@ def test_auto_without_a_cache_is_torch(model, timed, monkeypatch, tmp_path):
     assert 'takes torch' in warnings[0] and 'GTPT_MM_CACHE' in warnings[0]
 
 
+def test_auto_with_a_full_cache_is_torch_for_now(model, timed, monkeypatch):
+    def fill(*args):
+        raise OSError(28, 'No space left on device')
+
+    warnings = []
+    monkeypatch.setattr(chosen_runtime, 'warn', warnings.append)
+    for name in ('_open', 'write_choice'):
+        with monkeypatch.context() as patch:
+            patch.setattr(chosen_runtime, name, fill)
+            assert choose(model)[1] is None
+        assert 'takes torch: [Errno 28] No space left' in warnings.pop()
+    assert choose(model)[1] is not None  # nothing was remembered
+
+
+def test_auto_reads_a_cache_that_is_read_only(model, timed, monkeypatch):
+    def refuse_lock(path):
+        raise ValueError('the cache cannot be written to')
+
+    chosen = choose(model)[1]
+    assert chosen is not None
+    monkeypatch.setattr(chosen_runtime, 'locked', refuse_lock)
+    assert choose(model)[1] == chosen
+
+
 # ---------------------------------------------------------------------- errors
 
 

@@ -1,5 +1,7 @@
 """``gtpt-mm export``: files, printed lines, exit codes."""
 
+import json
+
 import pytest
 from support.stock_inference import draw_noise, small_config
 
@@ -63,6 +65,8 @@ def test_a_file_that_deviates_ends_with_one(config, tmp_path, capsys):
         (['--format', 'openvino'], 'ends in .xml, got small.onnx'),
         (['--pictures', 'nowhere'], 'nowhere'),
         (['--dataset', 'coco'], "dataset='coco' is for a model of several"),
+        (['--tolerance-px', 'nan'], 'pixels >= 0, got nan'),
+        (['--tolerance-px', '-1'], 'pixels >= 0, got -1.0'),
     ],
 )
 def test_bad_input_is_one_line(config, tmp_path, capsys, arguments, words):
@@ -75,3 +79,72 @@ def test_bad_input_is_one_line(config, tmp_path, capsys, arguments, words):
 
 def test_the_function_is_at_the_top():
     assert gtpt_mm.export.__module__ == 'gtpt_mm.apis.export'
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(image_id=7),  # of no picture
+        dict(bbox=[1, 2]),
+        dict(bbox='all'),
+        dict(keypoints=None),
+    ],
+)
+def test_annotations_that_are_not_whole(config, tmp_path, capsys, change):
+    annotation = dict(
+        id=1, image_id=1, category_id=1, bbox=[1, 2, 3, 4],
+        keypoints=[1, 1, 2] * 17,
+    )  # fmt: skip
+    file = tmp_path / 'people.json'
+    images = [dict(id=1, file_name='a.png')]
+    truth = dict(images=images, annotations=[annotation | change])
+    file.write_text(json.dumps(truth))
+    out = str(tmp_path / 'small.onnx')
+    arguments = ['--out', out, '--annotations', str(file)]
+    assert main(['export', config, 'random', *arguments]) == 2
+    assert f'{file} is no whole COCO file' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('format', 'suffix', 'other'),
+    [
+        ('openvino', '.xml', '.bin'),
+        ('tensorrt', '.engine', '.onnx'),
+        ('tensorrt', '.engine', '.engine.json'),
+    ],
+)
+def test_other_files_beside_it_are_kept(
+    config, tmp_path, capsys, format, suffix, other
+):
+    """Also those that the format writes under further names."""
+    kept = tmp_path / f'small{other}'
+    kept.write_text('mine')
+    arguments = ['--format', format, '--out', str(tmp_path / f'small{suffix}')]
+    assert main(['export', config, 'random', *arguments]) == 2
+    assert f'{kept} exists; give --overwrite' in capsys.readouterr().err
+    assert kept.read_text() == 'mine'
+
+
+def test_an_interruption_leaves_the_old_file(config, tmp_path, monkeypatch):
+    from gtpt_mm.apis import export
+
+    def interrupt(model, file, *args):
+        assert file.stat().st_size > 10_000
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export, 'verify', interrupt)
+    out = tmp_path / 'out' / 'small.onnx'
+    out.parent.mkdir()
+    out.write_text('old')
+    arguments = ['--overwrite', '--out', str(out)]
+    assert main(['export', config, 'random', *arguments]) == 130
+    assert [path.name for path in out.parent.iterdir()] == ['small.onnx']
+    assert out.read_text() == 'old'
+
+
+def test_a_model_in_training_goes_on(config):
+    from gtpt_mm.apis.export import load
+
+    model = gtpt_mm.load_model(config, 'random', 'cpu').train()
+    assert not load(model, None, None).training
+    assert all(part.training for part in model.modules())

@@ -132,6 +132,35 @@ def test_a_torn_entry_is_exported_again(
     assert_whole(tmp_path)
 
 
+def test_a_damaged_entry_is_exported_again(model, exports, tmp_path):
+    """Of the same size, as a disk or a power cut leaves it."""
+    file = find(model, tmp_path)
+    content = file.read_bytes()
+    file.write_bytes(content[:-9] + bytes(9))
+    assert find(model, tmp_path) == file
+    assert file.read_bytes() == content
+    assert len(exports) == 2
+
+
+def test_a_full_disk_is_no_fault_of_the_model(model, monkeypatch, tmp_path):
+    def fill(*args):
+        raise OSError(28, 'No space left on device', 'model.onnx')
+
+    monkeypatch.setattr(cache, 'export_model', fill)
+    with pytest.raises(OSError, match='No space left') as caught:
+        find(model, tmp_path)
+    assert not isinstance(caught.value, ExportError)
+    assert_whole(tmp_path)
+
+
+def test_a_choice_that_is_no_runtime_is_none(tmp_path):
+    path = tmp_path / 'choice.json'
+    write_choice(path, Choice('onnxruntime', {}))
+    assert read_choice(path) == Choice('onnxruntime', {})
+    write_choice(path, Choice('onnxruntimf', {}))
+    assert read_choice(path) is None
+
+
 def test_leftovers_of_a_killed_export(model, exports, tmp_path):
     file = find(model, tmp_path)
     file.parent.rename(file.parent.with_name(f'.{file.parent.name}'))

@@ -1,6 +1,10 @@
 """Small models of every family in files, compared with torch by verify."""
 
 import json
+import logging
+import sys
+import threading
+import warnings
 from dataclasses import asdict
 
 import numpy as np
@@ -17,6 +21,7 @@ from gtpt_mm.apis.model_names import load_model
 from gtpt_mm.deploy import export as export_module
 from gtpt_mm.deploy import export_model, make_graph
 from gtpt_mm.deploy import verify as verify_module
+from gtpt_mm.deploy.formats import quiet_export
 from gtpt_mm.deploy.metadata import ModelMetadata, read_metadata
 from gtpt_mm.deploy.verify import make_batches, verify
 
@@ -430,3 +435,24 @@ def test_full_size(tmp_path, name, options):
         made = check(model, file, format=format, **options)
         assert made.report.max_score < 1e-4
         assert flipped or made.report.mean_px < 0.01
+
+
+def test_exporters_of_two_threads_leave_the_process_as_it_was():
+    """Ends that cross would leave stdout redirected for ever."""
+    entered, left = threading.Event(), threading.Event()
+
+    def second():
+        with quiet_export():
+            entered.set()
+            left.wait(10)
+
+    thread = threading.Thread(target=second)
+    logger = logging.getLogger('torch.onnx')
+    before = sys.stdout, logger.level, list(warnings.filters)
+    with quiet_export():
+        assert sys.stdout is not before[0]
+        thread.start()
+        entered.wait(0.2)
+    left.set()
+    thread.join()
+    assert (sys.stdout, logger.level, list(warnings.filters)) == before

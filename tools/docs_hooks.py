@@ -27,11 +27,6 @@ PAGES = {
         for path in sorted(ROOT.glob('projects/*/README.md'))
     },
 }
-#: Pages that may be missing as long as their work is not merged.
-COMING = {
-    *('clusters.md', 'collections.md', 'parity.md', 'photographs.md'),
-    *('reproduce.md', 'zoo.md'),
-}
 LINK = re.compile(r'(?<!!)\[([^\]]*)\]\(([^)\s]+)\)')
 
 _texts: dict[str, tuple[str, str]] = {}
@@ -74,30 +69,6 @@ def find_page(path: str) -> str | None:
     if path.startswith('docs/'):
         return path.removeprefix('docs/')
     return PAGES.get(path)
-
-
-def on_config(config: Any) -> Any:
-    """Leave out the pages that are still to come."""
-    docs = Path(config.docs_dir)
-    missing = {name for name in COMING if not (docs / name).exists()}
-    config.nav = drop_pages(config.nav, missing)
-    return config
-
-
-def drop_pages(nav: Any, names: set[str]) -> Any:
-    """Return a navigation without some pages and without empty parts.
-
-    Example:
-        >>> drop_pages(['a.md', {'B': ['b.md', 'c.md']}, {'D': ['d.md']}],
-        ...            {'c.md', 'd.md'})
-        ['a.md', {'B': ['b.md']}]
-    """
-    if isinstance(nav, str):
-        return '' if nav in names else nav
-    if isinstance(nav, dict):
-        kept = {k: drop_pages(part, names) for k, part in nav.items()}
-        return {k: part for k, part in kept.items() if part}
-    return [x for part in nav if (x := drop_pages(part, names))]
 
 
 def on_files(files: Files, config: Any) -> Files:

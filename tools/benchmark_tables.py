@@ -493,6 +493,7 @@ GOALS = (
         'loader',
         _loading('GroupPose'),
         6.0,
+        why='#loading',
     ),
     Goal(
         "loading a top-down sample, the slowest to mmpose's",
@@ -507,6 +508,7 @@ GOALS = (
             _inferencers(name),
             1.8,
             at_least=True,
+            why='#inference-beside-mmposes',
         )
         for name in ('GTPT-T', 'ViTPose-S')
     ),

@@ -1,5 +1,6 @@
 """Tables of docs/benchmarks.md, made of the figures of its runs."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -521,6 +522,13 @@ def write_goals(results: dict[str, Result]) -> str:
     return markdown(['goal', 'limit', 'measured', ''], rows)
 
 
+def read_text(result: Result) -> str:
+    """Return what a script has printed, without the lines of a log."""
+    lines = result.content['text'].strip().splitlines()
+    kept = (line for line in lines if ' - mmengine - ' not in line)
+    return '\n'.join(re.sub(' {2,}', ' ', line) for line in kept)
+
+
 #: Name of a table: the runs that it needs, and the function that writes it.
 #: The goals are written of the runs that are there.
 TABLES: dict[
@@ -539,12 +547,9 @@ TABLES: dict[
     'pruning': (('pruning',), write_pruning),
     'hevitpose': (('hevitpose',), write_hevitpose),
     'group_pose': (('group_pose',), write_group_pose),
-    'loader': (
-        ('loader',),
-        lambda results: results['loader'].content['text'].strip(),
-    ),
+    'loader': (('loader',), lambda results: read_text(results['loader'])),
     'end_to_end': (
         ('end_to_end',),
-        lambda results: results['end_to_end'].content['text'].strip(),
+        lambda results: read_text(results['end_to_end']),
     ),
 }

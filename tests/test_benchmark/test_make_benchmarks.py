@@ -160,6 +160,13 @@ another
     ]
 
 
+def test_lines_of_a_log_do_not_reach_the_page(tables):
+    text = '1/1 - mmengine - INFO - /a/b: read\n| a   |  b |\n| 1 | 2 |\n'
+    table = tables.TABLES['loader'][1]
+    results = dict(loader=make_result(tables, text=text))
+    assert table(results) == '| a | b |\n| 1 | 2 |'
+
+
 def test_a_case_that_failed_has_no_figure(tables):
     result = make_result(tables, entry('a', 5.0), entry('b', 1.0, error='no'))
     assert result.ms('a', 'eager') == 5.0

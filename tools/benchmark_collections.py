@@ -158,7 +158,8 @@ def time_lists(args: argparse.Namespace) -> None:
             middle = time.perf_counter()
             found = list(collection.names(num // 2, num // 2 + 1000))
             end = time.perf_counter()
-            assert found[0] == names[num // 2]
+            if found[0] != names[num // 2]:
+                raise ValueError(f'{path}: {found[0]} is not the middle')
             print(
                 f'{path.suffix}: {middle - start:.2f} s to count {num:,} '
                 f'pictures, {end - middle:.2f} s to find 1,000 of them'

@@ -199,7 +199,8 @@ def time_shards(args: argparse.Namespace) -> None:
                 for index in range(count)
             ]
             for worker in workers:
-                assert worker.stdout.readline() == 'ready\n'
+                if worker.stdout.readline() != 'ready\n':
+                    raise RuntimeError('a worker ended before it was ready')
             for worker in workers:
                 worker.stdin.write('\n')
                 worker.stdin.flush()

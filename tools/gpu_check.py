@@ -342,7 +342,7 @@ def group_pose(settings: Settings, rows: Rows) -> None:
     """Group Pose with each operator beside mmpose's ED-Pose."""
     from dataclasses import replace
 
-    size = (96, 64) if settings.quick else (800, 480)
+    size = (384, 256) if settings.quick else (800, 480)
     edpose = [str(ROOT / EDPOSE), 'label=ED-Pose']
     networks = []
     for network in load(['group-pose-r50'], rows, input_size=size):

@@ -134,7 +134,7 @@ def _keep_weights(runner: Runner, folder: Path, drop: bool) -> None:
     """Keep the averaged weights alone; checkpoints are four times as large."""
     last = folder / f'epoch_{runner.max_epochs}.pth'
     if not drop:
-        checkpoint = torch.load(last, 'cpu', weights_only=False)
+        checkpoint = torch.load(last, 'cpu', weights_only=True)
         with atomic_write(folder / WEIGHTS) as path:
             torch.save(dict(state_dict=checkpoint['state_dict']), path)
 

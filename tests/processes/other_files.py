@@ -46,7 +46,7 @@ def train(work_dir: Path, num: int = 8, **options):
 
 def load_changed(folder: Path, rank: int):
     """Resume from files that are not the same."""
-    saved = torch.load(folder / 'shared/epoch_1.pth', weights_only=False)
+    saved = torch.load(folder / 'shared/epoch_1.pth', weights_only=True)
     saved['meta']['iter'] += rank
     path = folder / f'{rank}.pth'
     torch.save(saved, path)

@@ -52,7 +52,7 @@ def test_a_small_model_needs_what_is_estimated(dtype, with_cp):
     measured = measure(cfg, dtype)
     print(f'{measured / 1e6:.1f} of {expected / 1e6:.1f}', memory)
     # Short-lived results are not estimated: much beside few, small layers.
-    assert 0.8 < measured / expected < 1.55
+    assert 0.9 < measured / expected < 1.55
     model = MODELS.build(cfg.model)
     assert memory.parameters == sum(p.nbytes for p in model.parameters())
 

@@ -51,7 +51,7 @@ class _Graph:
                 self.users[name].append(node)
         self.outputs = {value.name for value in graph.output}
         self.constants = {t.name: t for t in graph.initializer}
-        self.shapes = {v.name: read_shape(v) for v in graph.value_info}
+        self.shapes = {v.name: _read_shape(v) for v in graph.value_info}
         #: New nodes by the name of the output that they stand in front of.
         self.new: dict[str, list[NodeProto]] = {}
         self.count = 0
@@ -59,21 +59,21 @@ class _Graph:
     def can_change(self) -> bool:
         """Tell whether no node has a graph of its own, which is not read."""
         return not any(
-            one.HasField('g') or one.graphs
+            attribute.HasField('g') or attribute.graphs
             for node in self.model.graph.node
-            for one in node.attribute
+            for attribute in node.attribute
         )
 
     def fuse(self, softmax: NodeProto) -> None:
         """Replace the attention around a softmax if it has the known form."""
-        if attribute(softmax, 'axis', -1) not in (-1, 3):
+        if _attribute(softmax, 'axis', -1) not in (-1, 3):
             return
         logits = self._made(softmax.input[0], 'MatMul')
         weighted = self._user(softmax.output[0], 'MatMul')
         if logits is None or weighted is None:
             return
         merged = self._user(weighted.output[0], 'Transpose')
-        if merged is None or attribute(merged, 'perm') != [0, 2, 1, 3]:
+        if merged is None or _attribute(merged, 'perm') != [0, 2, 1, 3]:
             return
         q = self._heads(logits.input[0], [0, 2, 1, 3])
         k = self._heads(logits.input[1], [0, 2, 3, 1])
@@ -145,10 +145,10 @@ class _Graph:
             scale = float(factor.item())
             name = node.input[0]
         node = self._made(name, 'Transpose')
-        found = None if node is None else attribute(node, 'perm')
+        found = None if node is None else _attribute(node, 'perm')
         if node is not None and found == [0, 1, 3, 2] != perm:
             node = self._made(node.input[0], 'Transpose')
-            inner = None if node is None else attribute(node, 'perm')
+            inner = None if node is None else _attribute(node, 'perm')
             found = perm if inner == [0, 2, 1, 3] else None
         if node is None or found != perm:
             return None
@@ -166,7 +166,7 @@ class _Graph:
         if name in self.constants:
             return numpy_helper.to_array(self.constants[name])
         node = self._made(name, 'Constant')
-        value = None if node is None else attribute(node, 'value')
+        value = None if node is None else _attribute(node, 'value')
         return None if value is None else numpy_helper.to_array(value)
 
     def _tokens(self, name: str, sizes: list[int], end: str) -> NodeProto:
@@ -216,7 +216,7 @@ class _Graph:
         return self.model
 
 
-def read_shape(value: onnx.ValueInfoProto) -> list[int | str]:
+def _read_shape(value: onnx.ValueInfoProto) -> list[int | str]:
     """Return the sizes of a value, names of those that vary."""
     return [
         dim.dim_value if dim.HasField('dim_value') else dim.dim_param
@@ -224,10 +224,10 @@ def read_shape(value: onnx.ValueInfoProto) -> list[int | str]:
     ]
 
 
-def attribute(node: NodeProto, name: str, default: object = None):  # type: ignore[no-untyped-def]
+def _attribute(node: NodeProto, name: str, default: object = None):  # type: ignore[no-untyped-def]
     """Return an attribute of a node."""
-    for one in node.attribute:
-        if one.name == name:
-            value = helper.get_attribute_value(one)
-            return list(value) if one.ints else value
+    for attribute in node.attribute:
+        if attribute.name == name:
+            value = helper.get_attribute_value(attribute)
+            return list(value) if attribute.ints else value
     return default

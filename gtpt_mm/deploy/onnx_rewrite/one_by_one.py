@@ -5,9 +5,6 @@
 import onnx
 from onnx import ModelProto, helper
 
-from .attention import read_shape
-from .token_matrices import take_matrices
-
 #: Backbones that take less time for 8 images one by one than at once.
 KINDS = ('GTPT',)
 
@@ -29,8 +26,6 @@ def take_one_by_one(model: ModelProto, kind: str) -> ModelProto:
         return model
     if any(_sizes(value)[0].HasField('dim_value') for value in values):
         return model
-    described = [*graph.value_info, *values]
-    shapes = {value.name: read_shape(value) for value in described}
     body = onnx.GraphProto(name='one_image')
     body.initializer.extend(graph.initializer)
     axis = helper.make_tensor('batch_axis', onnx.TensorProto.INT64, [1], [0])
@@ -51,8 +46,6 @@ def take_one_by_one(model: ModelProto, kind: str) -> ModelProto:
         body.node.append(
             helper.make_node('Squeeze', [first, axis.name], [last])
         )
-    shapes = {inner.get(name, name): size for name, size in shapes.items()}
-    take_matrices(body, shapes, _sizes(images)[0].dim_param)
     scan = helper.make_node(
         'Scan',
         [images.name],

@@ -11,7 +11,7 @@ class Result:
 
     Args:
         content: They, with the run's ``command``, ``date`` and ``commit``;
-            ``text`` alone is of a script that prints Markdown.
+            a script that prints Markdown has it as ``text``.
     """
 
     def __init__(self, content: dict[str, Any]) -> None:
@@ -146,7 +146,7 @@ def write_int8(results: dict[str, Result]) -> str:
     result = results['int8']
     cases = [
         ('onnxruntime', 'fp32'), ('onnxruntime', 'int8'),
-        ('openvino', 'fp32'), ('openvino', 'bf16'), ('openvino', 'int8'),
+        ('openvino', 'fp32'), ('openvino', 'int8'),
     ]  # fmt: skip
     rows = [
         [name, *(number(result.ms(name, r, 1, p)) for r, p in cases)]

@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark_tables import TABLES, Result, describe_run
 
@@ -102,7 +103,7 @@ RUNS: dict[str, Run | Script] = {
     ),
     'int8': Run(
         {'GTPT-T': 'gtpt-t', 'ViTPose-S': 'vitpose-s'},
-        '--runtime onnxruntime openvino --precision fp32 bf16 int8 '
+        '--runtime onnxruntime openvino --precision fp32 int8 '
         '--batch-sizes 1 --repeats 9 --warmup 0',
     ),
     'vitpose': Run(
@@ -181,7 +182,7 @@ RUNS: dict[str, Run | Script] = {
     ),
     'end_to_end': Script(
         f'tools/benchmark_inference.py {SET} --no-clip --limit 6 '
-        '--runtime torch auto --repeats 3 --clock cpu',
+        '--runtime torch auto --repeats 2 --clock cpu',
         '--models GTPT-T --runtime torch --limit 1 --repeats 1',
     ),
 }
@@ -221,15 +222,30 @@ def execute(name: str, work: Path, quick: bool, commit: str = '') -> None:
     # 1: a model did not run; the tables say which.
     if not is_complete and (isinstance(run, Script) or not out.is_file()):
         raise RuntimeError(f'{name} failed, see {log}')
-    content = dict(text=done.stdout)
     if out.is_file():
         content = json.loads(out.read_text())
         out.unlink()
+    else:
+        content = dict(text=done.stdout, machine=read_machine(environment))
     shown = ['python' if isinstance(run, Script) else 'gtpt-mm', *words]
     content['command'] = shown
     content['date'] = time.strftime('%Y-%m-%d')
     content['commit'] = commit
     (work / f'{name}.json').write_text(json.dumps(content, indent=1) + '\n')
+
+
+def read_machine(environment: dict[str, str]) -> dict[str, Any]:
+    """Return the machine and versions as a process of a run sees them."""
+    code = """
+import json
+from gtpt_mm.benchmark.machine import describe_machine
+print(json.dumps(describe_machine(packages=['onnxruntime', 'openvino'])))
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code], env=environment, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def find_commit() -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn.bricks.wrappers import ConvTranspose2d
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -59,8 +60,9 @@ def has_moments(deconv: nn.Module, norm: nn.Module) -> bool:
     """Return whether :func:`norm_of_batch` knows the two modules.
 
     Args:
-        deconv: Transposed convolution without bias, groups and dilation, that
-            crops at most a stride of its output on each side.
+        deconv: Transposed convolution of torch or mmcv, without bias, groups
+            and dilation, that crops at most a stride of its output on each
+            side.
         norm: Plain BatchNorm in training, with weights and running averages.
     """
     if type(norm) is not nn.BatchNorm2d or not norm.training:
@@ -69,7 +71,7 @@ def has_moments(deconv: nn.Module, norm: nn.Module) -> bool:
         return False
     return (
         norm.momentum is not None
-        and type(deconv) is nn.ConvTranspose2d
+        and type(deconv) in (nn.ConvTranspose2d, ConvTranspose2d)
         and deconv.bias is None
         and deconv.groups == 1
         and deconv.dilation == (1, 1)

@@ -12,6 +12,7 @@ from support import vitpose_plus as tools
 
 from gtpt_mm.deploy import fuse
 from gtpt_mm.engine.hooks.freeze import freeze
+from gtpt_mm.layers.deconv_moments import norm_of_batch
 from gtpt_mm.models import ViTPose
 from gtpt_mm.models.heads import multi_dataset_head
 
@@ -124,6 +125,19 @@ def test_norms_see_the_whole_batch_unless_told(build, img):
         torch.testing.assert_close(
             norm.running_mean, 0.1 * first.mean((0, 2, 3))
         )
+
+
+def test_outputs_of_others_are_not_computed(build, img, monkeypatch):
+    """The last norm of each head takes the outputs of its dataset only."""
+    calls = []
+
+    def spy(own, rest, *modules):
+        calls.append((len(own), len(rest)))
+        return norm_of_batch(own, rest, *modules)
+
+    monkeypatch.setattr(multi_dataset_head, 'norm_of_batch', spy)
+    build().train().loss(img, tools.make_samples(MIXED))
+    assert calls == [(2, 3), (0, 5), (1, 4), (1, 4), (0, 5), (1, 4)]
 
 
 def test_norms_that_wait_for_all_processes_are_refused(

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from projects.photographs.results import read_result
+from projects.photographs.results import WEIGHTS, read_result
 from projects.photographs.runs import DEFAULT_RUNS, ROOT, RUNS, Run, trials
 
 OUT = ROOT / 'work_dirs/photographs'
@@ -39,14 +39,24 @@ def format_list(runs: Sequence[Run]) -> str:
     )
 
 
-def plan(run: Run, out: Path) -> list[Run]:
-    """Return the trainings that are missing for a run, the run the last."""
+def plan(run: Run, out: Path, needs_weights: bool = False) -> list[Run]:
+    """Return the trainings that are missing for a run, the run the last.
+
+    Args:
+        run: A run.
+        out: Folder of the runs.
+        needs_weights: Whether another run reads its weights, of which a kept
+            result alone has none.
+    """
+    if read_result(out / run.name) and (
+        not needs_weights or (out / run.name / WEIGHTS).exists()
+    ):
+        return []
     steps = trials(run.family) if run.family else []
+    steps = [step for step in steps if not read_result(out / step.name)]
     for name in run.needs:
-        steps += plan(RUNS[name], out)
-    return [
-        step for step in [*steps, run] if read_result(out / step.name) is None
-    ]
+        steps += plan(RUNS[name], out, needs_weights=True)
+    return [*steps, run]
 
 
 def start(run: Run, out: Path) -> int:

@@ -1,10 +1,12 @@
 """Write the tables of docs/photographs.md from the runs that have finished.
 
     PYTHONPATH=. python projects/photographs/table.py
+    PYTHONPATH=. python projects/photographs/table.py --take DIR
 
-Parameters, GMACs and milliseconds come from ``speed.json`` in that folder,
-which ``speed.py`` measures, and the reference rows from ``references.json``,
-which ``references.py`` measures. A table is written between its markers in the
+The figures are those in ``results/``; ``--take`` copies those of new runs
+there first. Parameters, GMACs and milliseconds come from ``speed.json``, which
+``speed.py`` measures, and the reference rows from ``references.json``, which
+``references.py`` measures. A table is written between its markers in the
 page; all else there is hand-written and stays.
 """
 
@@ -16,8 +18,7 @@ from pathlib import Path
 
 from projects.photographs import claims
 from projects.photographs.claims import CLAIMS, Claim
-from projects.photographs.learn import OUT
-from projects.photographs.results import read_result
+from projects.photographs.results import KEPT, read_result, take_results
 from projects.photographs.runs import (
     CLAIM_RUNS,
     EPOCHS,
@@ -286,9 +287,13 @@ def draw_curves(out: Path, file: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the page and its curves."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--out', type=Path, default=OUT)
+    parser.add_argument('--out', type=Path, default=KEPT, help='the figures')
+    parser.add_argument('--take', type=Path, help='folder of new runs')
     parser.add_argument('--page', type=Path, default=PAGE)
     args = parser.parse_args(argv)
+    if args.take:
+        names = take_results(args.take, args.out)
+        print(f'took {len(names)} results of {args.take}')
     write_page(args.page, args.out)
     assets = args.page.parent / 'assets'
     assets.mkdir(exist_ok=True)

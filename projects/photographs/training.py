@@ -14,10 +14,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from gtpt_mm.compat.files.atomic_file import atomic_write
 from projects.photographs.models.processor_time import read_seconds
-from projects.photographs.results import RESULT, read_result
+from projects.photographs.results import RESULT, WEIGHTS, read_result
 from projects.photographs.runs import ROOT, Run, fill_in, trials
-
-WEIGHTS = 'weights.pth'
 
 
 def choose_rate(family: str, out: Path) -> float:

@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 
 import gtpt_mm  # noqa: F401  (compat and registration)
-from projects.photographs import claims, table, training
+from projects.photographs import claims, results, table, training
 from projects.photographs.claims import CLAIMS
 from projects.photographs.learn import format_list, plan
 from projects.photographs.models import SubsetPCK
@@ -103,7 +103,10 @@ def test_plan_leaves_out_what_is_finished(tmp_path):
     plant_tuning(tmp_path, 'vitpose', (1.0, 2.0, 3.0))
     names = [step.name for step in plan(RUNS['tiny_distilled'], tmp_path)]
     assert names == ['vitpose-s', 'tiny_distilled']
-    plant(tmp_path, 'vitpose-s')
+    plant(tmp_path, 'vitpose-s')  # figures alone give no teacher
+    names = [step.name for step in plan(RUNS['tiny_distilled'], tmp_path)]
+    assert names == ['vitpose-s', 'tiny_distilled']
+    (tmp_path / 'vitpose-s' / results.WEIGHTS).touch()
     names = [step.name for step in plan(RUNS['tiny_distilled'], tmp_path)]
     assert names == ['tiny_distilled']
     names = [step.name for step in plan(RUNS['gtpt-s'], tmp_path)]
@@ -167,7 +170,9 @@ def test_page_has_what_was_run_and_names_the_rest(tmp_path):
     markers = (f'<!-- table: {n} -->\nold\n<!-- end: {n} -->\nkept {n}'
                for n in table.TABLES)  # fmt: skip
     page.write_text('\n'.join(markers))
-    table.main(['--out', str(out), '--page', str(page)])
+    kept = tmp_path / 'kept'
+    arguments = ['--out', str(kept), '--page', str(page)]
+    table.main([*arguments, '--take', str(out)])
     text = page.read_text()
     assert (
         '| GTPT-T | 1 | 0.500 | 0.500 | 0.500 | 0.500 | 2.31 | 0.200 | 3.2 | '
@@ -181,7 +186,7 @@ def test_page_has_what_was_run_and_names_the_rest(tmp_path):
     assert '| gtpt-t | 0.2 | **0.1** | inf |' in text
     assert 'old' not in text
     assert all(f'kept {name}' in text for name in table.TABLES)
-    table.main(['--out', str(out), '--page', str(page)])
+    table.main(arguments)
     assert page.read_text() == text
     assert (tmp_path / 'assets/photographs_curves.png').stat().st_size < 3e5
 

@@ -1,3 +1,3 @@
 """The version of gtpt_mm; setup.py reads this file without importing it."""
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'

@@ -4,7 +4,7 @@
 # belong to an expert, E experts, one for each dataset
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -195,7 +195,6 @@ class ExpertMLP(nn.Module):
             else MLP(in_channels, hidden_channels)
             for _ in range(num_experts)
         )
-        self.register_load_state_dict_pre_hook(_spread_on_load)
 
     def forward(self, x: Tensor, counts: tuple[int, ...]) -> Tensor:
         """Return the transformed tokens, (B, N, C).
@@ -237,6 +236,17 @@ class ExpertMLP(nn.Module):
         elif self.kind == 'is':
             state = self.state_dict()
             self.load_state_dict(self.spread({n: state[n] for n in _DENSE}))
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: Any
+    ) -> None:
+        """Start all experts from the weights of a plain network."""
+        # Not a hook: torch before 2.5 has no public way to register one.
+        if set(_select(state_dict, prefix)) == set(_DENSE):
+            dense = {name: state_dict.pop(prefix + name) for name in _DENSE}
+            for name, value in self.spread(dense).items():
+                state_dict[prefix + name] = value
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def spread(self, dense: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the state dict that starts from an ``MLP``'s."""
@@ -322,16 +332,3 @@ def _select(state_dict: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, value in state_dict.items()
         if name.startswith(prefix)
     }
-
-
-def _spread_on_load(
-    module: ExpertMLP,
-    state_dict: dict[str, Tensor],
-    prefix: str,
-    *_: object,
-) -> None:
-    """Start all experts from the weights of a plain network."""
-    if set(_select(state_dict, prefix)) == set(_DENSE):
-        dense = {name: state_dict.pop(prefix + name) for name in _DENSE}
-        for name, value in module.spread(dense).items():
-            state_dict[prefix + name] = value

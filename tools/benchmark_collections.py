@@ -199,12 +199,14 @@ def time_shards(args: argparse.Namespace) -> None:
                 for index in range(count)
             ]
             for worker in workers:
-                if worker.stdout.readline() != 'ready\n':
+                # mmengine's log goes to stdout as well.
+                if 'ready\n' not in worker.stdout:
                     raise RuntimeError('a worker ended before it was ready')
             for worker in workers:
                 worker.stdin.write('\n')
                 worker.stdin.flush()
-            rows = [worker.communicate()[0].split() for worker in workers]
+            texts = [worker.communicate()[0] for worker in workers]
+            rows = [text.splitlines()[-1].split() for text in texts]
             numbers = np.array(rows, float)
             report(count, numbers[:, 0].sum(), *numbers[:, 1:].T)
 

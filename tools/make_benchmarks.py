@@ -98,7 +98,7 @@ RUNS: dict[str, Run | Script] = {
             'whole body: GTPT-T': 'gtpt-t-wholebody',
             'whole body: GTPT-S': GTPT_S,
         },
-        f'{FILES} --batch-sizes 1 8 --repeats 5 --warmup 0',
+        f'{FILES} --batch-sizes 1 8 --repeats 4 --warmup 0',
         draws=True,
     ),
     'int8': Run(
@@ -114,7 +114,7 @@ RUNS: dict[str, Run | Script] = {
             'ViTPose++-B, gtpt_mm, six heads': 'vitpose-plus-b',
             'VitPose-plus-B, Hugging Face, one head': 'hf:vitpose-plus-base',
         },
-        '--runtime torch onnxruntime --batch-sizes 1 8 --repeats 3 --warmup 0',
+        '--runtime torch onnxruntime --batch-sizes 1 8 --repeats 6 --warmup 0',
     ),
     'vitpose_training': Run(
         {
@@ -133,15 +133,12 @@ RUNS: dict[str, Run | Script] = {
             '8 x 8': STRIDE8.format('-win8'),
             '8 x 8, shifted and pooled': STRIDE8.format('-win8-shift-pool'),
             '8 x 8, every third layer global': STRIDE8.format('-win8-global'),
-            '16 x 12, shifted and pooled': STRIDE8.format(
-                '-win16x12-shift-pool'
-            ),
         },
         '--batch-sizes 1 --train 2 --repeats 2 --warmup 0',
     ),
     'gtpt': Run(
         {'ResNet-50': RES50, 'GTPT-S whole body': GTPT_S},
-        '--batch-sizes 8 32 --train 8 --fuse --repeats 3 --warmup 0',
+        '--batch-sizes 8 --train 8 --fuse --repeats 4 --warmup 0',
     ),
     'pruning': Run(
         {'pruned': GTPT_S, 'unpruned': f'{GTPT_S} {UNPRUNED}'},
@@ -158,7 +155,7 @@ RUNS: dict[str, Run | Script] = {
                 for s in 'tsb'
             },
         },
-        '--batch-sizes 1 16 --fuse --repeats 3 --warmup 0',
+        '--batch-sizes 1 8 --fuse --repeats 3 --warmup 0',
     ),
     'group_pose': Run(
         {
@@ -171,12 +168,13 @@ RUNS: dict[str, Run | Script] = {
             'Group Pose, gtpt_mm': 'group-pose-r50',
         },
         '--runtime torch onnxruntime --fuse --input-size 800 480 '
-        '--batch-sizes 1 --repeats 3 --warmup 0',
+        '--batch-sizes 1 --repeats 2 --warmup 0',
     ),
     'loader': Script(
         '-m gtpt_mm benchmark gtpt-t label=GTPT vitpose-b label=ViTPose '
-        'hevitpose-b-256x192 label=HEViTPose group-pose-r50 '
-        f'label=GroupPose --loader {SET}/val.json --clock cpu --threads 1 '
+        'hevitpose-b-256x192 label=HEViTPose group-pose-r50 label=GroupPose '
+        'td-hm_ViTPose-base_8xb64-210e_coco-256x192 label=ViTPose-mmpose '
+        f'--loader {SET}/val.json --clock cpu --threads 1 '
         '--repeats 5',
         '--repeats 1',
     ),

@@ -210,11 +210,18 @@ def _warm_up(call: Call, timing: Timing, config: BenchmarkConfig) -> None:
                 f'{config.time_limit:.0f} s'
             )
     call.reset()
-    if timing.case.runtime not in FILE_RUNTIMES:
-        timing.peak_bytes = peak_memory(call.run, config.device)
-        call.reset()
-    if not all(t.isfinite().all() for t in _tensors(call.run())):
+    outputs: list[object] = []
+
+    def run() -> None:
+        outputs.append(call.run())
+
+    if timing.case.runtime in FILE_RUNTIMES:
+        run()
+    else:
+        timing.peak_bytes = peak_memory(run, config.device)
+    if not all(t.isfinite().all() for t in _tensors(outputs)):
         timing.note = 'output not finite'
+    call.reset()
 
 
 def _tensors(output: object) -> Iterator[Tensor]:

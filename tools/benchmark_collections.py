@@ -267,6 +267,8 @@ def run_on_ray(pictures: Path, model, count: int) -> None:
     times = []
     for batch in found.iter_batches(batch_size=None):
         times.append((time.perf_counter(), len(batch['source'])))
+    if len(times) < 2:
+        raise ValueError('all results came at once; ask for more: --num 256')
     seconds = times[-1][0] - times[0][0]
     images = sum(num for _, num in times[1:])
     print(

@@ -326,7 +326,7 @@ def check_truth(truth: Any, name: Any) -> None:
     if not isinstance(truth, dict) or 'annotations' not in truth:
         where = name if isinstance(name, str | Path) else 'gt'
         raise ValueError(
-            f'{where} is no annotation file of COCO: it has no annotations'
+            f'{where} is not an annotation file of COCO: it has no annotations'
         )
 
 

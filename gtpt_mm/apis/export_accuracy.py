@@ -69,8 +69,8 @@ def read_annotated(
         boxes = boxes.reshape(len(annotations), 4)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
-            f'{file} is no whole COCO file of keypoints '
-            f'({type(error).__name__}: {error}); look at it by `gtpt-mm data '
+            f'{file} is not a complete COCO keypoint file '
+            f'({type(error).__name__}: {error}); check it with `gtpt-mm data '
             'check`'
         ) from error
     if not annotations:
@@ -109,7 +109,7 @@ def _read(file: Path) -> np.ndarray:
     """Return a picture, BGR, as training reads it."""
     image = cv2.imread(str(file)) if file.is_file() else None
     if image is None:
-        raise ValueError(f'{file} is missing or no picture')
+        raise ValueError(f'{file} is missing or not a picture')
     return image
 
 

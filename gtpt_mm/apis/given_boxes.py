@@ -87,7 +87,7 @@ def read_boxes(path: str | Path, threshold: float = 0.0) -> GivenBoxes:
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise ValueError(f'{path} is no JSON: {error}') from error
+        raise ValueError(f'{path} is not JSON: {error}') from error
     given = GivenBoxes(path)
     if isinstance(content, list):
         people: dict[str, Any] = {}
@@ -108,7 +108,7 @@ def read_boxes(path: str | Path, threshold: float = 0.0) -> GivenBoxes:
     elif isinstance(content, dict):
         people = content
     else:
-        raise ValueError(f'{path} holds {str(content)[:50]}, no boxes')
+        raise ValueError(f'{path} holds {str(content)[:50]}, not boxes')
     for name, rows in people.items():
         boxes = _as_array(rows, f'{path}: {name!r}')
         given.boxes[name] = boxes[boxes[:, 4] >= threshold]
@@ -135,7 +135,7 @@ def _read_annotations(content: dict, given: GivenBoxes) -> dict[str, list]:
             people[names[row['image_id']]] += _from_coco(row, path)
     except (KeyError, TypeError) as error:
         raise ValueError(
-            f'{path} is no annotation file of COCO: {error!r}'
+            f'{path} is not an annotation file of COCO: {error!r}'
         ) from error
     given.image_ids = {name: number for number, name in names.items()}
     bases = Counter(Path(name).name for name in people)

@@ -153,8 +153,8 @@ def read_facts(folder: str | Path) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError as error:
         raise ValueError(
-            f'{folder} is no packed model: it has no {FACTS}; `gtpt-mm pack` '
-            'makes one of a config and a checkpoint'
+            f'{folder} is not a packed model: it has no {FACTS}; '
+            '`gtpt-mm pack` makes one from a config and a checkpoint'
         ) from error
     except ValueError as error:
         raise ValueError(f'{path} cannot be read: {error}') from error

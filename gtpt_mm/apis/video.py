@@ -257,7 +257,7 @@ def _open(source: str, name: str, timeout: float) -> Any:
             raise VideoError(f'{name}: no such file')
         if path.suffix.lower() not in VIDEO_SUFFIXES:
             raise VideoError(
-                f'{name}: {path.suffix or "a file without suffix"!r} is no '
+                f'{name}: {path.suffix or "a file without suffix"!r} is not a '
                 f'container that can be read ({" ".join(VIDEO_SUFFIXES)}); '
                 f'convert it: ffmpeg -i {name} out.mp4'
             )

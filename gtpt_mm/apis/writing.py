@@ -148,7 +148,7 @@ class ResultWriter:
         for name in self.formats:
             if name not in FILES:
                 raise ValueError(
-                    f'{name!r} is no format; there are {", ".join(FILES)}'
+                    f'{name!r} is not a format; choose from {", ".join(FILES)}'
                 )
         self.summary = Summary()
         self.summary.files = [self.out_dir / FILES[n] for n in self.formats]

@@ -260,7 +260,7 @@ class Tester:
             dataset = DATASETS.build(given)
         except Exception as error:  # of files, and of keys
             raise ValueError(
-                f'{self.config.ann_file} is no set for {network.label}: '
+                f'{self.config.ann_file} cannot test {network.label}: '
                 f'{type(error).__name__}: {error}'
             ) from error
         if not len(dataset):

@@ -127,7 +127,8 @@ class Files:
             return
         if precision != 'fp32':
             raise ValueError(
-                f'{network.label} is no model of mmpose: its file is in fp32'
+                f'{network.label} is not a model of mmpose: its file has '
+                'only fp32'
             )
         write_plain(network, file)
 

@@ -67,4 +67,4 @@ def _read(file: Path) -> Any:
     try:
         return onnx.load(file, load_external_data=False)
     except Exception as error:  # of protobuf
-        raise ValueError(f'{file} is no ONNX file: {error}') from error
+        raise ValueError(f'{file} is not an ONNX file: {error}') from error

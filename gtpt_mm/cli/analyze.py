@@ -71,7 +71,7 @@ def _analyze(args: argparse.Namespace) -> 'Analysis':
         )
     if not has_results:
         raise ValueError(
-            f'{args.model} is no file of results (.json), which an '
+            f'{args.model} is not a file of results (.json), which an '
             'annotation file needs; give a config to test a checkpoint'
         )
     return analysis_run.analyze_files(

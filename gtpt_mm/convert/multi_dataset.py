@@ -244,7 +244,7 @@ def add_dataset(
     if not names or num_experts != len(names):
         raise ValueError(
             f'experts of {num_experts} datasets and heads for {names}: this '
-            'is no model of several datasets'
+            'is not a model of several datasets'
         )
     if name in names or like not in names:
         raise ValueError(

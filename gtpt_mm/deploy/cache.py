@@ -147,7 +147,7 @@ def open_network(file: str | Path, threads: int | None = None) -> Network:
     """
     facts = read_facts(file)
     if facts is None:
-        raise ValueError(f'{file} is no exported file of the cache')
+        raise ValueError(f'{file} is not an exported file of the cache')
     [runtime] = [name for name in FILES if FILES[name] == Path(file).name]
     return NETWORKS[runtime](
         file,

@@ -228,7 +228,7 @@ class _Rows:
             file = pq.ParquetFile(self._path)
         except pa.ArrowInvalid as error:
             raise ValueError(
-                f'{self._path} is torn or no Parquet file: {error}'
+                f'{self._path} is torn or not a Parquet file: {error}'
             ) from error
         with file:
             yield file

@@ -284,9 +284,9 @@ def read_facts(path: str | os.PathLike) -> dict[str, Any]:
     try:
         metadata = pq.read_schema(path).metadata or {}
     except pa.ArrowInvalid as error:
-        raise ValueError(f'{path} is torn or no Parquet file: {error}') from (
-            error
-        )
+        raise ValueError(
+            f'{path} is torn or not a Parquet file: {error}'
+        ) from (error)
     if KEY not in metadata:
         raise ValueError(
             f'{path} holds no results of gtpt_mm: its metadata has no key '

@@ -61,7 +61,7 @@ class OnnxYolox(Detector):
         dtypes = {'tensor(float)': 'float32', 'tensor(float16)': 'float16'}
         if len(entry.shape) != 4 or entry.type not in dtypes:
             raise ValueError(
-                f'{self.name} is no YOLOX: its input must be floats of '
+                f'{self.name} is not a YOLOX: its input must be floats of '
                 f'(B, 3, H, W), and is {entry.type} of {entry.shape}'
             )
         batch, _, *size = entry.shape
@@ -141,9 +141,9 @@ class _Network:
                 break
         else:
             raise ValueError(
-                f'{name} is no YOLOX: for an input of {self.size} its output '
-                f'has the shape {(1, *output.shape)}; (1, {len(cells)}, 5 + '
-                'classes) was expected'
+                f'{name} is not a YOLOX: for an input of {self.size} its '
+                f'output has the shape {(1, *output.shape)}; '
+                f'(1, {len(cells)}, 5 + classes) was expected'
             )
         points = output[:, :2].astype(np.float32)
         as_offsets = np.median(np.abs(points))

@@ -81,7 +81,7 @@ def write_plus_start(
     experts = convert.count_experts(weights)
     if LIKE not in convert.find_datasets(weights) or experts != number:
         raise ValueError(
-            f'{source} is no ViTPose++ of {number} datasets with a head of '
+            f'{source} is not a ViTPose++ of {number} datasets with a head of '
             f'{LIKE}; give another one, or --from {SCRATCH}'
         )
     added: dict[str, Tensor] = {}

@@ -223,7 +223,7 @@ def _import(name: str, folder: Path, refresh: bool) -> StoredWeights | None:
     folder = folder.expanduser()
     if not folder.is_dir():
         raise ValueError(
-            f'{VARIABLE}={folder} is no folder; set it to a folder with '
+            f'{VARIABLE}={folder} is not a folder; set it to a folder with '
             'weights or to the URL of a mirror'
         )
     files = [folder / f'{name}{SAFETENSORS}', folder / f'{name}.pth']

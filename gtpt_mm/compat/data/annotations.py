@@ -407,7 +407,7 @@ def _malformed(detection: dict) -> str:
     except KeyError as error:
         return f'detections without {error.args[0]}'
     except (TypeError, ValueError):
-        return 'bbox or score is no number'
+        return 'bbox or score is not a number'
     if isinstance(detection['bbox'][0], str) or len(box) != 4:
         return 'bbox must be 4 numbers, x, y, w, h'
     if not np.isfinite([*box, score]).all():

@@ -130,7 +130,7 @@ def as_rows(boxes: Any, bbox_format: str = 'xyxy') -> np.ndarray:
             boxes = boxes.detach().cpu().numpy()
         rows = np.array([np.asarray(box) for box in boxes], np.float32)
     except (TypeError, ValueError) as error:
-        raise ValueError(f'bboxes are no boxes: {error}') from error
+        raise ValueError(f'bboxes are not boxes: {error}') from error
     if not rows.size:
         return np.zeros((0, 4), np.float32)
     rows = np.atleast_2d(rows)

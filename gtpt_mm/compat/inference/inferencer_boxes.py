@@ -88,7 +88,7 @@ def _as_array(boxes: Any, place: str) -> np.ndarray:
     try:
         array = np.atleast_2d(np.asarray(boxes, dtype=np.float32))
     except (TypeError, ValueError) as error:
-        raise ValueError(f'{place} are no boxes: {error}') from error
+        raise ValueError(f'{place} are not boxes: {error}') from error
     if array.ndim != 2 or array.shape[1] not in (4, 5) or not array.size:
         raise ValueError(
             f'{place} has shape {np.shape(boxes)}; the shape of boxes is (n, '

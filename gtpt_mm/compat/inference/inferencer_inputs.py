@@ -210,7 +210,7 @@ def _find_files(path: str) -> list[str]:
             'folders in it are not searched)'
         )
     if num_others:
-        warn(f'{num_others} files in {path} are no images and are skipped')
+        warn(f'{num_others} files in {path} are not images and are skipped')
     return images
 
 

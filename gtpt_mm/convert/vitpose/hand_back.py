@@ -270,7 +270,7 @@ def _find_image_size(
         grid = guess_grid_size(rows)
         if grid is None:
             raise ValueError(
-                f'{rows} positions are no grid of 4 : 3 or 1 : 1; give the '
+                f'{rows} positions form no grid of 4 : 3 or 1 : 1; give the '
                 'config of the model, --config FILE'
             )
         size = [PATCH_SIZE * n for n in grid]

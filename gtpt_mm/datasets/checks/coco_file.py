@@ -107,7 +107,7 @@ class CocoFile:
         """Whether an entry is a dictionary with these fields."""
         text = f'{str(entry)[:60]} in {key!r}'
         if not isinstance(entry, dict):
-            self._add('file', f'{text} is no dictionary')
+            self._add('file', f'{text} is not a dictionary')
             return False
         absent = [
             field

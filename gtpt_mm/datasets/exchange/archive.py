@@ -25,7 +25,9 @@ def unpacked(source: Path) -> Iterator[Path]:
             with zipfile.ZipFile(source) as archive:
                 archive.extractall(folder)
         except zipfile.BadZipFile as error:
-            raise ValueError(f'{source} is torn or no zip: {error}') from error
+            raise ValueError(
+                f'{source} is torn or not a zip: {error}'
+            ) from error
         inner = Path(folder)
         while len(entries := list(inner.iterdir())) == 1:
             if not entries[0].is_dir():

@@ -81,7 +81,7 @@ def read_set(path: Path, format: str = 'auto', **options: Any) -> KeypointSet:
         raise ValueError(f'{path} does not exist')
     given = {k: v for k, v in options.items() if v is not None}
     if 'images' in given and not Path(given['images']).is_dir():
-        raise ValueError(f'--images {given["images"]} is no folder')
+        raise ValueError(f'--images {given["images"]} is not a folder')
     known = inspect.signature(FORMATS[name].read).parameters
     names = given.pop('names', None) if 'names' not in known else None
     for option in given:

@@ -66,7 +66,7 @@ def read_tasks(file: Path, found: KeypointSet) -> Iterator[Task]:
         content = json.load(lines)
     for entry in content if isinstance(content, list) else [content]:
         if not isinstance(entry, dict):
-            found.dropped['entries that are no tasks'] += 1
+            found.dropped['entries that are not tasks'] += 1
         elif any(
             isinstance(entry.get(key), list)
             for key in ('annotations', 'completions', 'predictions')

@@ -78,7 +78,7 @@ def _load(file: Path) -> Any:
     try:
         return sleap_io.load_slp(str(file), open_videos=True)
     except Exception as error:  # of h5py, json, attrs: each has its own
-        raise ValueError(f'{file} is no file of SLEAP: {error}') from error
+        raise ValueError(f'{file} is not a file of SLEAP: {error}') from error
 
 
 def _choose(labels: Any, category: str | None, file: Path) -> Any:

@@ -85,7 +85,7 @@ def read(
     """
     file = find_yaml(path)
     if file is None and not path.is_dir():
-        raise ValueError(f'{path} is no yaml with kpt_shape')
+        raise ValueError(f'{path} is not a yaml with kpt_shape')
     layout = read_yaml(file) if file else guess_layout(path)
     entries = list_entries(layout, images)
     rows = {e.label: read_rows(e.label) for e in entries if e.label}
@@ -133,7 +133,7 @@ def _guess_shape(files: Iterable[list[list[str]]]) -> tuple[int, int]:
     num = lengths.most_common(1)[0][0]
     if num < 2 or (num % 3 and num % 2):
         raise ValueError(
-            f'most rows have {num + 5} values: that is no class, box and '
+            f'most rows have {num + 5} values: that is not a class, a box and '
             'keypoints of 2 or 3 values each'
         )
     rows = [row for f in files for row in f if len(row) == num + 5]

@@ -129,6 +129,6 @@ def _find(module: nn.Module, name: str) -> list[Part]:
         if rest and isinstance(child, nn.Module):
             return _find(child, rest)
     raise ValueError(
-        f'{name!r} is no part of {type(module).__name__}, which has '
+        f'{name!r} is not a part of {type(module).__name__}, which has '
         f'{list(parts)}'
     )

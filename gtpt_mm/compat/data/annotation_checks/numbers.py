@@ -186,4 +186,6 @@ def mend_flags(content: dict, key: str, findings: Findings) -> None:
         elif isinstance(value, float) and math.isfinite(value):
             annotation[key] = int(value)
         else:
-            findings.error(f'{key}={value!r} is no integer', name(annotation))
+            findings.error(
+                f'{key}={value!r} is not an integer', name(annotation)
+            )

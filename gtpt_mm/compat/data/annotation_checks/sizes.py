@@ -114,8 +114,8 @@ def _mend_size(
     if not _has_size(image):
         if size is None:
             findings.error(
-                'width or height is missing or no number, and the image file '
-                'is not there to read it from',
+                'width or height is missing or not a number, and there is '
+                'no image file to read it from',
                 f'image {image["id"]} ({find(image)})',
             )
         else:

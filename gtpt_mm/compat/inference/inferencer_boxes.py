@@ -16,7 +16,7 @@ import numpy as np
 
 from .inferencer_people import crop
 
-#: Largest coordinate of a box, in pixels; beyond lies no image.
+#: Largest coordinate of a box, in pixels: no image is larger.
 MAX_COORDINATE = 1e6
 
 
@@ -59,9 +59,9 @@ def as_boxes(bboxes: Any, inputs: Any) -> list[np.ndarray] | None:
     """Return the boxes (x1, y1, x2, y2, score) of each image, (n, 5).
 
     Args:
-        bboxes: For each image its boxes, (n, 4) or with scores (n, 5), or one
-            box alone; for a single image its boxes will do, too. None or an
-            empty list leaves them to the detector.
+        bboxes: The boxes of each image, (n, 4) or with scores (n, 5), or a
+            single box; for a single image, its boxes without a list around
+            them. None or an empty list uses the detector.
         inputs: The images.
     """
     if bboxes is None:

@@ -1,4 +1,4 @@
-"""Sets as tools pack them for the download: in a zip."""
+"""Sets in a zip, as tools offer them for download."""
 
 import contextlib
 import tempfile
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def unpacked(source: Path) -> Iterator[Path]:
-    """Yield a source, or the folder of the content of a zip while it lasts.
+    """Yield a source; for a zip, a temporary folder with its content.
 
     Args:
         source: A file or folder of any format, or a zip with it.

@@ -73,7 +73,7 @@ def read(path: Path, images: Path | None = None) -> KeypointSet:
 
     Raises:
         ValueError: If there is no table, or it holds no labels of pictures.
-        MissingExtraError: If an h5 file needs what is not installed.
+        MissingExtraError: If a package for h5 files is not installed.
     """
     files = [path] if _is_file(path) else _list_files(path)
     if not files:
@@ -107,8 +107,8 @@ def _is_table(path: Path) -> bool:
 def _list_files(path: Path) -> list[Path]:
     """Return the tables of a folder, csv before h5 of the same name.
 
-    The tables of a project lie in ``labeled-data``; copies of them in
-    ``training-datasets`` are passed over.
+    The tables of a project lie in ``labeled-data``; copies in
+    ``training-datasets`` are ignored.
     """
     folder = path.parent if path.is_file() else path
     inner = folder / 'labeled-data'

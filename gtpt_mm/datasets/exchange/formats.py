@@ -25,7 +25,7 @@ FORMATS: dict[str, ModuleType] = {
     'sleap': sleap,
     'labelme': labelme,
 }
-#: File in a folder of :func:`write_set`, by which it is known as such.
+#: File that marks a folder of :func:`write_set`.
 MARK = '.gtpt_mm-export'
 
 
@@ -128,7 +128,7 @@ def rename(keypoint_set: KeypointSet, names: list[str]) -> None:
     """Give the keypoints of a set other names, in their order.
 
     Raises:
-        ValueError: If there are fewer or more names, or one is there twice.
+        ValueError: If the number of names differs, or one occurs twice.
     """
     old = keypoint_set.names
     if len(names) != len(old) or len(set(names)) != len(names):

@@ -20,7 +20,7 @@ from gtpt_mm.deploy.verify import Poses, Reference, find_poses, open_file
 from .analysis import analyze_results, check_truth, read_json
 from .topdown import make_cropper
 
-#: Crops of one call.
+#: Batch size of the crops.
 BATCH = 8
 
 
@@ -30,9 +30,9 @@ class AnnotatedCrops:
 
     Attributes:
         truth: Content of the file.
-        annotations: Those with a box and labels, crowds left out.
+        annotations: Annotations with a box and labels, without crowds.
         crops: Normalised crops of their boxes, (P, 3, h, w).
-        centers: Of the crops, in pixels of the picture, (P, 2).
+        centers: Centers of the crops, in pixels of the picture, (P, 2).
         scales: Sizes (w, h) of the crops in pixels of the picture, (P, 2).
     """
 
@@ -53,8 +53,8 @@ def read_annotated(
     Args:
         model: A top-down model with ``cfg`` and ``dataset_meta``.
         file: The file.
-        pictures: Folder that the names of its pictures begin at; None: that
-            of the file.
+        pictures: Folder that the names of its pictures are relative to; None:
+            that of the file.
 
     Raises:
         ValueError: If the model takes no boxes, or a picture is missing.

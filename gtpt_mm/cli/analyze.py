@@ -1,4 +1,4 @@
-"""``gtpt-mm analyze``: what a model gets wrong."""
+"""``gtpt-mm analyze``: the errors of a model, by kind."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from .common import add_overwrite, check_folder
 if TYPE_CHECKING:
     from gtpt_mm.apis.analysis import Analysis
 
-HELP = 'Tell errors of a model by kind, and what AP would be without them.'
+HELP = 'Count the errors of a model by kind, with AP without each of them.'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

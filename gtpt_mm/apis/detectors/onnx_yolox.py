@@ -29,8 +29,8 @@ class OnnxYolox(Detector):
     """People by a YOLOX of any size in an ONNX file.
 
     The image lies at the top left of the input, BGR in 0..255. The output is
-    one of these three; the first two are told apart by one run on a grey
-    image, since an offset is far smaller than the position of its cell:
+    one of these three. A run on a grey image distinguishes the first two,
+    since an offset is far smaller than the position of its cell:
 
     * (B, A, 5 + C), offsets within the cells and logarithms of sizes in
       strides, objectness, classes: YOLOX's ``export_onnx.py``;
@@ -39,7 +39,7 @@ class OnnxYolox(Detector):
 
     Args:
         path: The file.
-        options: Device, thresholds; ``class_ids`` is (0,) where None.
+        options: Device, thresholds; ``class_ids`` None means (0,).
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -55,7 +55,7 @@ class OnnxYolox(Detector):
         super().__init__(str(path), options)
 
     def build(self) -> '_Network':
-        """Open the file and read from it what it expects."""
+        """Open the file and read the form of its input."""
         session = _open(self.name, self.options.torch_device)
         entry = session.get_inputs()[0]
         dtypes = {'tensor(float)': 'float32', 'tensor(float16)': 'float16'}
@@ -115,7 +115,7 @@ class _Network:
     def __call__(
         self, images: tuple[np.ndarray, ...]
     ) -> list[tuple[np.ndarray, ...]]:
-        """Return the outputs of each image; a fixed batch is filled up."""
+        """Return the outputs of each image; a fixed batch is padded."""
         inputs = np.stack(images).transpose(0, 3, 1, 2).astype(self.dtype)
         size = self.batch or len(inputs)
         found: list[tuple[np.ndarray, ...]] = []

@@ -1,4 +1,4 @@
-"""What a finished run wrote."""
+"""Results of finished runs."""
 
 import json
 from pathlib import Path

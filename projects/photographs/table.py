@@ -3,9 +3,9 @@
     PYTHONPATH=. python projects/photographs/table.py
 
 Parameters, GMACs and milliseconds come from ``speed.json`` in that folder,
-which ``speed.py`` measures, and the reference rows from ``references.json``,
-which ``references.py`` measures. A table is written between its markers in the
-page; all else there is hand-written and stays.
+which ``speed.py`` writes, and the reference rows from ``references.json``,
+which ``references.py`` writes. A table is written between its markers in the
+page; the rest of the page is hand-written and stays.
 """
 
 import argparse
@@ -114,7 +114,7 @@ def write_rows(out: Path) -> str:
 
 
 def find_closest(out: Path) -> tuple[str, str] | None:
-    """Return the two rows whose PCK@0.1 differs least, None before all."""
+    """Return the two rows with the closest PCK@0.1; None if one is missing."""
     results = [read_result(out / run.name) for run in ROWS]
     if not all(results):
         return None
@@ -148,7 +148,7 @@ def write_references(out: Path) -> str:
 
 
 def write_claims(out: Path) -> str:
-    """Return the table of the claims, told or not."""
+    """Return the table of the claims, decided or not."""
     return markdown(
         ['paper', 'claim', 'with', 'without', 'spread of seeds', 'result'],
         [_claim_row(claim, out) for claim in CLAIMS],
@@ -225,7 +225,7 @@ def _loss(loss: float | None, known: Sequence[float]) -> str:
 
 
 def write_curves(out: Path) -> str:
-    """Return the link to the figure, or that there is none."""
+    """Return the link to the figure, or a sentence that there is none."""
     if any(read_result(out / run.name) for run in ROWS):
         return f'![PCK over the epochs](assets/{FIGURE})'
     return 'No row has been trained to its end yet: no curves.'

@@ -1,4 +1,4 @@
-"""Measure what a picture of a large collection costs, and what workers add.
+"""Measure the cost per picture of a large collection and the gain of workers.
 
     python tools/benchmark_collections.py stages          # ms a picture
     python tools/benchmark_collections.py storage         # bytes a picture
@@ -6,9 +6,9 @@
     python tools/benchmark_collections.py shards          # 1 and 2 processes
     python tools/benchmark_collections.py ray             # 1 and 2 workers
 
-Drawn JPEG pictures of 640x480, two people in each, random weights, one thread
-a process. Times of the processor do not depend on what else the machine does;
-times of the clock do, so that 1 and 2 workers are run in turn.
+Uses drawn JPEG pictures of 640x480 with two people in each, random weights and
+one thread per process. Processor time does not depend on other work of the
+machine. Wall-clock time does: runs with 1 and 2 workers therefore alternate.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def draw(folder: Path, num: int) -> Path:
 
 
 def two_people(image: np.ndarray) -> np.ndarray:
-    """Stand in for a detector, whose time is measured by itself."""
+    """Replace the detector, whose time is measured separately."""
     h, w = image.shape[:2]
     return np.array([[0, 0, w / 2, h], [w / 2, 0, w, h]])
 

@@ -3,13 +3,12 @@
     python tools/benchmark_inference.py ../shared/data/sets/coco_mini \
         --runtime torch auto --detector yolox_nano.onnx
 
-From files of pictures to keypoints. Both get the same files, the same boxes,
-those of the annotations or of the same detector, whose time counts for both,
-the same flip test and random weights. They run in processes of their own,
-model by model in turn. Stock mmpose has only the repairs without which it
-cannot be imported, and the one that makes it use the boxes that it is given;
-it predicts one person after the other. A clip with six people in each frame
-is drawn.
+Measures the way from image files to keypoints. Both get the same files, flip
+test and random weights, and the same boxes: from the annotations, or from the
+same detector, whose time counts for both. Each runs in its own process; for
+every model the two take turns. Stock mmpose gets only the repairs that it
+needs to be imported and to use the given boxes; it predicts one person after
+the other. The script also draws a clip with six people in each frame.
 """
 
 import argparse
@@ -123,7 +122,7 @@ def work(side: str, threads: int) -> None:
 
 
 def restrict_repairs() -> None:
-    """Import gtpt_mm with the repairs that mmpose cannot do without."""
+    """Import gtpt_mm with only the repairs that mmpose needs here."""
     package = ModuleType('gtpt_mm')
     package.__path__ = [str(ROOT / 'gtpt_mm')]
     sys.modules['gtpt_mm'] = package
@@ -137,7 +136,7 @@ def restrict_repairs() -> None:
 
 
 def measure(side: str, clip: dict, clock: str, **job: object) -> float:
-    """Return the seconds that the pictures of a clip take, from files on."""
+    """Return the seconds for the pictures of a clip, with reading them."""
     run = (prepare_stock if side == STOCK else prepare_ours)(**job)
     boxes = [np.array(b, np.float32) for b in clip['boxes']]
     files = clip['images']
@@ -152,7 +151,7 @@ def measure(side: str, clip: dict, clock: str, **job: object) -> float:
 
 
 def read_job(config: str, flip_test: bool, needs_boxes: bool) -> 'Config':
-    """Return the config of a model; its weights are always the same."""
+    """Seed torch, for equal weights; return the config of a model."""
     import torch
     from mmengine.config import Config
 

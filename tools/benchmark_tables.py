@@ -1,4 +1,4 @@
-"""Tables of docs/benchmarks.md, made of the figures of its runs."""
+"""Tables of docs/benchmarks.md, made from the figures of its runs."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -10,8 +10,8 @@ class Result:
     """The figures of a run, as ``gtpt-mm benchmark --json`` writes them.
 
     Args:
-        content: They, with the run's ``command``, ``date`` and ``commit``;
-            a script that prints Markdown has it as ``text``.
+        content: The figures, with the run's ``command``, ``date`` and
+            ``commit``; the Markdown that a script printed is in ``text``.
     """
 
     def __init__(self, content: dict[str, Any]) -> None:
@@ -335,8 +335,8 @@ class Goal:
         run: Name of the run that shows it.
         measure: Returns the figure; None if it was not measured.
         limit: Bound of the figure.
-        at_least: Whether the bound is below.
-        why: Where the profile is that shows what stands in the way.
+        at_least: Whether ``limit`` is a lower bound.
+        why: Link to the profile that explains why the goal is not met.
     """
 
     text: str
@@ -375,7 +375,7 @@ def _times(
 
 
 def _batches(result: Result) -> float | None:
-    """Return time an image at batch 8 to that at 1, of the worst GTPT."""
+    """Return the time per image at batch 8 over batch 1; the worst GTPT."""
     found = [
         ratio(
             result.least_ms(name, 'onnxruntime', 8),
@@ -544,7 +544,7 @@ def read_text(result: Result) -> str:
 
 
 #: Name of a table: the runs that it needs, and the function that writes it.
-#: The goals are written of the runs that are there.
+#: The goals are written from all available runs.
 TABLES: dict[
     str, tuple[tuple[str, ...], Callable[[dict[str, Result]], str]]
 ] = {

@@ -1,4 +1,4 @@
-"""Load and check every config, build its model: ``make lint``."""
+"""Load and check every config and build its model: ``make lint``."""
 
 import gc
 import re
@@ -26,7 +26,7 @@ NAME = re.compile(
 
 
 def check_name(path: Path) -> None:
-    """Hold a name to the rule of configs/README.md.
+    """Check that a name follows the rule of configs/README.md.
 
     Raises:
         ValueError: If the name lacks a field, or contradicts its folder.
@@ -67,14 +67,14 @@ def main() -> int:
             import torch
             from mmpose.registry import MODELS
 
-            # ViTPose-H fills 2.5 GB; shapes without numbers tell as much.
+            # ViTPose-H fills 2.5 GB; building it needs only the shapes.
             is_large = cfg.model.backbone.type == 'ViTPose'
             with torch.device('meta' if is_large else 'cpu'):
                 MODELS.build(cfg.model)
         except Exception as error:
             num_bad += 1
             print(f'{path.relative_to(ROOT)}: {error!r}')
-        gc.collect()  # some models hold themselves: 7 GB in the end
+        gc.collect()  # some models have reference cycles: 7 GB in the end
     print(f'{len(files)} configs load and build, {num_bad} do not')
     return int(num_bad > 0)
 

@@ -1,4 +1,4 @@
-"""``python tools/check_site.py SITE``: what mkdocs does not look at.
+"""``python tools/check_site.py SITE``: checks that mkdocs does not make.
 
 Every public name is in the reference, every link and picture of every page
 leads to a file, every ``#`` to an element, and llms.txt lists all pages.
@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-#: What is public: ``__all__`` of these.
+#: Packages whose ``__all__`` lists the public names.
 PACKAGES = (
     'gtpt_mm', 'gtpt_mm.apis', 'gtpt_mm.benchmark', 'gtpt_mm.codecs',
     'gtpt_mm.convert', 'gtpt_mm.datasets', 'gtpt_mm.deploy', 'gtpt_mm.engine',
@@ -34,7 +34,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
-        """Keep what leads somewhere, and what is led to."""
+        """Collect the links and the anchors of an element."""
         values = dict(attrs)
         self.anchors |= {values[k] for k in ('id', 'name') if values.get(k)}
         link = values.get('href') if tag == 'a' else values.get('src')

@@ -1,4 +1,4 @@
-"""``make demo``: train GTPT-T on drawn people, test it, draw what it does.
+"""``make demo``: train GTPT-T on drawn people, test it, draw its results.
 
 Everything goes through stock mmpose: ``mim train``, ``mim test`` and
 ``MMPoseInferencer``.
@@ -72,7 +72,7 @@ def make_data() -> None:
 
 
 def train(epochs: int | None) -> Path:
-    """Train through ``mim``; go on where an interrupted run stopped."""
+    """Train through ``mim``; continue an interrupted run."""
     say(f'training: mim train mmpose {CONFIG}')
     if (WORK_DIR / 'last_checkpoint').exists():
         print(
@@ -175,8 +175,8 @@ def main() -> None:
     parser.add_argument('--epochs', type=int, help='train shorter or longer')
     args = parser.parse_args()
     warnings.filterwarnings('ignore')
-    # Beside other work, threads that wait by spinning cost many times the
-    # time. Read when torch is imported, here and in what is started.
+    # On a busy machine, threads that wait by spinning take many times as long.
+    # torch reads this when it is imported, here and in child processes.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     bad = [path for path in args.images if cv2.imread(path) is None]
     if bad:

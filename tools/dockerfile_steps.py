@@ -2,13 +2,13 @@
 
     python tools/dockerfile_steps.py docker/cpu.Dockerfile --python python3.12
 
-A new folder stands for the file system of the image: ``WORKDIR`` and the
-files that its dockerignore lets ``COPY`` take are in it. An empty virtual
-environment stands for the Python of the base image. ``RUN`` is run, without
+A new folder replaces the file system of the image: it holds ``WORKDIR`` and
+the files that the dockerignore lets ``COPY`` take. An empty virtual
+environment replaces the Python of the base image. ``RUN`` is run without the
 variables of this shell; ``apt-get`` only simulates, ``useradd`` does nothing.
-At the end the command that the image starts with is run. So this shows
-that the commands work with these files and versions, not that the base
-image has what they need.
+At the end the start command of the image is run. This shows that the commands
+work with these files and versions, not that the base image has everything they
+need.
 """
 
 import argparse
@@ -34,7 +34,7 @@ STANDINS = {
     'apt-get': '[ "$1" = update ] || exec /usr/bin/apt-get --simulate "$@"',
     'useradd': 'exit 0',
 }
-#: Makes the environment that stands for the Python of the image.
+#: Makes the environment that replaces the Python of the image.
 VENV = ('-m', 'venv')
 #: Variables of this shell that lead to its package index.
 KEPT = ('PIP_INDEX_URL', 'PIP_EXTRA_INDEX_URL', 'SSL_CERT_FILE')
@@ -79,7 +79,7 @@ def list_copied(ignore: str, paths: list[str]) -> list[str]:
 
 
 class Image:
-    """What stands for an image.
+    """A folder and a Python environment in place of an image.
 
     Args:
         folder: Empty folder.
@@ -103,7 +103,7 @@ class Image:
         self.entry: list[str] = []
 
     def apply(self, name: str, rest: str, dockerfile: Path) -> str:
-        """Apply an instruction; return what was done with it.
+        """Apply an instruction; return a word that says how.
 
         Raises:
             CalledProcessError: If a command fails.
@@ -130,7 +130,7 @@ class Image:
         return 'done'
 
     def copy(self, dockerfile: Path) -> int:
-        """Copy what is tracked and not ignored; return the number."""
+        """Copy tracked files that are not ignored; return their number."""
         done = subprocess.run(
             ['git', 'ls-files'],
             cwd=ROOT, capture_output=True, text=True, check=True,

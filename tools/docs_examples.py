@@ -1,4 +1,4 @@
-"""A griffe extension: ``Example:`` of our docstrings is a section of examples.
+"""A griffe extension that reads ``Example:`` in our docstrings as examples.
 
 griffe knows ``Examples:`` only, and would read the lines as text.
 """

@@ -1,4 +1,4 @@
-"""What mkdocs does beside rendering docs/ (``hooks`` of mkdocs.yml).
+"""Steps of mkdocs besides rendering docs/ (``hooks`` of mkdocs.yml).
 
 - Some files of the repository are pages as well (``PAGES``); links to them
   are the same in a clone and on the site.
@@ -33,9 +33,9 @@ _texts: dict[str, tuple[str, str]] = {}
 
 
 def move_links(text: str, source: str) -> str:
-    """Return a text with links that hold on the site.
+    """Return a text with links that work on the site.
 
-    A link to a file that is no page becomes its words.
+    A link to a file that has no page is replaced by its text.
 
     Args:
         text: Markdown.

@@ -1,4 +1,4 @@
-"""``make gpu-check``: what gtpt_mm does on a CUDA machine, in eight minutes.
+"""``make gpu-check``: test and time gtpt_mm on a CUDA machine in 8 minutes.
 
     python tools/gpu_check.py                        # on a CUDA machine
     python tools/gpu_check.py --device cpu --quick   # a trial of this script
@@ -31,7 +31,7 @@ COLUMNS = (
     'peak_mib', 'result',
 )  # fmt: skip
 BODY = 'configs/body_2d_keypoint'
-#: Recipe that is trained of each family.
+#: Recipe that is trained for each family.
 FAMILIES = {
     'gtpt': f'{BODY}/gtpt/sample/gtpt-t_1xb16-14e_sample-96x64.py',
     'hevitpose': f'{BODY}/hevitpose/sample/'
@@ -51,11 +51,11 @@ RTMPOSE_WHOLEBODY = 'rtmpose-m_8xb64-270e_coco-wholebody-256x192'
 
 @dataclass(frozen=True)
 class Settings:
-    """What all parts share.
+    """Settings that all parts share.
 
     Attributes:
         device: ``'cuda'`` or ``'cpu'``.
-        quick: Whether to run little of everything.
+        quick: Whether to run a small part of everything.
         out: Folder of results, data and logs.
     """
 
@@ -70,7 +70,7 @@ class Settings:
 
 
 class Rows:
-    """Lines of the table, written one by one: a stopped part keeps its own."""
+    """Lines of the table, written one by one, so a stopped part keeps some."""
 
     def __init__(self, part: str, file: Path) -> None:
         self.part, self.file = part, file
@@ -186,7 +186,7 @@ class Watch:
         return WatchHook()
 
     def cells(self, batch: int) -> dict[str, Any]:
-        """Return what the table says; the second half is timed."""
+        """Return the cells of the table; only the second half is timed."""
         if not all(map(math.isfinite, self.losses)):
             raise ValueError(f'losses are not finite: {self.losses}')
         half = len(self.times) // 2
@@ -358,7 +358,7 @@ def group_pose(settings: Settings, rows: Rows) -> None:
 
 
 def graphs(settings: Settings, rows: Rows) -> None:
-    """CUDA graphs of fused networks at batch 1: equal, and how much faster."""
+    """CUDA graphs of fused networks at batch 1: equality and speed-up."""
     import torch
 
     from gtpt_mm.deploy import fuse
@@ -441,9 +441,9 @@ class Part:
     """A part of the check.
 
     Attributes:
-        run: What its process does.
+        run: Function that its process calls.
         seconds: Its limit on a CUDA machine; a CPU has ten times as long.
-        alone: Whether nothing else may run, since it measures time.
+        alone: Whether no other part may run meanwhile: it measures time.
     """
 
     run: Callable[[Settings, Rows], None]
@@ -475,8 +475,8 @@ class Runs:
 
     Args:
         settings: Settings of all.
-        seconds: Time for everything; each part gets its limit or what is
-            left.
+        seconds: Time for everything; each part gets its limit or the remaining
+            time.
         command: Returns the command of a part.
         limits: Limit of each part in seconds.
     """

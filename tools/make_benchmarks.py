@@ -1,13 +1,13 @@
-"""Measure everything that docs/benchmarks.md shows, and write its tables.
+"""Measure all figures of docs/benchmarks.md, and write its tables.
 
     make benchmark                                # all, half an hour
     python tools/make_benchmarks.py --only runtimes int8   # some runs
 
-Each run is one call of ``gtpt-mm benchmark`` or of a script in a process of
-its own, one after the other, with one thread and processor time. Its figures
-are kept in ``--work``. A table whose runs are all there is written between
-its markers in the page; all else in the page is hand-written and stays.
-``--quick`` takes small models for large ones, to test this script.
+Each run is one call of ``gtpt-mm benchmark`` or of a script in its own
+process, one after the other, with one thread and processor time. Its figures
+are kept in ``--work``. A table is written between its markers in the page if
+all its runs are available; the rest of the page is hand-written and stays.
+``--quick`` replaces large models by small ones, to test this script.
 """
 
 import argparse
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / 'docs/benchmarks.md'
 #: Name of the picture, in the folder of the runs and in the page's assets.
 PICTURE = 'accuracy_latency.png'
-#: What --quick puts in the place of every model, and of settings.
+#: --quick uses these in place of every model and of the settings.
 QUICK_MODEL = 'gtpt-t_1xb16-14e_sample-96x64'
 QUICK = ('--repeats', '1', '--warmup', '0')
 QUICK_MODELS = 2
@@ -40,7 +40,7 @@ class Run:
 
     Attributes:
         models: Label: the model and its changes, as they are typed.
-        options: All options but those of the clock.
+        options: All options except those of the clock.
         draws: Whether it draws :data:`PICTURE`.
     """
 
@@ -65,7 +65,7 @@ class Script:
 
     Attributes:
         words: The script and its arguments.
-        quick: What is added for --quick.
+        quick: Arguments added for --quick.
     """
 
     words: str
@@ -217,7 +217,7 @@ def execute(name: str, work: Path, quick: bool, commit: str = '') -> None:
             stderr=stderr,
         )  # fmt: skip
     is_complete = done.returncode == 0
-    # 1: a model did not run; the tables say which.
+    # Exit code 1: a model did not run; the tables name it.
     if not is_complete and (isinstance(run, Script) or not out.is_file()):
         raise RuntimeError(f'{name} failed, see {log}')
     if out.is_file():
@@ -266,7 +266,7 @@ def read_results(work: Path) -> dict[str, Result]:
 
 
 def write_page(page: Path, results: dict[str, Result]) -> list[str]:
-    """Write the tables whose results are there; return their names.
+    """Write the tables whose results are available; return their names.
 
     Raises:
         ValueError: If the page lacks the markers of a table.

@@ -1,10 +1,10 @@
-"""``python tools/matrix.py``: every declared stack, installed and tried once.
+"""``python tools/matrix.py``: install and test every declared stack.
 
-One environment at a time: made empty, filled by the two commands of
-docs/install.md under the row's pins, tried with ``TESTS``, and deleted. Each
-takes 6 GB and some ten minutes. After each row its result goes to
-docs/assets/matrix.json, and the table of docs/install.md is written from that
-file, so that an interrupted matrix continues with ``--rows``.
+Each row gets an empty environment, which the two commands of docs/install.md
+fill under the row's pins. ``TESTS`` are run in it, then it is deleted. A row
+takes 6 GB and some ten minutes. Its result goes to docs/assets/matrix.json,
+and the table of docs/install.md is written from that file; ``--rows``
+continues an interrupted matrix.
 """
 
 import argparse
@@ -26,8 +26,8 @@ RESULTS = ROOT / 'docs' / 'assets' / 'matrix.json'
 PAGE = ROOT / 'docs' / 'install.md'
 #: The part of the page that is written.
 MARKS = '<!-- tools/matrix.py -->\n', '<!-- end -->\n'
-#: Quick, and without optional packages: values against recordings, what
-#: compat repairs, a training, test and prediction from the wheel.
+#: Quick, and without optional packages: values against recordings, the repairs
+#: of compat, a training, test and prediction from the wheel.
 TESTS = (
     'tests/test_package.py',
     'tests/test_recordings.py',
@@ -54,7 +54,7 @@ TESTS = (
 )
 #: Makes an environment.
 VENV = ('-m', 'venv')
-#: What running them takes beside gtpt_mm.
+#: Packages that the tests need besides gtpt_mm.
 TOOLS = ('hypothesis', 'pytest>=9', 'pytest-timeout')
 #: Columns of the table: package, heading.
 COLUMNS = (
@@ -75,8 +75,8 @@ class Row:
 
     Attributes:
         python: Version of the interpreter, ``'3.11'``.
-        pins: Requirements that hold while everything is installed.
-        is_constrained: Whether requirements/constraints.txt holds as well.
+        pins: Requirements that constrain the whole installation.
+        is_constrained: Whether requirements/constraints.txt applies as well.
     """
 
     python: str

@@ -64,7 +64,7 @@ def check_checkout(folder: Path) -> None:
     """Raise if a folder has no tests of the installed mmpose.
 
     Raises:
-        ValueError: If it is no checkout, or one of another version; it names
+        ValueError: If it is not a checkout, or has another version; it names
             what is missing.
     """
     installed = version('mmpose')

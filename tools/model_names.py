@@ -2,8 +2,9 @@
 
     python tools/model_names.py [--check]
 
-The rule for short names is in the text of ``docs/model_names.md``, which is
-here. ``--check`` writes nothing and fails if a file is not current.
+The text of ``docs/model_names.md`` states the rule for short names; this
+script implements it. ``--check`` writes nothing and fails if a file is not
+current.
 """
 
 import argparse
@@ -28,7 +29,7 @@ DEFAULT_SIZES = {
     'ae-vitpose': '512x512',
     'group-pose': '800x1333',
 }
-#: Datasets with another word in short names.
+#: Datasets that have another name in short names.
 DATASET_WORDS = {'coco': '', 'six-datasets': '', 'coco-wholebody': 'wholebody'}
 
 

@@ -1,11 +1,11 @@
-"""Import, check and fine-tune sets of one's own; print one table.
+"""Import, check and fine-tune on your own datasets; print one table.
 
     python tools/own_sets.py ../shared/data/sets/bee \
         --models vitpose-s gtpt-t --out runs
 
-Each step is a command of its own, as on docs/your_own_keypoints.md. Called
-again it continues with what is not finished; the times are then those of the
-last call. ``--plot`` draws PCK@0.1 over the epochs.
+Each step is a separate command, as in docs/your_own_keypoints.md. A second
+call continues with the unfinished steps; the times are then those of the last
+call. ``--plot`` draws PCK@0.1 over the epochs.
 """
 
 import argparse

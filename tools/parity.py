@@ -2,8 +2,8 @@
 
     python tools/parity.py            # five minutes; needs ../shared/goldens
 
-Runs the tests that compare with recordings of the official code. They note
-the two sides of each comparison (``tests/support/parity.py``); the largest
+Runs the tests that compare with recordings of the official code. They record
+both sides of each comparison (``tests/support/parity.py``); the largest
 deviations go between the markers of docs/parity.md and README.md.
 """
 
@@ -55,10 +55,10 @@ EMPTY = 'not recorded'
 
 
 def measure() -> dict:
-    """Run the tests; return what they noted.
+    """Run the tests; return the deviations that they recorded.
 
     Raises:
-        SystemExit: If a test fails or is skipped for want of recordings.
+        SystemExit: If a test fails or lacks its recordings.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / 'parity.json'
@@ -112,7 +112,7 @@ def link(text: str, path: str, root: str | None) -> str:
 
 
 def make_list(noted: dict) -> str:
-    """Return one row for each cell: its test and how much it compares."""
+    """Return one row for each cell: its test and its count of numbers."""
     lines = [
         '| model | part | largest deviation | of numbers | test |',
         '|---|---|---:|---:|---|',

@@ -1,7 +1,7 @@
-"""``python tools/release.py [TAG]``: what a release names agrees.
+"""``python tools/release.py [TAG]``: check the version of a release.
 
-``gtpt_mm/version.py``, the first heading of CHANGELOG.md, CITATION.cff and
-the tag have one version. Writes the section of CHANGELOG.md to
+``gtpt_mm/version.py``, the first heading of CHANGELOG.md, CITATION.cff and the
+tag must have the same version. Writes the section of CHANGELOG.md to
 build/release_notes.md.
 """
 
@@ -39,7 +39,7 @@ def read_changes(root: Path = ROOT) -> tuple[str, str, str]:
 
 
 def find_faults(tag: str, root: Path = ROOT) -> list[str]:
-    """Return what does not agree, a sentence each.
+    """Return the contradictions, one sentence each.
 
     Args:
         tag: Tag of the release, ``'v0.2.0'``; '' for none.

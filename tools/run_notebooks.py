@@ -50,9 +50,9 @@ def run(
 
 @contextmanager
 def commands_first() -> Iterator[None]:
-    """Put the commands of this interpreter first on PATH, the clone as well.
+    """Put this interpreter's commands and the clone first on the paths.
 
-    So that ``gtpt-mm`` in a cell is the one that is tested.
+    Then ``gtpt-mm`` in a cell runs the code that is tested.
     """
     old = {key: os.environ.get(key) for key in ('PATH', 'PYTHONPATH')}
     bin_folder = str(Path(sys.executable).parent)
@@ -69,7 +69,7 @@ def commands_first() -> Iterator[None]:
 
 
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Drop what differs from run to run, or between machines."""
+    """Remove content that differs between runs or machines."""
     notebook.metadata = dict(
         kernelspec=dict(
             display_name='Python 3', language='python', name='python3'

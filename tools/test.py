@@ -1,6 +1,6 @@
 """Test a checkpoint; ``mim test gtpt_mm CONFIG`` runs this script.
 
-It is mmpose's own ``tools/test.py`` behind the repairs of gtpt_mm.
+It applies the repairs of gtpt_mm, then runs mmpose's own ``tools/test.py``.
 """
 
 import runpy

@@ -1,6 +1,6 @@
 """Train a model; ``mim train gtpt_mm CONFIG`` runs this script.
 
-It is mmpose's own ``tools/train.py`` behind the repairs of gtpt_mm.
+It applies the repairs of gtpt_mm, then runs mmpose's own ``tools/train.py``.
 """
 
 import runpy

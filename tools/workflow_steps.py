@@ -4,10 +4,10 @@
     python tools/workflow_steps.py .github/workflows/ci.yml --job lint --run
     python tools/workflow_steps.py --check
 
-A matrix gives its first combination; ``--set matrix.python=3.12`` chooses.
-Steps that use an action are printed and left out: the checkout and the
-interpreter are there. ``--check`` holds workflows and .ci/run to this: a step
-is one ``make`` with targets of the Makefile.
+Of a matrix, the first combination is used; ``--set matrix.python=3.12``
+chooses another. Steps that use an action are printed but not run: the checkout
+and the interpreter exist already. ``--check`` checks that every step of the
+workflows and of .ci/run is one ``make`` with targets of the Makefile.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def read_steps(path: Path, values: dict[str, str]) -> Iterator[Step]:
 
 
 def fill(command: str, values: dict[str, str]) -> str:
-    """Put values in place of expressions.
+    """Replace expressions by their values.
 
     Raises:
         KeyError: If a value is missing.
@@ -87,7 +87,7 @@ def find_targets(root: Path = ROOT) -> set[str]:
 
 
 def find_faults(command: str, targets: set[str]) -> list[str]:
-    """Return what is wrong with a command of a workflow.
+    """Return the faults in a command of a workflow.
 
     Example:
         >>> find_faults('make lint PYTHON=python3.12', {'lint'})
@@ -126,7 +126,7 @@ def check(root: Path = ROOT) -> list[str]:
 
 
 def run(steps: list[Step], is_run: bool) -> int:
-    """Print the steps, and run them; return the first exit code but 0."""
+    """Print the steps and run them; return the first exit code above 0."""
     for step in steps:
         print(f'[{step.job}] {step.run or "(left out) " + step.uses}')
         if not (is_run and step.run):

@@ -1,7 +1,7 @@
-"""Functions for notebooks and scripts, as ``mmpose.apis`` has them.
+"""Functions for notebooks and scripts, like ``mmpose.apis``.
 
-``fuse`` makes a trained model faster; the others change which datasets a
-ViTPose++ knows.
+``fuse`` makes a trained model faster; the others split or extend the datasets
+of a ViTPose++.
 """
 
 import importlib

@@ -14,7 +14,7 @@ from gtpt_mm.version import __version__
 STREAM_TYPES = re.compile(
     r'video/|multipart/x-mixed-replace|application/(x-|vnd\.apple\.)mpegurl'
 )
-#: Seconds without an answer of a server, and for the whole of an image.
+#: Time limits in seconds: without an answer of a server, for a whole image.
 TIMEOUT = 10.0
 DEADLINE = 60.0
 
@@ -23,7 +23,7 @@ def fetch(url: str) -> bytes | None:
     """Return the content of an address; None if it is a video or stream.
 
     Raises:
-        OSError: If it is not there, or not in time; the message says why,
+        OSError: If it cannot be fetched, or not in time; the message says why,
             without the address.
     """
     try:
@@ -42,7 +42,7 @@ def _fetch(url: str) -> bytes | None:
     headers = {'User-Agent': f'gtpt_mm/{__version__}'}
     parts = urllib.parse.urlsplit(url)
     user, at, host = parts.netloc.rpartition('@')
-    if at:  # urllib would take all of it for the name of the server
+    if at:  # urllib would take all of it for the host name
         url = urllib.parse.urlunsplit(parts._replace(netloc=host))
         secret = base64.b64encode(urllib.parse.unquote(user).encode())
         headers['Authorization'] = f'Basic {secret.decode()}'

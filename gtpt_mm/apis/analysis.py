@@ -1,4 +1,4 @@
-"""What a model gets wrong: errors by kind, curves, calibration, pictures."""
+"""Errors of a model: by kind, with curves, calibration and pictures."""
 
 # G annotated instances, D predictions, K keypoints
 
@@ -27,8 +27,8 @@ class Case(NamedTuple):
 
     Attributes:
         image: File of the picture.
-        gt: The annotation, as its file has it.
-        prediction: The result, as its file has it; None if there is none.
+        gt: The annotation, as in its file.
+        prediction: The result, as in its file; None if there is none.
         oks: Their similarity; 0 if there is none.
     """
 
@@ -45,9 +45,9 @@ class Analysis:
         truth: Content of COCO's annotation file.
         results: Content of COCO's file of results.
         metainfo: Parsed metainfo of mmpose, with names, sigmas and flips.
-        image_folder: Folder that the names of the pictures begin at.
+        image_folder: Folder that the names of the pictures are relative to.
         iou_type: Kind of evaluation, as in mmpose's CocoMetric.
-        use_area: Whether areas are those of the annotations, as there.
+        use_area: Whether to use annotated areas, as in CocoMetric.
 
     Raises:
         ValueError: If the files are malformed or do not belong together.
@@ -100,9 +100,9 @@ class Analysis:
     def per_keypoint(self) -> list[dict]:
         """A row for each keypoint.
 
-        ``keypoint``, its name; ``labelled`` and ``predicted``, how many;
+        ``keypoint``, its name; ``labelled`` and ``predicted``, the counts;
         ``error`` and ``median_error``, distances in longer sides of the box;
-        ``pck`` at 0.1; how many are ``good``, ``jitter``, ``inversion``,
+        ``pck`` at 0.1; the counts of ``good``, ``jitter``, ``inversion``,
         ``swap``, ``miss``, and ``not_found`` at OKS 0.1.
         """
         return errors.by_keypoint(self.poses, self.distances, self.kinds)
@@ -118,8 +118,8 @@ class Analysis:
     def per_error(self) -> list[dict]:
         """A row for each kind of error.
 
-        ``error``, its name; ``count``; ``ap_without`` it; ``ap_cumulative``,
-        without it and those of the rows before.
+        ``error``, its name; ``count``; ``ap_without``, AP without this kind;
+        ``ap_cumulative``, AP without it and the kinds of the previous rows.
         """
         return self.diagnosis.measure_impact()
 
@@ -212,7 +212,7 @@ class Analysis:
     def to_dict(self) -> dict[str, Any]:
         """Return all numbers as plain Python types, ready for JSON.
 
-        A number that does not exist, such as the mean of nothing, is None.
+        An undefined number, such as the mean of nothing, is None.
         """
         truth = self.poses.truth
         found = dict(
@@ -241,7 +241,7 @@ class Analysis:
         """Write the page, the numbers and their tables.
 
         Args:
-            folder: Where; made if it does not exist.
+            folder: Folder to write; created if it does not exist.
             title: Heading of the page.
             pictures: Number of the worst instances to draw.
 
@@ -289,7 +289,7 @@ def analyze_results(
         gt: COCO's annotation file, or its content.
         results: COCO's file of results, or its content.
         metainfo: Parsed metainfo of mmpose.
-        image_folder: Folder that the names of the pictures begin at.
+        image_folder: Folder that the names of the pictures are relative to.
         **options: ``iou_type`` and ``use_area`` of :class:`Analysis`.
 
     Raises:
@@ -326,12 +326,12 @@ def check_truth(truth: Any, name: Any) -> None:
     if not isinstance(truth, dict) or 'annotations' not in truth:
         where = name if isinstance(name, str | Path) else 'gt'
         raise ValueError(
-            f'{where} is no annotation file of COCO: it has no annotations'
+            f'{where} is not an annotation file of COCO: it has no annotations'
         )
 
 
 def _is_whole_body(truth: dict, metainfo: dict) -> bool:
-    """Tell whether feet, faces and hands stand in entries of their own."""
+    """Tell whether feet, faces and hands have separate entries."""
     anns = truth['annotations']
     has_parts = bool(anns) and 'foot_kpts' in anns[0]
     return has_parts and len(metainfo['sigmas']) == 133

@@ -1,4 +1,4 @@
-"""Results to analyze: of a test that runs once, or of files."""
+"""Results to analyze: from a test that runs once, or from files."""
 
 # N instances, K keypoints
 
@@ -22,14 +22,14 @@ from mmpose.registry import DATASETS
 from .analysis import Analysis, analyze_results, check_truth, read_json
 from .model_names import load_model, resolve
 
-#: Where metainfo of a set lies beside its annotation files.
+#: File of the metainfo of a set, beside its annotation files.
 METAINFO = 'metainfo.py'
 _numbers = itertools.count()
 
 
 @dataclass(frozen=True)
 class Source:
-    """A set as its config or its files describe it.
+    """Description of a set, from its config or its files.
 
     Attributes:
         metainfo: Parsed metainfo.
@@ -56,8 +56,7 @@ def analyze_model(
         dataset: For a ViTPose++, one of its datasets.
 
     Raises:
-        ValueError: If the config has no test set of one dataset in two
-            dimensions.
+        ValueError: If the config does not have a single 2D test set.
     """
     cfg, _ = resolve(config, checkpoint, dataset)
     _check_has_test(cfg)
@@ -119,12 +118,12 @@ def analyze_files(
         results: COCO's file of results.
         metainfo: Metainfo file, or the name of a dataset of mmpose such as
             ``CrowdPoseDataset``; None takes ``metainfo.py`` beside the
-            annotations, else COCO's if the names of the keypoints are.
+            annotations, else COCO's if the names of the keypoints match.
         image_folder: Folder of the pictures; None takes ``images`` beside
             the annotations if there is one, else their own folder.
 
     Raises:
-        ValueError: If the metainfo is not known.
+        ValueError: If the metainfo is unknown.
     """
     folder = Path(ann_file).parent
     truth = read_json(ann_file)
@@ -170,13 +169,13 @@ def _find_metainfo(
 def _check_has_test(cfg: Config) -> None:
     if not cfg.get('test_dataloader') and not cfg.get('val_dataloader'):
         raise ValueError(
-            f'{cfg.filename or "the config"} has no test_dataloader, so that '
-            'there is nothing to test on; give the config of a training'
+            f'{cfg.filename or "the config"} has no test_dataloader, so there '
+            'is nothing to test on; give the config of a training'
         )
 
 
 def _make_runner(cfg: Config, folder: str) -> Runner:
-    """Return a runner that tests and writes nothing elsewhere."""
+    """Return a runner that tests and writes to no other place."""
     cfg = copy.deepcopy(cfg)
     if not cfg.get('test_dataloader'):
         cfg.test_dataloader = cfg.val_dataloader
@@ -186,7 +185,7 @@ def _make_runner(cfg: Config, folder: str) -> Runner:
     cfg.val_evaluator = cfg.optim_wrapper = cfg.param_scheduler = None
     cfg.experiment_name = f'analysis_{next(_numbers)}'  # shared otherwise
     cfg.work_dir, cfg.load_from, cfg.resume = folder, None, False
-    # The weights are final: averages, freezing and drawings have no part.
+    # The weights are final: no averages, freezing or drawings.
     cfg.custom_hooks, cfg.visualizer = [], None
     cfg.default_hooks = dict(param_scheduler=None, checkpoint=None)
     return Runner.from_cfg(cfg)
@@ -226,7 +225,7 @@ def _analyze(metric: CocoMetric, source: Source) -> Analysis:
 def _fit(metainfo: dict) -> dict:
     """Return metainfo that names as many keypoints as it has sigmas.
 
-    A metric that converts keypoints changes their number alone.
+    A metric that converts keypoints changes only their number.
     """
     number = len(metainfo['sigmas'])
     if len(metainfo['keypoint_id2name']) == number:
@@ -274,7 +273,7 @@ class Collector(BaseMetric):
         self.found: tuple[dict, list[dict]] = ({}, [])
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep what an analysis needs of each sample."""
+        """Keep the parts of each sample that an analysis needs."""
         for sample in data_samples:
             gt, pred = sample['gt_instances'], sample['pred_instances']
             for name, part in (('gt_instances', gt), ('predictions', pred)):
@@ -288,7 +287,7 @@ class Collector(BaseMetric):
             self.results.append(_describe_sample(sample, gt, pred))
 
     def compute_metrics(self, results: list[dict]) -> dict:
-        """Arrange the samples as COCO's files; there is no number of it."""
+        """Arrange the samples as COCO's files; return no metrics."""
         sizes = {one['image']: one['size'] for one in results}
         ids = {name: number for number, name in enumerate(sorted(sizes), 1)}
         images = [
@@ -319,7 +318,7 @@ def _describe_sample(sample: dict, gt: dict, pred: dict) -> dict:
         box_scores = np.ones(len(scores))
     height, width = sample.get('ori_shape', (1, 1))[:2]
     raw = sample.get('raw_ann_info')
-    if isinstance(raw, list):  # bottom-up: transforms move what is packed
+    if isinstance(raw, list):  # bottom-up: packed labels are transformed
         annotations = [dict(ann) for ann in raw if ann]
     else:
         annotations = _read_packed(gt)

@@ -1,4 +1,4 @@
-"""Prediction of all people of an image at once, images of a size together."""
+"""Predict all people of an image at once; batch images of equal size."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,15 +28,15 @@ GPU_PIXELS = 512 * 512
 class BottomUp:
     """Predicts the people in images as mmpose does, many images at a time.
 
-    Only images of one size, as the pipeline makes it, share a batch: padding
-    would change what the network sees at the border.
+    Only images that have the same size after the pipeline share a batch:
+    padding would change the input of the network at the border.
 
     Args:
         model: A model with ``cfg`` and ``dataset_meta``, on its device.
-        batch_size: Most images that pass the network at once. Large images
-            are fewer: a CPU takes ``CPU_PIXELS``, a GPU ``batch_size`` times
-            ``GPU_PIXELS``.
-        network: What computes the outputs of the head; None for the model.
+        batch_size: Largest number of images in a pass of the network. It is
+            smaller for large images: a CPU takes ``CPU_PIXELS``, a GPU
+            ``batch_size`` times ``GPU_PIXELS``.
+        network: Computes the outputs of the head; None: the model itself.
     """
 
     def __init__(

@@ -38,22 +38,22 @@ from .network import TorchNetwork
 from .topdown import can_decode_apart
 from .weights import cache_folder
 
-#: Sizes (w, h) that the file of a model for images of any size is checked
-#: with; the first one times it.
+#: Image sizes (w, h) of the check of a file for images of any size; the first
+#: one is timed.
 ANY_SIZE = ((320, 256), (192, 256))
-#: Images that runtimes are timed with.
+#: Number of images for timing runtimes.
 NUM_TIMED = 4
 
 
 def use_runtime(
     model: BasePoseEstimator, runtime: str, batch_size: int
 ) -> tuple[BasePoseEstimator, Network | None]:
-    """Return a model and what computes its network; None for torch itself.
+    """Return a model and its network in a runtime; None for torch itself.
 
     Args:
-        model: As ``prepare_model`` returns it for the runtime.
+        model: Result of ``prepare_model`` for the runtime.
         runtime: As for :class:`gtpt_mm.apis.Predictor`.
-        batch_size: Most images at once.
+        batch_size: Largest number of images at once.
 
     Raises:
         ValueError: If the runtime is named and cannot run this model.
@@ -78,10 +78,10 @@ def _fuse(model: BasePoseEstimator) -> BasePoseEstimator:
 
 
 def _open(model: BasePoseEstimator, runtime: str) -> Network:
-    """Return the network of a model's file; export it at the first time.
+    """Return the network in a model's file; export it the first time.
 
     Raises:
-        ExportError: If there cannot be one.
+        ExportError: If the model cannot be exported.
     """
     if not can_decode_apart(model):
         raise ExportError(
@@ -100,7 +100,7 @@ def _open(model: BasePoseEstimator, runtime: str) -> Network:
 
 
 def _sizes(model: BasePoseEstimator) -> tuple[tuple[int, int], ...]:
-    """Return the sizes (w, h) of images that a file is checked with."""
+    """Return the image sizes (w, h) for the check of a file."""
     if not isinstance(model, TopdownPoseEstimator):
         return ANY_SIZE
     pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
@@ -109,8 +109,8 @@ def _sizes(model: BasePoseEstimator) -> tuple[tuple[int, int], ...]:
             w, h = step.input_size
             return ((int(w), int(h)),)
     raise ExportError(
-        'the test pipeline has no TopdownAffine, so that the size of the '
-        "input is unknown: use runtime='torch'"
+        'the test pipeline has no TopdownAffine, so the size of the input is '
+        "unknown: use runtime='torch'"
     )
 
 
@@ -124,7 +124,7 @@ def _find_fastest(model: BasePoseEstimator, batch_size: int) -> str:
     names = [name for name in RUNTIMES[1:] if not find_missing(name)]
     folder = cache_folder() / 'exported'
     path = find_choice_path(model, folder, names)
-    choice = read_choice(path)  # a cache with it may be read-only
+    choice = read_choice(path)  # the cache may be read-only
     if choice is None:
         with locked(path):
             choice = read_choice(path)
@@ -137,7 +137,7 @@ def _find_fastest(model: BasePoseEstimator, batch_size: int) -> str:
 def _measure(
     model: BasePoseEstimator, names: list[str], batch_size: int
 ) -> Choice:
-    """Time torch and the runtimes that compute the same in turn."""
+    """Time torch and the runtimes that agree with it, in turn."""
     size = ANY_SIZE[0]
     calls: dict[str, Callable[[Tensor], Any]] = {
         'torch': TorchNetwork(_fuse(model), batch_size)

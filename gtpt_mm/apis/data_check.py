@@ -12,7 +12,7 @@ from gtpt_mm.datasets import checks
 from gtpt_mm.datasets.checks import KINDS, SEVERITIES, Finding, Stack
 from gtpt_mm.datasets.exchange import KeypointSet
 
-#: Where pictures are looked for, from the folder of the annotation file.
+#: Folders to search for pictures, relative to that of the annotation file.
 FOLDERS = ('images', '.', '../images', '../{stem}', '..')
 #: Characters of a line of the table.
 WIDTH = 110
@@ -20,12 +20,12 @@ WIDTH = 110
 
 @dataclass
 class DataCheck:
-    """What a check has found.
+    """Result of a check.
 
     Attributes:
         files: The annotation file of each split.
         images: Folder of the pictures.
-        keypoint_set: What could be read.
+        keypoint_set: Everything that could be read.
         stack: Its instances as arrays.
         findings: All findings, the worst first.
     """
@@ -120,8 +120,8 @@ def check_data(
 def check_instances(stack: Stack) -> list[Finding]:
     """Check the instances of a set, each alone and with the others.
 
-    A keypoint with a finding of its own does not count where instances are
-    compared, so that one mistake is one finding.
+    A keypoint with its own finding is ignored when instances are compared, so
+    that one mistake gives one finding.
     """
     if not len(stack):
         return []
@@ -135,7 +135,7 @@ def check_instances(stack: Stack) -> list[Finding]:
 
 
 def _distrust(trusted: np.ndarray, stack: Stack, found: list[Finding]) -> None:
-    """Forget the keypoints of findings, in place."""
+    """Exclude the keypoints of findings, in place."""
     rows: dict[tuple, int] = {
         (picture.split, picture.name, instance.id): row
         for row, (picture, instance) in enumerate(stack.owners)

@@ -13,7 +13,7 @@ from gtpt_mm.visualization.html_report import Report, new_figure
 
 from .data_check import DataCheck, group
 
-#: Instances that are drawn, and panels of the heatmap.
+#: Number of drawn instances, and of panels of the heatmap.
 NUM_DRAWN, NUM_PANELS = 20, 36
 #: Weight of a finding in the order of the drawn instances.
 WEIGHTS = dict(zip(SEVERITIES, (100.0, 10.0, 0.1), strict=True))

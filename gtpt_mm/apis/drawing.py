@@ -13,11 +13,11 @@ PALETTE = (
     (75, 180, 60), (75, 25, 230), (25, 225, 255), (200, 130, 0),
     (48, 130, 245), (180, 30, 145), (240, 240, 70), (230, 50, 240),
 )  # fmt: skip
-#: Color of keypoints and links whose dataset has none, RGB.
+#: Color of keypoints and links without one in the dataset, RGB.
 PLAIN = (0, 255, 0)
 #: Bits of the fraction of a pixel, as OpenCV's drawing functions take it.
 SHIFT = 4
-#: Farther points, in pixels, are not drawn: OpenCV's integers end.
+#: Points farther away, in pixels, are not drawn: OpenCV's integers overflow.
 FARTHEST = 1e6
 
 

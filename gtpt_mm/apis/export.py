@@ -32,7 +32,7 @@ from .prepared_model import check_built, set_scope, split_off
 from .sample_picture import draw_pictures
 from .topdown import make_cropper
 
-#: Pixels of the input that a file may deviate by.
+#: Largest accepted deviation of a file, in pixels of the input.
 TOLERANCE, TOLERANCE_INT8 = 0.1, 0.5
 
 
@@ -41,8 +41,8 @@ class ExportedModel:
     """A written file and how it compares with torch.
 
     Attributes:
-        file: The file; its name says ``.failed-check`` if it failed.
-        metadata: What the file says about its model.
+        file: The file; its name contains ``.failed-check`` if it failed.
+        metadata: Metadata of the model in the file.
         report: The comparison.
         notes: Lines for the user, such as the command for TensorRT.
     """
@@ -72,9 +72,8 @@ def export(
     """Write a model into a file of another runtime, and check the file.
 
     Args:
-        model: What ``load_model`` takes, a name, a path or a config; or a
-            built model with ``cfg`` and ``dataset_meta``, which stays as it
-            is.
+        model: A name, a path or a config, as for ``load_model``; or a built
+            model with ``cfg`` and ``dataset_meta``, which stays as it is.
         weights: As for ``load_model``.
         file: File to write: .onnx, .xml, .pt2 or .engine, by ``format``.
         format: ``'onnx'``, ``'openvino'``, ``'torch-export'`` or
@@ -87,12 +86,13 @@ def export(
         input_size: Size (w, h) of the images of a bottom-up model; None: that
             of its codec, or any.
         tolerance_px: Largest deviation that passes, in pixels of the input;
-            of fp16 and int8 the mean one. None: 0.1, of int8 0.5.
-        pictures: A picture, or a folder of them, to compare on, and for int8
-            to measure ranges of activations on; each whole picture is one
-            box. None: drawn figures, not for int8.
-        annotations: COCO file of keypoints. Then its boxes in ``pictures``
-            serve instead of whole pictures, and AP is measured.
+            for fp16 and int8 the largest mean deviation. None: 0.1, and 0.5
+            for int8.
+        pictures: A picture, or a folder of them, for the comparison, and to
+            calibrate int8; each whole picture is one box. None: drawn figures,
+            which int8 does not accept.
+        annotations: COCO file of keypoints. Its boxes in ``pictures`` are then
+            used instead of whole pictures, and AP is measured.
 
     Raises:
         ValueError: If an argument is unknown, or the model has no such file.
@@ -119,7 +119,7 @@ def export(
     images = read_pictures(pictures) if annotated is None else []
     width = 'fp32' if is_int8 else precision
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Nothing is at its place before it is checked, nor if this is interrupted.
+    # The file is moved to its place only after the check.
     with tempfile.TemporaryDirectory(
         dir=path.parent, prefix='.gtpt_mm-'
     ) as folder:
@@ -173,10 +173,10 @@ def _compare_ap(
 def _move(
     source: Path, target: Path, report: VerifyReport, notes: list[str]
 ) -> list[str]:
-    """Move files to their folder, weights before what reads them.
+    """Move files to their folder, weights before the file that reads them.
 
     Returns:
-        The notes, with the files at their new place, as is the report.
+        The notes, with the new paths of the files; the report gets them too.
     """
     for file in sorted(source.iterdir()):
         shutil.move(file, os.path.realpath(target / file.name))
@@ -225,7 +225,7 @@ def load(
         )
     set_scope(loaded.cfg)
     if loaded is model and any(part.training for part in model.modules()):
-        loaded = copy.deepcopy(loaded)  # the given one goes on training
+        loaded = copy.deepcopy(loaded)  # the given one may still be trained
     return loaded.eval()
 
 
@@ -260,15 +260,15 @@ def make_inputs(
 ) -> list[Tensor]:
     """Return normalised inputs of a file in batches of several sizes.
 
-    A top-down model gets crops of its test pipeline, a whole picture in each
-    box. A bottom-up one of a fixed size gets pictures brought to that size;
-    one of any size gets the first picture as its pipeline brings it, then all
-    in two smaller sizes.
+    A top-down model gets crops of its test pipeline, with a whole picture as
+    each box. A bottom-up model of a fixed size gets pictures resized to that
+    size; one of any size gets the first picture as resized by its pipeline,
+    then all in two smaller sizes.
 
     Args:
         model: A model with ``cfg`` and ``dataset_meta``.
         images: Pictures, BGR, uint8, (H, W, 3).
-        metadata: What the file takes.
+        metadata: Metadata of the file.
     """
     batch, size = metadata.batch, metadata.input_size
     if isinstance(model, TopdownPoseEstimator):

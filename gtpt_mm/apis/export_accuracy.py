@@ -20,7 +20,7 @@ from gtpt_mm.deploy.verify import Poses, Reference, find_poses, open_file
 from .analysis import analyze_results, check_truth, read_json
 from .topdown import make_cropper
 
-#: Crops of one call.
+#: Batch size of the crops.
 BATCH = 8
 
 
@@ -30,9 +30,9 @@ class AnnotatedCrops:
 
     Attributes:
         truth: Content of the file.
-        annotations: Those with a box and labels, crowds left out.
+        annotations: Annotations with a box and labels, without crowds.
         crops: Normalised crops of their boxes, (P, 3, h, w).
-        centers: Of the crops, in pixels of the picture, (P, 2).
+        centers: Centers of the crops, in pixels of the picture, (P, 2).
         scales: Sizes (w, h) of the crops in pixels of the picture, (P, 2).
     """
 
@@ -53,8 +53,8 @@ def read_annotated(
     Args:
         model: A top-down model with ``cfg`` and ``dataset_meta``.
         file: The file.
-        pictures: Folder that the names of its pictures begin at; None: that
-            of the file.
+        pictures: Folder that the names of its pictures are relative to; None:
+            that of the file.
 
     Raises:
         ValueError: If the model takes no boxes, or a picture is missing.
@@ -69,8 +69,8 @@ def read_annotated(
         boxes = boxes.reshape(len(annotations), 4)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
-            f'{file} is no whole COCO file of keypoints '
-            f'({type(error).__name__}: {error}); look at it by `gtpt-mm data '
+            f'{file} is not a complete COCO keypoint file '
+            f'({type(error).__name__}: {error}); check it with `gtpt-mm data '
             'check`'
         ) from error
     if not annotations:
@@ -109,7 +109,7 @@ def _read(file: Path) -> np.ndarray:
     """Return a picture, BGR, as training reads it."""
     image = cv2.imread(str(file)) if file.is_file() else None
     if image is None:
-        raise ValueError(f'{file} is missing or no picture')
+        raise ValueError(f'{file} is missing or not a picture')
     return image
 
 

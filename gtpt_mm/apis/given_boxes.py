@@ -1,4 +1,4 @@
-"""Boxes of people from a file, in place of a detector."""
+"""Boxes of people from a file, instead of a detector."""
 
 import json
 from collections import Counter
@@ -20,7 +20,7 @@ class GivenBoxes:
     """Boxes of images, by the name or COCO's id of the image.
 
     Attributes:
-        path: File that they come from.
+        path: File of the boxes.
         boxes: (x1, y1, x2, y2, score) of the people in each image, (n, 5);
             keys are paths, base names, or ids as text.
         image_ids: COCO's id of each image, if the file has them.
@@ -43,8 +43,8 @@ class GivenBoxes:
     ) -> Iterator[tuple[Frame, np.ndarray]]:
         """Yield each frame with its boxes.
 
-        Without boxes in the file a frame gets an error; of a video it has
-        none, since they have no names.
+        A frame without boxes in the file gets an error, as do frames of a
+        video, which have no names.
         """
         for frame in frames:
             found = self.find(frame) if frame.index is None else None
@@ -62,18 +62,18 @@ def read_boxes(path: str | Path, threshold: float = 0.0) -> GivenBoxes:
     - ``{"a.jpg": [[x1, y1, x2, y2], ...], ...}``, with a fifth number as
       score if there is one; names are paths as given, or base names
     - COCO's annotations, a dict with ``images`` and ``annotations``; boxes of
-      crowds are left out, those without an area, and of other categories
-      if there is a ``person``
+      crowds and boxes without an area are left out, and, if there is a
+      category ``person``, those of all others
     - COCO's results of a detector, a list with ``image_id``, ``bbox`` (x, y,
       w, h), ``score`` and ``category_id`` (1 is the person); the images'
       names are their ids
 
     Args:
         path: The file.
-        threshold: Score that a box must have, if it has one.
+        threshold: Lowest score of a box, if it has one.
 
     Raises:
-        ValueError: If the file is of another form or a box is wrong.
+        ValueError: If the file has another form or a box is wrong.
 
     Example:
         >>> import tempfile
@@ -87,7 +87,7 @@ def read_boxes(path: str | Path, threshold: float = 0.0) -> GivenBoxes:
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise ValueError(f'{path} is no JSON: {error}') from error
+        raise ValueError(f'{path} is not JSON: {error}') from error
     given = GivenBoxes(path)
     if isinstance(content, list):
         people: dict[str, Any] = {}
@@ -108,7 +108,7 @@ def read_boxes(path: str | Path, threshold: float = 0.0) -> GivenBoxes:
     elif isinstance(content, dict):
         people = content
     else:
-        raise ValueError(f'{path} holds {str(content)[:50]}, no boxes')
+        raise ValueError(f'{path} holds {str(content)[:50]}, not boxes')
     for name, rows in people.items():
         boxes = _as_array(rows, f'{path}: {name!r}')
         given.boxes[name] = boxes[boxes[:, 4] >= threshold]
@@ -135,12 +135,12 @@ def _read_annotations(content: dict, given: GivenBoxes) -> dict[str, list]:
             people[names[row['image_id']]] += _from_coco(row, path)
     except (KeyError, TypeError) as error:
         raise ValueError(
-            f'{path} is no annotation file of COCO: {error!r}'
+            f'{path} is not an annotation file of COCO: {error!r}'
         ) from error
     given.image_ids = {name: number for number, name in names.items()}
     bases = Counter(Path(name).name for name in people)
     for name in list(people):
-        # Folders of annotations are seldom those of the images here.
+        # Folders in annotations seldom match those of the images here.
         if bases[Path(name).name] == 1:
             people[Path(name).name] = people[name]
             given.image_ids[Path(name).name] = given.image_ids[name]
@@ -156,7 +156,7 @@ def _from_coco(row: dict, path: Path) -> list[list[float]]:
         x, y, w, h = map(float, box)
     except (ValueError, TypeError) as error:
         raise ValueError(f'{path}: bbox {box} is not of numbers') from error
-    if w <= 0 or h <= 0:  # COCO's own files have some
+    if w <= 0 or h <= 0:  # COCO's own files contain some
         return []
     return [[x, y, x + w, y + h, row.get('score', 1.0)]]
 
@@ -167,7 +167,7 @@ def _as_array(rows: Any, place: str) -> np.ndarray:
     try:
         if not all(isinstance(row, list) for row in rows):
             raise TypeError(rows)
-        # A box without a score is sure.
+        # A box without a score gets score 1.
         rows = [[*row, 1.0] if len(row) == 4 else row for row in rows]
         boxes = np.array(rows, np.float64)
     except (ValueError, TypeError) as error:

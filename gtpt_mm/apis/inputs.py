@@ -1,8 +1,8 @@
-"""Read whatever holds images as one stream of frames.
+"""Read any source of images as one stream of frames.
 
-A file that cannot be read is a frame with an error, so that one broken file
-among thousands does not end the work. What is no image at all, such as a
-tensor, is a mistake of the program and raises.
+A file that cannot be read gives a frame with an error, so that one broken file
+among thousands does not end the work. An object that is not an image, such as
+a tensor, is a mistake of the program and raises.
 """
 
 import contextlib
@@ -51,18 +51,18 @@ def read_inputs(inputs: Any) -> Iterator[Frame]:
 
     An image is turned upright by its EXIF orientation, whether it comes as a
     file, as bytes, from a server or as a PIL image; arrays have none. An
-    alpha channel is dropped; 16 bits become 8 by their upper half. Of a TIFF
-    or WebP of several pictures the first is read; such a GIF is a video.
+    alpha channel is dropped; 16 bits become 8 by their upper half. A TIFF or
+    WebP with several pictures gives the first one; such a GIF is a video.
 
     Args:
         inputs: One of these, or any (nested) list, tuple or generator:
 
-            - path of an image or a video; a folder, of which images and
-              videos are read by name, folders in it not; a pattern such as
-              ``'shots/**/*.jpg'``
+            - path of an image or a video; a folder, whose images and videos
+              are read in the order of their names, without folders in it; a
+              pattern such as ``'shots/**/*.jpg'``
             - ``http(s)://`` address of an image, a video or a stream,
-              ``rtsp://`` and the like, ``'webcam'`` or ``'webcam:1'``, alone
-              also the camera's number
+              ``rtsp://`` and the like, ``'webcam'`` or ``'webcam:1'``, or, as
+              the only input, the number of a camera
             - array of BGR, BGRA or gray in 0..255, (H, W, 3), (H, W, 4),
               (H, W) or (N, H, W, 3); PIL image; the bytes of an image file,
               or a file opened for them
@@ -70,13 +70,13 @@ def read_inputs(inputs: Any) -> Iterator[Frame]:
 
     Yields:
         A frame for each image. A missing, empty or broken file, a folder or
-        pattern without images and an address without an answer are one frame
-        with ``image=None`` and the reason in ``error``, also if it is the
-        only input.
+            pattern without images and an address without an answer give one
+            frame with ``image=None`` and the reason in ``error``, also if it
+            is the only input.
 
     Raises:
         TypeError: If an input is of another type, such as a tensor.
-        ValueError: If an array is no image.
+        ValueError: If an array is not an image.
 
     Example:
         >>> gray = np.zeros((48, 64), np.uint8)
@@ -91,8 +91,8 @@ def read_inputs(inputs: Any) -> Iterator[Frame]:
 def count_frames(places: Iterable[str]) -> int | None:
     """Return how many frames ``read_inputs`` will yield of paths.
 
-    The number of frames in a video may be a few off. None if it is not known,
-    as of a stream.
+    The number of frames in a video may be off by a few. None if it is unknown,
+    as for a stream.
     """
     total = 0
     for place in places:
@@ -107,7 +107,7 @@ def count_frames(places: Iterable[str]) -> int | None:
 
 
 def list_files(place: str) -> list[str] | None:
-    """Return the images and videos of a folder or pattern; None of a file."""
+    """Return the images and videos of a folder or pattern; None for a file."""
     paths = _list_paths(place)
     return None if paths is None else _choose_files(paths)
 
@@ -142,7 +142,7 @@ def _read_each(value: Any, numbers: Iterator[int]) -> Iterator[Frame]:
 
 
 def _is_group(value: Any) -> bool:
-    """Return whether a value holds inputs and is none itself."""
+    """Return whether a value contains inputs, but is not one itself."""
     single = np.ndarray | torch.Tensor | Image.Image | bytes | bytearray
     return (
         isinstance(value, Iterable)
@@ -166,7 +166,7 @@ def _read_object(value: Any, name: str) -> Frame:
         name = getattr(value, 'filename', '') or name
         try:
             return Frame(_from_pil(value), str(name))
-        except (OSError, SyntaxError) as error:  # torn; read only now
+        except (OSError, SyntaxError) as error:  # torn; it is only read here
             return Frame(None, str(name), error=f'the file is torn: {error}')
     if hasattr(value, 'read'):
         path = getattr(value, 'name', None)
@@ -250,7 +250,7 @@ def _read_place(place: str) -> Iterator[Frame]:
 
 
 def _list_paths(place: str) -> list[str] | None:
-    """Return the sorted paths of a folder or pattern; None of a file."""
+    """Return the sorted paths of a folder or pattern; None for a file."""
     if os.path.isdir(place):
         with contextlib.suppress(OSError):
             return sorted(str(path) for path in Path(place).iterdir())
@@ -261,7 +261,7 @@ def _list_paths(place: str) -> list[str] | None:
 
 
 def _choose_files(paths: list[str]) -> list[str]:
-    """Return the images and videos, but hidden files, among paths."""
+    """Return the images and videos among paths, except hidden files."""
     return [
         path
         for path in paths
@@ -298,7 +298,7 @@ def _read_file(path: str) -> Iterator[Frame]:
         content = Path(path).read_bytes()
     except FileNotFoundError:
         yield Frame(None, path, error='there is no such file')
-    except (OSError, ValueError) as error:  # no right to; a null byte
+    except (OSError, ValueError) as error:  # no permission; a null byte
         words = getattr(error, 'strerror', None) or str(error)
         yield Frame(None, path, error=f'the file cannot be read: {words}')
     else:
@@ -335,7 +335,7 @@ def _read_video(source: str) -> Iterator[Frame]:
     try:
         with read_video(source) as video:
             for frame in video:
-                # The source stands beside the error, not in it.
+                # The frame has the source separately from the error.
                 frame.error = frame.error.removeprefix(f'{frame.source}: ')
                 yield frame
     except VideoError as error:

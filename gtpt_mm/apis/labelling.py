@@ -1,8 +1,9 @@
 """The labelling loop: predictions as a set that people correct in a tool.
 
-``gtpt-mm predict PICTURES --to cvat --uncertain-first 50`` ends here: frames
-become pictures of a :class:`~gtpt_mm.datasets.exchange.KeypointSet`, the
-unsure ones first, with ids that ``gtpt-mm data import`` finds again.
+``gtpt-mm predict PICTURES --to cvat --uncertain-first 50`` uses this module:
+frames become pictures of a :class:`~gtpt_mm.datasets.exchange.KeypointSet`,
+the most uncertain ones first, with ids that ``gtpt-mm data import``
+recognises.
 """
 
 # K keypoints
@@ -40,7 +41,7 @@ JPEG_QUALITY = 95
 
 @dataclass
 class _Row:
-    """A picture on its way: what is known of it, and how unsure it is."""
+    """A collected picture: its predictions and their uncertainty."""
 
     picture: Picture
     uncertainty: float = np.nan
@@ -48,18 +49,18 @@ class _Row:
 
 @dataclass
 class LabellingSet:
-    """Collect predictions; hand out the most unsure pictures as a set.
+    """Collect predictions; return the most uncertain pictures as a set.
 
-    Ids are numbers in the order of the inputs, from 1, or those that
-    ``image_ids`` gives: however pictures are sorted or chosen, they stay.
-    Pictures without people stand last: a person must look for them anyhow.
+    Ids are numbers in the order of the inputs, from 1, or those of
+    ``image_ids``; they do not depend on how pictures are sorted or chosen.
+    Pictures without people come last: a person must look at them anyway.
 
     Attributes:
         skeleton: Names and links of the keypoints.
-        most: Most pictures to hand out; None for all.
-        predictor: Which measures; None leaves the order of the inputs.
+        most: Largest number of pictures to return; None for all.
+        predictor: Measures the uncertainty; None keeps the input order.
         image_ids: Ids of pictures by source or base name.
-        category: Name of what is annotated.
+        category: Name of the annotated category.
     """
 
     skeleton: Skeleton
@@ -89,7 +90,7 @@ class LabellingSet:
         self._forget()
 
     def _forget(self) -> None:
-        """Free the pixels of frames that will not be handed out."""
+        """Free the pixels of frames that will not be returned."""
         if self.most is not None and len(self._rows) % (2 * self.most) == 0:
             for row in self._sorted()[self.most :]:
                 row.picture.content = None
@@ -125,7 +126,7 @@ class LabellingSet:
         return picture
 
     def _instances(self, result: PoseResult) -> list[Instance]:
-        """Return the people; points outside the picture are no labels."""
+        """Return the people; points outside the picture are not labels."""
         found = []
         height, width = result.frame.image.shape[:2]  # type: ignore
         for number in range(len(result)):
@@ -149,7 +150,7 @@ class LabellingSet:
         return found
 
     def to_set(self) -> KeypointSet:
-        """Return the pictures to correct, the most unsure first."""
+        """Return the pictures to correct, the most uncertain first."""
         rows = self._sorted()[: self.most]
         paths = [row.picture.path for row in rows if row.picture.path]
         base = _common_folder(paths)
@@ -178,10 +179,10 @@ class LabellingSet:
             out: The folder; made here.
             tool: One of :data:`TOOLS`.
             link: Whether pictures are linked instead of copied.
-            overwrite: Whether a folder that was written so may be replaced.
+            overwrite: Whether a folder of this method may be replaced.
 
         Returns:
-            What was written.
+            The written set.
         """
         chosen = self.to_set()
         write_set(chosen, out, tool, link=link, overwrite=overwrite)
@@ -206,7 +207,7 @@ class LabellingSet:
         return '\n'.join(lines).encode(errors='backslashreplace').decode()
 
     def _table(self) -> str:
-        """Return a line for each picture, the most unsure first."""
+        """Return a line for each picture, the most uncertain first."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator='\n')
         writer.writerow(['rank', 'picture', 'id', 'people', 'uncertainty'])
@@ -242,6 +243,6 @@ def _encode(image: Any) -> bytes:
 
 
 def _common_folder(paths: Iterable[Path]) -> str:
-    """Return the deepest folder that all files lie in."""
+    """Return the deepest folder that contains all files."""
     folders = [str(path.absolute().parent) for path in paths]
     return os.path.commonpath(folders) if folders else ''

@@ -1,4 +1,4 @@
-"""A model in one folder: all that a prediction requires, and no more.
+"""A model in one folder, with only the files that a prediction requires.
 
     my_pose/
         model.safetensors   weights
@@ -43,7 +43,7 @@ CONFIG, WEIGHTS, FACTS, CARD = (
 )
 #: Layout of ``model.json``; a reader refuses a later one.
 FORMAT = 1
-#: How names of folders on the Hugging Face Hub begin.
+#: Prefix of the names of folders on the Hugging Face Hub.
 HUB = 'hf://'
 #: Entries of a config that belong to the training it comes from.
 OF_THE_RUN = ('work_dir', 'resume', 'load_from', 'launcher')
@@ -59,8 +59,8 @@ def pack(
 
     Args:
         config: Config of the training.
-        checkpoint: Its checkpoint, of ``torch.save`` or safetensors. Of a
-            training with an average the average is taken, as in a test.
+        checkpoint: Its checkpoint, of ``torch.save`` or safetensors. If the
+            training had an average, it is used, as in a test.
         folder: Folder to write; its parent need not exist.
         overwrite: Whether a packed model in the folder may be replaced.
 
@@ -68,8 +68,8 @@ def pack(
         The folder.
 
     Raises:
-        ValueError: If the weights are not those of the config or not finite,
-            or if the folder holds something else.
+        ValueError: If the weights do not fit the config or are not finite, or
+            if the folder contains other files.
     """
     folder = Path(folder)
     _check_target(folder, overwrite)
@@ -104,15 +104,15 @@ def read_folder(folder: str | os.PathLike) -> tuple[Config, Path]:
     """Read a packed model.
 
     Args:
-        folder: A folder that :func:`pack` wrote, or ``hf://USER/NAME``, with
-            ``@REVISION`` behind it if wanted.
+        folder: A folder written by :func:`pack`, or ``hf://USER/NAME``,
+            optionally followed by ``@REVISION``.
 
     Returns:
         Its config, and the file of its weights.
 
     Raises:
         ValueError: If a file is missing, torn or of a later format, or the
-            weights are not those that were packed.
+            weights differ from the packed ones.
     """
     folder = find_folder(folder)
     facts = read_facts(folder)
@@ -153,8 +153,8 @@ def read_facts(folder: str | Path) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError as error:
         raise ValueError(
-            f'{folder} is no packed model: it has no {FACTS}; `gtpt-mm pack` '
-            'makes one of a config and a checkpoint'
+            f'{folder} is not a packed model: it has no {FACTS}; '
+            '`gtpt-mm pack` makes one from a config and a checkpoint'
         ) from error
     except ValueError as error:
         raise ValueError(f'{path} cannot be read: {error}') from error
@@ -175,7 +175,7 @@ def is_folder(model: Any) -> bool:
 
 
 def find_folder(folder: str | os.PathLike) -> Path:
-    """Return a local folder; one of the Hub is fetched into its cache.
+    """Return a local folder; a folder of the Hub is fetched into its cache.
 
     Raises:
         ValueError: If the address is malformed.
@@ -225,10 +225,10 @@ def _check_target(folder: Path, overwrite: bool) -> None:
 
 
 def _make_movable(cfg: Config) -> Config:
-    """Return a config that depends on no file beside it.
+    """Return a config that depends on no other file.
 
-    Metainfo files are read into it; pretrained weights, which those of the
-    folder replace, are not fetched.
+    Metainfo files are read into it; pretrained weights are not fetched, since
+    those of the folder replace them.
     """
     cfg = copy.deepcopy(cfg)
     for entry in OF_THE_RUN:
@@ -255,7 +255,7 @@ def _walk(part: Any) -> Iterator[dict]:
 
 
 def _read_metainfo(path: str) -> dict:
-    """Return what mmpose reads from a file of metainfo."""
+    """Return the content of a metainfo file, as mmpose reads it."""
     if Path(path).is_file():
         return Config.fromfile(path).dataset_info.to_dict()
     return dict(from_file=path)  # one of mmpose's own
@@ -292,7 +292,7 @@ def _move_files(source: Path, target: Path) -> None:
 
 
 def _describe(cfg: Config, model: nn.Module, name: str) -> dict[str, Any]:
-    """Return the content of ``model.json``, but for the hash."""
+    """Return the content of ``model.json``, except the hash."""
     preprocessor = model.data_preprocessor
     decoder = getattr(model.head, 'decoder', None)
     size = getattr(decoder, 'input_size', None)
@@ -327,7 +327,7 @@ def _describe(cfg: Config, model: nn.Module, name: str) -> dict[str, Any]:
 
 
 def _find_peak(decoder: Any) -> float:
-    """Return what raw scores are divided by; 1 where they are as decoded."""
+    """Return the divisor of raw scores; 1 if decoding changes nothing."""
     return float(getattr(decoder, 'peak', 1.0))
 
 
@@ -338,7 +338,7 @@ def _name_channels(preprocessor: Any) -> str:
 
 
 def _find_codec(cfg: Config) -> Any:
-    """Return the codec of a head, or of each of several by name."""
+    """Return the codec of a head; for several heads, the codecs by name."""
     head = cfg.model.get('head') or {}
     if 'heads' in head:
         shared = (head.get('shared') or {}).get('decoder')
@@ -378,7 +378,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write_card(facts: dict[str, Any]) -> str:
-    """Return the model card: what it is, how it is used, what is unknown."""
+    """Return the model card: description, use, and open entries."""
     size = facts['input']['size']
     lines = [
         '---',

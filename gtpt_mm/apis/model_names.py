@@ -50,7 +50,7 @@ __all__ = [
     'split_checkpoint',
 ]
 
-#: Asks :func:`load_model` for random weights.
+#: Value of ``weights`` for random weights.
 RANDOM = 'random'
 
 
@@ -111,9 +111,10 @@ def resolve(
     """Return the config of a model, and the file of its weights.
 
     Args:
-        model: What :func:`get_config` takes, or a config, which is copied.
-        weights: File or URL; a name, for the weights that are fetched by it;
-            ``'random'`` for none; None for the public weights of the model.
+        model: A name or path for :func:`get_config`, or a config, which is
+            copied.
+        weights: File or URL; a name of public weights; ``'random'``; None for
+            the public weights of the model.
         dataset: For a ViTPose++, one of its datasets; None for the first.
 
     Returns:
@@ -122,8 +123,8 @@ def resolve(
         ones.
 
     Raises:
-        ValueError: If there is no such model, or weights are None and there
-            are none; it says how to get some.
+        ValueError: If there is no such model, or ``weights`` is None and the
+            model has no public ones; the message says how to get some.
     """
     cfg, dataset = select_dataset(_read(model), dataset)
     stored, path = _find_weights(model, cfg, weights, dataset)
@@ -131,7 +132,7 @@ def resolve(
 
 
 def _read(model: str | os.PathLike | Config) -> Config:
-    """Return a config of one's own."""
+    """Return a new config."""
     if isinstance(model, Config):
         return copy.deepcopy(model)
     return get_config(model)
@@ -143,7 +144,7 @@ def _find_weights(
     weights: str | os.PathLike | None,
     dataset: str | None = None,
 ) -> tuple[StoredWeights | None, str | None]:
-    """Return weights in the cache, or a file or URL; neither for random."""
+    """Return weights in the cache, or a file or URL; None for random."""
     if weights == RANDOM:
         return None, None
     if weights is None and is_folder(model):
@@ -173,7 +174,7 @@ def _weights_name(model: str | os.PathLike | Config, cfg: Config) -> str:
     """Return the name of the default weights of a model.
 
     Raises:
-        ValueError: If it is a config of somebody else.
+        ValueError: If it is not a config of gtpt_mm.
     """
     file = Path(cfg.filename or '')
     if not isinstance(model, Config) and not Path(model).is_file():
@@ -182,8 +183,8 @@ def _weights_name(model: str | os.PathLike | Config, cfg: Config) -> str:
     if known is not None and file.resolve() == known.path.resolve():
         return known.name
     raise ValueError(
-        f'{_name_of(cfg)} is not a config of gtpt_mm, so that it has no '
-        "public weights; give weights=FILE, or weights='random'"
+        f'{_name_of(cfg)} is not a config of gtpt_mm, so it has no public '
+        "weights; give weights=FILE, or weights='random'"
     )
 
 
@@ -198,20 +199,21 @@ def load_model(
     Args:
         model: Name or path of a config, or a config; see :func:`resolve`.
         weights: File or URL of a checkpoint, of this project or of any other
-            that ``gtpt-mm convert`` reads; None for the public weights of
-            the model, fetched once; a name, for those; ``'random'``.
+            that ``gtpt-mm convert`` reads; None for the public weights of the
+            model, which are fetched once; a name of public weights;
+            ``'random'``.
         device: Such as ``cpu`` or ``cuda:1``; None takes the best one.
         dataset: For a ViTPose++, one of its datasets; None for the first. The
             model returned is a plain ViTPose of that dataset.
 
     Returns:
         A pose estimator of mmpose in evaluation mode, as ``init_model``
-        returns it, with ``cfg`` and ``dataset_meta``. ``weights_source`` says
-        where its weights are from: a file, a URL, or ``'random'``.
+        returns it, with ``cfg`` and ``dataset_meta``. ``weights_source`` is
+        the source of its weights: a file, a URL, or ``'random'``.
 
     Raises:
-        ValueError: If there is no such model or dataset, or the weights are
-            not those of the model.
+        ValueError: If there is no such model or dataset, or the weights do not
+            fit the model.
 
     Example:
         >>> model = load_model('vitpose-b')  # doctest: +SKIP
@@ -267,7 +269,7 @@ def _load(model: nn.Module, path: str, dataset: str | None) -> None:
     Args:
         model: The model; its ``dataset_meta`` becomes that of the file.
         path: File or URL.
-        dataset: Dataset to split off the weights of a ViTPose++.
+        dataset: Dataset of a ViTPose++ whose weights are split off.
     """
     content = read_checkpoint(path)
     try:

@@ -1,4 +1,4 @@
-"""The network call of a predictor: images to what the head makes of them."""
+"""The network call of a predictor: images to outputs of the head."""
 
 # B batch, (h, w) input in pixels
 
@@ -12,19 +12,19 @@ import torch
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor
 
-#: Pixels that a CPU takes at once: four crops of 256x192. Measured with a
-#: fused GTPT-T: twelve at once cost a twelfth more, one at a time a sixth.
+#: Pixels of a batch on a CPU: four crops of 256x192. Measured with a fused
+#: GTPT-T: batches of twelve cost a twelfth more, single crops a sixth.
 CPU_PIXELS = 4 * 256 * 192
 
 
 class TorchNetwork:
     """Backbone, neck and head of a model, in batches of a good size.
 
-    Another runtime takes its place with the same call.
+    Networks of other runtimes have the same call.
 
     Args:
         model: A top-down model on its device.
-        batch_size: Most images at once.
+        batch_size: Largest number of images at once.
     """
 
     def __init__(self, model: BasePoseEstimator, batch_size: int) -> None:
@@ -34,8 +34,8 @@ class TorchNetwork:
     def __call__(self, images: Tensor) -> Any:
         """Return the outputs of the head for normalised images (B, 3, h, w).
 
-        A tensor, or tensors in lists and tuples, that begin with B; float32
-        at least.
+        They are a tensor, or tensors in lists and tuples, with B as the first
+        axis, in float32 or wider.
         """
         size = micro_batch(images, self.batch_size)
         parts = [self._run(part) for part in images.split(size)]
@@ -48,7 +48,7 @@ class TorchNetwork:
 
 
 def micro_batch(images: Tensor, batch_size: int) -> int:
-    """Return how many images of this size pass the network at once."""
+    """Return the number of images of this size in a pass of the network."""
     if images.device.type != 'cpu':
         return batch_size
     pixels = images.shape[-2] * images.shape[-1]
@@ -67,7 +67,7 @@ def _concatenate(parts: list) -> Any:
 
 @contextlib.contextmanager
 def explained_errors(model: BasePoseEstimator) -> Iterator[None]:
-    """Say what to do where torch lacks an operator in half precision."""
+    """Explain what to do if torch lacks an operator in half precision."""
     try:
         yield
     except (RuntimeError, NotImplementedError) as error:
@@ -83,7 +83,7 @@ def explained_errors(model: BasePoseEstimator) -> Iterator[None]:
 
 
 def check_outputs(outputs: Any, model: BasePoseEstimator) -> Any:
-    """Return outputs in float32 at least, for numpy knows no bfloat16.
+    """Return outputs in float32 or wider, since numpy has no bfloat16.
 
     Raises:
         ValueError: If they are not finite.
@@ -142,6 +142,6 @@ def with_network(
 
 
 def with_checked_head(model: BasePoseEstimator) -> BasePoseEstimator:
-    """Return a model whose decoder gets finite values of float32 at least."""
+    """Return a model whose decoder gets finite values, float32 or wider."""
     forward = model.head.forward
     return with_head(model, lambda *x: check_outputs(forward(*x), model))

@@ -19,7 +19,7 @@ from .model_names import RANDOM, get_config, list_models, load_model
 from .pose_inferencer import PoseInferencer
 from .results import PoseResult
 
-#: The page must work without internet: no fonts, no reports of use.
+#: The page must work without internet: no fonts, no usage reports.
 os.environ.setdefault('GRADIO_ANALYTICS_ENABLED', 'False')
 NO_GRADIO = 'the page requires the package gradio: pip install "gtpt_mm[app]"'
 DETECTORS = ('whole_image', 'rtmdet', 'ssdlite', 'fasterrcnn')
@@ -35,7 +35,7 @@ class PoseModels:
 
     Args:
         device: Such as ``'cpu'``; ``'auto'`` is a GPU if there is one.
-        batch_size: Most people in one pass.
+        batch_size: Largest number of people in one pass.
         runtime: See :class:`PoseInferencer`. Other keep rates are exported
             to another file.
     """
@@ -65,7 +65,7 @@ class PoseModels:
         detector: str,
         least: float,
     ) -> tuple[PoseInferencer, list[float] | None]:
-        """Return the inferencer of these choices, and its keep rates.
+        """Return the inferencer for these options, and its keep rates.
 
         The model behind it is ``self.model``.
         """
@@ -103,7 +103,8 @@ def prune(model: Any, least: float) -> list[float] | None:
 
     Args:
         model: A pose estimator; a GTPT is changed in place.
-        least: In [0, 1]: 0 keeps the rates of the config, 1 prunes nothing.
+        least: Share in [0, 1]: 0 keeps the rates of the config, 1 prunes
+            nothing.
 
     Returns:
         The keep rates of the four quarters; None for other models.
@@ -143,10 +144,10 @@ def draw_kept(model: Any, result: PoseResult) -> np.ndarray | None:
 
 
 class Actions:
-    """What the buttons of the page do.
+    """Actions of the buttons of the page.
 
     Args:
-        models: Where models come from.
+        models: Source of the models.
     """
 
     def __init__(self, models: PoseModels) -> None:
@@ -225,7 +226,7 @@ class Actions:
         return folder / f'pose.{suffix}'
 
     def _notice(self, words: str) -> str:
-        """Return what was done, and in red that weights are random."""
+        """Return the summary, with a red warning for random weights."""
         model = self.models.model
         text = f'<p>{html.escape(words)}</p>'
         if getattr(model, 'weights_source', '') == RANDOM:
@@ -282,7 +283,7 @@ def build_page(
 def _add_choices(
     gr: Any, names: list[str], weights: str, detector: str
 ) -> list:
-    """Add what is chosen for pictures and videos alike."""
+    """Add the options for both pictures and videos."""
     with gr.Row():
         model = gr.Dropdown(
             names,

@@ -16,23 +16,24 @@ from .video import WRITTEN_FORMATS, VideoError, VideoWriter, read_video
 
 #: Suffixes of the pictures that OpenCV writes.
 PICTURES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
-#: Frames per second of a video that does not tell them; its times count.
+#: Frames per second of a video without a rate, whose times are used.
 DEFAULT_FPS = 25
-#: Bytes of a name without suffix and number: file systems end at 255.
+#: Bytes of a name without suffix and number: file systems allow 255.
 MAX_NAME = 200
 
 
 class PictureNames:
-    """Choose a file for the picture of each input, none twice.
+    """Choose a different file for the picture of each input.
 
     The file has the name of the input, and its suffix if that can be written
-    (else ``.png``, of a video ``.mp4``; an array is ``input_3.jpg``). A name
-    that is taken, by an input of another folder, by an input itself or by a
-    file that may not be replaced, gets the first free number: ``a_2.jpg``.
+    (else ``.png``, or ``.mp4`` for a video; an array is ``input_3.jpg``). If
+    the name is taken, by an input of another folder, by an input itself or by
+    a file that may not be replaced, it gets the first free number:
+    ``a_2.jpg``.
 
     Args:
         folder: Folder of the pictures.
-        overwrite: Whether files that were there before may be replaced.
+        overwrite: Whether existing files may be replaced.
     """
 
     def __init__(self, folder: Path, overwrite: bool) -> None:
@@ -44,8 +45,8 @@ class PictureNames:
         """Return the file for a frame, or for the video that it begins.
 
         Raises:
-            ValueError: If the frame's file lies in the folder, of which
-                files may be replaced: the next might be another input.
+            ValueError: If the frame's file lies in the folder and files there
+                may be replaced: the next one might be another input.
         """
         if self.overwrite and _is_in(str(frame.source), self.folder):
             raise ValueError(
@@ -88,7 +89,7 @@ def _split_name(frame: Frame) -> tuple[str, str]:
     name = source.replace('\\', '/').rstrip('/').rpartition('/')[2]
     name = re.sub(r'[<>:"|?*\x00-\x1f]', '_', name)
     stem, suffix = os.path.splitext(name)
-    # Bytes of a name that are no UTF-8 are left out: FFmpeg refuses them.
+    # Bytes of a name that are not UTF-8 are left out: FFmpeg refuses them.
     content = stem.encode(errors='surrogateescape')[:MAX_NAME]
     stem = content.decode(errors='ignore') or 'picture'
     if frame.index is None:
@@ -104,7 +105,7 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
 
 
 class VideoPicture:
-    """The video of the frames that follow one another.
+    """The video of consecutive frames.
 
     Args:
         path: File to write.
@@ -142,7 +143,7 @@ class VideoPicture:
 
 
 def _find_fps(source: str) -> Fraction | None:
-    """Return the frames per second of a video file, if it tells them."""
+    """Return the frames per second of a video file, if it has them."""
     if not os.path.isfile(source):
         return None
     try:

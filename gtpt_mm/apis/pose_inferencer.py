@@ -29,26 +29,25 @@ NO_IMAGE = 'the frame has no image'
 class PoseInferencer:
     """Finds people and their keypoints in any number of images.
 
-    Detector and pose model get full batches over people and over images:
-    people of one image may be in two batches, a batch may hold people of
-    many images. At most ``batch_size`` images, or 256 MiB of pixels, are read
-    ahead, so that videos may have any length.
+    Detector and pose model get full batches across images: the people of one
+    image may be in two batches, and a batch may hold people of many images. At
+    most ``batch_size`` images, or 256 MiB of pixels, are read ahead, so videos
+    may have any length.
 
     Args:
-        model: As for :class:`Predictor`, which all other arguments but
-            these go to.
-        detector: Who finds the people for a top-down model, see
+        model: See :class:`Predictor`.
+        detector: Detector of people for a top-down model, see
             ``make_detector``; a function takes one image (BGR, uint8) and
-            returns boxes (n, 4), or (boxes, scores). It is built at the
-            first image without given boxes.
-        device: See :class:`Predictor`; also the detector's.
+            returns boxes (n, 4), or (boxes, scores). It is built at the first
+            image without given boxes.
+        device: See :class:`Predictor`; also the device of the detector.
         dtype: See :class:`Predictor`.
-        batch_size: Most people, and most images, in one pass.
+        batch_size: Largest number of people, and of images, in one pass.
         runtime: See :class:`Predictor`.
         weights: See :class:`Predictor`.
         dataset: See :class:`Predictor`.
         flip_test: See :class:`Predictor`.
-        threshold: Score that a detector's box must reach.
+        threshold: Lowest score of a box of the detector.
 
     Example:
         >>> inferencer = PoseInferencer('gtpt-t')  # doctest: +SKIP
@@ -56,7 +55,7 @@ class PoseInferencer:
         ...     print(result.frame.source, result.keypoints.shape)
     """
 
-    #: What predicts the people in boxes or images.
+    #: Class that predicts the people in boxes or images.
     predictor_type: type[Predictor] = Predictor
 
     def __init__(
@@ -90,7 +89,7 @@ class PoseInferencer:
 
     @property
     def detector(self) -> Detector:
-        """The callable that finds the people; the first use builds it."""
+        """The detector, which is built at its first use."""
         if self._built_detector is None:
             self._built_detector = make_detector(
                 self._detector,
@@ -101,7 +100,7 @@ class PoseInferencer:
 
     @property
     def settings(self) -> dict[str, str | bool | float | None]:
-        """What the numbers depend on, in plain values; not the device."""
+        """Settings that affect the numbers, as plain values; no device."""
         detector: Any = self._detector
         if not isinstance(detector, str | Path):
             detector = getattr(detector, 'name', None) or getattr(
@@ -119,20 +118,21 @@ class PoseInferencer:
         """Return the results of all images, in their order, as they come.
 
         Args:
-            inputs: All that ``read_inputs`` takes; also an iterable of
+            inputs: Any input of ``read_inputs``; also an iterable of
                 :class:`Frame`.
-            boxes: Of each image (n, 4), or (n, 5) with scores; n may be 0.
-                Of a single image its boxes will do. An iterator may have more
-                entries than there are images. A file that cannot be read has
-                an entry, too; the error that ends a torn video has none.
+            boxes: Boxes of each image, (n, 4), or (n, 5) with scores; n may be
+                0. For a single image, its boxes without a list around them. An
+                iterator may have more entries than there are images. A file
+                that cannot be read needs an entry as well, but the error that
+                ends a torn video does not.
 
         Returns:
             One result for each image. One that cannot be read has an
             ``error`` and no people.
 
         Raises:
-            ValueError: If boxes are wrong, or given to a model without; the
-                results of the images before come first.
+            ValueError: If boxes are wrong, or the model takes none; the
+                results of earlier images come first.
         """
         if boxes is not None and not self.predictor.needs_boxes:
             raise ValueError(
@@ -244,13 +244,13 @@ def detect_people(
 
 @dataclass
 class _Waiting:
-    """A frame and what is known of its people.
+    """A frame and the results of its people so far.
 
     Attributes:
         frame: The frame.
-        boxes: With scores, (n, 5).
-        keypoints: Of the first people, (K, 2) each.
-        scores: Of the first people, (K,) each.
+        boxes: Boxes with scores, (n, 5).
+        keypoints: Keypoints of the first people, (K, 2) each.
+        scores: Scores of the first people, (K,) each.
     """
 
     frame: Frame
@@ -268,8 +268,8 @@ class PeopleQueue:
     """Frames whose people wait for a full batch.
 
     Args:
-        predictor: Of a top-down model.
-        batch_size: People of a batch.
+        predictor: Predictor of a top-down model.
+        batch_size: People in a batch.
     """
 
     def __init__(self, predictor: Predictor, batch_size: int) -> None:
@@ -282,9 +282,9 @@ class PeopleQueue:
         self._waiting += [_Waiting(f, boxes, [], []) for f, boxes in frames]
 
     def take(self, is_last: bool = False) -> Iterator[PoseResult]:
-        """Yield frames that are finished, after all full batches.
+        """Predict all full batches, then yield finished frames.
 
-        The rest of the people is predicted at the end, or when their frames
+        The remaining people are predicted at the end, or when their frames
         take more memory than may be read ahead.
         """
         num = sum(w.num_left for w in self._waiting)
@@ -298,7 +298,7 @@ class PeopleQueue:
             yield self._finish(self._waiting.popleft())
 
     def _predict(self, num: int) -> None:
-        """Predict the first people that wait."""
+        """Predict the first waiting people."""
         images, boxes, owners = [], [], []
         for waiting in self._waiting:
             first = len(waiting.keypoints)
@@ -339,7 +339,7 @@ class PeopleQueue:
 
 
 def check_frames(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Yield frames with images of BGR, uint8, or why they are none."""
+    """Yield frames with images of BGR, uint8, or with an error."""
     for frame in frames:
         if frame.image is None:
             # Without a reason it would count as an image without people.
@@ -365,7 +365,7 @@ def read_ahead(
 ) -> Iterator[list[tuple[Frame, Any]]]:
     """Yield lists of frames that fit into the memory to read ahead.
 
-    An error while reading is raised after the frames before it.
+    An error while reading is raised after the earlier frames.
     """
     chunk: list[tuple[Frame, Any]] = []
     size = 0
@@ -385,7 +385,7 @@ def read_ahead(
 
 
 def ends_video(frame: Frame) -> bool:
-    """Return whether a frame is none, but tells that its video was torn."""
+    """Return whether a frame only reports that its video was torn."""
     is_error = frame.image is None and frame.error not in ('', NO_IMAGE)
     return is_error and frame.index is not None
 
@@ -399,8 +399,8 @@ def pair(
 ) -> Iterator[tuple[Frame, np.ndarray]]:
     """Yield each frame with its boxes and scores, (n, 5).
 
-    An iterator is asked for no more entries than there are frames: it may be
-    without end, and an entry more may be an error in it.
+    An iterator is not asked for more entries than there are frames: it may be
+    endless, or raise at the next entry.
 
     Raises:
         ValueError: If there are not as many boxes as frames, or a box is

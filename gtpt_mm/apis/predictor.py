@@ -23,7 +23,7 @@ from .prepared_model import prepare_model, set_scope
 from .results import Frame, PoseResult, Skeleton
 from .topdown import TopDown
 
-#: Most pixels of a side of an image: OpenCV counts them in 16 bits.
+#: Largest side of an image in pixels: OpenCV uses 16 bits.
 MAX_SIDE = 2**15 - 2
 DTYPES = ('auto', 'float32', 'bfloat16', 'float16', 'float64')
 
@@ -31,35 +31,36 @@ DTYPES = ('auto', 'float32', 'bfloat16', 'float16', 'float64')
 class Predictor:
     """Predicts keypoints of many people in few passes of the network.
 
-    Numbers are those of mmpose's own pipeline, one person after the other.
-    It holds its arguments only, so that it can be pickled and sent to other
-    processes; the model is built at the first use in a process. Threads may
-    share one.
+    The numbers are those of mmpose's own pipeline, which predicts one person
+    after the other. A predictor holds only its arguments, so it can be pickled
+    and sent to other processes; the model is built at the first use in a
+    process. Threads may share a predictor.
 
     Args:
-        model: What :func:`gtpt_mm.load_model` takes, a name, a path or a
-            config; or a built model with ``cfg`` and ``dataset_meta``, which
-            stays as it is.
+        model: A name, a path or a config, as for :func:`gtpt_mm.load_model`;
+            or a built model with ``cfg`` and ``dataset_meta``, which stays as
+            it is.
         weights: As for ``load_model``: a checkpoint; None for the public
             weights of a name; ``'random'``.
         device: Such as ``'cpu'`` or ``'cuda:1'``; ``'auto'`` is a GPU if
             there is one, and the device of a built model.
-        dtype: Of weights and images: ``'float32'``, ``'bfloat16'``,
-            ``'float16'`` or ``'float64'``; ``'auto'`` is that of the
-            weights, mostly float32, on any device.
-        batch_size: Most people, or images of a bottom-up model, in one pass.
-            A CPU takes them in smaller portions, which is faster.
-        flip_test: Whether to average with the mirror image; None as in the
+        dtype: Type of weights and images: ``'float32'``, ``'bfloat16'``,
+            ``'float16'`` or ``'float64'``; ``'auto'`` is that of the weights,
+            usually float32, on any device.
+        batch_size: Largest number of people, or of images for a bottom-up
+            model, in one pass. A CPU takes them in smaller portions, which is
+            faster.
+        flip_test: Whether to average with the mirror image; None follows the
             config.
         dataset: Dataset of a ViTPose++; None is its first.
-        runtime: What computes the network: ``'torch'``; ``'onnxruntime'`` or
+        runtime: Runtime of the network: ``'torch'``; ``'onnxruntime'`` or
             ``'openvino'``, on a CPU in float32, from a file that is exported
-            once into the cache; ``'auto'``: the fastest of those installed,
+            once into the cache; ``'auto'``: the fastest installed one,
             measured once, and torch on a GPU.
 
     Raises:
-        ValueError: If an argument is unknown, or the runtime cannot be had
-            on the device or in the dtype.
+        ValueError: If an argument is unknown, or the runtime does not support
+            the device or the dtype.
         ImportError: If the runtime is not installed.
 
     Example:
@@ -70,7 +71,7 @@ class Predictor:
         (3, 17, 2)
     """
 
-    #: What predicts with a model of either kind.
+    #: Classes that predict with a model of either kind.
     top_down: type[TopDown] = TopDown
     bottom_up: type[BottomUp] = BottomUp
 
@@ -122,7 +123,7 @@ class Predictor:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict:
-        """Leave out what each process builds."""
+        """Leave out the parts that each process builds."""
         state = dict(self.__dict__, _engine=None)
         del state['_lock']
         return state
@@ -147,7 +148,7 @@ class Predictor:
 
     @property
     def settings(self) -> dict[str, str | bool | None]:
-        """What the numbers depend on, in plain values; not the device."""
+        """Settings that affect the numbers, as plain values; no device."""
         model = self._arguments['model']
         if isinstance(model, Config | nn.Module):
             model = f'a {type(model).__name__}'
@@ -169,7 +170,7 @@ class Predictor:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Device of the model."""
         return next(self.build().model.parameters()).device
 
     @property
@@ -188,10 +189,9 @@ class Predictor:
         """Return the people in images.
 
         Args:
-            batch: ``images``, N of them, BGR, uint8, (H, W, 3); of a
-                top-down model also ``boxes``, for each image (n, 4) as (x1,
-                y1, x2, y2) in pixels, and optionally ``box_scores``, (n,)
-                for each.
+            batch: ``images``, N of them, BGR, uint8, (H, W, 3); for a top-down
+                model also ``boxes``, (n, 4) for each image as (x1, y1, x2, y2)
+                in pixels, and optionally ``box_scores``, (n,) for each image.
 
         Returns:
             Arrays over the P people of all images, in the order of the
@@ -200,8 +200,8 @@ class Predictor:
             ``image_index``, (P,).
 
         Raises:
-            ValueError: If an image or a box is none, an entry is unknown, or
-                boxes are given to a model that is not top-down.
+            ValueError: If an image or a box is invalid, an entry is unknown,
+                or boxes are given to a model that is not top-down.
         """
         engine = self.build()
         _check_keys(batch)

@@ -1,4 +1,4 @@
-"""Models as a predictor runs them: loaded, fused, cast, on their device."""
+"""Prepare models for a predictor: load, fuse, cast, move to the device."""
 
 import copy
 import os
@@ -34,14 +34,14 @@ def prepare_model(
 ) -> BasePoseEstimator:
     """Return a model that predicts; one that was given stays as it is.
 
-    Arguments are those of :class:`gtpt_mm.apis.Predictor`. Norms are fused
-    into convolutions in float32 or more, then weights are rounded; the mean
-    and deviation of pixels are never rounded. For another runtime than torch
-    they are left, since its export fuses.
+    The arguments are those of :class:`gtpt_mm.apis.Predictor`. Norms are fused
+    into convolutions in float32 or wider, then weights are rounded; the mean
+    and standard deviation of pixels are never rounded. For runtimes other than
+    torch nothing is fused here, since their export fuses.
 
     Raises:
         ValueError: If a built model lacks ``cfg`` or ``dataset_meta``, or
-            the runtime cannot be had on its device or in its dtype.
+            the runtime does not support its device or dtype.
     """
     if isinstance(model, nn.Module):
         loaded = check_built(model)
@@ -63,7 +63,7 @@ def prepare_model(
         prepared = fuse(prepared, chunk_size=None)
     preprocessor = copy.deepcopy(prepared.data_preprocessor)
     if given in HALF and 'data_preprocessor' in prepared.cfg.model:
-        # Of a rounded model, so were its mean and deviation.
+        # If the model was rounded, so were its mean and deviation.
         preprocessor = MODELS.build(prepared.cfg.model.data_preprocessor)
     prepared = prepared.to(chosen, target)
     prepared.data_preprocessor = preprocessor.to(chosen)
@@ -75,7 +75,7 @@ def prepare_model(
 def find_device(
     device: str | torch.device, given: torch.device | None = None
 ) -> torch.device:
-    """Return a device; 'auto' is that of a built model, or a GPU if any.
+    """Return a device; 'auto': that of a built model, or a GPU if any.
 
     Raises:
         ValueError: If there is no such device.
@@ -106,7 +106,7 @@ def _check_device(device: str | torch.device) -> torch.device:
 
 
 def check_built(model: nn.Module) -> nn.Module:
-    """Return a built model that says what its keypoints are.
+    """Return a built model if it describes its keypoints.
 
     Raises:
         ValueError: If it lacks ``cfg`` or ``dataset_meta``.
@@ -130,5 +130,5 @@ def split_off(
 
 
 def set_scope(cfg: Config) -> None:
-    """Make the registries of a config's scope current."""
+    """Make the scope of a config the current one of the registries."""
     init_default_scope(cfg.get('default_scope', 'mmpose'))

@@ -1,4 +1,4 @@
-"""A progress bar over results: how many, how fast, how long yet."""
+"""A progress bar over results: count, rate and remaining time."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -18,8 +18,8 @@ def show_progress(
 
     Args:
         items: Results, frames, ...
-        total: How many are expected, such as ``VideoInfo.num_frames``; it may
-            be off by a few. None: the bar shows count and rate only.
+        total: Expected number of items, such as ``VideoInfo.num_frames``; it
+            may be off by a few. None: the bar shows only count and rate.
         unit: Word for one item.
         enabled: Whether to draw the bar; None: if stderr is a terminal.
 

@@ -1,4 +1,4 @@
-"""What an inferencer reads and returns: frames in, people out."""
+"""Input and output of an inferencer: frames in, people out."""
 
 # N people, K keypoints
 
@@ -21,12 +21,12 @@ COCO_SCORE_THRESHOLD = 0.2
 
 @dataclass
 class Frame:
-    """One image on its way to the models.
+    """One input image.
 
     Attributes:
         image: Pixels, BGR, uint8, (H, W, 3), turned upright by EXIF; None if
             it cannot be read.
-        source: Path or URL it comes from, or ``'input 3'`` for an array.
+        source: Its path or URL, or ``'input 3'`` for an array.
         index: Number of the frame in its video, from 0; None for an image.
         time: Seconds from the beginning of its video.
         error: Why it cannot be read; '' if it can.
@@ -41,7 +41,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Keypoints of a dataset: their names, and how they are drawn.
+    """Keypoints of a dataset: their names and colors.
 
     Attributes:
         names: Names of the K keypoints.
@@ -99,7 +99,7 @@ class PoseResult:
         ids: Identity of each person over the frames of a video, (N,); None
             without tracking.
         skeleton: Names and links of the keypoints.
-        frame: The image that they are in.
+        frame: The image with these people.
     """
 
     keypoints: np.ndarray
@@ -179,8 +179,8 @@ class PoseResult:
     def to_coco(self, image_id: int, category_id: int = 1) -> list[dict]:
         """Return COCO's keypoint results, a dict for each person.
 
-        The score of a person is that of the box times the mean of the
-        keypoint scores above 0.2, as mmpose's CocoMetric counts by default.
+        The score of a person is that of the box times the mean of the keypoint
+        scores above 0.2, the default of mmpose's CocoMetric.
 
         Args:
             image_id: ``id`` of the image in COCO's annotations.
@@ -268,8 +268,7 @@ class PoseResult:
         """Return ``supervision.KeyPoints``.
 
         Its ``data`` has ``class_name``, ``xyxy`` (the boxes) and, after
-        tracking, ``tracker_id``; they stay beside the people when these are
-        filtered.
+        tracking, ``tracker_id``; filtering people also filters these.
 
         Raises:
             ImportError: If supervision is not installed.
@@ -319,7 +318,8 @@ class PoseResult:
                 to them.
             boxes: Whether the boxes are drawn.
             ids: Whether the ids are written, if there are any.
-            line_width: Pixels; by the size of the image if None.
+            line_width: Width in pixels; None chooses it by the size of the
+                image.
 
         Raises:
             ValueError: If there is no image.
@@ -343,7 +343,7 @@ class PoseResult:
 
 
 def _rounded(values: np.ndarray) -> list:
-    """Return nested lists of numbers; None for what is not finite."""
+    """Return nested lists of numbers; None for values that are not finite."""
     values = np.round(np.asarray(values, np.float64), DECIMALS)
     plain = values.astype(object)
     plain[~np.isfinite(values)] = None

@@ -5,8 +5,8 @@ import numpy as np
 
 #: Size (w, h) of a picture.
 SIZE = (288, 384)
-#: Joints of a figure that stands, in parts of the picture: head, neck, hips,
-#: then elbows and hands, knees and feet, left before right.
+#: Joints of a standing figure, in parts of the picture: head, neck, hips, then
+#: elbows and hands, knees and feet, left before right.
 HEAD, NECK, HIPS = (0.5, 0.14), (0.5, 0.25), (0.5, 0.54)
 ARMS = (((0.68, 0.37), (0.74, 0.53)), ((0.32, 0.37), (0.26, 0.53)))
 LEGS = (((0.58, 0.74), (0.6, 0.93)), ((0.42, 0.74), (0.4, 0.93)))
@@ -16,7 +16,7 @@ def draw_pictures(number: int = 8, seed: int = 0) -> list[np.ndarray]:
     """Return pictures of one figure each, BGR, uint8, (H, W, 3).
 
     Args:
-        number: Number of pictures; each has a pose and colours of its own.
+        number: Number of pictures; each has its own pose and colours.
         seed: Seed of them.
     """
     random = np.random.default_rng(seed)

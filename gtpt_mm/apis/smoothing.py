@@ -1,4 +1,4 @@
-"""Smooth keypoints over time: One-Euro as they come, Savitzky-Golay after."""
+"""Smooth keypoints over time: One-Euro online, Savitzky-Golay offline."""
 
 # T frames, K keypoints, N people in a frame
 
@@ -15,26 +15,26 @@ from .tracking import begins_sequence
 from .video import VideoError, VideoReader, is_live, read_video
 
 METHODS = ('one-euro', 'savgol')
-#: In place of an image that is read again.
+#: Placeholder for an image that is read again.
 _DROPPED = np.zeros((0, 0, 3), np.uint8)
 
 
 class OneEuro:
     """One-Euro filter of the keypoints of one person, frame by frame.
 
-    A low-pass filter whose cutoff rises with the speed: steady at rest, quick
-    in motion.
+    A low-pass filter whose cutoff rises with the speed: it is steady at rest
+    and quick in motion.
 
     Source: Casiez, Roussel, Vogel, "1 Euro Filter", CHI 2012, Algorithm 1 and
-    2. The paper filters each coordinate by itself; here x and y of a keypoint
-    share the cutoff of its speed, so that turning the image changes nothing.
+    2. The paper filters each coordinate separately; here x and y of a keypoint
+    share the cutoff of its speed, so rotating the image changes nothing.
 
     Args:
         min_cutoff: Cutoff at rest in Hz; lower is steadier.
         beta: Rise of the cutoff in Hz per unit of speed; higher lags less.
         d_cutoff: Cutoff in Hz of the filter of the speed.
-        max_gap: Frames that a keypoint may be missing; after more the filter
-            begins again at the new value.
+        max_gap: Number of frames that a keypoint may be missing; after more,
+            the filter restarts at the new value.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class OneEuro:
         return np.where(there[:, None], self._values, np.nan)
 
     def is_over(self, index: int) -> bool:
-        """Return whether it begins again at its next keypoints anyway."""
+        """Return whether it restarts at its next keypoints anyway."""
         return index - int(self._indices.max()) > self.max_gap + 1
 
     def _step(
@@ -124,7 +124,8 @@ def one_euro(
     """Filter the track of one person by ``OneEuro``.
 
     Args:
-        keypoints: (T, K, 2) of consecutive frames; NaN where one is missing.
+        keypoints: Keypoints of consecutive frames, (T, K, 2); NaN where one is
+            missing.
         times: Seconds, (T,).
         **options: Arguments of ``OneEuro``; ``beta`` is per unit of
             ``keypoints`` and second here.
@@ -155,12 +156,13 @@ def savgol(
     that is such a polynomial stays as it is. Frames count as evenly spaced.
 
     Args:
-        keypoints: (T, K, 2) of consecutive frames; NaN where one is missing.
-        window: Frames of a fit, odd. A stretch that is shorter takes the
-            longest odd number that it has.
+        keypoints: Keypoints of consecutive frames, (T, K, 2); NaN where one is
+            missing.
+        window: Number of frames of a fit, odd. A shorter stretch uses the
+            largest odd number of frames that it has.
         order: Degree of the polynomial.
-        max_gap: Frames that a gap may have and be bridged by a straight line;
-            at a longer one the filter ends and begins again.
+        max_gap: Largest number of frames in a gap that is bridged by a
+            straight line; at a longer gap the filter restarts.
 
     Returns:
         Filtered keypoints, (T, K, 2); bridged gaps have values, longer ones
@@ -210,21 +212,21 @@ def smooth(
 ) -> Iterator[PoseResult]:
     """Smooth the keypoints of each person over the frames of a video.
 
-    People are told apart by their ids (``track`` sets them). Where a
-    keypoint's score is below the threshold it counts as missing: One-Euro
-    leaves it as it is, Savitzky-Golay gives it the bridged value inside a
-    short gap and leaves it as it is otherwise. Scores, boxes and the number
-    of people stay. A person of id -1 (not confirmed) stays as well.
+    People are distinguished by their ids (set by ``track``). A keypoint with a
+    score below the threshold counts as missing: One-Euro leaves it as it is;
+    Savitzky-Golay gives it the bridged value inside a short gap, and otherwise
+    leaves it as well. Scores, boxes, the number of people, and people with id
+    -1 (not confirmed) stay unchanged.
 
-    One-Euro gives each result at once. Savitzky-Golay holds all results of a
-    video: 1 kB a frame and 0.5 kB a person in it, for 17 keypoints. The
-    images of a video file are not held but read again from it; those of a
-    folder, of arrays or of a URL are held. A stream without end is refused.
+    One-Euro yields each result at once. Savitzky-Golay keeps all results of a
+    video in memory: 1 kB per frame and 0.5 kB per person in it, for 17
+    keypoints. The images of a video file are not kept, but read again; those
+    of a folder, of arrays or of a URL are kept. An endless stream is refused.
 
     Args:
         results: Results in the order of the frames.
         method: ``'one-euro'`` (online) or ``'savgol'`` (offline).
-        score_threshold: Least score of a keypoint that is there.
+        score_threshold: Lowest score of a keypoint that is not missing.
         fps: Frames per second, for frames without a time.
         **options: Arguments of ``OneEuro`` (speed in sizes of the person per
             second, the size being the root of the box's area) or of
@@ -298,7 +300,7 @@ def _smooth_online(
             size = float(np.sqrt(max((x2 - x1) * (y2 - y1), 1.0)))
             step = filters.setdefault(int(key), OneEuro(**options))
             keypoints[person] = step(keypoints[person], time, index, size)
-        # A stream without end has ever new people.
+        # In an endless stream new people keep appearing.
         filters = {k: f for k, f in filters.items() if not f.is_over(index)}
         yield _filled(result, keypoints)
 
@@ -325,7 +327,7 @@ def _smooth_offline(
 
 
 def _find_shape(frame: Frame) -> tuple[int, ...] | None:
-    """Return the shape of the images of a video file; None of others."""
+    """Return the image shape of a video file; None for other inputs."""
     if frame.index is None or not Path(frame.source).is_file():
         return None
     try:
@@ -338,10 +340,10 @@ def _find_shape(frame: Frame) -> tuple[int, ...] | None:
 def _without_image(
     result: PoseResult, shape: tuple[int, ...] | None
 ) -> PoseResult:
-    """Return a result that holds no image if its file has it.
+    """Return a result without its image if that can be read again.
 
-    Images of another shape were scaled or cropped after they had been read:
-    the file has not got them.
+    Images of another shape were scaled or cropped after reading, so the file
+    does not contain them.
     """
     frame = result.frame
     if frame.image is None or frame.image.shape != shape:

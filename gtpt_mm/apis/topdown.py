@@ -41,7 +41,7 @@ from .network import (
     with_head,
 )
 
-#: A crop as it goes to the preprocessor, (3, h, w), and its data sample.
+#: A crop for the preprocessor, (3, h, w), and its data sample.
 Crops = tuple[Tensor | list[Tensor], list[PoseDataSample]]
 
 
@@ -50,8 +50,8 @@ class TopDown:
 
     Args:
         model: A model with ``cfg`` and ``dataset_meta``, on its device.
-        batch_size: Most people that pass the network at once.
-        network: What computes the outputs of the head; None for the model.
+        batch_size: Largest number of people in a pass of the network.
+        network: Computes the outputs of the head; None: the model itself.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class TopDown:
 def can_decode_apart(model: BasePoseEstimator) -> bool:
     """Tell whether ``head.predict`` is ``head.forward``, then decoding.
 
-    Then the network can run in batches of its own, or elsewhere.
+    If so, the network can run in its own batches, or in another runtime.
     """
     predict = inspect.unwrap(type(model).predict)
     stock = (TopdownPoseEstimator, BottomupPoseEstimator)
@@ -139,7 +139,7 @@ def can_decode_apart(model: BasePoseEstimator) -> bool:
 
 
 def make_cropper(pipeline: Compose, metainfo: dict) -> 'PipelineCropper':
-    """Return the cropper of a pipeline: a fast one for mmpose's usual."""
+    """Return the cropper of a pipeline: a fast one for mmpose's usual one."""
     usual = [LoadImage, GetBBoxCenterScale, TopdownAffine, PackPoseInputs]
     steps = pipeline.transforms
     if [type(s) for s in steps] == usual and not steps[0].to_float32:
@@ -178,7 +178,7 @@ class PipelineCropper:
 
 
 class AffineCropper(PipelineCropper):
-    """The same crops and samples without the detours of the pipeline."""
+    """The same crops and samples without the overhead of the pipeline."""
 
     def __call__(
         self,

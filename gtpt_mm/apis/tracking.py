@@ -19,8 +19,8 @@ BOX_TRACKERS = {
     'botsort': 'BoTSORTTracker',
     'cbiou': 'CBIoUTracker',
 }
-#: Falloff of OKS where a skeleton has none: a hip or knee of COCO is looser,
-#: an eye tighter.
+#: Falloff of OKS for a skeleton without any: a hip or knee of COCO has more,
+#: an eye less.
 DEFAULT_SIGMA = 0.08
 
 Matcher = Callable[[PoseResult], np.ndarray]
@@ -33,8 +33,8 @@ def track(
 ) -> Iterator[PoseResult]:
     """Give people the same id in all frames of a video.
 
-    Ids count from 0 and begin again with each video. Images without a frame
-    number (a folder, arrays) are one sequence.
+    Ids count from 0 and restart with each video. Images without a frame number
+    (a folder, arrays) are one sequence.
 
     Args:
         results: Results in the order of the frames.
@@ -53,7 +53,7 @@ def track(
         ImportError: If the method requires ``trackers``, which is missing.
     """
     make = _matcher(method, options)
-    make()  # options are refused here, not at the first frame
+    make()  # raises for wrong options here, not at the first frame
     return _track(results, make)
 
 
@@ -120,15 +120,15 @@ class _Track:
 class OksMatcher:
     """Match people to tracks by OKS between their keypoints (Hungarian).
 
-    A track is compared where it is expected: at its last keypoints, moved on
-    with its mean velocity (on drawn scenes of four people who cross, 0.2
-    changes of identity a scene instead of 0.6; of 12 pixels a frame, 0
-    instead of 1.1). Keypoints count by their scores in both frames, so the
+    A track is compared at its expected position: its last keypoints, moved by
+    its mean velocity. On drawn scenes of four people who cross, this gives 0.2
+    identity changes per scene instead of 0.6, and at 12 pixels per frame 0
+    instead of 1.1. Keypoints count by their scores in both frames, so the
     scale of the scores does not matter.
 
     Args:
-        max_gap: Frames that a person may be missing and keep the id.
-        min_oks: OKS from which on two poses may be one person.
+        max_gap: Number of frames that a person may be missing and keep the id.
+        min_oks: Lowest OKS of two poses of one person.
     """
 
     def __init__(self, max_gap: int = 30, min_oks: float = 0.1) -> None:
@@ -205,7 +205,7 @@ class OksMatcher:
         areas: np.ndarray,
         person: int,
     ) -> None:
-        """Bring a track up to the person it was matched with."""
+        """Update a track with the person it was matched with."""
         weight = weights[person] * known.scores
         if weight.sum() > 0:
             moved = result.keypoints[person] - known.keypoints
@@ -220,7 +220,7 @@ class OksMatcher:
 
 
 def _weights(result: PoseResult) -> np.ndarray:
-    """Return scores (N, K), 0 where a keypoint or score is no number."""
+    """Return scores (N, K), 0 where a keypoint or score is NaN."""
     finite = np.isfinite(result.keypoints).all(-1)
     scores = np.where(finite, np.nan_to_num(result.scores), 0)
     return np.maximum(scores, 0)

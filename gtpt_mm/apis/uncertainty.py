@@ -1,4 +1,4 @@
-r"""How unsure a model is of its keypoints, for choosing what to correct.
+r"""Uncertainty of predicted keypoints, to choose what to correct.
 
 For each keypoint k, in pixels of the picture:
 
@@ -9,12 +9,12 @@ For each keypoint k, in pixels of the picture:
 
 p_k is the predicted distribution: a heatmap, or the two vectors of SimCC,
 where values below a tenth of the highest count as 0, divided by its sum. t_k
-is what the codec draws for a training: a perfect prediction has a spread of
-0. (w, h) is the box. A person has the mean of u_k, a picture the maximum of
-its people. Where a head predicts no distribution (regression, bottom-up
-models) the spread is 0 and the flip alone decides.
+is the target that the codec draws in a training: a perfect prediction has a
+spread of 0. (w, h) is the box. The uncertainty of a person is the mean of u_k,
+that of a picture the maximum of its people. If a head predicts no distribution
+(regression, bottom-up models), the spread is 0 and only the flip counts.
 
-It takes the passes of a flip test, two for each crop, and no more.
+The cost is that of a flip test: two passes for each crop.
 """
 
 # P people, K keypoints, (h, w) cells of a heatmap
@@ -38,7 +38,8 @@ from .topdown import Crops, TopDown
 
 #: Values below this part of the highest are noise.
 NOISE = 0.1
-#: People whose distributions are in memory at once; of SimCC they are large.
+#: Number of people whose distributions are in memory at once; SimCC's are
+#: large.
 PORTION = 4
 
 
@@ -91,7 +92,7 @@ class MeasuringTopDown(TopDown):
     def _predict_whole(
         self, inputs: Tensor, samples: list[PoseDataSample], config: dict
     ) -> list[PoseDataSample]:
-        """Predict by a model whose network and decoder are one."""
+        """Predict with a model whose network and decoder are not separate."""
         whole = copy.copy(self.whole)
         whole.test_cfg = config
         return whole.predict(inputs, [sample.clone() for sample in samples])
@@ -116,13 +117,13 @@ class MeasuringBottomUp(BottomUp):
 
 
 class MeasuringPredictor(Predictor):
-    """A predictor that also measures how unsure each person is.
+    """A predictor that also measures the uncertainty of each person.
 
     Predictions are those of :class:`~gtpt_mm.apis.Predictor`.
 
     Attributes:
-        measured: u_k of all people so far, (K,) each, in the order in which
-            they were asked for; whoever reads it takes them out.
+        measured: u_k of all people so far, (K,) each, in the order of the
+            predictions; the reader removes them.
     """
 
     top_down = MeasuringTopDown
@@ -146,11 +147,12 @@ class MeasuringInferencer(PoseInferencer):
 
 
 def compare_people(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return u_k of people, (P, K), by the same people seen mirrored.
+    """Return u_k of people, (P, K), from predictions of the mirror image.
 
     Args:
-        points: (P, K, 2).
-        others: Mirrored back, (Q, K, 2); who is not among them has 1.
+        points: Keypoints, (P, K, 2).
+        others: Keypoints in the mirror image, mirrored back, (Q, K, 2); a
+            person without a match has 1.
     """
     found = np.ones(points.shape[:2])
     if not len(points) or not len(others):
@@ -170,9 +172,9 @@ def measure(
     """Return u_k of a person, (K,).
 
     Args:
-        plain: Predicted from the crop, with its distributions.
-        mirrored: Predicted from the mirrored crop.
-        base: Of :func:`target_variance`.
+        plain: Prediction for the crop, with its distributions.
+        mirrored: Prediction for the mirrored crop.
+        base: Result of :func:`target_variance`.
     """
     meta = plain.metainfo
     scale, center = np.array(meta['input_scale']), meta['input_center']
@@ -218,7 +220,7 @@ def variances(
 def axis_variance(values: np.ndarray) -> np.ndarray:
     """Return the variance of vectors over bins, (K, W), in bins^2, (K,).
 
-    A vector without a value above 0 is taken as even.
+    A vector without a value above 0 counts as uniform.
     """
     values = np.maximum(values, 0.0)
     values = np.where(

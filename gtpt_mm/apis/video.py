@@ -50,15 +50,15 @@ STREAM_SCHEMES = ('rtsp', 'rtsps', 'rtmp', 'rtmps', 'udp', 'rtp', 'srt', 'tcp')
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """Facts about a video, as its container and first frame tell them.
+    """Facts about a video, from its container and first frame.
 
     Attributes:
         source: Path or URL, without a password.
         size: (w, h) of the frames, upright.
-        fps: Frames per second, an average where the rate varies; None if a
-            stream does not say.
-        num_frames: Number of frames that the container counts, else duration
-            times fps (a few off at most); None for streams and webcams.
+        fps: Frames per second, an average if the rate varies; None for a
+            stream that does not report it.
+        num_frames: Number of frames in the container's header, else duration
+            times fps (off by a few at most); None for streams and webcams.
         rotation: Degrees clockwise (0, 90, 180, 270) that were applied to the
             stored pixels.
         live: Whether it is a webcam or a stream, which cannot be read twice.
@@ -78,12 +78,12 @@ def is_webcam(source: str | Path) -> bool:
 
 
 def is_live(source: str | Path) -> bool:
-    """Return whether a source has no end and cannot be read twice."""
+    """Return whether a source is endless and cannot be read twice."""
     return is_webcam(source) or urlsplit(str(source)).scheme in STREAM_SCHEMES
 
 
 def is_video(source: str | Path) -> bool:
-    """Return whether ``read_video`` is the reader for a path or URL."""
+    """Return whether ``read_video`` reads a path or URL."""
     parts = urlsplit(str(source))
     path = parts.path if parts.scheme in ('http', 'https') else str(source)
     return is_live(source) or Path(path).suffix.lower() in VIDEO_SUFFIXES
@@ -102,7 +102,7 @@ def read_video(source: str | Path, timeout: float = 10.0) -> 'VideoReader':
         An iterator over its frames, see ``VideoReader``.
 
     Raises:
-        VideoError: If there is no such video, or not one frame in it.
+        VideoError: If there is no such video, or it has no frame.
     """
     return VideoReader(source, timeout)
 
@@ -110,10 +110,10 @@ def read_video(source: str | Path, timeout: float = 10.0) -> 'VideoReader':
 class VideoReader(Iterator[Frame]):
     """Frames of a video, upright, BGR, in the order of display.
 
-    A file that is torn or damaged gives the frames it has and then, as the
-    last item, a frame without image whose ``error`` says what happened; so
-    does a stream that breaks off. A frame of another size (a stream that
-    changed its resolution) is scaled to the size of the first.
+    A torn or damaged file gives its readable frames and then, as the last
+    item, a frame without image whose ``error`` says what happened; so does a
+    stream that breaks off. A frame of another size (of a stream that changed
+    its resolution) is scaled to the size of the first.
 
     Attributes:
         info: Size, rate and number of frames.
@@ -126,7 +126,7 @@ class VideoReader(Iterator[Frame]):
             self._frames = self._read_camera(str(source))
         else:
             self._frames = self._read_container(str(source), timeout)
-        # The first frame tells size and rotation, or that there is none.
+        # The first frame, if any, has the size and the rotation.
         self._first: Frame | None = next(self._frames)
 
     def __next__(self) -> Frame:
@@ -137,7 +137,7 @@ class VideoReader(Iterator[Frame]):
         return next(self._frames)
 
     def close(self) -> None:
-        """Close the file, camera or connection; no frame comes any more."""
+        """Close the file, camera or connection; no more frames follow."""
         self._first = None
         self._frames.close()
 
@@ -190,7 +190,7 @@ class VideoReader(Iterator[Frame]):
                     f'{source}: no camera {number} can be opened; is it '
                     'plugged in, free, and may this user read it?'
                 )
-            # Pictures of now: no queue behind a slow model.
+            # Current pictures: no queue builds up behind a slow model.
             camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
             yield from self._take_pictures(source, camera)
         finally:
@@ -257,11 +257,11 @@ def _open(source: str, name: str, timeout: float) -> Any:
             raise VideoError(f'{name}: no such file')
         if path.suffix.lower() not in VIDEO_SUFFIXES:
             raise VideoError(
-                f'{name}: {path.suffix or "a file without suffix"!r} is no '
+                f'{name}: {path.suffix or "a file without suffix"!r} is not a '
                 f'container that can be read ({" ".join(VIDEO_SUFFIXES)}); '
                 f'convert it: ffmpeg -i {name} out.mp4'
             )
-        source = f'file:{path}'  # else 'a:b.mp4' would be of protocol 'a'
+        source = f'file:{path}'  # else 'a:b.mp4' would have the protocol 'a'
     start = time.monotonic()
     try:
         container = av.open(
@@ -347,8 +347,8 @@ def _seconds(container: Any) -> float:
 def _torn(container: Any, seconds: float) -> str:
     """Return how much is missing, '' if the header promised no more.
 
-    MP4 and MOV are not asked: FFmpeg reports their missing bytes, and their
-    edit lists hide frames. MPEG, Ogg and WMV files tell no length once torn.
+    MP4 and MOV are not checked: FFmpeg reports their missing bytes, and their
+    edit lists hide frames. Torn MPEG, Ogg and WMV files have no length.
     """
     stream, kind = container.streams.video[0], container.format.name
     promised = 0.0
@@ -375,7 +375,7 @@ def _ends_with(url: str, mark: bytes) -> bool:
 
 
 def _display_matrix(frame: Any) -> np.ndarray:
-    """Return the turns and flips of the display matrix, ((a, b), (c, d)).
+    """Return the rotation and flips of the display matrix, ((a, b), (c, d)).
 
     (x, y) of the stored image is shown at (a x + c y, b x + d y).
     """
@@ -399,12 +399,12 @@ def _pixels(frame: Any, info: VideoInfo, matrix: np.ndarray) -> np.ndarray:
 
 
 def without_password(source: str) -> str:
-    """Return a URL as it may stand in results and messages."""
+    """Return a URL that may be shown in results and messages."""
     if '://' not in source:
         return source
     try:
         parts = urlsplit(source)
-    except ValueError:  # an address that is none, such as http://[a
+    except ValueError:  # not a valid address, such as http://[a
         return source
     if '@' not in parts.netloc:
         return source

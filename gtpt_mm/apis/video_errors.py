@@ -12,5 +12,5 @@ def describe_error(error: Exception, timeout: float = 0.0) -> str:
     if isinstance(error, av.error.ExitError | TimeoutError):
         return f'no data within {timeout:g} s'
     if isinstance(error, av.error.InvalidDataError):
-        return 'torn, empty or no video: its data cannot be parsed'
+        return 'torn, empty or not a video: its data cannot be parsed'
     return getattr(error, 'strerror', None) or str(error)

@@ -17,7 +17,7 @@ from .video_errors import VideoError, describe_error
 
 logger = logging.getLogger(__name__)
 
-#: How ``VideoWriter`` writes: suffix -> (muxer, codecs, best first).
+#: Formats of ``VideoWriter``: suffix -> (muxer, codecs, best first).
 WRITTEN_FORMATS = {
     '.mp4': ('mp4', ('libx264', 'mpeg4')),
     '.m4v': ('mp4', ('libx264', 'mpeg4')),
@@ -32,7 +32,7 @@ WRITTEN_FORMATS = {
 #: up to five gray levels. (For reading the default is good to two, and ten
 #: times as fast.)
 _EXACT = 0x2 | 0x2000 | 0x40000
-#: Near-lossless to the eye, and fast beside a pose model.
+#: Visually near-lossless, and fast compared with a pose model.
 _CODEC_OPTIONS = {
     'libx264': {'preset': 'veryfast', 'crf': '18'},
     'mpeg4': {'flags': '+qscale', 'global_quality': '354'},  # 3 * FF_QP2LAMBDA
@@ -49,16 +49,16 @@ _MP4_OPTIONS = {'movflags': '+hybrid_fragmented+frag_keyframe'}
 class VideoWriter:
     """Write BGR images as a video; the suffix chooses the format.
 
-    ``.mp4 .m4v .mov .mkv .ts`` hold H.264 (MPEG-4 where PyAV has no
-    libx264), ``.webm`` VP9, ``.avi`` MPEG-4, ``.gif`` 256 colors a frame.
-    Sound is not copied. Pixels are 4:2:0, BT.601, limited range, and tagged
-    so; an image with an odd side is padded by one pixel at its right or lower
-    edge.
+    ``.mp4 .m4v .mov .mkv .ts`` hold H.264 (MPEG-4 if PyAV has no libx264),
+    ``.webm`` VP9, ``.avi`` MPEG-4, ``.gif`` 256 colors per frame. Sound is not
+    copied. Pixels are 4:2:0, BT.601, limited range, and tagged so; an image
+    with an odd side is padded by one pixel at its right or lower edge.
 
     Use it in a ``with`` block: however the block is left (Ctrl-C, an error, a
     closed generator), the file holds the frames so far and plays. A killed
-    process loses what the encoder still held, one to three seconds (GIF is
-    not promised). Nothing is left on the disk if no frame was written.
+    process loses the frames still in the encoder, one to three seconds
+    (not guaranteed for GIF). Nothing is left on the disk if no frame was
+    written.
 
     Args:
         path: File to write; an older one is replaced.
@@ -123,8 +123,8 @@ class VideoWriter:
             context.color_range = ColorRange.MPEG
             context.colorspace = 6  # SMPTE 170M, the matrix of BT.601
         self._stream = stream
-        # The header waits for a frame: FFmpeg's MP4 without one crashes. What
-        # can fail shall fail here.
+        # The header waits for a frame: FFmpeg crashes on an MP4 without one.
+        # Errors should be raised here already.
         context.open()
         self.path.open('wb').close()
 
@@ -133,8 +133,8 @@ class VideoWriter:
 
         Args:
             image: BGR, uint8, (H, W, 3), of the video's size.
-            time: Seconds from the beginning, where the rate varies; default:
-                1 / fps after the last one.
+            time: Seconds from the beginning, if the rate varies; default:
+                1 / fps after the last image.
 
         Raises:
             VideoError: If the image has another shape, or the disk is full.
@@ -253,7 +253,7 @@ def _format(path: Path) -> tuple[str, str]:
 def _has_encoder(name: str) -> bool:
     try:
         return bool(av.codec.Codec(name, 'w'))
-    except (av.FFmpegError, ValueError):  # of PyAV's UnknownCodecError
+    except (av.FFmpegError, ValueError):  # PyAV's UnknownCodecError is one
         return False
 
 

@@ -29,7 +29,7 @@ COLUMNS = (
 
 @dataclass
 class Summary:
-    """Count of what was written.
+    """Counts of the written results.
 
     Attributes:
         images: Number of images and frames of videos, without errors.
@@ -77,8 +77,8 @@ def write_results(
     """Write results to a folder as they come; see :class:`ResultWriter`.
 
     Args:
-        results: What an inferencer yields.
-        out_dir: The folder; made if it is not there.
+        results: Results of an inferencer.
+        out_dir: The folder; created if necessary.
         **options: Those of :class:`ResultWriter`.
 
     Example:
@@ -106,29 +106,29 @@ class ResultWriter:
       with the name of its ``picture``
     - ``predictions.csv``: a row for each keypoint
     - ``predictions.json``: COCO's keypoint results, written at the end
-    - a picture for each image and a video for each video, of the input's
-      name. Where that name is taken, by an input of another folder or by a
-      file that may not be replaced, it gets a number: ``a.jpg``,
-      ``a_2.jpg``. An array is ``input_3.jpg``.
+    - a picture for each image and a video for each video, with the name of the
+      input. If that name is taken, by an input of another folder or by a file
+      that may not be replaced, it gets a number: ``a.jpg``, ``a_2.jpg``. An
+      array is ``input_3.jpg``.
 
-    Pictures that a former run has left in an overwritten folder stay; a
-    warning says so.
+    Pictures of an earlier run in an overwritten folder stay; a warning says
+    so.
 
-    Lines are flushed one by one: a process that is interrupted leaves whole
-    lines, and videos that play. Used in a ``with`` block.
+    Lines are flushed one by one: an interrupted process leaves whole lines,
+    and videos that play. Use it in a ``with`` block.
 
     Args:
-        out_dir: The folder; made if it is not there.
+        out_dir: The folder; created if necessary.
         draw: Whether pictures and videos are written.
-        formats: Of ``jsonl``, ``csv`` and ``coco``.
+        formats: Any of ``jsonl``, ``csv`` and ``coco``.
         threshold: Keypoints of a lower score are not drawn.
         overwrite: Whether files of the folder may be replaced.
         image_ids: COCO's id of each image by its source or base name. By
-            default the number that is its name, or, unless all images have
-            one, its line in ``predictions.jsonl``, from 1.
+            default it is the number that is the image's name, or, if any image
+            lacks one, its line in ``predictions.jsonl``, from 1.
 
     Attributes:
-        summary: Count of what was written so far.
+        summary: Counts of the results so far.
 
     Raises:
         ValueError: If a format is unknown, or a file with results exists.
@@ -148,7 +148,7 @@ class ResultWriter:
         for name in self.formats:
             if name not in FILES:
                 raise ValueError(
-                    f'{name!r} is no format; there are {", ".join(FILES)}'
+                    f'{name!r} is not a format; choose from {", ".join(FILES)}'
                 )
         self.summary = Summary()
         self.summary.files = [self.out_dir / FILES[n] for n in self.formats]
@@ -180,7 +180,7 @@ class ResultWriter:
         try:
             if self._video:
                 self._video.close()
-            if kind is None:  # also without a result there are files
+            if kind is None:  # write files even without a result
                 for name in {'jsonl', 'csv'}.intersection(self.formats):
                     self._append(name, '')
             if 'coco' in self.formats and (kind is None or self._coco):
@@ -211,7 +211,7 @@ class ResultWriter:
             self._open[name] = (self.out_dir / FILES[name]).open('wb')
             if name == 'csv':
                 text = _as_csv([COLUMNS]) + text
-        # Names of files need not be UTF-8: their bytes stay as they are.
+        # File names need not be UTF-8: their bytes are kept.
         self._open[name].write(text.encode(errors='surrogateescape'))
         self._open[name].flush()
 
@@ -285,7 +285,7 @@ def _read_pictures(file: Path) -> list[str]:
 
 
 def find_by_name(values: Mapping[str, Any], source: str) -> Any:
-    """Return the value of a source, or of its base name; None without."""
+    """Return the value of a source or its base name; None if missing."""
     return values.get(source, values.get(Path(source).name))
 
 

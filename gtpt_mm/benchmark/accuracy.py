@@ -1,4 +1,4 @@
-"""AP or PCK of the networks that are timed, all under the same settings."""
+"""AP or PCK of the timed networks, all under the same settings."""
 
 # B batch, (h, w) input in pixels
 
@@ -24,7 +24,7 @@ from .network import Network, find_test_set
 METRIC_NAMES = ('AP', 'PCK')
 #: PCK counts a keypoint within this part of the larger side of the box.
 PCK_THRESHOLD = 0.2
-#: Crops of a call, and those that give int8 its ranges.
+#: Crops of a call, and the number of crops that calibrate int8.
 BATCH_SIZE, NUM_CROPS = 8, 64
 GROUND_TRUTH, NO_BOXES = 'ground truth', 'none: it finds people itself'
 
@@ -39,8 +39,8 @@ class AccuracyConfig:
         metric: ``'AP'``, or ``'PCK'`` at 0.2 of the box.
         boxes: COCO's file of detected boxes; None for those of the
             annotations.
-        flip_test: Whether outputs are averaged with the mirror image's; None
-            for what each config says.
+        flip_test: Whether outputs are averaged with those of the mirror image;
+            None follows each config.
     """
 
     ann_file: Path
@@ -72,7 +72,7 @@ class AccuracySettings(NamedTuple):
     Attributes:
         metric: ``'AP'`` or ``'PCK@0.2'``.
         data: Name of the annotation file.
-        boxes: Which boxes the crops are of.
+        boxes: Source of the boxes of the crops.
         flip_test: Whether the mirror image was averaged.
     """
 
@@ -88,7 +88,7 @@ class Accuracy(NamedTuple):
     Attributes:
         value: From 0 to 1.
         decoder: Name of the codec that decodes the outputs.
-        settings: What must be the same in a table.
+        settings: Settings that must be the same in a table.
     """
 
     value: float
@@ -100,7 +100,7 @@ def check_settings(settings: dict[str, AccuracySettings]) -> None:
     """Refuse accuracies that must not be compared.
 
     Args:
-        settings: By the model's label.
+        settings: Settings by the label of the model.
 
     Raises:
         ValueError: If they differ; it names the models and the remedy.
@@ -128,7 +128,7 @@ class Tester:
 
     Args:
         config: The settings.
-        networks: All that will be tested; those with random weights are not.
+        networks: Networks to test; those with random weights are skipped.
 
     Raises:
         ValueError: If no network has weights, or their settings differ.
@@ -172,8 +172,9 @@ class Tester:
 
         Args:
             network: One of those with weights.
-            forward: The case: normalised images to outputs of the head.
-            model: Its model if the case is PyTorch's, else None.
+            forward: The network of the case: normalised images to outputs of
+                the head.
+            model: Its model if the case runs in PyTorch, else None.
 
         Raises:
             ValueError: If the set does not fit, or the model cannot be
@@ -241,7 +242,7 @@ class Tester:
         def extract_feat(images: Tensor) -> Any:
             return _to_float(forward(images.to(dtype)))
 
-        # mmpose's heads predict by their forward, then they decode.
+        # mmpose's heads call their forward in predict, then decode.
         estimator.extract_feat = extract_feat
         estimator.head.forward = _same
         return estimator.eval()
@@ -260,7 +261,7 @@ class Tester:
             dataset = DATASETS.build(given)
         except Exception as error:  # of files, and of keys
             raise ValueError(
-                f'{self.config.ann_file} is no set for {network.label}: '
+                f'{self.config.ann_file} cannot test {network.label}: '
                 f'{type(error).__name__}: {error}'
             ) from error
         if not len(dataset):
@@ -283,7 +284,7 @@ class Tester:
 
 
 def _to_float(outputs: Any) -> Any:
-    """Return outputs in float32, which numpy knows; bf16 it does not."""
+    """Return outputs in float32: numpy has no bf16."""
     if isinstance(outputs, Tensor):
         return outputs.float()
     return type(outputs)(_to_float(part) for part in outputs)

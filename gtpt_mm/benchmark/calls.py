@@ -49,11 +49,11 @@ def _train_step(
 
 
 class CallMaker:
-    """Makes calls; a network in another form is made once.
+    """Makes calls; each form of a network is created once.
 
     Args:
         config: Settings of the benchmark.
-        folder: Takes the files that are exported.
+        folder: Folder for exported files.
         find_crops: See :class:`Files`.
     """
 
@@ -70,7 +70,7 @@ class CallMaker:
     def make(self, network: Network, case: Case) -> Call:
         """Return the call of a network in a case."""
         device = self.config.device
-        # CUDA graphs may overwrite the outputs of the call before.
+        # CUDA graphs may overwrite the outputs of the previous call.
         reset: Callable[[], object] = (
             torch.compiler.cudagraph_mark_step_begin
             if case.runtime.endswith(COMPILED)
@@ -108,7 +108,7 @@ class CallMaker:
         return partial(infer, model)
 
     def deviation(self, network: Network, case: Case) -> float | None:
-        """Return how far the file of a case is from PyTorch, see Files."""
+        """Return the deviation of a case's file from PyTorch, see Files."""
         key = network.label, case.runtime, case.precision
         return self._files.deviations.get(key)
 

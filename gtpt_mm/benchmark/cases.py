@@ -12,7 +12,7 @@ CLOCKS = ('wall', 'cpu')
 INFERENCE, TRAINING = 'inference', 'training'
 EAGER, COMPILED, FUSED = 'eager', 'compiled', 'fused'
 ONNXRUNTIME, OPENVINO = 'onnxruntime', 'openvino'
-#: Runtimes as they are asked for, and the precisions that each has.
+#: Runtimes by option value, and the precisions that each has.
 PRECISIONS = {
     'torch': tuple(DTYPES),
     'compile': tuple(DTYPES),
@@ -27,7 +27,7 @@ _FUSED = {'torch': FUSED, 'compile': f'{FUSED} {COMPILED}'}
 
 @dataclass(frozen=True)
 class Case:
-    """A case in which all models are compared: one line of the table each.
+    """A case in which all models are compared: one table row for each model.
 
     Args:
         task: ``'inference'`` or ``'training'``.
@@ -35,7 +35,7 @@ class Case:
             ``'fused compiled'``, all of PyTorch; ``'onnxruntime'`` or
             ``'openvino'``.
         precision: ``'fp32'``, ``'bf16'``, ``'fp16'`` or ``'int8'``.
-        batch_size: Images of a call.
+        batch_size: Images per call.
     """
 
     task: str
@@ -58,22 +58,22 @@ class BenchmarkConfig:
             weights and images; training keeps float32 weights under autocast.
         device: ``'cpu'`` or ``'cuda'``, optionally with a number.
         threads: CPU threads of an operator; None leaves them as they are.
-        clock: On a CPU, ``'wall'`` or ``'cpu'``: the time on the wall, or
-            the processor time of this process, which other jobs on the
-            machine lengthen less. Needs one thread.
+        clock: On a CPU, ``'wall'`` or ``'cpu'``: wall time, or the processor
+            time of this process, which other jobs on the machine affect less.
+            The latter needs one thread.
         repeats: Timed calls of each model in each case.
         warmup: Calls before them.
         time_limit: Seconds; a case in which a model takes longer for one
             warm-up call is given up (fp16 training on a CPU takes minutes).
             Compilation does not count.
-        compile_mode: Of ``torch.compile``: ``'default'``,
+        compile_mode: Mode of ``torch.compile``: ``'default'``,
             ``'reduce-overhead'``, ...
         fuse: Also measure PyTorch after :func:`gtpt_mm.deploy.fuse`.
 
     Raises:
         ValueError: If a value is out of range or unknown; if the clock does
-            not fit the device or the number of threads, or a precision none
-            of the runtimes.
+            not fit the device or the number of threads, or a precision fits
+            none of the runtimes.
     """
 
     batch_sizes: Sequence[int] = (1, 32)
@@ -175,14 +175,14 @@ class BenchmarkConfig:
 
     @property
     def torch_runtimes(self) -> list[str]:
-        """Those of the runtimes that are PyTorch."""
+        """The runtimes that belong to PyTorch."""
         return [r for r in self.runtimes if r not in FILE_RUNTIMES]
 
     def base_case(self, batch_size: int) -> Case:
-        """Return the plainest case of inference.
+        """Return the basic case of inference.
 
-        Eager if PyTorch was asked for, else the first runtime; fp32 if that
-        was asked for, else the first precision.
+        It is eager if PyTorch was requested, else the first runtime, in fp32
+        if requested, else in the first precision.
         """
         cases = list(self.inference_cases(batch_size))
         return min(

@@ -18,7 +18,7 @@ from .results import Benchmark, Timing
 #: Area of a bubble in square points for a million parameters.
 AREA = 12.0
 NOTHING_KNOWN = (
-    'no accuracy is known of any of the models, so that none can be drawn: '
+    'no accuracy is known for any of the models, so none can be drawn: '
     'give --data and weights=FILE, or models of papers'
 )
 
@@ -32,7 +32,8 @@ class Bubble(NamedTuple):
         milliseconds: Latency.
         accuracy: In percent.
         parameters: Their number.
-        is_measured: Whether the accuracy is of this run, not of a paper.
+        is_measured: Whether the accuracy was measured in this run, not taken
+            from a paper.
     """
 
     model: str
@@ -47,8 +48,8 @@ def check_known(networks: Sequence[Network], is_tested: bool) -> None:
     """Raise ValueError if there would be nothing to draw.
 
     Args:
-        networks: Those that will be timed.
-        is_tested: Whether those with weights will be tested.
+        networks: Networks that will be timed.
+        is_tested: Whether networks with weights will be tested.
     """
     if not is_tested and not any(map(find_network_published, networks)):
         raise ValueError(NOTHING_KNOWN)
@@ -57,8 +58,8 @@ def check_known(networks: Sequence[Network], is_tested: bool) -> None:
 def find_bubbles(benchmark: Benchmark) -> dict[str, list[Bubble]]:
     """Return bubbles by the title of their panel.
 
-    Accuracies of papers are of other boxes and pictures than measured ones,
-    and of fp32: they are in panels of their own, without lower precisions.
+    Accuracies of papers use other boxes and pictures than measured ones, and
+    fp32. So they have their own panels, without lower precisions.
     """
     batch_size = min(t.case.batch_size for t in benchmark.timings)
     costs = {cost.model: cost for cost in benchmark.costs}
@@ -105,7 +106,7 @@ def plot_accuracy(benchmark: Benchmark, out_file: str | Path) -> None:
         out_file: Picture to write; its suffix is the format.
 
     Raises:
-        ValueError: If no accuracy is known, or the suffix is no format.
+        ValueError: If no accuracy is known, or the suffix is not a format.
     """
     check_plot_file(out_file)
     panels = find_bubbles(benchmark) if benchmark.timings else {}

@@ -18,12 +18,12 @@ from gtpt_mm.deploy.runtimes import NETWORKS, ExportedNetwork, describe
 
 from .network import Network
 
-#: Images that a file is checked with: batches, and draws of each. A model
-#: that chooses tokens may choose another one of two equal ones in a draw.
+#: Batch sizes of the check of a file, and the number of draws. If two tokens
+#: are equal up to rounding, a model may choose the other one in some draw.
 BATCHES = (1, 2, 5)
 DRAWS = 3
 #: Largest deviation from PyTorch by precision, as a part of the outputs'
-#: range. Lower precision is no mistake: its deviation is stated, not judged.
+#: range. For lower precisions the deviation is reported, but not limited.
 TOLERANCE = {'fp32': 1e-3}
 
 
@@ -32,9 +32,9 @@ class Files:
 
     Args:
         folder: Where they are written.
-        find_crops: Returns normalised crops of pictures for a network, (B, 3,
-            h, w), by which int8 finds the ranges of activations; without it
-            they are of noise, which serves to measure the speed alone.
+        find_crops: Returns normalised crops of pictures for a network,
+            (B, 3, h, w), which calibrate int8; without it noise is used, which
+            is only good for measuring the speed.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Files:
         threads: int,
         precision: str,
     ) -> ExportedNetwork:
-        """Open a file, and compare it with PyTorch if that has the model."""
+        """Open a file, and compare it with PyTorch if possible."""
         if network.file is not None:
             return kind(path, threads, precision)
         limit = TOLERANCE.get(precision, 0.0)
@@ -98,7 +98,7 @@ class Files:
             if precision != has:
                 raise ValueError(f'the file computes in {has} only')
             return network.file
-        # OpenVINO rounds by itself what is not quantized.
+        # OpenVINO itself rounds tensors that are not quantized.
         rounds = runtime == 'openvino' and precision != 'int8'
         written = 'fp32' if rounds else precision
         key = network.label, written
@@ -127,7 +127,8 @@ class Files:
             return
         if precision != 'fp32':
             raise ValueError(
-                f'{network.label} is no model of mmpose: its file is in fp32'
+                f'{network.label} is not a model of mmpose: its file has '
+                'only fp32'
             )
         write_plain(network, file)
 
@@ -145,7 +146,7 @@ class _Plain(nn.Module):
 
 
 def write_plain(network: Network, file: Path) -> None:
-    """Write a network that is not mmpose's, by PyTorch's exporter alone."""
+    """Write a network that is not mmpose's, using only PyTorch's exporter."""
     with torch.no_grad(), quiet_export():
         torch.onnx.export(
             _Plain(network.model),
@@ -163,15 +164,15 @@ def write_plain(network: Network, file: Path) -> None:
 def find_deviation(
     network: Network, other: Callable, limit: float = 0.0
 ) -> float:
-    """Return how far outputs are from PyTorch's, as a part of their range.
+    """Return the deviation from PyTorch, as a part of the outputs' range.
 
     Args:
         network: The network.
         other: Its file.
-        limit: A draw that is not above it is enough.
+        limit: Stop after a draw that is not above it.
 
     Returns:
-        The largest of several batch sizes, of the best draw so far.
+        The largest deviation over several batch sizes, for the best draw.
     """
     best = float('inf')
     for seed in range(DRAWS):

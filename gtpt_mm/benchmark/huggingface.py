@@ -1,4 +1,4 @@
-"""VitPose of Hugging Face's transformers, a peer of ViTPose."""
+"""VitPose of Hugging Face's transformers, to compare with ViTPose."""
 
 # B batch, K keypoints, (h, w) input in pixels
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: Stands before a name or a folder of transformers.
+#: Prefix of a name or a folder of transformers.
 PREFIX = 'hf:'
 _SIZES = {
     'small': dict(hidden_size=384, num_hidden_layers=12, part_features=96),
@@ -46,8 +46,8 @@ class HuggingFaceVitPose(nn.Module):
         """Return heatmaps, (B, K, h / 4, w / 4), of COCO's expert.
 
         Raises:
-            ValueError: If another mode is asked for: transformers has no
-                training of this model.
+            ValueError: For any other mode: transformers cannot train this
+                model.
         """
         if mode != 'tensor':
             raise ValueError(
@@ -126,7 +126,7 @@ def find_native(source: str) -> str:
     """Return the name of our model whose pipeline and decoder are the same.
 
     Raises:
-        ValueError: If the name is none of the released models, and no folder.
+        ValueError: If it is neither the name of a released model nor a folder.
     """
     name = source.removeprefix(PREFIX)
     if Path(name).is_dir():

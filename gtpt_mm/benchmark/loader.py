@@ -27,9 +27,9 @@ from gtpt_mm.datasets.transforms import (
 from .report import _markdown
 from .selection import ModelChoice, find_config
 
-#: Config of mmpose whose pipeline is the yardstick of top-down ones.
+#: Config of mmpose whose pipeline top-down ones are compared with.
 STOCK = 'td-hm_res50_8xb64-210e_coco-256x192'
-#: What is added to the name of a pipeline of slow steps.
+#: Suffix for the name of a pipeline of slow steps.
 SLOW = ', by mmcv and mmpose'
 #: Time by step.
 Times = dict[str, float]
@@ -44,19 +44,19 @@ def time_loaders(
     clock: str = 'wall',
     repeats: int = 3,
 ) -> dict[str, dict[str, float]]:
-    """Return ms a sample of training pipelines, in total and by step.
+    """Return ms per sample of training pipelines, in total and by step.
 
-    Each pipeline draws from the same pictures and seeds, in turn. Top-down
-    ones are followed by that of mmpose's :data:`STOCK`, those of Group Pose,
-    which mmpose has not, by the same steps out of operators of mmcv and
-    mmpose, see :func:`slow_steps`.
+    All pipelines use the same pictures and seeds, in turn. Top-down ones are
+    compared with that of mmpose's :data:`STOCK`. Those of Group Pose, which
+    mmpose lacks, are compared with the same steps made of operators of mmcv
+    and mmpose, see :func:`slow_steps`.
 
     Args:
         choices: Configs to measure.
         annotations: A file in COCO's format, beside the pictures or a folder
             ``images`` with them.
         clock: ``'wall'`` or ``'cpu'``.
-        repeats: Timed rounds after one that is not; medians are returned.
+        repeats: Timed rounds after a warm-up round; medians are returned.
 
     Raises:
         ValueError: If the file has no pictures, a config has no pipeline for
@@ -128,7 +128,7 @@ class Loader:
         self.dataset = _build_dataset(dataset, annotations)
 
     def run(self, seed: int, clock: Callable[[], float]) -> Times:
-        """Return ms a sample of one pass over the pictures."""
+        """Return ms per sample of one pass over the pictures."""
         np.random.seed(seed)
         times: Times = defaultdict(float)
         for step in self.steps:
@@ -145,9 +145,9 @@ class Loader:
 
 
 class TimedStep:
-    """A step that adds the time it takes to a counter, by its name.
+    """A step that adds its time to a counter, by its name.
 
-    The time of a random choice is that of the steps it chooses.
+    The time of a random choice is that of the chosen steps.
 
     Args:
         step: The step.
@@ -202,7 +202,7 @@ class SlowFlip(GroupPoseFlip):
 
 
 def slow_steps(pipeline: Sequence[dict]) -> list[BaseTransform]:
-    """Return the steps of a pipeline of Group Pose before they were fast."""
+    """Return the slow versions of the steps of a Group Pose pipeline."""
     steps: list[BaseTransform] = []
     for step in pipeline:
         options = dict(step)

@@ -17,7 +17,7 @@ from gtpt_mm.version import __version__
 def describe_machine(
     device: str = 'cpu', packages: Sequence[str] = ()
 ) -> dict[str, str | int | None]:
-    """Return everything but the model that figures depend on.
+    """Return everything that figures depend on, except the model.
 
     Args:
         device: ``'cpu'`` or ``'cuda'``, optionally with a number.

@@ -33,10 +33,10 @@ def count_modules(model: nn.Module, call: Callable[[], object]) -> int:
     A module that runs twice counts twice. Everything else is ignored:
     products of attention, activations, pooling, resizing.
 
-    These are the rules of the package ``thop``, which GTPT and many other
-    papers count with, except for transposed convolutions: ``thop`` counts
-    their output as if they were convolutions, stride squared too much, and
-    skips subclasses.
+    These are the rules of the package ``thop``, used by GTPT and many other
+    papers, except for transposed convolutions: ``thop`` counts their output as
+    if they were convolutions, too high by the square of the stride, and skips
+    subclasses.
 
     Args:
         model: The network; nested modules are found.
@@ -102,7 +102,7 @@ def count_operators(call: Callable[[], object]) -> int:
         >>> count_operators(lambda: attention(q, q, q))  # 2 * 2 * 10 * 10 * 4
         1600
     """
-    # The CPU's fused attention is missing in torch's table of formulas.
+    # torch's table of formulas lacks the fused attention of the CPU.
     on_cpu = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one opaque operator

@@ -37,9 +37,9 @@ def run_benchmark(
     """Measure networks side by side.
 
     At each batch size, all models in all cases take turns, one call each,
-    until every one was timed ``repeats`` times. Other load on the machine
-    then affects all of them alike, so that ratios within a run hold where
-    times do not.
+    until each was timed ``repeats`` times. Other load on the machine then
+    affects all of them alike, so ratios within a run are reliable even if
+    times are not.
 
     Args:
         networks: Networks; the others are compared to the first.
@@ -119,7 +119,7 @@ def _test(
             timing.accuracy = tester.test(
                 network, maker.forward(network, case), model
             )
-        except Exception as error:  # as of a call that is timed
+        except Exception as error:  # as in a timed call
             timing.accuracy_error = f'not tested: {_first_words(error)}'
 
 
@@ -197,7 +197,7 @@ def _measure_batch_size(
 
 
 def _warm_up(call: Call, timing: Timing, config: BenchmarkConfig) -> None:
-    """Run the calls that do not count, and the one for the memory."""
+    """Run the warm-up calls, and the one that measures memory."""
     compiles = timing.case.runtime.endswith(COMPILED)
     for index in range(config.warmup):
         start = time.perf_counter()
@@ -237,18 +237,18 @@ def _tensors(output: object) -> Iterator[Tensor]:
 
 @contextlib.contextmanager
 def _reason_in(timing: Timing) -> Iterator[None]:
-    """Write why a model failed into its timing, and go on."""
+    """Record why a model failed in its timing, and continue."""
     try:
         yield
     except Exception as error:
-        # Compilers, kernels and models raise anything; it is one cell.
+        # Compilers, kernels and models raise anything; it fails only one cell.
         is_slow = isinstance(error, TimeoutError)
         prefix = 'too slow' if is_slow else 'not supported'
         timing.error = f'{prefix}: {_first_words(error)}'
 
 
 def _first_words(error: Exception) -> str:
-    """Return the first line of a message that says something."""
+    """Return the first meaningful line of a message."""
     lines = [line.strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line] or [type(error).__name__]
     is_headline = lines[0].endswith(':') and len(lines) > 1
@@ -284,7 +284,7 @@ def _threads(count: int | None) -> Iterator[None]:
 
 
 def _current(device: str) -> contextlib.AbstractContextManager:
-    """Make a GPU the one that events and streams belong to."""
+    """Make a GPU the current device of events and streams."""
     if torch.device(device).type == 'cuda':
         return torch.cuda.device(torch.device(device))
     return contextlib.nullcontext()
@@ -300,7 +300,7 @@ def _many_compilations(compiles: bool) -> Iterator[None]:
     if not compiles:
         yield
         return
-    # PyTorch documents these limits under this name and no other.
+    # PyTorch documents these limits only under this name.
     config = torch._dynamo.config
     limits = dict(
         recompile_limit=1000,

@@ -14,11 +14,11 @@ from torch.profiler import ProfilerActivity, profile
 def peak_memory(call: Callable[[], object], device: str = 'cpu') -> int:
     """Return the peak of live tensor memory above the start of a call.
 
-    On a GPU, the caching allocator's own figure. On a CPU, the highest sum
-    of the profiler's allocation events, which does not depend on threads or
-    on how the C library keeps freed memory; buffers that libraries such as
-    oneDNN allocate past PyTorch are not in it. Memory from before that the
-    call frees is not subtracted.
+    On a GPU, this is the caching allocator's own figure. On a CPU, it is the
+    highest sum of the profiler's allocation events, which does not depend on
+    threads or on how the C library keeps freed memory. It does not include
+    buffers that libraries such as oneDNN allocate outside PyTorch. Earlier
+    memory that the call frees is not subtracted.
 
     Args:
         call: Function to measure; its result stays alive until the end.
@@ -45,7 +45,7 @@ def peak_memory(call: Callable[[], object], device: str = 'cpu') -> int:
         profiler.start()
     try:
         result = call()
-    finally:  # left on, it would slow down whatever is timed next
+    finally:  # left on, it would slow down later timings
         with _silent_stderr():
             profiler.stop()
     del result
@@ -62,7 +62,7 @@ def peak_memory(call: Callable[[], object], device: str = 'cpu') -> int:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Hide what the profiler's C++ side prints when it starts and stops."""
+    """Hide the profiler's C++ messages when it starts and stops."""
     sys.stderr.flush()
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

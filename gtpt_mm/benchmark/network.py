@@ -38,8 +38,8 @@ class Network:
         model: The network on the CPU, in float32, in evaluation mode.
         input_size: Input (w, h) in pixels.
         has_weights: Whether its weights are not random.
-        is_stock: Whether it is its config's model without a change.
-        file: Of a network that is an ONNX file: that file.
+        is_stock: Whether it is the unchanged model of its config.
+        file: The ONNX file, if the network is one.
     """
 
     label: str
@@ -65,19 +65,19 @@ def load_network(
 ) -> Network:
     """Build a network, with random weights unless it is given some.
 
-    Nothing is downloaded: speed does not depend on what the weights are.
+    Nothing is downloaded: speed does not depend on the weights.
 
     Args:
         choice: The model, and what to change in its config.
         input_size: Input (w, h) in pixels; None takes it from the config.
-        config_check: Whether to look for mistakes in the config first.
+        config_check: Whether to check the config for mistakes first.
 
     Returns:
         The network.
 
     Raises:
-        ValueError: If the config does not load, build or give a size, or the
-            weights are not those of the model.
+        ValueError: If the config cannot be loaded or built or has no size, or
+            the weights do not fit the model.
     """
     if choice.is_onnx:
         return _load_onnx(choice, input_size)
@@ -177,9 +177,9 @@ def find_test_set(cfg: Config) -> ConfigDict:
 
 
 def _find_input_size(cfg: Config, label: str) -> tuple[int, int]:
-    """Return the (w, h) that test images are brought to.
+    """Return the size (w, h) of test images at the input of the network.
 
-    A resize by the short side gives the largest image: a wide one.
+    For a resize by the short side, this is the largest image, a wide one.
     """
     holders = [
         *_pipeline(cfg, 'test_dataloader'),
@@ -251,7 +251,8 @@ def training_batch(
         for step in steps:
             results = step(results)
         sample = results['data_samples']
-        # As the data preprocessor, which is left out: nothing is padded.
+        # Set as by the data preprocessor, which is left out: nothing is
+        # padded.
         sample.set_metainfo(dict(batch_input_shape=network.input_size[::-1]))
         if dataset_idx is not None:
             names = tuple(network.cfg.train_dataloader.dataset.names)

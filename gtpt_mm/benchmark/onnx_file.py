@@ -1,4 +1,4 @@
-"""An ONNX file of anybody as a network that is measured."""
+"""Any ONNX file as a network to measure."""
 
 # B batch, (h, w) input in pixels
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-#: Types of ONNX that weights have, and what a network of them computes in.
+#: ONNX types of weights, and the precision of such a network.
 _WEIGHTS = {1: 'fp32', 10: 'fp16', 2: 'int8', 3: 'int8'}
 
 
@@ -26,7 +26,7 @@ class OnnxFile(nn.Module):
             ``'int8'``.
 
     Raises:
-        ValueError: If the file cannot be read or its input is no image.
+        ValueError: If the file cannot be read or its input is not an image.
     """
 
     def __init__(self, file: Path) -> None:
@@ -67,4 +67,4 @@ def _read(file: Path) -> Any:
     try:
         return onnx.load(file, load_external_data=False)
     except Exception as error:  # of protobuf
-        raise ValueError(f'{file} is no ONNX file: {error}') from error
+        raise ValueError(f'{file} is not an ONNX file: {error}') from error

@@ -1,4 +1,4 @@
-"""Accuracies that papers and mmpose's model zoo state; none is measured."""
+"""Accuracies from papers and mmpose's model zoo; none is measured."""
 
 from functools import cache
 from pathlib import Path
@@ -12,12 +12,12 @@ from .network import Network
 
 
 class Published(NamedTuple):
-    """An accuracy as published: with boxes and a flip test of its own.
+    """A published accuracy; its boxes and flip test may differ from ours.
 
     Attributes:
         value: AP from 0 to 1.
         dataset: Where it was measured.
-        source: Who states it.
+        source: Paper or file that states it.
     """
 
     value: float
@@ -58,14 +58,14 @@ _PAPERS = {
 
 
 def find_network_published(network: Network) -> Published | None:
-    """Return what was published about a network, if it is unchanged."""
+    """Return the published accuracy of a network, if it is unchanged."""
     if network.config is None or not network.is_stock:
         return None
     return find_published(network.config)
 
 
 def find_published(config: Path) -> Published | None:
-    """Return what was published about a config of gtpt_mm or of mmpose.
+    """Return the published accuracy of a config of gtpt_mm or mmpose.
 
     Args:
         config: Its file; a changed copy elsewhere has no published accuracy.

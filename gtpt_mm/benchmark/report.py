@@ -95,7 +95,7 @@ def _format_costs(benchmark: Benchmark) -> str:
 
 
 def _format_timings(benchmark: Benchmark) -> str:
-    """Return the table of timings; columns that nothing fills are left out."""
+    """Return the table of timings; empty columns are left out."""
     timings = benchmark.timings
     lines = [
         [
@@ -236,7 +236,7 @@ def plot_report(benchmark: Benchmark, out_file: str | Path) -> None:
         out_file: Picture to write; its suffix is the format.
 
     Raises:
-        ValueError: If nothing was timed, or the suffix is no format.
+        ValueError: If nothing was timed, or the suffix is not a format.
     """
     check_plot_file(out_file)
     panels: dict[int, list[Timing]] = {}
@@ -270,7 +270,7 @@ def plot_report(benchmark: Benchmark, out_file: str | Path) -> None:
 
 
 def check_plot_file(out_file: str | Path) -> None:
-    """Raise ValueError if no picture can be written under this name."""
+    """Raise ValueError if the suffix is not a picture format."""
     formats = sorted(FigureCanvasAgg.get_supported_filetypes())
     if Path(out_file).suffix[1:].lower() not in formats:
         raise ValueError(

@@ -19,12 +19,12 @@ class Timing:
         clock: Which of the two times counts.
         wall_seconds: Wall time of each timed call; on a GPU between events.
         cpu_seconds: Processor time of each timed call; empty on a GPU.
-        peak_bytes: Peak of tensor memory above the start of a call; 0 where
-            it is not known, in runtimes other than PyTorch.
+        peak_bytes: Peak of tensor memory above the start of a call; 0 in
+            runtimes other than PyTorch, where it is unknown.
         deviation: Largest deviation of an exported file's outputs from those
             of PyTorch, as a part of their range; None if none is exported.
         accuracy: Measured in this case, or None.
-        accuracy_error: Why it was not, or None.
+        accuracy_error: Why it was not measured, or None.
         error: Why there are no figures, or None.
         note: What is odd about the figures, or None.
     """
@@ -76,9 +76,9 @@ class ModelCost(NamedTuple):
         input_size: Input (w, h) in pixels.
         parameters: Number of parameters.
         trained: Number of those with a gradient.
-        macs_modules: See :func:`count_modules`; one image. None of a file
-            that PyTorch does not run.
-        macs_operators: See :func:`count_operators`; one image.
+        macs_modules: MACs of one image, see :func:`count_modules`. None for a
+            file, which PyTorch does not run.
+        macs_operators: MACs of one image, see :func:`count_operators`.
         published: AP that its paper states, if it is that very model.
     """
 
@@ -110,7 +110,7 @@ class Benchmark:
 
     @property
     def complete(self) -> bool:
-        """Whether every model ran plainly, see ``config.base_case``."""
+        """Whether every model ran in ``config.base_case``."""
         return not any(
             timing.error
             for timing in self.timings
@@ -118,13 +118,13 @@ class Benchmark:
         )
 
     def ratio_to_first(self, timing: Timing) -> float | None:
-        """Return time by the first model's time in the same case."""
+        """Return time / time of the first model in the same case."""
         return self._ratio(timing, timing.case)
 
     def ratio_to_base(self, timing: Timing) -> float | None:
-        """Return time by the first model's plain time, same batch size.
+        """Return time / base-case time of the first model, same batch size.
 
-        This compares precisions, runtimes and training with one yardstick.
+        This puts precisions, runtimes and training on one scale.
         """
         batch_size = timing.case.batch_size
         return self._ratio(timing, self.config.base_case(batch_size))

@@ -17,7 +17,7 @@ from gtpt_mm.config_names import find_model, list_models
 
 from .huggingface import PREFIX, find_native
 
-#: Words behind a model that are no keys of its config; taken as they are.
+#: Options of a model that are not keys of its config; read as strings.
 _WORDS = ('label', 'weights', 'config')
 
 
@@ -26,10 +26,10 @@ class ModelChoice:
     """A model to measure.
 
     Args:
-        config: Its config file; of a model that has none, the one whose
-            pipeline and decoder it gets, None if that was not given.
+        config: Its config file; for a model without one, the config whose
+            pipeline and decoder it gets, or None.
         label: Its name in the tables.
-        options: What to change in the config, dotted key -> value.
+        options: Changes to the config, dotted key -> value.
         weights: File or URL of its weights; None for random ones.
         source: As typed: a name or path of a config, ``hf:NAME`` or the path
             of an ONNX file.
@@ -56,12 +56,12 @@ def parse_models(words: Sequence[str]) -> list[ModelChoice]:
     """Read ``MODEL [KEY=VALUE ...] [MODEL [KEY=VALUE ...] ...]``.
 
     Args:
-        words: A model is what :func:`find_config` takes, the path of an ONNX
+        words: A model is a name for :func:`find_config`, the path of an ONNX
             file, or ``hf:`` and the name or folder of a VitPose of
             transformers. It may be followed by ``model.*=VALUE``, which
-            changes its config, written as for ``--cfg-options`` of mmpose,
-            by ``label=NAME``, by ``weights=FILE``, and behind an ONNX file
-            by ``config=NAME``, whose pipeline and decoder it then gets.
+            changes its config, written as for ``--cfg-options`` of mmpose, by
+            ``label=NAME``, by ``weights=FILE``, and, for an ONNX file, by
+            ``config=NAME``, the config whose pipeline and decoder it gets.
 
     Returns:
         The models in order.
@@ -123,7 +123,7 @@ def _choose(name: str, pairs: list[str]) -> ModelChoice:
 
 
 def _find_pipeline(name: str, config: str | None) -> tuple[Path | None, str]:
-    """Return the config of a model, and the name that it gets by default."""
+    """Return the config of a model, and its default name."""
     if name.endswith('.onnx'):
         if not Path(name).is_file():
             raise ValueError(f'there is no file {name}')

@@ -15,7 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 #: Moments of Adam and AdamW for each parameter.
 NUM_MOMENTS = 2
-#: Images (h, w) of a config that does not say.
+#: Image size (h, w) of a config without one.
 SIZE = (256, 192)
 
 
@@ -23,16 +23,16 @@ SIZE = (256, 192)
 class TrainingMemory:
     """Bytes of tensors that a training step with Adam or AdamW holds.
 
-    Not in it: what CUDA, its libraries and the allocator keep for themselves
+    It does not include the memory of CUDA, its libraries and the allocator
     (1 GB and more), the batch, targets, and short-lived results.
 
     Attributes:
         parameters: Trainable parameters in float32.
         copies: Their copies in half precision, which autocast keeps from the
             forward pass to the end of the backward pass; 0 in float32.
-        per_image: What the backward pass needs of each image.
-        layer: With checkpointing, what is computed again for each image, one
-            layer at a time; else 0.
+        per_image: Tensors of each image that the backward pass needs.
+        layer: With checkpointing, tensors recomputed for each image, one layer
+            at a time; else 0.
     """
 
     parameters: int
@@ -43,16 +43,16 @@ class TrainingMemory:
     def peak(
         self, batch: int, num_processes: int = 1, divided: bool = False
     ) -> int:
-        """Return the bytes at the worst moment of a step, in one process.
+        """Return the bytes at the peak of a step, in one process.
 
-        That is the end of the forward pass, with all activations and no
-        gradient, or the optimizer's step, with all gradients and no
+        The peak is at the end of the forward pass, with all activations and no
+        gradient, or in the optimizer's step, with all gradients and no
         activation; torch's optimizers on GPUs then hold one more copy.
 
         Args:
             batch: Images of this process.
-            num_processes: If there are several, DistributedDataParallel has
-                buckets of the size of the gradients.
+            num_processes: With several, DistributedDataParallel has buckets of
+                the size of the gradients.
             divided: Whether ZeRO divides the moments among them.
         """
         moments = NUM_MOMENTS * self.parameters
@@ -73,9 +73,9 @@ def estimate_training_memory(
     up; a model of any size takes seconds and no memory.
 
     Args:
-        cfg: Config of a top-down model; ``model.backbone.with_cp`` counts.
-            That of several datasets is as if all images were of one.
-        dtype: That of autocast: float32 for none, bfloat16 or float16.
+        cfg: Config of a top-down model; ``model.backbone.with_cp`` counts. For
+            several datasets, all images are assumed to be of one.
+        dtype: Type of autocast: float32 for none, bfloat16 or float16.
     """
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     one, two = (_run(cfg, dtype, num) for num in (1, 2))
@@ -104,7 +104,7 @@ class _Run:
 def _run(cfg: Config, dtype: torch.dtype, batch: int) -> _Run:
     """Run the model forwards on images without data."""
     with FakeTensorMode():
-        # It asks whether it has drawn enough, of tensors without data.
+        # It tests its draws, but tensors without data cannot be tested.
         with mock.patch.object(nn.init, 'trunc_normal_'):
             model = MODELS.build(cfg.model).train()
         own = {
@@ -138,7 +138,7 @@ def _count_saved(left_out: set[int]) -> Iterator[dict[int, int]]:
         storage = tensor.untyped_storage()
         if storage._cdata not in left_out:
             sizes[storage._cdata] = storage.nbytes()
-            kept.append(storage)  # or its number would be used again
+            kept.append(storage)  # or its id would be reused
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):

@@ -1,7 +1,7 @@
 """Variants of a model, each trained through mim, and a table of the results.
 
-A script that compares trainings adds its variants, its columns and the
-reading of a result.
+A script that compares trainings adds its variants, its columns and a function
+that reads a result.
 """
 
 import argparse
@@ -31,7 +31,7 @@ class Training:
         config: Its config file.
         seed: Seed of the run.
         out: Folder of all runs of the comparison.
-        root: Folder to run in, from which the config's paths count.
+        root: Folder to run in; the config's paths are relative to it.
     """
 
     config: Path
@@ -53,7 +53,7 @@ class Training:
         """Return the metrics of the last epoch.
 
         Args:
-            key: One of their names; it tells them from losses.
+            key: One of their names, which distinguishes them from losses.
 
         Returns:
             All scalars logged with it, or None if the last epoch of the
@@ -76,8 +76,8 @@ class Training:
 
         Args:
             command: ``train`` or ``test``.
-            options: Follow the config and the work dir.
-            log: Name of the file in :attr:`folder` that takes the output.
+            options: Options after the config and the work dir.
+            log: Name of the file in :attr:`folder` for the output.
 
         Raises:
             SystemExit: If it fails; the message names the log.
@@ -115,12 +115,12 @@ class Comparison:
     """Variants trained on the same budget.
 
     Attributes:
-        title: What the variants differ in: head of the table's first column.
+        title: Difference of the variants: head of the table's first column.
         configs: Config file of each variant, in the order of the table.
         columns: Names of the figures, in order.
         read: Return the figures of a run, or None if it has not finished.
-        root: Folder to run in, from which the configs' paths count.
-        labels: Names of variants in the table, where they are others.
+        root: Folder to run in; the configs' paths are relative to it.
+        labels: Names of variants in the table, if they differ.
         digits: Decimals in the table.
         train: Run the steps of a training that are missing.
     """

@@ -1,11 +1,11 @@
 """The ``gtpt-mm`` command: parse, call, print.
 
-Bad input is told in one line, with exit code 2; only an error of our own
-shows a traceback. Each subcommand is a module of this package with ``HELP``
-(one line), ``add_arguments(parser)`` and ``run(args) -> int`` (the exit
-code). A module imports torch and mmpose inside ``run`` only, so that
-``gtpt-mm doctor``, ``--help`` and ``--version`` answer where those are missing
-or broken.
+Bad input is reported in one line, with exit code 2; only a bug shows a
+traceback. Each subcommand is a module of this package with ``HELP``
+(one line), ``add_arguments(parser)`` and ``run(args) -> int`` (the exit code).
+A module imports torch and mmpose only inside ``run``, so that ``gtpt-mm
+doctor``, ``--help`` and ``--version`` work even if those are missing or
+broken.
 """
 
 import argparse
@@ -39,12 +39,12 @@ COMMANDS = (
     'app',
     'run',
 )
-#: Errors that are told in one line: whatever our functions raise for bad
-#: input, and what a file, a disk or a pipe raises by itself.
+#: Errors that are reported in one line: those that our functions raise for bad
+#: input, and those of files, disks and pipes.
 INPUT_ERRORS = (ValueError, OSError, EOFError, pickle.UnpicklingError)
 INTERRUPTED = 130  # as shells count: 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
-#: Most characters of a message.
+#: Maximum length of a message in characters.
 MAX_LENGTH = 2000
 
 
@@ -55,9 +55,9 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments; those of the process if None.
 
     Returns:
-        The exit code: of the subcommand; 2 on bad input and 130 if
-        interrupted, which one line on stderr explains; 141 if nobody reads
-        the output any more.
+        The exit code: that of the subcommand; 2 on bad input and 130 if
+        interrupted, each with one line on stderr; 141 if nobody reads the
+        output any more.
     """
     _open_closed_streams()
     args = _make_parser().parse_args(argv)
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         message, code = 'interrupted', INTERRUPTED
     except Exception as error:
         if gtpt_mm.import_error is not None and not isinstance(error, OSError):
-            # Whatever a broken package raised this time: that is the cause.
+            # A broken package may raise anything; report it as the cause.
             error = gtpt_mm.import_error
         elif not isinstance(error, INPUT_ERRORS):
             raise
@@ -103,7 +103,7 @@ def _make_parser() -> argparse.ArgumentParser:
 
 
 def _describe(error: Exception) -> str:
-    """Return what went wrong in one line."""
+    """Return the error in one line."""
     message = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         message = f'{os.fsdecode(error.filename)}: {error.strerror}'
@@ -114,10 +114,10 @@ def _describe(error: Exception) -> str:
 
 
 def _open_closed_streams() -> None:
-    """Open what the caller has closed of stdin, stdout and stderr, on nothing.
+    """Open closed ones of stdin, stdout and stderr on the null device.
 
-    Otherwise the next file that is opened, maybe a checkpoint, would be
-    stdout, for libraries that print to it.
+    Otherwise the next opened file, maybe a checkpoint, would become stdout for
+    libraries that print to it.
     """
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
@@ -133,7 +133,7 @@ def _open_closed_streams() -> None:
 
 
 def _give_up(stream: TextIO) -> None:
-    """Drop what cannot be written, or Python would complain at its end."""
+    """Drop output that cannot be written, or Python would complain at exit."""
     try:
         stream.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""``gtpt-mm analyze``: what a model gets wrong."""
+"""``gtpt-mm analyze``: the errors of a model, by kind."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from .common import add_overwrite, check_folder
 if TYPE_CHECKING:
     from gtpt_mm.apis.analysis import Analysis
 
-HELP = 'Tell errors of a model by kind, and what AP would be without them.'
+HELP = 'Count the errors of a model by kind, with AP without each of them.'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +71,7 @@ def _analyze(args: argparse.Namespace) -> 'Analysis':
         )
     if not has_results:
         raise ValueError(
-            f'{args.model} is no file of results (.json), which an '
+            f'{args.model} is not a file of results (.json), which an '
             'annotation file needs; give a config to test a checkpoint'
         )
     return analysis_run.analyze_files(

@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--weights',
         default='',
-        help="file of weights; 'random' for a look without (default: the "
-        'public ones)',
+        help="file of weights, or 'random' to try the page without any "
+        '(default: the public ones)',
     )
     parser.add_argument(
         '--detector',
@@ -33,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--host',
         default='127.0.0.1',
-        help='address to serve at; 0.0.0.0 for all of this machine (default: '
-        '127.0.0.1)',
+        help='address to serve at; 0.0.0.0 for all addresses of this machine '
+        '(default: 127.0.0.1)',
     )
     parser.add_argument(
         '--port', type=int, help='port (default: the first free from 7860)'
     )
     parser.add_argument(
-        '--open', action='store_true', help='open the browser, too'
+        '--open', action='store_true', help='also open the browser'
     )
 
 

@@ -20,11 +20,11 @@ HELP = 'Measure size, speed and memory of models side by side.'
 MODELS_HELP = (
     "a config's path, a name such as gtpt-t, the name of a config of gtpt_mm "
     "or mmpose, or an alias of mmpose's zoo; hf:NAME or hf:FOLDER for a "
-    'VitPose of transformers; the path of an ONNX file; behind it, changes '
-    'to the config as for --cfg-options (model.backbone.keep_rates=[1,1,1,1]),'
-    ' weights=FILE or weights=public, label=NAME, and config=NAME for the '
-    'pipeline and decoder of an ONNX file. The first model is what the '
-    'others are compared to'
+    'VitPose of transformers; the path of an ONNX file; after it, changes to '
+    'the config as for --cfg-options (model.backbone.keep_rates=[1,1,1,1]), '
+    'weights=FILE or weights=public, label=NAME, and config=NAME for the '
+    'pipeline and decoder of an ONNX file. The others are compared with the '
+    'first model'
 )
 
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     # fmt: off
     add('models', nargs='+', metavar='MODEL', help=MODELS_HELP)
     add('--batch-sizes', nargs='+', default=[1, 32], **counts,
-        help='images of an inference call (default: 1 32)')
+        help='images per inference call (default: 1 32)')
     add('--train', nargs='*', **counts,
         help='also time training steps (forward, loss, backward) with N '
         'images (default: the sizes of --batch-sizes)')
@@ -43,53 +43,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='torch (default), compile, onnxruntime, openvino; models are '
         'exported for the last two, and the files checked')
     add('--precision', nargs='+', default=['fp32'], metavar='PRECISION',
-        help='fp32 (default), bf16, fp16, int8; each runtime takes those '
-        'that it has')
+        help='fp32 (default), bf16, fp16, int8; each runtime uses those '
+        'that it supports')
     add('--device', default='cpu', help='cpu (default), cuda or cuda:1')
     add('--compile-mode', default='default', metavar='MODE',
-        help='of --runtime compile: default, reduce-overhead, ...')
+        help='mode of --runtime compile: default, reduce-overhead, ...')
     add('--fuse', action='store_true',
-        help='also measure torch and compile after fuse')
+        help='also measure torch and compile with fused models')
     add('--data', type=Path, metavar='ANN',
         help="annotations in COCO's format: also test the models that have "
         'weights, in each runtime')
     add('--images', type=Path, metavar='DIR',
         help='pictures of --data (default: images beside it)')
-    add('--metric', default='AP', help='of --data: AP (default), or PCK at '
-        '0.2 of the box')
+    add('--metric', default='AP', help='metric of --data: AP (default), or '
+        'PCK at 0.2 of the box')
     add('--boxes', type=Path, metavar='FILE',
         help="detected boxes, COCO's format (default: those of --data)")
     add('--flip-test', choices=['on', 'off'],
-        help='of --data, for all models (default: as in the configs, which '
-        'must agree)')
+        help='flip test of --data, for all models (default: as in the '
+        'configs, which must agree)')
     add('--input-size', type=int, nargs=2, metavar=('W', 'H'),
         help='input in pixels, for configs without one')
-    add('--threads', type=int, help='CPU threads (default: as PyTorch has)')
+    add('--threads', type=int, help="CPU threads (default: PyTorch's number)")
     add('--clock', default='wall',
-        help='on a CPU: wall (default), or cpu, the time that this process '
-        'got, for busy machines; cpu needs --threads 1')
+        help='on a CPU: wall (default), or cpu, the processor time of this '
+        'process, for busy machines; cpu needs --threads 1')
     add('--repeats', type=int, default=10, help='timed calls (default: 10)')
-    add('--warmup', type=int, default=3, help='calls before (default: 3)')
+    add('--warmup', type=int, default=3,
+        help='calls before the timed ones (default: 3)')
     add('--time-limit', type=float, default=60.0, metavar='S',
-        help='give up a case in which a warm-up call takes more seconds '
+        help='give up a case if a warm-up call takes more seconds '
         '(default: 60)')
     add('--count-only', action='store_true',
         help='only parameters and MACs, no timing')
     add('--loader', type=Path, metavar='ANN',
-        help="only time the training pipelines, step by step, beside mmpose's,"
-        " on the pictures of these annotations in COCO's format")
-    add('--json', type=Path, help='write all figures there')
-    add('--plot', type=Path, help='draw the times there')
+        help='only time the training pipelines, step by step, and compare '
+        "them with mmpose's, on the pictures of these annotations in COCO's "
+        'format')
+    add('--json', type=Path, help='write all figures to this file')
+    add('--plot', type=Path, help='plot the times to this file')
     add('--plot-accuracy', type=Path, metavar='FILE',
-        help='draw accuracy over latency there, measured or, hollow, as the '
-        'papers state it')
+        help='plot accuracy over latency to this file: measured or, hollow, '
+        'as stated in the papers')
     # fmt: on
     add_overwrite(parser)
     add_no_config_check(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the tables; return 1 if a model did not run plainly."""
+    """Print the tables; return 1 if a model failed in the base case."""
     from gtpt_mm.benchmark import (
         format_report,
         plot_accuracy,

@@ -37,7 +37,7 @@ def add_no_config_check(parser: argparse.ArgumentParser) -> None:
         '--no-config-check',
         dest='config_check',
         action='store_false',
-        help='do not look for mistakes in the config first',
+        help='do not check the config for mistakes first',
     )
 
 
@@ -81,7 +81,7 @@ def check_folder(path: Path) -> None:
     nearest = next(folder for folder in folders if os.path.lexists(folder))
     if not nearest.is_dir():
         raise ValueError(
-            f'{nearest} is not a folder, so that nothing can be written to it'
+            f'{nearest} is not a folder, so nothing can be written to it'
         )
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise ValueError(

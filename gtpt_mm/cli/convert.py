@@ -44,14 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--half',
         choices=('ema', 'model'),
-        help='for an official GTPT: averaged weights (the default, evaluated '
-        'in the paper) or trained weights',
+        help='for an official GTPT: averaged weights (the default, as in the '
+        'paper) or trained weights',
     )
     parser.add_argument(
         '--weights',
         choices=('averaged', 'trained'),
-        help='for a checkpoint of a training with an average (EMA): which '
-        'of its two sets; default averaged',
+        help='for a checkpoint of a training with an average (EMA): the set '
+        'of weights to convert; default averaged',
     )
     add_overwrite(parser)
 
@@ -68,8 +68,8 @@ def _add_folder_arguments(parser: argparse.ArgumentParser) -> None:
         '--head',
         metavar='DATASET',
         help='for a folder of huggingface with a ViTPose++: the head that is '
-        'kept beside all experts; default: of the dataset that was added, '
-        'else coco',
+        'kept beside all experts; default: that of the added dataset, else '
+        'coco',
     )
 
 

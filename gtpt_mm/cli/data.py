@@ -1,4 +1,4 @@
-"""``gtpt-mm data``: a set of one's own, from and to annotation tools."""
+"""``gtpt-mm data``: your own set, from and to annotation tools."""
 
 import argparse
 

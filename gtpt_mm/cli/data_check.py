@@ -15,14 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs='+',
         metavar='ANN',
-        help='a COCO keypoint file, several that are the splits of one set, '
+        help='a COCO keypoint file, several files with the splits of one set, '
         'or a folder of `gtpt-mm data import`',
     )
     parser.add_argument(
         '--images',
         type=Path,
         metavar='DIR',
-        help='folder of the pictures (default: looked for beside ANN)',
+        help='folder of the pictures (default: searched beside ANN)',
     )
     parser.add_argument(
         '--metainfo',
@@ -37,7 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='write a page with findings, statistics and pictures',
     )
     parser.add_argument(
-        '--json', type=Path, metavar='FILE', help='write all findings there'
+        '--json',
+        type=Path,
+        metavar='FILE',
+        help='write all findings to this file',
     )
     add_overwrite(parser)
 

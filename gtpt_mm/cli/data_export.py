@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the folder; print what it holds and what it cannot hold."""
+    """Write the folder; print its content and what the format loses."""
     from gtpt_mm.datasets.exchange import FORMATS, read_set, write_set
     from gtpt_mm.datasets.exchange.formats import is_export
     from gtpt_mm.datasets.exchange.new_folder import check_new_folder

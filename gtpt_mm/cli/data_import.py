@@ -22,14 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--swap',
         default='',
         metavar='LEFT=RIGHT,...',
-        help='pairs that a mirrored picture swaps, where the names do not '
-        'tell; NAME= for none',
+        help='pairs that mirroring a picture swaps, if the names do not show '
+        'them; NAME= for none',
     )
     parser.add_argument(
         '--val',
         type=float,
         default=0.2,
-        help='share of val where the source has no split; default 0.2',
+        help='share of val if the source has no split; default 0.2',
     )
     parser.add_argument(
         '--seed', type=int, default=0, help='seed of the split; default 0'
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--split-by',
         choices=('auto', 'group', 'picture'),
         default='auto',
-        help='keep videos or sessions in one split; default: where there are '
+        help='keep videos or sessions in one split; default: if there are '
         'several',
     )
     add_writing(parser)
@@ -50,7 +50,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         '--format',
         default='auto',
         help='coco, yolo, cvat, label-studio, deeplabcut, sleap or labelme; '
-        'default auto: found by the files',
+        'default auto: detected from the files',
     )
     parser.add_argument(
         '--images', type=Path, metavar='DIR', help='folder of the pictures'
@@ -58,13 +58,13 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--category',
         metavar='NAME',
-        help='what to read, where several things have different keypoints',
+        help='category to read, if several have different keypoints',
     )
     parser.add_argument(
         '--names',
         type=split_names,
         metavar='A,B,...',
-        help='names of the keypoints, where the source has none or no order',
+        help='names of the keypoints, if the source has none or no order',
     )
 
 

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def format_table(rows: list[Row]) -> str:
-    """Return the table, then what to do about whatever needs doing."""
+    """Return the table, then the remedies."""
     name_width = max(len(row.name) for row in rows) + 2
     found_width = min(max(len(row.found) for row in rows), 28) + 2
     indent = ' ' * (name_width + found_width + 9)

@@ -1,9 +1,8 @@
 """The probes of ``gtpt-mm doctor``, one for each component.
 
-A probe looks at one component and returns what it found and a note, or
-raises :class:`Fault`. It may also fail in any other way: :func:`probe` makes
-a :class:`Row` of everything, so that one broken package does not hide the
-others.
+A probe looks at one component and returns what it found and a note, or raises
+:class:`Fault`. It may also fail in any other way: :func:`probe` turns
+everything into a :class:`Row`, so one broken package does not hide the others.
 """
 
 import contextlib
@@ -58,8 +57,8 @@ class Row:
         found: Its version, or what else was found.
         status: ``works``, ``shimmed`` (works through ``gtpt_mm.compat``),
             ``broken`` or ``missing``.
-        note: What happened, or what is special.
-        remedy: What to do about it, for people who never heard of it.
+        note: What happened, or anything special.
+        remedy: What to do about it, for people who do not know the component.
         needed: Whether gtpt_mm cannot work without it.
     """
 
@@ -260,7 +259,7 @@ def probe_small_packages(name: str) -> tuple[str, str]:
 
 
 def probe_mmcv(name: str) -> tuple[str, str]:
-    """Look which mmcv is there: compiled, lite with our operators, none."""
+    """Find the installed mmcv: compiled, lite with our operators, none."""
     names = ('mmcv', 'mmcv-lite')
     versions = [f'{n} {_version(n)}' for n in names if _version(n)]
     found = ' and '.join(versions) or 'mmcv'

@@ -1,6 +1,6 @@
 """Remedies for packages that are missing or broken.
 
-Bounds of versions are those in the metadata of gtpt_mm.
+Version bounds are those in the metadata of gtpt_mm.
 """
 
 import contextlib
@@ -92,8 +92,8 @@ PACKAGES = {
         'mmdet',
         f'{SETUP} (or {install("mmdet", options="--no-deps")})',
     ),
-    # The models first: after a failure of theirs Python keeps halves of
-    # them, with which the functions import.
+    # The models first: after they fail, Python keeps partly imported modules,
+    # with which the functions import.
     'mmpose': (
         'mmpose.models mmpose.apis',
         'mmpose',
@@ -110,7 +110,7 @@ KNOWN_ERRORS = {  # messages that new users meet -> remedy
     'numpy.dtype size changed|_ARRAY_API|compiled using NumPy': 'A package '
     'was compiled for another numpy, mostly xtcocotools. Build it here: '
     f'{XTCOCOTOOLS}',
-    'libGL|libgthread|libxcb': 'opencv wants a graphics library that servers '
+    'libGL|libgthread|libxcb': 'opencv needs a graphics library that servers '
     'lack. `gtpt-mm setup` takes the variant without windows (or: apt-get '
     'install libgl1 libglib2.0-0)',
     r'MMCV==\S+ is used but incompatible': 'mmdet accepts mmcv below 2.2 '
@@ -144,6 +144,6 @@ def remedy_of(error: str) -> str:
 
 
 def missing_module(error: str) -> str:
-    """Return the top-level module that an error says is not there."""
+    """Return the top-level module that an error reports as missing."""
     found = re.search(r"No module named '(\w+)|import of (\w+) halted", error)
     return (found[1] or found[2]) if found else ''

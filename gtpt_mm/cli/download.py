@@ -24,21 +24,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--list',
         action='store_true',
-        help='list all weights, with licence, place and whether they are in '
+        help='list all weights, with licence, source and whether they are in '
         'the cache',
     )
     parser.add_argument(
         '--out',
         type=Path,
         metavar='FOLDER',
-        help='also write NAME.safetensors there, with its SHA-256 beside it: '
-        'a folder for GTPT_MM_WEIGHTS, on computers without network, or a '
-        'mirror',
+        help='also write NAME.safetensors to this folder, with its SHA-256 '
+        'beside it: for GTPT_MM_WEIGHTS on computers without network, or for '
+        'a mirror',
     )
     parser.add_argument(
         '--refresh',
         action='store_true',
-        help='fetch again what is in the cache',
+        help='fetch weights again even if they are in the cache',
     )
     add_overwrite(parser)
 

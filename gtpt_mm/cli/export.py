@@ -24,25 +24,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--format', default='onnx', choices=FORMATS,
         help='kind of file (default: onnx)')
     add('--precision', default='fp32', choices=PRECISIONS,
-        help='of the network; images and outputs are fp32 (default: fp32)')
+        help='precision of the network; images and outputs are fp32 '
+        '(default: fp32)')
     add('--batch', default='dynamic', metavar='N',
-        help='images of a call: dynamic (default), or a number')
+        help='images per call: dynamic (default), or a number')
     add('--decode', action='store_true',
         help='end in keypoints (x, y) in pixels of the input, and scores')
     add('--flip-test', action='store_true',
         help='average with the mirror image, in the file')
     add('--dataset', help='keypoints of a model for several datasets')
     add('--input-size', type=int, nargs=2, metavar=('W', 'H'),
-        help='images of a bottom-up model (default: as its codec, or any)')
+        help='image size of a bottom-up model (default: that of its codec, '
+        'or any)')
     add('--tolerance-px', type=float, metavar='PX',
-        help='largest deviation that passes, in pixels of the input; mean '
-        'deviation of fp16 and int8 (default: 0.1; of int8 0.5)')
+        help='largest deviation that passes, in pixels of the input; for '
+        'fp16 and int8 the mean deviation (default: 0.1; for int8 0.5)')
     add('--pictures', type=Path, metavar='DIR',
-        help='picture or folder of pictures to compare on, and for int8 to '
-        'measure ranges on, each one box (default: drawn figures)')
+        help='picture or folder of pictures for the comparison and for the '
+        'calibration of int8, each one box (default: drawn figures)')
     add('--annotations', type=Path, metavar='JSON',
-        help='COCO file of keypoints: its boxes in --pictures serve, and AP '
-        'is printed')
+        help='COCO file of keypoints: use its boxes in --pictures, and print '
+        'AP')
     # fmt: on
     add_overwrite(parser)
 

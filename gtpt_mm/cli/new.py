@@ -1,4 +1,4 @@
-"""``gtpt-mm new``: the config of a training on a set of one's own."""
+"""``gtpt-mm new``: the config of a training on your own set."""
 
 import argparse
 from pathlib import Path
@@ -22,20 +22,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--from', dest='weights', metavar='WEIGHTS',
         help='where to start: a name, file, URL, folder of transformers, or '
         'scratch (default: the public weights of the model)')
-    add('--epochs', type=int, help='instead of the rule')
-    add('--batch', type=int, help='instead of the rule')
-    add('--lr', type=float, help='instead of the rule')
+    add('--epochs', type=int, help='number of epochs (default: by rule)')
+    add('--batch', type=int, help='batch size (default: by rule)')
+    add('--lr', type=float, help='learning rate (default: by rule)')
     add('--input-size', type=int, nargs=2, metavar=('W', 'H'),
-        help='of the crops, instead of the rule; for Group Pose 0 and the '
+        help='size of the crops (default: by rule); for Group Pose 0 and the '
         'short side')
     add('--set', dest='settings', nargs='+', action='extend', default=[],
         metavar='KEY=VALUE',
         help='any other value of the config, such as '
         'train_dataloader.num_workers=4')
     add('--logger', default='',
-        help='tensorboard, wandb, mlflow or clearml, beside the files')
+        help='tensorboard, wandb, mlflow or clearml, besides the log files')
     add('--device', default='auto',
-        help='the rule is for it: auto (default), cpu, cuda')
+        help='device that the rule is for: auto (default), cpu, cuda')
     # fmt: on
     add_overwrite(parser)
 
@@ -79,7 +79,7 @@ def _read_setting(text: str) -> tuple[str, Any]:
     """Return the key and value of ``KEY=VALUE``.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it has another form.
     """
     from mmengine.config import DictAction
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 HELP = 'Find the people in images and videos: pictures, lines, tables.'
 DEFAULT_FORMATS = ['jsonl', 'csv']
 INPUTS_HELP = (
-    'image, video, folder (of which images and videos are read, folders in '
-    "it not), pattern ('shots/**/*.jpg'), address (http://, rtsp://), webcam "
-    'or webcam:1'
+    'image, video, folder (its images and videos, without folders in it), '
+    "pattern ('shots/**/*.jpg'), address (http://, rtsp://), webcam or "
+    'webcam:1'
 )
 
 
@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--weights', help='checkpoint, a file or URL (default: those that '
         'belong to the name or folder)')
     add('--detector', default='auto',
-        help='who finds the people for a top-down model: auto (default), '
-        'whole_image, or a name or file that docs/inference.md lists')
+        help='detector of people for a top-down model: auto (default), '
+        'whole_image, or a name or file listed in docs/inference.md')
     add('--boxes', type=Path, metavar='FILE',
         help='JSON with boxes instead of a detector: {"a.jpg": [[x1, y1, x2, '
         'y2], ...]}, or COCO annotations or results')
@@ -48,12 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--batch-size', type=int, default=32, metavar='N',
         help='people, and images, in one pass (default: 32)')
     add('--threshold', type=float, default=0.3, metavar='SCORE',
-        help='draw keypoints from this score on (default: 0.3); the files '
-        'hold all')
+        help='draw keypoints with at least this score (default: 0.3); the '
+        'files hold all')
     add('--box-threshold', type=float, default=0.3, metavar='SCORE',
-        help='take boxes from this score on (default: 0.3)')
+        help='use boxes with at least this score (default: 0.3)')
     add('--no-draw', dest='draw', action='store_false',
-        help='no pictures and videos')
+        help='write no pictures and videos')
     add('--format', nargs='+', default=DEFAULT_FORMATS, metavar='FORMAT',
         choices=('jsonl', 'csv', 'coco'), dest='formats',
         help='jsonl, csv, coco (default: jsonl csv)')
@@ -77,10 +77,10 @@ def _add_tool_arguments(parser: argparse.ArgumentParser) -> None:
         help='write the pictures with their people for correction in a tool '
         '(docs/labelling.md), not drawn pictures and tables')
     add('--uncertain-first', nargs='?', type=int, const=0, metavar='N',
-        help='of --to: order the pictures by the uncertainty of the model, '
+        help='with --to: order the pictures by the uncertainty of the model, '
         'and write the first N (default: all)')
     add('--link', action='store_true',
-        help='of --to: link the pictures instead of copying them')
+        help='with --to: link the pictures instead of copying them')
     # fmt: on
 
 
@@ -140,7 +140,7 @@ def _write_shards(args: argparse.Namespace, boxes: 'GivenBoxes | None') -> int:
 
 
 def _check(args: argparse.Namespace) -> 'GivenBoxes | None':
-    """Refuse what cannot work before a model is loaded; return the boxes."""
+    """Refuse invalid arguments before a model is loaded; return the boxes."""
     from gtpt_mm.apis.given_boxes import read_boxes
 
     check_folder(args.out)
@@ -232,7 +232,7 @@ def _shown(
 
 
 def _check_tool(args: argparse.Namespace) -> None:
-    """Refuse options that --to leaves without an effect, or needs."""
+    """Refuse options that have no effect with --to, or that require it."""
     if args.to is None:
         if args.uncertain_first is not None or args.link:
             raise ValueError('--uncertain-first and --link require --to')

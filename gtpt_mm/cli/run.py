@@ -35,7 +35,7 @@ def run_script(path: str, arguments: list[str]) -> int:
     """Run a script as ``python path arguments`` would, after gtpt_mm.
 
     Raises:
-        ImportError: If gtpt_mm could not repair what it stands on.
+        ImportError: If gtpt_mm could not repair the packages it needs.
     """
     import gtpt_mm
 
@@ -76,7 +76,7 @@ def find_script(name: str) -> str:
 
 
 def _demos() -> list[Path]:
-    """Return the scripts that mmpose brings along."""
+    """Return the demo scripts of mmpose."""
     found = importlib.util.find_spec('mmpose')
     if found is None or found.origin is None:
         return []

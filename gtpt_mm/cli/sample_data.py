@@ -1,7 +1,7 @@
 """``gtpt-mm sample-data``: draw data to train and test with.
 
-The drawing is a distribution of its own, ``pose_samples``, which runs as a
-process; its options live there.
+``pose_samples``, a separate distribution, draws them in its own process and
+defines the options.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run ``python -m pose_samples`` and return its exit code."""
     spec = importlib.util.find_spec('pose_samples')
-    # In projects/ the folder of that name would do as a namespace package.
+    # The folder of that name in projects/ would count as a namespace package.
     if spec is None or spec.origin is None:
         print(
             'gtpt-mm sample-data: needs pose_samples; in a clone of gtpt_mm, '

@@ -18,7 +18,8 @@ from .doctor_probes import fits
 from .doctor_remedies import requirements
 
 HELP = 'Install mmcv-lite, mmdet and mmpose, which pip cannot resolve.'
-#: What to install unless one of these is there; bounds of the first count.
+#: Packages to install unless one of a tuple is there; the bounds are those of
+#: its first name.
 PACKAGES = (('mmcv-lite', 'mmcv'), ('mmdet',), ('mmpose',))
 OPENCV, HEADLESS = 'opencv-python', 'opencv-python-headless'
 
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             continue
         if code := subprocess.call(command):
             print(f'gtpt-mm setup: that failed with exit code {code}; the '
-                  'lines above say why. Run it again to go on from here.',
+                  'lines above say why. Run it again to continue from here.',
                   file=sys.stderr)  # fmt: skip
             return 1
     # A new process: this one could not import what was missing. -P: from the

@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='I/N',
         help='write part I of N, from 0, of the inputs as a Parquet file; '
         'inputs may then be lists (.txt) and Parquet files of pictures. '
-        'auto: the part of this process among those of torchrun or SLURM; '
-        'auto/N: its share of N parts (docs/collections.md)',
+        'auto: the part of this process among those started by torchrun or '
+        'SLURM; auto/N: its share of N parts (docs/collections.md)',
     )
 
 

@@ -18,7 +18,7 @@ HELP = 'Write config and checkpoint of each dataset of a ViTPose++.'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.add_argument('config', type=Path, help='config of the training')
-    parser.add_argument('checkpoint', type=Path, help='checkpoint of it')
+    parser.add_argument('checkpoint', type=Path, help='its checkpoint')
     parser.add_argument(
         'out', type=Path, help='folder for NAME.py and NAME.pth'
     )
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--dataset',
         nargs='+',
         metavar='NAME',
-        help='which datasets (default: all)',
+        help='datasets to split off (default: all)',
     )
     add_overwrite(parser)
 

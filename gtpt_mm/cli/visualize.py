@@ -1,4 +1,4 @@
-"""``gtpt-mm visualize``: what a GTPT keeps and looks at, as pictures."""
+"""``gtpt-mm visualize``: pictures of the tokens and attention of a GTPT."""
 
 import argparse
 import contextlib
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Refuse what cannot be drawn before anything is loaded."""
+    """Refuse invalid arguments before anything is loaded."""
     from gtpt_mm.visualization.gtpt.draw import check_options
 
     check_options(args.kind, args.keypoints, args.layer)
@@ -121,7 +121,7 @@ def _read_image(path: Path) -> 'np.ndarray':
     import numpy as np
 
     with contextlib.suppress(OSError):
-        # OpenCV cannot open every name that Python can, nor read nothing.
+        # OpenCV opens fewer names than Python, and decodes no empty file.
         content = np.frombuffer(path.read_bytes(), np.uint8)
         img = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
         if img is not None:

@@ -14,9 +14,10 @@ NUM_CLASSES, PERSON = 2, 1
 class GroupPoseLabel(BaseKeypointCodec):
     """Normalise instances by the size of their image; scale poses back.
 
-    x counts in widths of the image without its padding, y in heights, areas
-    in products of both. The targets go to ``gt_instance_labels`` as the loss
-    reads them; ``gt_instances`` stays in pixels.
+    x is in units of the width of the image without padding, y in units of its
+    height, an area in units of width times height. The targets go to
+    ``gt_instance_labels`` as the loss reads them; ``gt_instances`` stays in
+    pixels.
 
     Example:
         >>> codec = GroupPoseLabel()
@@ -47,7 +48,7 @@ class GroupPoseLabel(BaseKeypointCodec):
         bbox: np.ndarray | None = None,
         img_shape: tuple[int, int] | None = None,
     ) -> dict[str, np.ndarray]:
-        """Return the targets of an image, float32 but the classes.
+        """Return the targets of an image: float32, the classes int64.
 
         Args:
             keypoints: (N, K, 2), in pixels of the image.
@@ -62,8 +63,8 @@ class GroupPoseLabel(BaseKeypointCodec):
             the image; ``class_labels``, (N,).
 
         Raises:
-            ValueError: If the size of the image is missing, or instances
-                have not one area and one box each.
+            ValueError: If the size of the image is missing, or there is not
+                exactly one area and one box for each instance.
         """
         if img_shape is None:
             raise ValueError('targets need img_shape, set by LoadImage')

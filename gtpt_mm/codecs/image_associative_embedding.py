@@ -11,12 +11,12 @@ from mmpose.registry import KEYPOINT_CODECS
 class ImageAssociativeEmbedding(AssociativeEmbedding):
     """mmpose's associative embedding, with the labels that training needs.
 
-    With mmpose 1.3.2's own codec nothing trains: it does not name the places
-    of the keypoints as labels, so ``PackPoseInputs`` leaves them out and the
-    head finds none. It also takes a keypoint just below the map for visible,
-    at an index that the map does not have.
+    The codec of mmpose 1.3.2 cannot be trained with: its
+    ``label_mapping_table`` lacks the keypoint indices, so ``PackPoseInputs``
+    drops them and the head finds none. It also marks a keypoint just below the
+    map as visible, with an index outside the map.
 
-    Heatmaps, decoding and arguments are those of ``AssociativeEmbedding``.
+    Heatmaps, decoding and arguments are as in ``AssociativeEmbedding``.
 
     Example:
         >>> codec = ImageAssociativeEmbedding((64, 64), (16, 16), sigma=1)

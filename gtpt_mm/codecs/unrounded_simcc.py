@@ -13,24 +13,24 @@ class UnroundedSimCCLabel(SimCCLabel):
 
     Stock ``SimCCLabel`` rounds a keypoint to a whole bin before it draws the
     Gaussian, and drops keypoints whose Gaussian lies outside the input. This
-    one does not round, and drops keypoints by the rule of GTPT: those more
-    than three sigma outside, where sigma is read as **pixels** although the
-    Gaussian is drawn in bins.
+    codec does not round, and drops keypoints by the rule of GTPT: those more
+    than three sigma outside the input, where sigma counts **pixels** although
+    the Gaussian is drawn in bins.
 
-    Decoding expects probabilities. Points are those of ``SimCCLabel``; its
-    scores are divided by the peak of the target, 1 / (sigma sqrt(2 pi)), so
-    that a perfect prediction has a score of 1 whatever sigma is. A
-    distribution that is sharper than its target has a higher one.
+    Decoding expects probabilities. The keypoints equal those of
+    ``SimCCLabel``; its scores are divided by the peak of the target,
+    1 / (sigma sqrt(2 pi)). A perfect prediction then has a score of 1 for any
+    sigma, and a distribution sharper than its target a higher one.
 
     Source: the target generator of the official code of GTPT.
 
     Args:
         input_size: Input size (w, h) in pixels.
         sigma: Standard deviation of the Gaussian in bins.
-        simcc_split_ratio: Bins of one pixel.
-        border_unit: Unit of the three sigma outside the input up to which a
-            keypoint keeps its weight: ``'pixel'`` as the official code, or
-            ``'bin'``, which is what the Gaussian's width suggests.
+        simcc_split_ratio: Bins per pixel.
+        border_unit: Unit of the three sigma by which a keypoint may lie
+            outside the input and still keep its weight: ``'pixel'`` as in the
+            official code, or ``'bin'``, the unit of the Gaussian's width.
 
     Raises:
         ValueError: If ``border_unit`` is neither.
@@ -96,7 +96,7 @@ class UnroundedSimCCLabel(SimCCLabel):
 
     @property
     def peak(self) -> float:
-        """Density at the center of a target, score 1 of a prediction."""
+        """Density at the center of a target; it corresponds to score 1."""
         return float(1 / (self.sigma[0] * np.sqrt(2 * np.pi)))
 
     def decode(
@@ -110,8 +110,8 @@ class UnroundedSimCCLabel(SimCCLabel):
 
         Returns:
             Keypoints (x, y) in input pixels, (N, K, 2); and scores, (N, K):
-            the lower one of the two maxima, in parts of :attr:`peak`. They
-            are not clipped, so they may exceed 1.
+            the lower of the two maxima, divided by :attr:`peak`. They are not
+            clipped, so they may exceed 1.
         """
         keypoints, scores = super().decode(simcc_x, simcc_y)
         return keypoints, scores / self.peak

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from types import ModuleType
 
 VARIABLE = 'GTPT_MM_COMPAT'
-#: By what they repair, in this order: mmpose cannot be imported before the
-#: first three are in place, and readers of files come before their wrappers.
+#: Grouped by what they repair. The order matters: mmpose cannot be imported
+#: before the first three are in place, and readers of files come before their
+#: wrappers.
 SHIMS = {
     'stack': (
         'mmcv_ops',
@@ -57,7 +58,7 @@ SHIMS = {
         'runner_state',
         'zero_optimizer',
     ),
-    # The inferencers' calls are wrapped from the inside to the outside.
+    # Several shims wrap the inferencers' calls: the innermost comes first.
     'inference': (
         'inferencer_people',
         'inferencer_batches',
@@ -89,8 +90,8 @@ def install(
             when mmpose is given a name.
 
     Raises:
-        ImportError: If mmengine, mmcv or mmpose is missing or broken; a
-            second call goes on with the shims that were not reached.
+        ImportError: If mmengine, mmcv or mmpose is missing or broken; a second
+            call continues with the remaining shims.
         ValueError: If ``GTPT_MM_COMPAT`` is neither 0 nor 1.
     """
     if os.environ.get(VARIABLE, '1') not in ('0', '1'):
@@ -101,7 +102,7 @@ def install(
         mmcv_ops=(ops,), xtcocotools_api=(ops,), model_names=(get_names,)
     )
     if _is_enabled():
-        # Of mmengine and mim, at each import; setuptools below 81 has it.
+        # mmengine and mim cause it at each import; setuptools < 81 has it.
         warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
     for package, names in SHIMS.items():
         for name in (n for n in names if n not in _missing):

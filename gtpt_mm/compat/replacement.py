@@ -11,9 +11,9 @@ PACKAGES = ('mmengine', 'mmpose', 'mmdet', 'mmpretrain')
 def replace_class(mixin: type, stock: type, registry: Registry) -> None:
     """Register ``mixin`` before ``stock`` under the stock name.
 
-    Stock modules that have the class as an attribute get the new one. It
-    belongs to the module of the mixin, so that a copy in a spawned process,
-    which finds it there, imports the shims as well.
+    Stock modules that have the class as an attribute get the new one. Its
+    module is that of the mixin: a spawned process that unpickles it imports
+    this module, and thus the shims.
 
     Args:
         mixin: First base of the new class; it calls ``super()``.

@@ -1,4 +1,4 @@
-"""Find which keypoints the weights of a checkpoint are of."""
+"""Find the keypoints that the weights of a checkpoint predict."""
 
 import json
 import re
@@ -17,21 +17,21 @@ from gtpt_mm.config_folder import find_configs
 from .saved_config import read_saved_config
 from .skeletons import count_keypoints, list_names
 
-#: Skeletons of mmpose by other names: of heads of the released ViTPose++.
+#: mmpose's names of skeletons that heads of the released ViTPose++ rename.
 ALIASES = dict(wholebody='coco_wholebody', apt36k='ap10k')
-#: Skeletons of released weights, which hold no names, by number of keypoints.
+#: Skeletons of released weights, which store no names, by number of keypoints.
 RELEASED = {16: 'mpii', 17: 'coco', 133: 'coco_wholebody'}
 WHOLE_BODY = '_base_/models/gtpt_coco_wholebody.py'
-#: What transformers calls keypoints without names.
+#: Label that transformers gives to keypoints without names.
 _NO_LABEL = re.compile(r'LABEL_\d+')
 
 
 class Keypoints(NamedTuple):
-    """Keypoints of some weights.
+    """Keypoints that weights predict.
 
     Attributes:
         names: Their names, in order.
-        where: Where the names are from, in words.
+        where: Description of the source of the names.
         links: Pairs of keypoints that the skeleton connects.
     """
 
@@ -87,16 +87,17 @@ def find_names(
 ) -> Keypoints | None:
     """Return the keypoints of weights, None if they are unknown.
 
-    The ``dataset_meta`` that a training saves has them, or the
-    ``config.json`` of transformers beside the file. Weights without either
-    are taken for released ones: of the dataset of a head of ViTPose++, or of
-    COCO, MPII or COCO-WholeBody by the number of keypoints.
+    They are read from the ``dataset_meta`` that a training saves, or from the
+    ``config.json`` of transformers beside the file. Weights with neither are
+    taken for released ones: a head of ViTPose++ has the keypoints of its
+    dataset, other weights those of COCO, MPII or COCO-WholeBody, by their
+    number.
 
     Args:
         state_dict: Native weights.
         meta: Entry ``meta`` of the checkpoint.
         file: File of the weights.
-        dataset: Name of a head of a ViTPose++, whose keypoints are wanted.
+        dataset: Name of the head of a ViTPose++ whose keypoints are returned.
     """
     metainfo = (meta or {}).get('dataset_meta') or {}
     if dataset is not None:
@@ -162,7 +163,7 @@ def find_groups(
     """Return the ``keypoint_groups`` of a GTPT; None for its default.
 
     Args:
-        meta: Entry ``meta`` of the checkpoint, which may have a config.
+        meta: Entry ``meta`` of the checkpoint, which may contain a config.
         num_keypoints: Keypoints of the weights.
     """
     backbone = read_saved_config(meta).get('model', {}).get('backbone', {})

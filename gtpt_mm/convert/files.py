@@ -34,8 +34,8 @@ SAFETENSORS = '.safetensors'
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read the content of a checkpoint file, of any project.
 
-    Only tensors, plain values, what mmengine writes, and the
-    ``argparse.Namespace`` of official Group Pose files are built from it.
+    Unpickling builds only tensors, plain values, the types that mmengine
+    writes, and the ``argparse.Namespace`` of official Group Pose files.
 
     Args:
         path: A file of ``torch.save``, a ``.safetensors``, or a URL.
@@ -43,7 +43,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: If there is no such file.
         UnsafeCheckpointError: If it holds other objects; none is built.
-        ValueError: If it is empty, torn, damaged or no checkpoint, or
+        ValueError: If it is empty, torn, damaged or not a checkpoint, or
             requires the missing package safetensors.
     """
     if '://' not in str(path):
@@ -58,7 +58,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except UnsafeCheckpointError:
         raise
     except pickle.UnpicklingError as error:
-        # Not chained: torch's text advises to switch the check off.
+        # Not chained: torch's text advises switching the check off.
         raise UnsafeCheckpointError(
             explain_refusal(str(path), str(error))
         ) from None
@@ -93,8 +93,8 @@ def read_state_dicts(
         path: See :func:`read_checkpoint`.
 
     Returns:
-        The state dict; and the trained weights behind an average if mmengine
-        saved them, else None.
+        The state dict; and, if it is an average and mmengine saved the trained
+        weights as well, these, else None.
 
     Raises:
         ValueError: If the file contains no state dict; others as
@@ -162,7 +162,7 @@ def write_state_dict(
             only weights. A ``.safetensors`` never contains it.
 
     Raises:
-        OSError: If the file cannot be written; an old one stays as it was.
+        OSError: If the file cannot be written; an old one stays unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,8 +177,8 @@ def save_state_dict(
     """Write weights in place; see :func:`write_state_dict`."""
     if path.suffix == SAFETENSORS:
         tensors = {k: v.contiguous() for k, v in state_dict.items()}
-        # One entry: safetensors writes several in random order, and the hash
-        # of the file would be another each time.
+        # Only one entry: safetensors writes several in random order, which
+        # changes the hash of the file each time.
         metadata = {'format': 'pt'}
         if any(name.startswith(HEADS) for name in tensors):
             metadata = {ORDER: '\n'.join(tensors)}
@@ -190,13 +190,13 @@ def save_state_dict(
     content: dict = state_dict
     if meta is not None:
         content = dict(meta=meta, state_dict=state_dict)
-    # An open file: to a name torch writes the reason of no failure, and the
-    # name itself into the file.
+    # Use an open file: given a name, torch does not report why it fails, and
+    # writes the name into the file.
     with path.open('wb') as file:
         try:
             torch.save(content, file)
         except RuntimeError as error:
-            # Of a full disk torch tells only where its writer stands.
+            # On a full disk torch reports only the position of its writer.
             if isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise

@@ -40,11 +40,11 @@ def fit_checkpoint(
     new: str = 'random',
     file: str = '',
 ) -> tuple[dict[str, Tensor], str]:
-    """Return the weights of a checkpoint as a model of a skeleton takes them.
+    """Fit the weights of a checkpoint to a model and its skeleton.
 
-    Names of other projects become native ones if the model has those; of a
-    ViTPose++ one dataset is chosen for a plain ViTPose; rows of keypoints
-    are arranged by name, see :func:`transfer`.
+    Names of other projects become native ones if the model has those. For a
+    plain ViTPose, one dataset of a ViTPose++ is chosen. Rows of keypoints are
+    arranged by name, see :func:`transfer`.
 
     Args:
         content: Content of the file.
@@ -55,10 +55,10 @@ def fit_checkpoint(
         dataset: Head and experts of a ViTPose++ to start from; None takes
             those with most of the model's keypoints.
         new: See :func:`transfer`.
-        file: Its name.
+        file: Name of the file.
 
     Returns:
-        The weights, and what was done in words; '' for nothing.
+        The weights, and a description of the changes; '' if there are none.
 
     Raises:
         ValueError: If the names of the checkpoint are unknown and its head
@@ -84,7 +84,7 @@ def fit_checkpoint(
     if source is not None:
         found: Keypoints | None = Keypoints(read_names(source), 'the config')
     else:
-        # After the split its head is that of a plain model.
+        # After the split the head has the name of a plain model's.
         found = find_names(weights, meta, file, dataset)
     if found is None and not _fits(weights, own):
         raise ValueError(
@@ -109,7 +109,7 @@ def fit_checkpoint(
 def _rename(
     weights: dict[str, Tensor], own: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Return weights under native names if those are the model's."""
+    """Return weights under native names if the model has those."""
     weights = {k.removeprefix('module.'): v for k, v in weights.items()}
     if weights.keys() & own.keys():
         return weights

@@ -148,7 +148,7 @@ def _head_keys(converted: dict[str, Tensor]) -> set[str]:
         )
         for part in ('encoder', 'decoder')
     )
-    with torch.random.fork_rng(devices=[]):  # only its names matter
+    with torch.random.fork_rng(devices=[]):  # only the names matter
         head = GroupPoseHead(
             metainfo, embed_dims=8, encoder=encoder, decoder=decoder
         )

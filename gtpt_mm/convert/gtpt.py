@@ -70,12 +70,13 @@ def convert_gtpt(
     """Return the weights of an official checkpoint under native names.
 
     An official checkpoint contains every tensor twice: trained, and averaged
-    (``ema_`` in front); all published figures are of the average. A prefix
+    (prefix ``ema_``); all published figures use the average. A prefix
     ``module.`` is ignored.
 
     Args:
         state_dict: The official flat state dict, body or whole-body.
-        half: ``'ema'`` for the averaged weights, ``'model'`` for the trained.
+        half: ``'ema'`` for the averaged weights, ``'model'`` for the trained
+            ones.
 
     Returns:
         A state dict for ``TopdownPoseEstimator(GTPT, GTPTHead)``, without the
@@ -118,9 +119,9 @@ def export_gtpt(
     the official code computes them when it builds the model.
 
     Args:
-        state_dict: Native weights for evaluation, the average.
-        trained: Weights behind the average; None uses ``state_dict`` for both
-            halves.
+        state_dict: Native weights for evaluation: the average.
+        trained: The trained weights that were averaged; None uses
+            ``state_dict`` for both halves.
 
     Returns:
         A flat state dict with the ``ema_`` half.
@@ -152,7 +153,7 @@ def _has_skips(state_dict: dict[str, Tensor]) -> bool:
 def _expected_keys(converted: dict[str, Tensor]) -> set[str]:
     """Return the keys of the model that the tensors seem to belong to."""
     depth = count_layers(converted, 'backbone.layers.')
-    with torch.random.fork_rng(devices=[]):  # only its names matter
+    with torch.random.fork_rng(devices=[]):  # only the names matter
         channels = (8,) * 3 if _has_skips(converted) else 8
         backbone = GTPT(
             dict(embed_dims=8, stem_channels=channels),

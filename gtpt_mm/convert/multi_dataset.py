@@ -19,7 +19,7 @@ from gtpt_mm.layers.expert_mlp import merge_expert
 from .vitpose import DATASETS, count_experts, find_datasets
 from .vitpose.native import HEADS
 
-#: Names of datasets: of a head in a model, of a file, of a key in a config.
+#: Allowed names of datasets: they also name heads, files and config keys.
 _NAME = re.compile(r'\w[\w+-]*')
 _EXPERT = re.compile(r'(.*\bmlp\.experts\.)(\d+)\.(.+)')
 
@@ -27,11 +27,12 @@ _EXPERT = re.compile(r'(.*\bmlp\.experts\.)(\d+)\.(.+)')
 def check_dataset_name(name: str) -> None:
     """Check that a dataset may have this name.
 
-    A model has a head of that name, ``gtpt-mm split`` writes files of it.
+    A model has a head of that name, and ``gtpt-mm split`` writes files of that
+    name.
 
     Raises:
-        ValueError: If it is empty, has other characters than letters,
-            digits, ``_``, ``-`` and ``+``, or torch uses it itself.
+        ValueError: If it is empty, has characters other than letters, digits,
+            ``_``, ``-`` and ``+``, or is a name that torch uses.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
@@ -40,8 +41,8 @@ def check_dataset_name(name: str) -> None:
         )
     if hasattr(nn.ModuleDict(), name):
         raise ValueError(
-            f'no dataset can be called {name!r}: torch uses that name itself '
-            'where the heads are; add something to it'
+            f'no dataset can be called {name!r}: torch uses this name in the '
+            'module of the heads; choose another one'
         )
 
 
@@ -50,7 +51,7 @@ def split_state_dict(
 ) -> dict[str, Tensor]:
     """Return the weights of the plain model for one dataset of a ViTPose++.
 
-    Its outputs are exactly those of the ViTPose++ for the dataset.
+    Its outputs equal those of the ViTPose++ for this dataset.
 
     Args:
         state_dict: A native ViTPose++, or any model with several heads.
@@ -86,8 +87,8 @@ def split_state_dict(
 def find_expert(heads: list[str], num_experts: int, dataset: str) -> int:
     """Return the index of the expert of a dataset.
 
-    Heads are in the order of the experts. A file with fewer heads (from
-    transformers) has the experts of the released models.
+    Heads are in the order of the experts. A file with fewer heads than experts
+    (from transformers) has the experts of the released models.
     """
     if heads == sorted(DATASETS):
         raise ValueError(
@@ -116,8 +117,8 @@ def split_config(cfg: Config, name: str) -> Config:
         name: Name of the dataset.
 
     Raises:
-        ValueError: If the config has one dataset only, or not this one, or
-            lacks a part.
+        ValueError: If the config has only one dataset, lacks this one, or
+            lacks a part of it.
     """
     try:
         return _split_config(copy.deepcopy(cfg), name)
@@ -145,7 +146,7 @@ def _split_config(cfg: Config, name: str) -> Config:
     test_cfg.pop('dataset', None)
     model.test_cfg = {**test_cfg, **options}
     model.type = 'TopdownPoseEstimator'
-    # No update(): it would merge.
+    # Not update(), which would merge.
     model.head = {**model.head.get('shared', {}), **model.head.heads[name]}
     experts = model.backbone.pop('experts', None)
     if experts and experts.get('kind') == 'is':  # two networks side by side
@@ -157,7 +158,7 @@ def _split_config(cfg: Config, name: str) -> Config:
     cfg.data_mode = 'topdown'
     for option in ('save_best', 'rule'):  # the best of another dataset
         cfg.default_hooks.checkpoint.pop(option, None)
-    if 'custom_hooks' in cfg:  # its names are of the other model
+    if 'custom_hooks' in cfg:  # they name parts of the other model
         cfg.custom_hooks = [
             hook for hook in cfg.custom_hooks if hook.type != 'FreezeHook'
         ]
@@ -223,8 +224,8 @@ def add_dataset(
     """Return weights with one more dataset, to continue a training.
 
     The new experts and the new head start as those of another dataset,
-    without the last layer of the head, which has other keypoints: a model
-    that loads the weights starts it at random.
+    except the last layer of the head, which has other keypoints: a model that
+    loads the weights initialises it at random.
 
     Args:
         state_dict: Weights of a model of several datasets; not changed.
@@ -244,7 +245,7 @@ def add_dataset(
     if not names or num_experts != len(names):
         raise ValueError(
             f'experts of {num_experts} datasets and heads for {names}: this '
-            'is no model of several datasets'
+            'is not a model of several datasets'
         )
     if name in names or like not in names:
         raise ValueError(

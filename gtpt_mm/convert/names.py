@@ -9,7 +9,7 @@ WILDCARDS = {'#': r'(\d+)', '*': r'(weight|bias)', '**': r'(.+)'}
 
 
 class NameTable:
-    """Two names for every tensor, native and foreign, used both ways.
+    """Pairs of native and foreign tensor names, used in both directions.
 
     In both columns ``#`` stands for a number, ``*`` for ``weight`` or
     ``bias``, and ``**`` for any ending; they come in the same order. The
@@ -51,7 +51,7 @@ def rename_tensors(
 
     Args:
         state_dict: Tensors under old names.
-        rename: Returns a new name, None for a name that it does not know.
+        rename: Returns the new name, or None if it does not know the name.
         model: Name of the model for the message.
 
     Raises:

@@ -6,12 +6,12 @@ from typing import Any
 
 
 def read_saved_config(meta: Mapping | None) -> dict[str, Any]:
-    """Return what a checkpoint's config says in plain values.
+    """Return the plain values of the config in a checkpoint.
 
     Args:
         meta: Entry ``meta`` of the checkpoint. Its ``cfg`` is the text of a
-            config, a program: lists, dicts, ranges and constants are read,
-            and names of the lines above them; all else is left out.
+            config, which is a program: lists, dicts, ranges, constants and
+            names defined in earlier lines are read; all else is left out.
 
     Returns:
         Values by name; {} if there is no config.

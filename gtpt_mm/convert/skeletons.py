@@ -1,8 +1,8 @@
-"""Carry the weights of one skeleton over to another, by names of keypoints.
+"""Transfer weights from one skeleton to another, by keypoint names.
 
-Rows of a checkpoint that belong to a keypoint (of the last layer of a head,
-GTPT's tokens, Group Pose's queries) are put where a model has the keypoint of
-that name; everything else of the checkpoint stays as it is.
+Some tensors have rows for keypoints: the last layer of a head, GTPT's tokens,
+Group Pose's queries. These rows are moved to the index of the keypoint of the
+same name in the model; everything else in the checkpoint stays as it is.
 """
 
 # U units of rows: keypoints, or parts and groups of them
@@ -21,8 +21,8 @@ from gtpt_mm.models.backbones.keypoint_groups import (
 )
 
 NEW = ('random', 'neighbours')
-#: Tensors with a row, or several, for each keypoint: heads of heatmaps and of
-#: SimCC, regression, Group Pose.
+#: Tensors with one or more rows for each keypoint: heads of heatmaps, SimCC
+#: and regression, and Group Pose.
 _HEADS = re.compile(
     r'head\.(deconv_head\.|simplebaseline_head\.)?final_layer2?\..+'
     r'|head\.fc\.(weight|bias)'
@@ -83,7 +83,7 @@ class _Rows(NamedTuple):
     Attributes:
         units: Keypoints of each unit; a unit has one row or several.
         dim: Dimension of the rows.
-        by_block: Whether rows of a unit are U apart, not in succession.
+        by_block: Whether the rows of a unit are U apart, not consecutive.
         merged: Whether a unit is a part or group of keypoints.
     """
 
@@ -111,7 +111,7 @@ class _Rows(NamedTuple):
         return x.flatten(0, 1).movedim(0, self.dim).contiguous()
 
     def find(self, unit: tuple[str, ...], sources: _Sources) -> list[int]:
-        """Return the units here whose rows another unit takes."""
+        """Return the units of this layout whose rows a new unit takes."""
         origins = [name for target in unit for name in sources.get(target, ())]
         if not self.merged:
             index = {own[0]: i for i, own in enumerate(self.units)}
@@ -133,9 +133,9 @@ def transfer(
     A keypoint whose name, or an alias of it, is in the checkpoint takes its
     rows; parts and groups of GTPT take those of the part or group with the
     most such keypoints. With ``new='neighbours'`` any other keypoint takes
-    the average of its neighbours, as far as they are in the checkpoint: the
-    other ends of its links in the skeleton, and its swap partner. All else
-    keeps the value that it has in ``model``.
+    the average of its neighbours that are in the checkpoint: the other ends of
+    its links in the skeleton, and its swap partner. Everything else keeps its
+    value in ``model``.
 
     Args:
         state_dict: Native weights, trained or averaged ones; not changed.
@@ -144,8 +144,8 @@ def transfer(
         metainfo: Its parsed metainfo; ``keypoint_id2name``,
             ``skeleton_links`` and ``flip_indices`` are read.
         new: ``'random'`` or ``'neighbours'``, see above.
-        source_groups: ``keypoint_groups`` of a GTPT that the weights are of;
-            None for those of the COCO body.
+        source_groups: ``keypoint_groups`` of the GTPT that the weights belong
+            to; None for those of the COCO body.
 
     Raises:
         ValueError: If ``new`` is unknown, or the names or groups are not
@@ -176,7 +176,7 @@ def transfer(
         old = origins[key].split(key, state_dict[key])
         rows = targets[key].split(key, fresh[key]).clone()
         if old.shape[1:] != rows.shape[1:]:
-            continue  # of another size of the model, which loading will say
+            continue  # of another model size, which loading reports
         for i, unit in enumerate(targets[key].units):
             if picked := origins[key].find(unit, sources):
                 rows[i] = old[picked].to(rows).mean(0)
@@ -326,7 +326,7 @@ def _read_groups(
             f'the weights have {len(names)} keypoints, {tokens} of them '
             f'sparse, the groups {found.num_keypoints} and '
             f'{found.num_sparse}; give the keypoint_groups of the model that '
-            'the weights are of as source_groups'
+            'the weights belong to as source_groups'
         )
     return found
 

@@ -57,8 +57,8 @@ def convert_to_native(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of a model under native names.
 
     Weights with native or unknown names, and an encoder of MAE, which has no
-    model yet, are returned as they are. Of an official GTPT the average is
-    taken, as the paper does.
+    model yet, are returned as they are. For an official GTPT the average is
+    used, as in the paper.
     """
     source = find_source(state_dict)
     if source is None or source.project == 'native':

@@ -14,7 +14,7 @@ class EndToEndInstancesMixin:
     official one. (Stock mmpose keeps all of them for bottom-up models: 64,115
     images of COCO train2017 instead of 56,599.)
 
-    Two more differences to stock mmpose, in both modes:
+    Two more differences from stock mmpose, in both modes:
 
     - boxes end at the border w, h instead of w - 1, h - 1;
     - an area that is not annotated, as in CrowdPose, is that of the whole

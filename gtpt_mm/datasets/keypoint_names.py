@@ -1,10 +1,10 @@
-"""Names of keypoints in the words of many tools, and their meaning.
+"""Names of keypoints as many tools spell them, and their meaning.
 
 ``L_Hip``, ``hip_l``, ``LHip``, ``leftHip``, ``left hip``, ``hip.L`` and
 ``lhip`` are one keypoint; ``paw1LH`` is a left hind paw. A name is cut into
 words at signs, capitals and digits; words are translated by the tables below,
 and a side or a place moves to the front. 'left' inside a longer word, such as
-'cleft', is no side.
+'cleft', is not a side.
 """
 
 import re
@@ -27,7 +27,7 @@ CODES = {
     'rb': ('right', 'hind'), 'rr': ('right', 'hind'),
 }  # fmt: skip
 PLACES = {'front': 'front', 'fore': 'front', 'hind': 'hind', 'rear': 'hind'}
-#: What 'front' and 'hind' are places of: 'L_B_Paw' is a left hind paw.
+#: Parts that have a front and a hind one: 'L_B_Paw' is a left hind paw.
 LIMBS = {
     'ankle', 'claw', 'elbow', 'foot', 'hip', 'hoof', 'knee', 'leg', 'limb',
     'paw', 'shoulder', 'thigh', 'toe', 'wheel', 'wing', 'wrist',
@@ -53,7 +53,8 @@ PHRASES = {
     'root': 'pelvis',
     'head top': 'head_top', 'headtop': 'head_top',
 }  # fmt: skip
-#: Sides in other languages: only to find pairs, which must agree in the rest.
+#: Sides in other languages, only to find pairs; the rest of two names must be
+#: equal.
 FOREIGN_SIDES = {
     'left': re.compile(
         r'link(e[mnrs]?|s)|gauche|izquierd[ao]|sinistr[ao]|esquerd[ao]|'
@@ -76,9 +77,9 @@ class SwapPairs:
 
     Attributes:
         pairs: Names (left, right).
-        guessed: Those of ``pairs`` that agree only without their numbers,
-            such as 'paw1LH' and 'paw4RH': to be shown to the user.
-        unsure: Names that look like one of a side, without a partner.
+        guessed: Those of ``pairs`` that agree only without their numbers, such
+            as 'paw1LH' and 'paw4RH', to show to the user.
+        unsure: Names that seem to have a side, but have no partner.
     """
 
     pairs: list[tuple[str, str]] = field(default_factory=list)
@@ -115,7 +116,7 @@ def same_keypoint(a: str, b: str) -> bool:
 def match_names(
     source: Sequence[str], target: Sequence[str]
 ) -> dict[str, str | None]:
-    """Return the source of each target name; None where there is none.
+    """Return the source of each target name, or None.
 
     Equal names are matched first, then those equal but for case, then those
     of one meaning. A source serves one target at most.

@@ -13,10 +13,10 @@ class MultiDataset(CombinedDataset):
     """Join datasets and mark every sample with its dataset.
 
     Each dataset keeps its metainfo, its flip indices and its codec: samples
-    come from its pipeline with their targets. ``dataset_idx``, the name,
-    ``dataset_name``, and all names, ``dataset_names``, are added to their
-    metainfo, in training and in test, whatever ``meta_keys`` are packed: head
-    and evaluator compare them with their own.
+    come from its pipeline with their targets. Their metainfo gets
+    ``dataset_idx``, the name of the dataset (``dataset_name``) and all names
+    (``dataset_names``), in training and in test, whatever ``meta_keys`` are
+    packed: head and evaluator compare them with their own.
 
     mmpose's ``CombinedDataset``, the base class, maps all datasets to one set
     of keypoints. Its samplers work: ``DefaultSampler`` draws from each in
@@ -30,7 +30,7 @@ class MultiDataset(CombinedDataset):
         main: Name of the dataset whose metainfo represents all where only one
             is possible (visualizer, checkpoint); None: the first of
             ``names``.
-        sample_ratio_factor: Times that each dataset occurs in an epoch, by
+        sample_ratio_factor: How often each dataset occurs in an epoch, by
             name: 0.5 leaves out half of its samples, drawn again in each
             epoch. Default: 1.
         pipeline: Not used: each dataset has its own. Older configs have one.
@@ -65,7 +65,7 @@ class MultiDataset(CombinedDataset):
                 f'datasets must name one or more of {list(names)}, '
                 f'got {list(datasets)}, {sample_ratio_factor=}'
             )
-        # A written config has its keys in alphabetical order.
+        # mmengine writes configs with keys in alphabetical order.
         datasets = {n: datasets[n] for n in names if n in datasets}
         main = main or next(iter(datasets))
         if main not in datasets:

@@ -7,13 +7,13 @@ from mmpose.registry import DATASETS
 
 @DATASETS.register_module()
 class RepeatedFraction(RepeatDataset):
-    """A random share of a dataset, repeated to the length of all of it.
+    """A random share of a dataset, repeated to its full length.
 
     An epoch has as many iterations as with the whole dataset, so a schedule
     needs no change, and runs with different shares take equally many steps.
 
     Source: Xu et al., "ViTPose++", Sec. 4.7: data efficiency is measured with
-    10 to 100 percent of the samples and one number of iterations.
+    10 to 100 percent of the samples and the same number of iterations.
 
     Args:
         dataset: The whole dataset, or its config.
@@ -23,7 +23,7 @@ class RepeatedFraction(RepeatDataset):
         lazy_init: Whether annotations are read later.
 
     Raises:
-        ValueError: If ``fraction`` lies outside.
+        ValueError: If ``fraction`` is not in (0, 1].
     """
 
     def __init__(

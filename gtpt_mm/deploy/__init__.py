@@ -1,6 +1,6 @@
-"""Trained models made fast: fusing, chunking, export to files."""
+"""Faster inference of trained models: fusing, chunking, export to files."""
 
-# Importing these registers how their models are fused and exported.
+# Importing these registers how models are fused and exported.
 from . import (  # noqa: F401
     export_gtpt,
     export_sandwich,

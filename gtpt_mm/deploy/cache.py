@@ -1,4 +1,4 @@
-"""Exported files in a cache: exported once, checked once, found again.
+"""Cache of exported files: each is exported and checked once.
 
     exported/
         GTPT-3f0c8e21a9d4/      one model for one runtime
@@ -6,8 +6,8 @@
             facts.json          structure of the outputs, speed, deviation
         GTPT-77b1d02c5e19.json  what 'auto' measured, and so the runtime
 
-Folders are written beside their place and renamed, under a lock, so that any
-number of processes may ask for one file at once.
+Folders are written under another name and renamed, under a lock, so any number
+of processes may ask for the same file at once.
 """
 
 # B batch, (h, w) input in pixels
@@ -41,14 +41,14 @@ from .export import export_model
 from .graph import flatten
 from .runtimes import NETWORKS, PACKAGES, RUNTIMES, Network, describe
 
-#: Deviation from torch that is accepted, as a part of the outputs' range.
+#: Largest accepted deviation from torch, as a part of the outputs' range.
 TOLERANCE = 1e-3
-#: Batches that a file is checked with, and draws of each. A model that
-#: chooses tokens or queries may choose another one of two that are equal but
-#: for rounding; hence one draw must agree at all of them.
+#: Batch sizes of the check, and the number of draws. If two tokens or queries
+#: are equal up to rounding, a model may choose the other one, so it is enough
+#: that one draw agrees in all batches.
 BATCHES = (1, 2, 5)
 DRAWS = 3
-#: Images at once among which the fastest is taken.
+#: Batch sizes of which the fastest is used.
 SIZES = (1, 4)
 FORMATS = {'onnxruntime': 'onnx', 'openvino': 'openvino'}
 FILES = {'onnxruntime': 'model.onnx', 'openvino': 'model.xml'}
@@ -66,12 +66,13 @@ class Facts:
     """Facts about an exported file, written beside it as JSON.
 
     Attributes:
-        structure: Of the outputs, see ``deploy.runtimes.describe``.
-        batch_size: Images at once that were fastest.
-        milliseconds: An image, with as many at once.
-        deviation: Largest from torch, as a part of the outputs' range.
-        digest: SHA-256 of the files; an entry with another is damaged.
-        versions: Of the packages that wrote and checked it.
+        structure: Structure of the outputs, see ``deploy.runtimes.describe``.
+        batch_size: The fastest batch size.
+        milliseconds: Time per image at this batch size.
+        deviation: Largest deviation from torch, as a part of the outputs'
+            range.
+        digest: SHA-256 of the files; if it differs, the entry is damaged.
+        versions: Versions of the packages that wrote and checked it.
     """
 
     structure: Any
@@ -97,7 +98,7 @@ def exported_file(
         folder: Folder of the cache; it need not exist.
         sizes: Sizes (w, h) of the images of the check; the first one is
             timed.
-        threads: Threads that its speed is measured with; None for torch's.
+        threads: Threads for measuring its speed; None for torch's number.
 
     Returns:
         The file, with ``facts.json`` beside it (:func:`read_facts`).
@@ -112,7 +113,7 @@ def exported_file(
     if read_facts(file) is not None:
         return file
     with locked(entry):
-        if read_facts(file) is None:  # no other process was first
+        if read_facts(file) is None:  # another process may have been first
             _make_entry(model, runtime, entry, sizes, threads)
     return file
 
@@ -129,7 +130,7 @@ def read_facts(file: str | Path) -> Facts | None:
 
 
 def _find_digest(folder: Path) -> str:
-    """Return the digest of the files of an entry but for the facts."""
+    """Return the digest of the files of an entry, without the facts."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.name != FACTS:
@@ -147,7 +148,7 @@ def open_network(file: str | Path, threads: int | None = None) -> Network:
     """
     facts = read_facts(file)
     if facts is None:
-        raise ValueError(f'{file} is no exported file of the cache')
+        raise ValueError(f'{file} is not an exported file of the cache')
     [runtime] = [name for name in FILES if FILES[name] == Path(file).name]
     return NETWORKS[runtime](
         file,
@@ -246,7 +247,7 @@ def _check(
                     break
         except ExportError:
             raise
-        except Exception as error:  # runtimes have kinds of their own
+        except Exception as error:  # each runtime has its own kinds
             raise ExportError(
                 f'the file of {name_of(model)} does not run in {runtime}: '
                 f"{_first_line(error)}; use runtime='torch'"
@@ -307,9 +308,9 @@ def time_calls(
     images: Tensor,
     rounds: int = 3,
 ) -> dict[Any, float]:
-    """Return the seconds an image of calls, by name.
+    """Return the seconds per image of calls, by name.
 
-    Each is called once, then in turn; its best round counts.
+    Each is called once to warm up, then in turn; its best round counts.
 
     Args:
         calls: Calls with all images, by name.
@@ -333,7 +334,7 @@ def draw_images(number: int, size: tuple[int, int], seed: int = 0) -> Tensor:
     Args:
         number: B.
         size: (w, h).
-        seed: Seed of the drawing.
+        seed: Seed of the random numbers.
     """
     w, h = size
     generator = torch.Generator().manual_seed(seed)
@@ -347,11 +348,11 @@ def draw_images(number: int, size: tuple[int, int], seed: int = 0) -> Tensor:
 
 @dataclass(frozen=True)
 class Choice:
-    """What ``'auto'`` measured.
+    """Measurement of ``'auto'``.
 
     Attributes:
-        runtime: The fastest.
-        milliseconds: An image, of each that computes what torch computes.
+        runtime: The fastest runtime.
+        milliseconds: Time per image of each runtime that agrees with torch.
     """
 
     runtime: str
@@ -376,9 +377,10 @@ def write_choice(path: Path, choice: Choice) -> None:
 def find_choice_path(
     model: BasePoseEstimator, folder: str | Path, runtimes: Sequence[str]
 ) -> Path:
-    """Return where the choice among runtimes is remembered.
+    """Return the file that stores the choice of a runtime.
 
-    It is of a model, a processor, a number of threads and versions.
+    The choice depends on the model, the processor, the number of threads and
+    the versions of packages.
     """
     machine = f'{_find_processor()} {torch.get_num_threads()}'
     key = find_key(model, *runtimes, more=machine)
@@ -397,20 +399,20 @@ def _find_processor() -> str:
 
 
 def name_of(model: BasePoseEstimator) -> str:
-    """Return what files of a model begin with."""
+    """Return the prefix of the files of a model."""
     return type(model.backbone).__name__
 
 
 def find_key(model: BasePoseEstimator, *runtimes: str, more: str = '') -> str:
-    """Return digits that change with all that a file depends on.
+    """Return a hash of everything that a file depends on.
 
-    These are the config of the network, attributes and weights of its
+    This is the config of the network, the attributes and weights of its
     modules, and the versions of the packages.
 
     Args:
         model: The model.
         runtimes: Runtimes that the file is for.
-        more: What else it depends on.
+        more: Anything else that it depends on.
     """
     config = dict(model.cfg.model)
     for name in ('train_cfg', 'test_cfg', 'init_cfg'):

@@ -13,7 +13,7 @@ from .graph import ExportGraph, make_graph
 from .metadata import ModelMetadata, describe_model
 from .tensorrt import write_tensorrt
 
-#: int8 is made of a float32 file, by ``quantize``.
+#: int8 is made from a float32 file, by ``quantize``.
 PRECISIONS = ('fp32', 'fp16', 'int8')
 
 
@@ -25,7 +25,7 @@ class Format:
         write: Writes a graph with its metadata; returns the file that can
             run, and lines for the user.
         suffix: Suffix of the file.
-        packages: Names to import, that writing requires.
+        packages: Import names of the packages required for writing.
         extra: Extra of gtpt_mm that has them.
         others: Suffixes of further files that are written.
     """
@@ -65,10 +65,10 @@ class Exported:
     """A written file.
 
     Attributes:
-        file: The file that runs; of TensorRT the ONNX file where TensorRT is
-            not installed.
-        metadata: What the file says about its model.
-        graph: What it computes, in torch, in the precision of the file.
+        file: The file to run; for TensorRT the ONNX file, if TensorRT is not
+            installed.
+        metadata: Metadata of the model in the file.
+        graph: The graph in torch, in the precision of the file.
         notes: Lines for the user, such as the command for TensorRT.
     """
 
@@ -98,13 +98,13 @@ def export_model(
         format: One of :data:`FORMATS`.
         precision: ``'fp32'``, or ``'fp16'`` for a network in half precision;
             images and outputs are float32 in both, and so is decoding.
-            ``'int8'`` is made of a float32 file, see ``deploy.quantize``.
+            ``'int8'`` is made from a float32 file, see ``deploy.quantize``.
         batch: ``'dynamic'`` for any number of images, or their number.
         decode: See :func:`make_graph`.
         flip_test: See :func:`make_graph`.
         input_size: See :func:`make_graph`.
-        portable: Whether an ONNX file is written for others than ONNX
-            Runtime in float32 on a CPU, ``deploy.quantize`` among them.
+        portable: Whether an ONNX file is written for other uses than ONNX
+            Runtime in float32 on a CPU, such as ``deploy.quantize``.
 
     Raises:
         ValueError: If an argument is unknown, or the model has no such file.
@@ -137,7 +137,7 @@ def export_model(
 def check_arguments(
     file: Path, format: str, precision: str, batch: str | int
 ) -> Format:
-    """Return the format, if all of it can be written here.
+    """Return the format, if it can be written in this environment.
 
     Raises:
         ValueError: If an argument is unknown.

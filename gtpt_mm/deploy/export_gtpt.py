@@ -1,4 +1,4 @@
-"""GTPT in an exported file: few copies, no shapes that are computed."""
+"""GTPT for exported files: few copies, no computed shapes."""
 
 # B batch, N image patches, T tokens, G groups, S keypoint slots of a group,
 # M other tokens of a group, L = S + M, K sparse keypoints, Q scoring queries,
@@ -24,17 +24,17 @@ from .fuse import Chunked
 #
 #     [S keypoint slots of group 0 | its M others | S of group 1 | ...]
 #
-# so that queries are a view. Slots beyond the keypoints of a small group hold
-# a copy that nobody attends to. Views are written with -1 for the batch, so
-# that the graph never computes a shape.
+# so queries are a view. Slots beyond the keypoints of a small group hold a
+# copy that no token attends to. Views are written with -1 for the batch, so
+# the graph never computes a shape.
 
-#: Score of a token that stays in any case, and its negative of one that goes.
+#: Score of a token that must stay; its negative marks one that must go.
 _ALWAYS = 1e30
 
 
 @export_module.register
 def _export_gtpt(backbone: GTPT) -> nn.Module:
-    """Replace a GTPT; a subclass may compute something else and stays."""
+    """Replace a GTPT, but no subclass, which may compute something else."""
     if type(backbone) is not GTPT or type(backbone.groups) is not (
         KeypointGroups
     ):
@@ -80,8 +80,8 @@ class ExportLayer(nn.Module):
 class ExportGTPT(nn.Module):
     """A fused GTPT with equal keypoint tokens.
 
-    Which tokens are kept is equal; their order is not, since attention does
-    not depend on it.
+    It keeps the same tokens, but in another order: attention does not depend
+    on it.
 
     Args:
         backbone: In eval mode, its stem fused.
@@ -147,9 +147,9 @@ class CoarseLayer(nn.Module):
 
     Args:
         layer: The trained layer.
-        step: What it does.
+        step: Its step in the plan.
         num_rest: Image tokens N that it reads.
-        new_tokens: The tokens that take the human token's place, or None.
+        new_tokens: The tokens that replace the human token, or None.
     """
 
     rank: Tensor
@@ -277,7 +277,7 @@ class Divide(nn.Module):
         Args:
             x: Tokens, (B, T, C).
             pos: Positions, (B, T, C) or (T, C).
-            read: Queries and keys of the layer in front, (B, T, C).
+            read: Queries and keys of the previous layer, (B, T, C).
 
         Returns:
             Tokens and positions, (B, G * L, C).
@@ -309,7 +309,7 @@ class FineLayer(nn.Module):
 
     Args:
         layer: The trained layer.
-        step: What it does.
+        step: Its step in the plan.
         groups: The keypoints.
         num_rest: Tokens M of a group that it reads, dense keypoints included.
     """
@@ -414,7 +414,7 @@ class FineLayer(nn.Module):
         return (x + pos) + layer.feed_forward(x), pos
 
     def _share(self, x: Tensor) -> Tensor:
-        """Return what each group attends to, (B * G, K + M, C)."""
+        """Return the keys or values of each group, (B * G, K + M, C)."""
         if self.num_groups > 1:
             x = x.index_select(1, self.keys)
         return self._group(x, len(self.keys) // self.num_groups)
@@ -480,8 +480,8 @@ def _choose(scores: Tensor, rank: Tensor, num_keep: int) -> Tensor:
 
     Args:
         scores: Importance of each token, (B, ..., T).
-        rank: Falling numbers at rows that stay, 0 at others, negative at
-            rows that never do, int64, (1 or G, T).
+        rank: Falling numbers at rows that stay, 0 at others, negative at rows
+            that never stay, int64, (1 or G, T).
         num_keep: Rows to keep.
     """
     # Not a buffer in floating point: half precision has no such number.
@@ -494,7 +494,7 @@ def _take(rows: Tensor, *sequences: Tensor) -> list[Tensor]:
 
     Args:
         rows: Rows in 0..T-1, (B, n).
-        sequences: Tokens, (B, T, C), or of all images alike, (T, C).
+        sequences: Tokens, (B, T, C), or the same for all images, (T, C).
 
     Returns:
         Tokens, each (B, n, C).

@@ -20,10 +20,10 @@ from .fused_gtpt import (
     FusedUpsample,
 )
 
-# Runtimes keep maps in blocks of channels, so cutting a map into channels
-# means to copy it twice. Here each convolution is cut instead: one part for
-# each later unit that reads the channels. A *bundle* is a list of maps, the
-# channels of one fused piece in rising order.
+# Runtimes keep maps in blocks of channels, so cutting a map by channels copies
+# it twice. Here each convolution is cut instead: one part for each later unit
+# that reads the channels. A *bundle* is a list of maps, the channels of one
+# fused piece in rising order.
 
 #: Channels of a block; a map is cut at multiples only.
 BLOCK = 16
@@ -128,7 +128,7 @@ class ExportUnit(nn.Module):
         unit: The fused unit.
         bounds: Bounds of the maps of each bundle before it.
         counts: Channels of each bundle that are still in use, in front.
-        new_bounds: Bounds of the bundle that it adds.
+        new_bounds: Bounds of the new bundle.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class ExportStage(nn.Module):
 
     Args:
         stage: The fused stage.
-        source: Its input; of a layer in front of units of stride 1 too.
+        source: Its input, or that of the layer before units of stride 1.
         first: That layer, whose output is the first bundle; None if the
             stage begins with a unit of stride 2.
 

@@ -21,8 +21,8 @@ def export_module(module: nn.Module) -> nn.Module:
 def replace_modules(parent: nn.Module) -> None:
     """Apply :func:`export_module` to all descendants, in place.
 
-    Parents come first; modules inside of a replacement that were part of the
-    replaced one are not replaced by themselves again.
+    Parents come first. A module that a replacement takes over from the
+    replaced one may still be replaced, but no module is replaced twice.
 
     Args:
         parent: Its descendants are replaced, not itself.

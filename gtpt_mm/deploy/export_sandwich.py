@@ -25,7 +25,7 @@ def _export_conv_ffn(module: FusedConvFFN) -> nn.Module:
 
 @export_module.register
 def _export_mixer(module: CGSRMHA) -> nn.Module:
-    # A subclass may attend otherwise.
+    # A subclass may attend differently.
     is_known = type(module).forward is CGSRMHA.forward
     return ExportedCGSRMHA(module) if is_known else module
 

@@ -12,8 +12,8 @@ from .export_modules import export_module, make_linear
 
 @export_module.register
 def _export_attention(module: SelfAttention) -> nn.Module:
-    # Relative positions take queries without the scale; windows are a class
-    # of their own.
+    # Relative positions need queries without the scale; windows are a
+    # different class.
     is_known = type(module).forward is SelfAttention.forward
     is_plain = is_known and module.rel_pos is None
     return ExportedSelfAttention(module) if is_plain else module

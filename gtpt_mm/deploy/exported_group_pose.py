@@ -24,15 +24,15 @@ from .graph import ExportGraph, make_graph
 
 
 class RowSampler:
-    """Sums values sampled at a few locations, by operators of every runtime.
+    """Sums values sampled at a few locations, with widely supported operators.
 
     A location x lies between cells i and i + 1 of its axis, which have the
-    shares max(0, 1 - |x - i|) and max(0, 1 - |x - i - 1|). With i limited to
-    the cells of the map they are right outside, too, so values need no frame
-    of zeros, and the projected values are the table that rows are read from.
+    shares max(0, 1 - |x - i|) and max(0, 1 - |x - i - 1|). If i is clamped to
+    the map, they are also correct outside it, so values need no frame of
+    zeros, and rows are read directly from the projected values.
 
-    Heads follow one another: the rows of all of them at once would take
-    64 D numbers for each query and head.
+    Heads are computed one after another: the rows of all heads at once would
+    take 64 D numbers for each query and head.
 
     Args:
         value: Projected values, (B, V, C).
@@ -119,8 +119,8 @@ class RowSampler:
 class ExportedDeformableAttention(DeformableAttention):
     """Deformable attention of matrix products on rows, and gathers.
 
-    Locations come out of the product of the queries: reference points are
-    what it is added to.
+    A product with the queries gives the locations directly: the reference
+    points are the matrix that it is added to.
 
     Args:
         attention: The trained attention, fused or not.
@@ -243,10 +243,10 @@ class RowFeedForward(nn.Module):
 
 
 class PaddedGraph(nn.Module):
-    """What a file of a Group Pose computes for images of different sizes.
+    """Graph of a Group Pose for images of different sizes.
 
-    An :class:`ExportGraph` has one input, images of one size, of which no
-    pixel is padding. This one has a second input, their sizes.
+    An :class:`ExportGraph` has one input: images of one size, without padding.
+    This graph has a second input: their sizes.
 
     Args:
         graph: The graph of a Group Pose, which does not decode.
@@ -289,9 +289,10 @@ class PaddedGraph(nn.Module):
 
 
 def make_padded_graph(model: BasePoseEstimator) -> PaddedGraph:
-    """Return what a file computes for images that are padded to one size.
+    """Return the graph of a file for images that are padded to one size.
 
-    ``PoseInferencer`` needs none: images of one size share a batch there.
+    ``PoseInferencer`` does not need it: there, images of one size share a
+    batch.
 
     Args:
         model: A trained Group Pose; it stays as it is.

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 #: ONNX operators that onnxruntime >= 1.17 and OpenVINO >= 2024.1 know.
 OPSET = 20
-#: Least side in pixels of images of any size, for the tracer.
+#: Smallest side in pixels of images of any size, for the tracer.
 SMALLEST_SIDE = 96
-#: Most bytes of weights: a protobuf has less than 2 GB, the graph needs some.
+#: Largest size of the weights, bytes: a protobuf with the graph is below 2 GB.
 MAX_BYTES = 2**31 - 2**24
-#: Exporters, stdout and warnings are of the whole process: one thread at once.
+#: Exporters, stdout and warnings are global: only one thread may export.
 LOCK = threading.RLock()
 Written = tuple[Path, list[str]]
 
@@ -74,7 +74,7 @@ def write_openvino(
             model = openvino.convert_model(source)
         for key, text in metadata.to_texts().items():
             model.set_rt_info(text, [NAME, key])
-        # Explicit, for its default is half precision.
+        # Explicit, because the default is half precision.
         openvino.save_model(
             model, folder / file.name, metadata.precision == 'fp16'
         )
@@ -172,7 +172,7 @@ def explained_tracing(graph: ExportGraph, batch: str | int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_export() -> Iterator[None]:
-    """Keep from the user what exporters say about themselves."""
+    """Hide messages of exporters about themselves from the user."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(LOCK)
         logger = logging.getLogger('torch.onnx')

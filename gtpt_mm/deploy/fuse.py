@@ -24,12 +24,12 @@ def fuse(
     Args:
         model: Estimator of gtpt_mm or mmpose, on any device; unchanged.
         chunk_size: Images that pass one of our backbones at once on a CPU,
-            where big buffers cost more than they bring; None passes the
-            whole batch. Compiled and exported graphs are not chunked.
+            where large buffers cost more than they save; None passes the whole
+            batch. Compiled and exported graphs are not chunked.
 
     Returns:
-        A copy in eval mode that predicts, and is moved and cast as usual. It
-        does not train, and its checkpoints load nowhere else.
+        A copy in eval mode that predicts, and can be moved and cast as usual.
+        It cannot be trained, and its checkpoints fit no other model.
 
     Raises:
         ValueError: If ``chunk_size`` is not positive.
@@ -57,7 +57,7 @@ def fuse(
 def can_fuse(model: BasePoseEstimator) -> bool:
     """Tell whether tests compare the fused model with the plain one.
 
-    Of other backbones the order in which children are called is unknown.
+    For other backbones, the order in which children are called is unknown.
     """
     kind = type(model.backbone)
     is_known = fuse_module.dispatch(kind) is not fuse_module.dispatch(object)
@@ -130,7 +130,7 @@ def fuse_pairs(
     second: type[nn.Module],
     fuse_pair: Callable[..., nn.Module],
 ) -> nn.Module:
-    """Fuse children with those right behind them, at all depths, in place.
+    """Fuse children with the next ones, at all depths, in place.
 
     Args:
         module: Its children are called in their order.

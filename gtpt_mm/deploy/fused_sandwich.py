@@ -106,6 +106,6 @@ class FusedConvFFN(nn.Module):
         x = self.depthwise(x)
         hidden = self.expand(x).relu_().permute(0, 2, 3, 1).flatten(0, 2)
         rows = x.permute(0, 2, 3, 1).flatten(0, 2)
-        # Autocast leaves operations in place alone: cast by hand.
+        # Autocast ignores in-place operations: cast by hand.
         out = rows.addmm_(hidden, self.reduce.to(hidden.dtype))
         return out.unflatten(0, (x.shape[0], *x.shape[2:])).permute(0, 3, 1, 2)

@@ -23,7 +23,7 @@ DECODED = ('keypoints', 'scores')
 
 
 class ExportGraph(nn.Module):
-    """Network of an estimator as plain tensors in, plain tensors out.
+    """Network of an estimator, with plain tensors in and out.
 
     Args:
         model: A copy in eval mode whose modules may be replaced.
@@ -35,8 +35,8 @@ class ExportGraph(nn.Module):
     Attributes:
         input_size: Size (w, h) of the images; None: any.
         dtype: Type that the network computes in.
-        portable: Whether its ONNX file is for others than ONNX Runtime in
-            float32 on a CPU: half precision, quantization.
+        portable: Whether its ONNX file is for other uses than ONNX Runtime in
+            float32 on a CPU, such as half precision and quantization.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class ExportGraph(nn.Module):
     def find_output_names(self) -> tuple[str, ...]:
         """Return the names of what ``forward`` returns, in its order.
 
-        Outputs of heads that are not known are numbered.
+        Outputs of unknown heads are numbered.
         """
         if self.decode:
             return DECODED
@@ -133,14 +133,15 @@ def make_graph(
             has ``dataset_meta``, as from ``load_model``.
         decode: Whether the graph ends in keypoints and scores, as the codec
             of the head decodes them.
-        flip_test: Whether the graph averages with the mirror image, as the
-            model's ``test_cfg`` says, except that it need not ask for it.
+        flip_test: Whether the graph averages with the mirror image, by the
+            options in the model's ``test_cfg``, whose ``flip_test`` is not
+            read.
         input_size: Size (w, h) of the images of a bottom-up model; None: that
             of its codec, or any.
 
     Raises:
-        ValueError: If the head or its codec is not supported, or the model
-            has another size; it names it.
+        ValueError: If the head or its codec is not supported, or the model has
+            another size, which is named.
     """
     if isinstance(model, MultiDatasetPoseEstimator):
         raise ValueError(

@@ -75,7 +75,7 @@ class HeatmapDecoder(nn.Module):
 
     Args:
         codec: Codec with ``heatmap_size`` and ``input_size``, (w, h).
-        scale: Pixels of the input in one of the heatmap, (x, y).
+        scale: Pixels of the input per pixel of the heatmap, (x, y).
     """
 
     scale: Tensor
@@ -164,8 +164,8 @@ class UDPDecoder(HeatmapDecoder):
     """``UDPHeatmap.decode``: DARK as UDP does it.
 
     mmpose reads the neighbours from all padded maps of a person in one row of
-    numbers, so that a maximum at -1 reads those of another keypoint; so does
-    this.
+    numbers, so a maximum at -1 reads those of another keypoint. This class
+    does the same.
     """
 
     def __init__(self, codec: UDPHeatmap, scale: np.ndarray) -> None:

@@ -35,11 +35,11 @@ class HeadOutputs(nn.Module):
         flip_test: Whether :meth:`average` is called.
 
     Raises:
-        ValueError: If the head or its codec has none of them.
+        ValueError: If the head or its codec does not support them.
     """
 
     names: tuple[str, ...] = ()
-    #: Least side in pixels of images of any size; None: not known.
+    #: Smallest side in pixels of images of any size; None: unknown.
     smallest_side: int | None = None
 
     def __init__(
@@ -72,7 +72,7 @@ class HeadOutputs(nn.Module):
 
 
 class OtherOutputs(HeadOutputs):
-    """Outputs of a head that is not known: numbered, as they are."""
+    """Outputs of an unknown head: numbered, as they are."""
 
     def __init__(
         self, model: BasePoseEstimator, decode: bool, flip_test: bool
@@ -92,7 +92,7 @@ class OtherOutputs(HeadOutputs):
 
 
 class GroupingOutputs(OtherOutputs):
-    """Outputs of a bottom-up head: heatmaps, and tags that tell instances."""
+    """Outputs of a bottom-up head: heatmaps, and tags that group keypoints."""
 
     names = ('heatmaps', 'tags')
 
@@ -135,7 +135,7 @@ class SimCCOutputs(HeadOutputs):
         )
 
     def align(self, x: Tensor) -> Tensor:
-        """Return mirrored bins where those of the image are."""
+        """Return mirrored bins aligned with those of the image."""
         return x
 
 
@@ -194,7 +194,7 @@ class GroupPoseOutputs(HeadOutputs):
         self.num_select = min(self.test_cfg.get('num_select', 50), num_queries)
 
     def make_decoder(self, head: nn.Module) -> nn.Module:
-        """Return a place holder; there is nothing to prepare.
+        """Return a placeholder; there is nothing to prepare.
 
         Raises:
             ValueError: If ``test_cfg`` drops poses: their number would vary.
@@ -221,10 +221,9 @@ class GroupPoseOutputs(HeadOutputs):
 
 
 def smallest_side(head: GroupPoseHead) -> int:
-    """Return a side in pixels of squares with as many tokens as queries.
+    """Return the side in pixels of a square with a token for each query.
 
-    The least that the tracer may assume: smaller images cannot fill the
-    queries.
+    The tracer may not assume a smaller image: it could not fill the queries.
     """
     side, strides = 64, [8 * 2**i for i in range(head.num_levels)]
     while (
@@ -259,7 +258,7 @@ def read_head(
     """Return the description of a model's outputs.
 
     Raises:
-        ValueError: If the head or its codec cannot do what is asked for.
+        ValueError: If the head or its codec does not support the options.
     """
     head = model.head
     kind = outputs_class(head)
@@ -269,7 +268,7 @@ def read_head(
 
 
 def _check_predict(head: nn.Module) -> None:
-    """Raise if a subclass predicts in another way than its known base."""
+    """Raise if a subclass predicts differently from its known base."""
     kinds: tuple[Any, ...] = type(head).__mro__
     known = next(k for k in kinds if k in outputs_class.registry)
     own, base = (inspect.unwrap(k.predict) for k in (kinds[0], known))

@@ -1,8 +1,9 @@
-"""What a file says about its model, so that it can be used without us.
+"""Metadata of an exported file, enough to use it without gtpt_mm.
 
-ONNX has it in ``metadata_props``, OpenVINO in ``rt_info`` under ``gtpt_mm``,
-``torch.export`` in the extra file ``gtpt_mm.json``, TensorRT in a JSON beside
-it. In the first two each field is a text of JSON under its own name.
+ONNX files have it in ``metadata_props``, OpenVINO's in ``rt_info`` under
+``gtpt_mm``, those of ``torch.export`` in the extra file ``gtpt_mm.json``,
+TensorRT's in a JSON file beside it. In the first two, each field is a JSON
+string under its own name.
 """
 
 import dataclasses
@@ -26,13 +27,14 @@ FORMAT = 1
 
 @dataclasses.dataclass
 class ModelMetadata:
-    """What a file computes, and from what.
+    """Inputs and outputs of a file, and its model.
 
     Attributes:
         model: Name of the model.
         input_size: Size (w, h) of the images; None: any.
-        mean: Mean of each channel of the pixels 0..255, in their order.
-        std: Deviation of each; images are (pixels - mean) / std.
+        mean: Mean of each channel of the pixels 0..255, in the order of
+            ``color``.
+        std: Standard deviation of each; images are (pixels - mean) / std.
         color: ``'RGB'`` or ``'BGR'``, the order of the channels.
         padding: Factor by which a box grows before it is cropped; None: the
             model takes whole images.
@@ -44,9 +46,10 @@ class ModelMetadata:
         codec: Class and settings of the codec that decodes.
         decode: Whether the outputs are keypoints in pixels of the input, and
             scores.
-        flip_test: Whether the average with the mirror image is inside.
+        flip_test: Whether the file averages with the mirror image.
         outputs: Names of the outputs, in their order.
-        precision: Of weights: ``'fp32'``, ``'fp16'`` or ``'int8'``.
+        precision: Precision of the weights: ``'fp32'``, ``'fp16'`` or
+            ``'int8'``.
         batch: ``'dynamic'``, or the number of images.
         format: Layout of these fields.
         gtpt_mm: Version that wrote them.
@@ -72,15 +75,15 @@ class ModelMetadata:
     gtpt_mm: str = __version__
 
     def to_texts(self) -> dict[str, str]:
-        """Return each field as a text of JSON."""
+        """Return each field as a JSON string."""
         return {k: json.dumps(v) for k, v in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> 'ModelMetadata':
-        """Return the fields of texts; others are left alone.
+        """Return the fields in JSON strings; other entries are ignored.
 
         Raises:
-            ValueError: If they are not there, or of a later layout.
+            ValueError: If they are missing, or have a later layout.
         """
         names = {field.name for field in dataclasses.fields(cls)}
         found = {n: json.loads(texts[n]) for n in names if n in texts}
@@ -100,7 +103,7 @@ class ModelMetadata:
 
 
 def describe_model(model: BasePoseEstimator) -> ModelMetadata:
-    """Return the fields that depend on the model alone.
+    """Return the fields that depend only on the model.
 
     Args:
         model: Estimator; ``cfg`` and ``dataset_meta``, as ``load_model`` gives
@@ -156,7 +159,7 @@ def _find_steps(cfg: Any) -> dict[str, Any]:
 
 
 def describe_codec(codec: Any) -> dict[str, Any]:
-    """Return class and settings of a codec; none of None."""
+    """Return class and settings of a codec; {} for None."""
     if codec is None:
         return {}
     names = inspect.signature(type(codec).__init__).parameters
@@ -181,7 +184,7 @@ def plain(value: Any) -> Any:
 
 
 def write_json(metadata: ModelMetadata, file: Path) -> Path:
-    """Write the fields beside a file; return where."""
+    """Write the fields beside a file; return the path."""
     path = Path(f'{file}.json')
     with atomic_write(path) as part:
         fields = dataclasses.asdict(metadata)
@@ -190,14 +193,14 @@ def write_json(metadata: ModelMetadata, file: Path) -> Path:
 
 
 def read_metadata(file: str | Path) -> ModelMetadata:
-    """Return what an exported file says about its model.
+    """Return the metadata of an exported file.
 
     Args:
         file: A file that ``export_model`` wrote: .onnx, .xml, .pt2, or any
             other with a JSON beside it.
 
     Raises:
-        ValueError: If it says nothing.
+        ValueError: If it has none.
         ImportError: If the package that reads it is missing.
     """
     readers = {'.onnx': _read_onnx, '.xml': _read_openvino, '.pt2': _read_pt2}

@@ -1,7 +1,7 @@
 """Static int8 quantization of exported ONNX files.
 
-Products with weights are calculated in 8 bits, all else stays float: softmax,
-norms, activations, products of two activations (attention), the decoding.
+Products with weights are computed in 8 bits. Everything else stays float:
+softmax, norms, activations, products of two activations (attention), decoding.
 """
 
 import os
@@ -23,7 +23,7 @@ PRODUCTS = ['Gemm', 'MatMul']
 OPERATORS = (*PRODUCTS, 'Conv')
 #: Smaller weights, such as the smoothing of a decoder, gain nothing.
 MIN_WEIGHTS = 4096
-#: Where the flags of a processor stand, and those of 8-bit dot products.
+#: File with the flags of a processor, and the flags of 8-bit dot products.
 CPU_FLAGS, DOT_PRODUCTS = '/proc/cpuinfo', ('vnni', 'asimddp', 'amx_int8')
 
 
@@ -67,7 +67,7 @@ def quantize(
         _prepare(file, prepared)
         nodes = _find_nodes(onnx.load(prepared), keep)
         if not nodes:
-            raise ValueError(f'{file} has no weights that int8 would serve')
+            raise ValueError(f'{file} has no weights that int8 speeds up')
         written = os.path.join(folder, 'int8.onnx')
         quantization.quantize_static(
             prepared,
@@ -80,7 +80,7 @@ def quantize(
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             extra_options=dict(
-                # Sums go on in float: nothing is rounded between products,
+                # Sums stay in float: nothing is rounded between products,
                 OpTypesToExcludeOutputQuantization=PRODUCTS,
                 # nor for others that read the same input.
                 DedicatedQDQPair=True,
@@ -195,7 +195,7 @@ def _find_nodes(model: 'onnx.ModelProto', keep: Sequence[str]) -> list[str]:
     """Return the nodes to quantize, in the order of the graph.
 
     Raises:
-        ValueError: If a name in ``keep`` is none of them.
+        ValueError: If a name in ``keep`` is not one of them.
     """
     sizes = {
         tensor.name: int(np.prod(tensor.dims))
@@ -215,7 +215,7 @@ def _find_nodes(model: 'onnx.ModelProto', keep: Sequence[str]) -> list[str]:
 
 
 def _make_reader(batches: list[np.ndarray], name: str):  # type: ignore[no-untyped-def]
-    """Return what onnxruntime reads its calibration from."""
+    """Return a calibration reader for onnxruntime."""
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):
@@ -237,7 +237,7 @@ def _copy_metadata(
     target: 'onnx.ModelProto',
     changed: Mapping[str, str],
 ) -> None:
-    """Copy what the exporter noted about the model, and what changed."""
+    """Copy the exporter's metadata of the model, with its changes."""
     import onnx
 
     notes = {

@@ -1,8 +1,8 @@
 """Networks in exported files: images to the outputs of a head.
 
-They take the place of ``gtpt_mm.apis.network.TorchNetwork``: the same call,
-the same structure of outputs. All compute on a CPU, threads may share one,
-and they can be pickled, since each process opens its file itself.
+They replace ``gtpt_mm.apis.network.TorchNetwork``: they have the same call and
+the same structure of outputs. All compute on a CPU and can be shared by
+threads. They can be pickled, since each process opens its file itself.
 """
 
 # B batch, (h, w) input in pixels
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: What runs a network; the first exports nothing.
+#: Runtimes of a network; the first needs no export.
 RUNTIMES = ('torch', 'onnxruntime', 'openvino')
 #: Packages that a runtime requires: to export for it, and to run it.
 PACKAGES = {
@@ -72,15 +72,15 @@ def find_runtime(
 
     Args:
         runtime: One of ``RUNTIMES``, or ``'auto'``.
-        device: Of the model.
-        dtype: Of its weights.
+        device: Device of the model.
+        dtype: Type of its weights.
 
     Returns:
         The runtime; ``'auto'`` becomes ``'torch'`` on a GPU, in another type
         than float32, and where no other is installed.
 
     Raises:
-        ValueError: If the runtime cannot be had on the device or in the type.
+        ValueError: If the runtime does not support the device or the type.
         ImportError: If it is not installed.
     """
     kind = str(device).partition(':')[0]
@@ -107,14 +107,14 @@ class ExportedNetwork:
     """A network in a file; subclasses open it and run one batch.
 
     Args:
-        file: An exported file whose only input are normalised images.
-        threads: Threads of a call; None for those of torch.
-        precision: Of the file: ``'fp32'``, ``'fp16'``, ``'bf16'`` or
+        file: An exported file with normalised images as its only input.
+        threads: Threads of a call; None for torch's number.
+        precision: Precision of the file: ``'fp32'``, ``'fp16'``, ``'bf16'`` or
             ``'int8'``.
-        batch_size: Most images at once; None passes a batch as it comes. A
-            file with a fixed batch is filled up.
-        structure: Of the outputs, see :func:`describe`; by default one output
-            is a tensor and several are a tuple.
+        batch_size: Largest number of images at once; None passes the whole
+            batch. A smaller batch is padded for a file with a fixed batch.
+        structure: Structure of the outputs, see :func:`describe`; by default
+            one output is a tensor and several are a tuple.
 
     Raises:
         ValueError: If the precision is unknown.
@@ -148,7 +148,7 @@ class ExportedNetwork:
         self._open()
 
     def __getstate__(self) -> dict:
-        """Return the arguments; a session is of one process."""
+        """Return the arguments; a session belongs to its process."""
         names = ('file', 'threads', 'precision', 'batch_size', 'structure')
         return {name: getattr(self, name) for name in names}
 

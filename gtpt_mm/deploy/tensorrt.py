@@ -1,4 +1,4 @@
-"""Files for TensorRT: ONNX, the command that builds, the engine itself."""
+"""Files for TensorRT: ONNX, the build command, the engine itself."""
 
 import shlex
 from importlib.util import find_spec
@@ -14,10 +14,10 @@ from .formats import Written, save_onnx, to_onnx
 from .graph import EXAMPLE_SIZE, ExportGraph
 from .metadata import ModelMetadata, write_json
 
-#: Images of an engine with a dynamic batch: least, usual, most.
+#: Batch sizes of an engine with a dynamic batch: smallest, usual, largest.
 BATCHES = (1, 8, 64)
-#: Sides of the images, as factors of ``EXAMPLE_SIZE``, of a model that takes
-#: any size: least, usual, most.
+#: Sides of the images of a model that takes any size, as factors of
+#: ``EXAMPLE_SIZE``: smallest, usual, largest.
 FACTORS = (1, 4, 8)
 PROFILE = ('min', 'opt', 'max')
 
@@ -38,18 +38,18 @@ def write_tensorrt(
     command = make_command(source, file, metadata, shapes)
     if find_spec('tensorrt') is None:
         return source, [
-            'TensorRT is not installed here, so that no engine was built: '
-            f'{source} is checked by onnxruntime instead. Where TensorRT is:',
+            'TensorRT is not installed here, so no engine was built: '
+            f'onnxruntime checks {source} instead. Where TensorRT is:',
             command,
         ]
     build_engine(source, file, metadata, shapes)
-    return file, [f'the engine is that of: {command}']
+    return file, [f'the engine equals that of: {command}']
 
 
 def find_profile(
     graph: ExportGraph, batch: str | int
 ) -> list[tuple[int, int, int, int]]:
-    """Return the least, the usual and the largest shape of the images."""
+    """Return the smallest, the usual and the largest shape of the images."""
     numbers = BATCHES if batch == 'dynamic' else (int(batch),) * 3
     if graph.input_size:
         sizes = [graph.input_size] * 3

@@ -27,16 +27,17 @@ from .metadata import ModelMetadata
 from .runtimes import NETWORKS
 from .tensorrt import TensorRTNetwork
 
-#: Images of one call, if the file takes any number.
+#: Batch sizes of the calls, if the file takes any number.
 BATCHES = (1, 2, 5)
 #: Rounds in which both are timed, in turn; the best counts.
 ROUNDS = 5
-#: Noise that tells where torch itself is undecided: its standard deviation (a
-#: 20th of a grey level, much more than runtimes round), how often it is drawn.
+#: Noise that shows where torch itself is undecided: its standard deviation (a
+#: 20th of a grey level, much more than the rounding of runtimes) and the
+#: number of draws.
 NOISE, NUM_NOISY = 1e-3, 4
 #: Share of keypoints that may be undecided.
 MAX_UNDECIDED = 0.01
-#: What follows the stem of a file that failed.
+#: Suffix for the stem of a file that failed.
 FAILED = '.failed-check'
 #: Keypoints (N, K, 2) and scores (N, K) of each image.
 Poses = list[tuple[np.ndarray, np.ndarray]]
@@ -136,11 +137,11 @@ def verify(
     Args:
         model: The estimator that was exported.
         file: Its file, in any format.
-        metadata: What the file says about it.
+        metadata: Its metadata in the file.
         batches: Normalised images, (B, 3, h, w) each; see
             :func:`make_batches`.
         tolerance_px: Largest deviation that passes, in pixels of the input;
-            of files of less than float32 the mean one.
+            for files below float32, the largest mean deviation.
     """
     report = VerifyReport(Path(file), tolerance_px)
     report.rounded = metadata.precision != 'fp32'
@@ -154,7 +155,7 @@ def verify(
             report.ms_torch, report.ms_file = time_both(
                 reference.run, network, batches[0]
             )
-    except Exception as error:  # runtimes have kinds of their own
+    except Exception as error:  # each runtime has its own kinds
         line = (str(error).strip().splitlines() or [''])[0]
         report.reason = f'{type(error).__name__}: {line}'
     if not report.passed:
@@ -163,7 +164,7 @@ def verify(
 
 
 def open_file(file: Path, metadata: ModelMetadata) -> Call:
-    """Return what runs a file: images to its outputs, in a flat tuple.
+    """Return a function that runs a file: images to a flat tuple of outputs.
 
     Raises:
         ImportError: If its runtime is not installed.
@@ -198,7 +199,7 @@ def make_batches(images: Tensor, batch: str | int = 'dynamic') -> list[Tensor]:
 
 
 def mark_failed(file: Path) -> Path:
-    """Rename a file, and what belongs to it, to one that failed."""
+    """Rename a failed file and the files that belong to it."""
     renamed = file.with_name(f'{file.stem}{FAILED}{file.suffix}')
     if file.suffix == '.xml':  # its weights
         weights = file.with_suffix('.bin')
@@ -275,7 +276,7 @@ class Reference:
         samples = [PoseDataSample(metainfo=facts) for _ in images]
         test_cfg = {**self.test_cfg, 'flip_test': flip_test}
         if isinstance(head, AssociativeEmbeddingHead) and not flip_test:
-            feats = list(feats)  # it asks for one, the estimator has a tuple
+            feats = list(feats)  # the head needs a list
         found = head.predict(feats, samples, test_cfg=test_cfg)
         found = found[0] if isinstance(found, tuple) else found
         return [(p.keypoints[..., :2], p.keypoint_scores) for p in found]

@@ -69,7 +69,7 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def load_body_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
-    """Load what a checkpoint shares with ``model``, by name.
+    """Load the tensors that a checkpoint shares with ``model``, by name.
 
     Source: the official code of GTPT; a whole-body run takes every tensor of
     the averaged half of a body checkpoint and keeps its part and dense
@@ -77,7 +77,7 @@ def load_body_weights(model: nn.Module, path: str | Path) -> LoadedWeights:
 
     Args:
         model: Pose estimator; changed in place.
-        path: Checkpoint file: of an official one the averaged half is read;
+        path: Checkpoint file. In an official one the averaged half is read;
             ``state_dict`` of a native one is the average if an EMA hook saved
             it.
 

@@ -20,17 +20,17 @@ class MAEPretrained:
     those of the pretraining in ``configs/pretrain``. The positions are
     resized to the grid of the model, patches of 14 x 14 pixels are enlarged,
     and experts start from the plain layers, see ``ExpertMLP``. One line of the
-    log names the tensors of the file that are not loaded (last norm, class
-    token, decoder) and the tensors of the model that are not in the file. An
-    encoder of another size is an error, where mmengine's ``Pretrained``
-    continues without it.
+    log names the tensors of the file that are not loaded
+    (last norm, class token, decoder) and the tensors of the model that are not
+    in the file. An encoder of another size is an error; mmengine's
+    ``Pretrained`` would continue without it.
 
     Args:
         checkpoint: Path or address of the file; or a name, such as
             ``mae-vit-b``, whose weights are fetched once, see
             ``gtpt-mm download``.
         patch_padding: How smaller patches become 16 x 16: ``'pad'`` with
-            zeros, as the official code, ``'bilinear'`` or ``'bicubic'``.
+            zeros, as in the official code, ``'bilinear'`` or ``'bicubic'``.
 
     Raises:
         ValueError: When it is called, if the file does not fit the model.

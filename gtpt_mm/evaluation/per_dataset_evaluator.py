@@ -20,8 +20,8 @@ class PerDatasetEvaluator(Evaluator):
 
     Results are named ``coco/AP``, ``mpii/PCK`` and so on. mmpose's
     ``MultiDatasetEvaluator`` distinguishes datasets by the name in their
-    metainfo and leaves prefixes to the config. The model may be any, a plain
-    ``TopdownPoseEstimator`` as well: only the test set is a ``MultiDataset``.
+    metainfo and leaves prefixes to the config. Any model works, also a plain
+    ``TopdownPoseEstimator``: only the test set must be a ``MultiDataset``.
 
     Args:
         names: Names of all datasets of the model, in the order of
@@ -115,7 +115,7 @@ class PerDatasetEvaluator(Evaluator):
 
 
 def format_table(metrics: dict[str, float]) -> str:
-    """Format metrics as a table: a row for each dataset, a column each.
+    """Format metrics as a table: one row per dataset, one column per metric.
 
     Args:
         metrics: Values by ``dataset/metric``; metrics that ``DIGITS`` does

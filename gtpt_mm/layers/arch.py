@@ -1,4 +1,4 @@
-"""Settings of a network by name, and checks of sizes that several share."""
+"""Look up an architecture by name; check sizes that networks share."""
 
 from collections.abc import Sequence
 
@@ -40,10 +40,10 @@ def check_divides(name: str, count: int, of: str, total: int) -> None:
     """Check that ``count`` equal parts make up ``total``.
 
     Args:
-        name: Name of ``count`` for the message, as ``'num_heads'``.
+        name: Name of ``count`` for the message, such as ``'num_heads'``.
         count: Number of parts.
-        of: Name of ``total`` for the message, as ``'embed_dims'``.
-        total: What is divided.
+        of: Name of ``total`` for the message, such as ``'embed_dims'``.
+        total: The number that is divided.
 
     Raises:
         ValueError: If ``count`` is not positive or does not divide ``total``.

@@ -14,7 +14,7 @@ from .windows import join_windows, pool_windows, split_windows, window_mask
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention, every token to every token.
+    """Multi-head self-attention of every token to every token.
 
     Args:
         embed_dims: Channels C of a token.
@@ -66,11 +66,10 @@ class SelfAttention(nn.Module):
 class WindowAttention(SelfAttention):
     """Self-attention inside windows of the token map.
 
-    Two means pass information between windows, neither with weights: a layer
-    with windows shifted by half their size, and the mean key and value of
-    every window of the map, appended to the keys and values of each. Means
-    are taken over windows without a shift, so each covers one coherent
-    region.
+    Two options without weights pass information between windows: windows
+    shifted by half their size, and the mean key and value of every window of
+    the map, appended to the keys and values of each window. The means are
+    taken over windows without a shift, so each covers one coherent region.
 
     Source: Xu et al., "ViTPose++", Sec. 3 and Table 7; no official
     code. The paper pools tokens; pooling keys and values is the same
@@ -84,9 +83,9 @@ class WindowAttention(SelfAttention):
         pool: Whether the means of all windows are appended.
         rel_pos: Relative positions in a window of ``window_size``; None:
             none. Means have no position.
-        grid_size: Token grid (h, w); its mask is built once and kept. None
-            keeps none. Another grid builds its mask in each forward pass, on
-            the device of the tokens.
+        grid_size: Token grid (h, w) whose mask is built once and kept; None
+            keeps no mask. The mask of any other grid is built in each forward
+            pass, on the device of the tokens.
 
     Raises:
         ValueError: If the window is empty.
@@ -121,9 +120,9 @@ class WindowAttention(SelfAttention):
         self.grid_size = None if grid_size is None else tuple(grid_size)
         mask = None if grid_size is None else self._make_mask(grid_size)
         if mask is not None and mask.is_meta:
-            # No checkpoint would fill it: it is built when it is needed.
+            # On the meta device, and no checkpoint fills it: build it later.
             mask = self.grid_size = None
-        # Moves with the layer, and is in no checkpoint.
+        # Moves with the layer, but is in no checkpoint.
         self.register_buffer('mask', mask, persistent=False)
 
     def forward(self, x: Tensor, grid_size: tuple[int, int]) -> Tensor:
@@ -169,7 +168,7 @@ class WindowAttention(SelfAttention):
     def _fit(
         self, grid_size: tuple[int, int]
     ) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return window and shift on a grid that may be the smaller one."""
+        """Return window and shift on a grid that may be smaller than both."""
         height, width = map(min, self.window_size, grid_size)
         shift = (
             height // 2 if self.shift and height < grid_size[0] else 0,

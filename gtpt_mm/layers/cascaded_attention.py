@@ -10,11 +10,11 @@ from .arch import check_divides
 
 
 class CGSRMHA(nn.Module):
-    """Attention in channel groups, one after the other, keys on a small grid.
+    """Attention in channel groups, in cascade, with keys on a smaller grid.
 
-    The channels are cut into G groups. A group attends within itself, its
-    keys and values read from a map that a strided convolution shrinks r
-    times, and its output is added to the next group's input:
+    The channels are cut into G groups. Each group attends within itself, with
+    keys and values from a map that a strided convolution shrinks by r, and its
+    output is added to the next group's input:
 
         Y_1 = L(X_1),  Y_g = L(X_g + Y_(g-1))                       (Eq. 6)
         L(X) = LN(MHA(LN(X), LN(SR(X))))                            (Eq. 7)
@@ -26,8 +26,8 @@ class CGSRMHA(nn.Module):
 
     Source: Wu et al., "HEViTPose", arXiv 2311.13615, Sec. 3.3. No code was
     published. This is a reconstruction from Fig. 3 and from the printed
-    parameters and FLOPs. They force the kernel, the sharing of SR and MHA
-    over the groups and the dense projection, but neither norms nor biases:
+    parameters and FLOPs. These determine the kernel, the sharing of SR and MHA
+    over the groups and the dense projection, but not the norms and biases:
     projects/hevitpose_ablations has alternatives with the same counts.
 
     Args:
@@ -75,7 +75,7 @@ class CGSRMHA(nn.Module):
             width, num_heads, bias=False, batch_first=True
         )
         self.norm_output = make_norms()
-        # A list of one for the names in checkpoints.
+        # A Sequential of one layer, for the names in checkpoints.
         self.proj = nn.Sequential(nn.Conv2d(embed_dims, embed_dims, 1))
 
     def forward(self, x: Tensor) -> Tensor:

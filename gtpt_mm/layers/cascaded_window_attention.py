@@ -16,11 +16,11 @@ from .windows import join_windows, split_windows
 
 
 class CascadedWindowAttention(nn.Module):
-    """Attention of heads in cascade, within windows.
+    """Attention within windows, its heads in cascade.
 
-    Every head reads a share of the channels, plus the output of the head
-    before. A depthwise convolution mixes its queries. Maps larger than a
-    window are padded with zeros to whole windows, and cut.
+    Every head reads a share of the channels, plus the output of the previous
+    head. A depthwise convolution mixes its queries. Maps larger than a window
+    are padded with zeros to whole windows and cut.
 
     Source: Liu et al., "EfficientViT: Memory Efficient Vision Transformer
     with Cascaded Group Attention", CVPR 2023, Sec. 3.2.
@@ -34,8 +34,8 @@ class CascadedWindowAttention(nn.Module):
             odd.
 
     Raises:
-        ValueError: If H does not divide C, or there is not one odd kernel
-            for each head.
+        ValueError: If H does not divide C, or ``query_kernels`` is not one odd
+            number for each head.
 
     Example:
         >>> mixer = CascadedWindowAttention(32, 2, query_kernels=(5, 3))

@@ -17,17 +17,17 @@ def norm_of_batch(
 ) -> Tensor:
     """Normalise outputs by the statistics of a larger batch.
 
-    The same as ``norm(torch.cat((own, deconv(rest))))[:n]`` in training,
-    gradients and running statistics included, without ``deconv(rest)``. That
-    output is linear in ``rest``; its first two moments follow from sums over
-    the input, see :func:`deconv_moments`.
+    Equal to ``norm(torch.cat((own, deconv(rest))))[:n]`` in training,
+    gradients and running statistics included, but ``deconv(rest)`` is not
+    computed. It is linear in ``rest``; its first two moments follow from sums
+    over the input, see :func:`deconv_moments`.
 
     Args:
         own: Outputs of ``deconv``, (n, C, H, W); n may be 0.
-        rest: Inputs of ``deconv`` whose outputs only count in the statistics,
+        rest: Inputs of ``deconv`` whose outputs only enter the statistics,
             (B - n, C_in, h, w).
         deconv: See :func:`has_moments`.
-        norm: Its norm, see :func:`has_moments`.
+        norm: BatchNorm behind it, see :func:`has_moments`.
 
     Returns:
         The normalised outputs, (n, C, H, W).
@@ -57,7 +57,7 @@ def norm_of_batch(
 
 
 def has_moments(deconv: nn.Module, norm: nn.Module) -> bool:
-    """Return whether :func:`norm_of_batch` knows the two modules.
+    """Return whether :func:`norm_of_batch` supports the two modules.
 
     Args:
         deconv: Transposed convolution of torch or mmcv, without bias, groups
@@ -171,15 +171,15 @@ def _cropped_edges(x: Tensor, deconv: nn.ConvTranspose2d) -> list[Tensor]:
 
 
 def _pair(option: Any) -> tuple[int, int]:
-    """Return an option of a convolution, which may also be a word."""
+    """Return a size option of a convolution; it may be a string."""
     return option
 
 
 class _ShiftedProducts(torch.autograd.Function):
     """Sums of products of pixels at several distances in flat order.
 
-    Its backward pass adds into one tensor, which autograd's would make for
-    each distance.
+    Its backward pass accumulates into one tensor, where that of autograd would
+    create one for each distance.
     """
 
     @staticmethod

@@ -37,9 +37,9 @@ class DeformableAttention(nn.Module):
         num_levels: Levels L.
         num_points: Points P per head and level.
         impl: How values are sampled: ``'row_gather'`` or ``'grid_sample'``
-            in plain PyTorch, ``'compiled'`` by the operator of compiled
-            mmcv, or ``'auto'``: compiled on CUDA where mmcv is, else the
-            faster of the two on the device.
+            in plain PyTorch, ``'compiled'`` by the operator of compiled mmcv,
+            or ``'auto'``: on CUDA the compiled operator if mmcv has it, else
+            the faster of the other two on the device.
 
     Raises:
         ValueError: If the heads do not divide the channels, or ``impl`` is
@@ -79,7 +79,7 @@ class DeformableAttention(nn.Module):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Look in a different direction with every head, at equal weights.
+        """Point each head in a different direction, with equal weights.
 
         Point p of a head lies p + 1 cells from the reference.
         """
@@ -125,7 +125,7 @@ class DeformableAttention(nn.Module):
         return self.attend(query, reference_points, maps, sampler)
 
     def build_sampler(self, value: Tensor, maps: TokenMaps) -> ValueSampler:
-        """Project the values: the half of :meth:`forward` without queries."""
+        """Project the values: the part of :meth:`forward` without queries."""
         value = self.value_proj(value)
         if maps.key_padding_mask is not None:
             value = value.masked_fill(maps.key_padding_mask[..., None], 0)
@@ -144,9 +144,9 @@ class DeformableAttention(nn.Module):
         maps: TokenMaps,
         sampler: ValueSampler,
     ) -> Tensor:
-        """Sample the values: the half of :meth:`forward` with the queries.
+        """Sample the values: the part of :meth:`forward` with the queries.
 
-        Arguments as there, and the sampler of :meth:`build_sampler`.
+        Takes its arguments, and the sampler from :meth:`build_sampler`.
         """
         offsets, weights = self._predict_offsets_and_weights(query)
         size = maps.level_sizes.to(offsets)

@@ -13,7 +13,7 @@ from .token_maps import TokenMaps
 
 
 class PostNormFeedForward(nn.Module):
-    """Two linear layers with ReLU between, added to the input, then a norm.
+    """Two linear layers with a ReLU between them, a residual, then a norm.
 
     Args:
         embed_dims: Channels C.
@@ -64,10 +64,10 @@ class DeformableEncoderLayer(nn.Module):
 
 
 class DeformableEncoder(nn.Module):
-    """Layers in a row; mmpose's ``DeformableDetrTransformerEncoder``, faster.
+    """Stack of layers; a faster ``DeformableDetrTransformerEncoder``.
 
-    That one samples by ``grid_sample`` on a CPU, and loops over sizes that
-    are tensors, which waits for the device and does not export.
+    mmpose's encoder samples with ``grid_sample`` on a CPU. It also loops over
+    sizes that are tensors, which waits for the device and cannot be exported.
 
     Source: Zhu et al., "Deformable DETR", Sec. 4.1.
 
@@ -77,7 +77,7 @@ class DeformableEncoder(nn.Module):
         attention: More arguments of ``DeformableAttention``.
         feedforward_dims: Channels inside the feed-forward networks.
         with_cp: Whether training keeps only the tokens between layers and
-            computes the rest again, which saves memory and costs time.
+            recomputes the rest, which saves memory and costs time.
 
     Example:
         >>> encoder = DeformableEncoder(32, 2, dict(num_levels=2))

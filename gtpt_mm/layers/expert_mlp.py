@@ -46,8 +46,9 @@ def group_by_dataset(
     """Group the samples of a batch by their dataset.
 
     Args:
-        dataset_idx: Dataset of each sample, B numbers from 0 on. A tensor on
-            a GPU waits for the device once, Python numbers do not.
+        dataset_idx: Dataset of each sample, B numbers from 0 on. Reading a
+            tensor on a GPU waits for the device once; Python numbers avoid
+            this.
         num_datasets: Number of datasets E.
 
     Raises:
@@ -80,10 +81,10 @@ def check_dataset_names(
 
     Args:
         samples: Metainfo of each sample, as ``MultiDataset`` stamps it:
-            ``dataset_idx``, ``dataset_name``, ``dataset_names``. One without
-            names, made by hand, has nothing to compare.
+            ``dataset_idx``, ``dataset_name``, ``dataset_names``. A sample
+            without names, made by hand, is not checked.
         names: Names of the receiver's datasets, in its order.
-        owner: What the receiver is, for the message.
+        owner: Name of the receiver, for the message.
 
     Raises:
         ValueError: If a ``dataset_idx`` stands for another dataset here.
@@ -121,8 +122,8 @@ class ExpertMLP(nn.Module):
         I-FFN     out = experts_k(x)
         IS-FFN    out = fc2(h) + experts_k(x)
 
-    An expert of PS-FFN is one linear layer that makes the last P channels,
-    others are whole networks.
+    An expert of PS-FFN is one linear layer that makes the last P channels; the
+    other two kinds have whole networks as experts.
 
     Source: Xu et al., "ViTPose++", Sec. 3.5 and, for I-FFN and IS-FFN, Sec.
     4.4.1, without official code. The paper writes ReLU; the official code,
@@ -133,9 +134,9 @@ class ExpertMLP(nn.Module):
     A state dict of a plain ``MLP``, such as a ViTPose or its MAE weights,
     loads into all experts as the paper initialises them: the last P rows of
     the second layer (PS-FFN) or the whole network go to every expert. The
-    paper initialises those of IS-FFN "with zero". With both layers at zero
-    only the last bias would have a gradient, so only their second layer is
-    zero; they add zero.
+    paper initialises the experts of IS-FFN "with zero". With both layers at
+    zero only the last bias would have a gradient, so here only the second
+    layer is zero; the expert still adds zero.
 
     Args:
         in_channels: Channels C of the input and the output.
@@ -227,9 +228,9 @@ class ExpertMLP(nn.Module):
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def init_experts(self) -> None:
-        """Initialise the experts as the paper does, after a random start.
+        """Initialise the experts as in the paper, on top of a random start.
 
-        Those of PS-FFN stay random, as in the official code.
+        The experts of PS-FFN stay random, as in the official code.
         """
         if self.kind == 'i':
             self.load_state_dict(self.spread(self.experts[0].state_dict()))
@@ -249,7 +250,7 @@ class ExpertMLP(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def spread(self, dense: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the state dict that starts from an ``MLP``'s."""
+        """Return a state dict initialised from that of an ``MLP``."""
         state = {} if self.kind == 'i' else dict(dense)
         for e in range(len(self.experts)):
             for name, value in dense.items():
@@ -271,9 +272,9 @@ def merge_expert(
 ) -> dict[str, Tensor]:
     """Return the weights of plain networks for the samples of one dataset.
 
-    The expert's rows stand below the shared ones (PS-FFN), it is the network
-    (I-FFN), or its hidden channels stand beside the shared ones (IS-FFN,
-    2 H hidden channels). Outputs are the same.
+    The rows of the expert follow the shared ones (PS-FFN), the expert replaces
+    the network (I-FFN), or its hidden channels follow the shared ones
+    (IS-FFN, 2 H hidden channels). The outputs are the same.
 
     Args:
         state_dict: An ``ExpertMLP``, or a model that contains some.

@@ -80,7 +80,7 @@ class GroupAttention(nn.Module):
         """Attend and project.
 
         Args:
-            q: Projected queries in ``layout``, (B, T, C), maybe of fewer
+            q: Projected queries in ``layout``, (B, T, C); may have fewer
                 tokens than ``k``.
             k: Projected keys in ``layout``.
             v: Projected values, as ``k``.

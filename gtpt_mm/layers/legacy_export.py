@@ -1,4 +1,4 @@
-"""The exporter of torch that traces one batch, refused where it fails."""
+"""Reject torch's legacy ONNX exporter where its graph would be wrong."""
 
 import torch
 

@@ -18,8 +18,8 @@ class OverlapPatchEmbed(nn.Sequential):
 
         PEOW = kernel size - stride
 
-    One convolution of stride 4 and PEOW 3 is HEViTPose's; two of stride 2 and
-    PEOW 1 make EfficientViT's begin. With several convolutions, each doubles
+    HEViTPose has one convolution of stride 4 and PEOW 3; EfficientViT begins
+    with two of stride 2 and PEOW 1. With several convolutions, each doubles
     the channels, with a ReLU between them. Padding is (kernel - 1) // 2: the
     grid is the image divided by the strides, rounded up.
 
@@ -38,11 +38,11 @@ class OverlapPatchEmbed(nn.Sequential):
             its parameter counts tell; EfficientViT has none.
 
     Attributes:
-        stride: Pixels of the image for one patch.
+        stride: Pixels of the image per patch along one side.
 
     Raises:
-        ValueError: If there is no stride, one is not positive, the overlap
-            is negative, ``with_upsample`` meets several strides or an odd
+        ValueError: If there is no stride, one is not positive, the overlap is
+            negative, ``with_upsample`` is used with several strides or an odd
             one, or the channels cannot be halved often enough.
 
     Example:
@@ -111,7 +111,7 @@ class ConvPatchEmbed(nn.Module):
     Args:
         embed_dims: Channels C of a token.
         patch_size: Side of a patch in pixels.
-        stride: Distance of two patches in pixels.
+        stride: Distance between neighbouring patches in pixels.
         padding: Pixels of zeros around the image.
 
     Example:

@@ -73,12 +73,12 @@ def sine_point_embed(
     Args:
         points: Points (x, y), (..., 2), in units of the map; or boxes (cx,
             cy, w, h), (..., 4).
-        embed_dims: Channels C of two numbers; a multiple of 4.
+        embed_dims: Channels C for two coordinates; a multiple of 4.
         temperature: Ratio of the longest to the shortest wavelength.
 
     Returns:
-        (..., C): y in the first half, x in the second; of boxes (..., 2 C):
-        behind them w, then h.
+        (..., C): y in the first half, x in the second; for boxes (..., 2 C),
+        followed by w, then h.
 
     Example:
         >>> sine_point_embed(torch.rand(5, 17, 2), 32).shape
@@ -129,10 +129,10 @@ def resize_pos_embed(
 def guess_grid_size(
     num_rows: int, like: tuple[int, int] | None = None
 ) -> tuple[int, int] | None:
-    """Return the grid of a position table by its number of rows.
+    """Guess the grid of a position table from its number of rows.
 
-    The aspect ratio of ``like`` is tried first, then 4 : 3 and 1 : 1, those
-    of all released ViTPose and of pretrained encoders.
+    The aspect ratio of ``like`` is tried first, then 4 : 3
+    (all released ViTPose) and 1 : 1 (pretrained encoders).
 
     Args:
         num_rows: Rows of the table.

@@ -1,4 +1,4 @@
-"""BatchNorms whose outputs the backward pass computes again."""
+"""BatchNorms whose outputs the backward pass recomputes."""
 
 # B batch, C channels, (h, w) feature map
 
@@ -38,17 +38,17 @@ class RecomputedNorm(nn.BatchNorm2d):
             x, self.weight, self.bias, self.running_mean, self.running_var,
             True, self.momentum or 0.0, self.eps,
         )  # fmt: skip
-        # Its kernel takes variances; those of the batch, from their roots.
+        # native_batch_norm returns 1 / sqrt(var + eps); _Output needs var.
         var = invstd.detach().square().reciprocal() - self.eps
         _active[-1][out.data_ptr()] = _Output(out, self, x, mean.detach(), var)
         return out
 
 
 class _Output:
-    """The output of a norm in training, computed again if it is asked for.
+    """The output of a norm in training, recomputed on demand.
 
     Args:
-        out: The output; kept alive by others only.
+        out: The output, of which only a weak reference is kept.
         norm: The norm.
         x: Its input, which autograd stores as well.
         mean: Mean of the batch, (C,).

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Fused attention on a GPU wants a multiple of this many channels.
+#: Fused attention on a GPU needs a multiple of this many channels.
 ALIGNMENT = 8
 
 
@@ -18,9 +18,9 @@ class DecomposedRelPos(nn.Module):
         logit_ij = q_i . k_j / sqrt(D) + q_i . R_(row_i - row_j)
                                        + q_i . C_(column_i - column_j)
 
-    The sum is one product of longer vectors: q_i with its products with all
-    rows and columns, and k_j with a one at its row and a one at its column. So
-    fused attention needs no bias of N x N.
+    The sum is one product of longer vectors: q_i, extended by its products
+    with all rows and columns, and k_j, extended by a one at its row and a one
+    at its column. So fused attention needs no N x N bias.
 
     Source: Li et al., "MViTv2", CVPR 2022, Sec. 4.1, Eq. 3 and 4, and Li et
     al., "ViTDet", 2022, which ViTPose++ (Sec. 3.3) cites; no official
@@ -79,7 +79,7 @@ class DecomposedRelPos(nn.Module):
         by_row = torch.einsum('bnhwd,hkd->bnhwk', maps, rows)
         by_column = torch.einsum('bnhwd,wkd->bnhwk', maps, columns)
         bias = torch.cat((by_row, by_column), 4).flatten(2, 3)
-        # The product will be scaled, these terms are not to be.
+        # The product will be scaled, but these terms must not be.
         bias = bias * head_dims**0.5
         indices = torch.arange(h * w, device=q.device)
         one_hot = torch.cat(

@@ -49,7 +49,7 @@ class ResidualFFN(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by a gate that sees the means of all channels.
+    """Squeeze-and-excitation: gate each channel by the means of all.
 
     Args:
         channels: Channels C.

@@ -39,10 +39,11 @@ def _padded_conv_bn(
 
 
 def _lay_out(img: Tensor, training: bool) -> Tensor:
-    """Return images in the layout in which a stem is faster.
+    """Return images in the faster memory layout for a stem.
 
-    Channels-last in training on a CPU: statistics of norms and their gradient
-    are then vectorised, and convolutions need no copies in another layout.
+    Channels-last in training on a CPU: the statistics of norms and their
+    gradient are then vectorised, and convolutions need no copies in another
+    layout.
     """
     if training and img.device.type == 'cpu':
         return img.contiguous(memory_format=torch.channels_last)
@@ -60,7 +61,7 @@ def _saves_memory(img: Tensor, training: bool) -> bool:
 
 
 def _interleave_last(left: Tensor, right: Tensor) -> Tensor:
-    """Return channels from both in turn, of maps that are channels-last."""
+    """Interleave the channels of two channels-last maps."""
     pairs = [
         _DenseGradient.apply(half.permute(0, 2, 3, 1))
         for half in (left, right)
@@ -69,10 +70,10 @@ def _interleave_last(left: Tensor, right: Tensor) -> Tensor:
 
 
 class _DenseGradient(torch.autograd.Function):
-    """The identity, whose gradient is copied if it has gaps.
+    """The identity; a gradient that is not contiguous is copied.
 
-    The kernels that follow in the backward pass are many times slower on
-    every second number.
+    The next kernels of the backward pass are many times slower on a gradient
+    that reads every second number.
     """
 
     @staticmethod
@@ -82,7 +83,7 @@ class _DenseGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """Return the gradient without gaps."""
+        """Return the gradient, contiguous in memory."""
         return grad.contiguous()
 
 
@@ -144,7 +145,7 @@ class ShuffleUnit(nn.Module):
 def _stage(
     in_channels: int, out_channels: int, num_units: int
 ) -> nn.Sequential:
-    """Return units of which the first halves the map."""
+    """Return a stage of units, the first of which halves the map."""
     return nn.Sequential(
         ShuffleUnit(in_channels, out_channels, stride=2),
         *(
@@ -304,10 +305,10 @@ class PatchEmbed(nn.Module):
         return x.flatten(3).flatten(1, 2)
 
     def _norm_pixels(self, patches: Tensor) -> Tensor:
-        """Normalise in training, behind the cut.
+        """Normalise after the cut into patches, in training.
 
-        In front of it the gradient of the norm would have gaps, for which its
-        kernel takes many times as long: a fiftieth of a training step.
+        Before the cut, the norm's gradient would not be contiguous. Its kernel
+        then takes many times as long: a fiftieth of a training step.
         """
         channels = self.norm.num_features
         pixels = patches.view(1, -1, 1, channels).permute(0, 3, 1, 2)

@@ -43,7 +43,7 @@ class TokenMaps:
     def without_padding(
         cls, spatial_shapes: Sequence[tuple[int, int]], device: torch.device
     ) -> 'TokenMaps':
-        """Return the layout of images that all fill the batch."""
+        """Return the layout of images without padding."""
         masks = [
             torch.zeros(1, *shape, dtype=torch.bool, device=device)
             for shape in spatial_shapes
@@ -92,8 +92,8 @@ class TokenMaps:
 def spatial_shape(maps: Tensor) -> tuple[int, int]:
     """Return the size (h, w) of maps, (..., h, w).
 
-    Integers also where ``torch.jit`` traces; symbols in ``torch.export``, so
-    that the graph takes any size.
+    Integers even when ``torch.jit`` traces; symbols in ``torch.export``, for a
+    graph that takes any size.
     """
     h, w = maps.shape[-2:]
     return (int(h), int(w)) if torch.jit.is_tracing() else (h, w)
@@ -116,7 +116,7 @@ def as_tensor(
 def _measure(
     masks: Sequence[Tensor],
 ) -> tuple[list[tuple[int, int]], Tensor, Tensor, Tensor, Tensor]:
-    """Return the fields of ``TokenMaps`` but the last."""
+    """Return all fields of ``TokenMaps`` except the last."""
     shapes = [spatial_shape(mask) for mask in masks]
     level_sizes = as_tensor(
         [(w, h) for h, w in shapes], torch.float32, masks[0].device

@@ -48,7 +48,7 @@ class Tokens(NamedTuple):
 
     @staticmethod
     def join(parts: Sequence['Tokens']) -> 'Tokens':
-        """Return one sequence of several."""
+        """Join several sequences into one."""
         return Tokens(*(torch.cat(f, dim=1) for f in zip(*parts, strict=True)))
 
 
@@ -147,7 +147,7 @@ class TokenLayout:
     def key_mask(self, num_keys: int) -> Tensor | None:
         """Return True where a group attends to a key, (G, 1, 1, num_keys).
 
-        None, as here, if all keys are real tokens.
+        None if all keys are real tokens, as in this class.
         """
         return None
 

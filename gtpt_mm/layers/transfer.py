@@ -7,12 +7,12 @@ from torch import Tensor
 def send(tensor: Tensor, device: torch.device) -> Tensor:
     """Return a tensor on a device without waiting for the device.
 
-    A plain copy to a GPU waits until all work in its queue is done. From
-    pinned memory it joins the queue. Traces and captured graphs, which outlive
-    that memory, get the plain copy, and so do other devices.
+    A plain copy to a GPU waits until all work in its queue is done. A copy
+    from pinned memory joins the queue instead. Traces and captured graphs
+    outlive that memory, so they use the plain copy, as do other devices.
 
     Args:
-        tensor: Numbers, mostly made on the CPU.
+        tensor: The tensor, usually made on the CPU.
         device: Target device.
 
     Example:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class ViTLayer(nn.Module):
-    """Attention and a feed-forward network, each behind a norm, added.
+    """Pre-norm layer: attention and a feed-forward network, both residual.
 
     Args:
         embed_dims: Channels C of a token.

@@ -63,7 +63,7 @@ def pool_windows(x: Tensor, window_size: tuple[int, int]) -> Tensor:
 
     Args:
         x: Token maps, (B, h, w, C).
-        window_size: Window (h, w) in tokens; outside the map nothing counts.
+        window_size: Window (h, w) in tokens; padding is not counted.
 
     Returns:
         One token for each window, (B, W, C).

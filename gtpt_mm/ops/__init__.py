@@ -1,8 +1,8 @@
 """Operators in plain torch and torchvision: differentiable, on any device.
 
-``gtpt_mm`` hands this package to ``compat``, which offers its functions
-under the names of mmcv's compiled operators, and its evaluation of poses, in
-numpy and pycocotools, under those of xtcocotools.
+``gtpt_mm`` hands this package to ``compat``, which offers its functions under
+the names of mmcv's compiled operators, and its pose evaluation
+(numpy and pycocotools) under the names of xtcocotools.
 """
 
 from .coco_evaluation import COCOeval, Params

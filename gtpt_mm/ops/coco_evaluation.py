@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from pycocotools import cocoeval
 
-AREA_OF_BOX = 0.53  # area of a person, in areas of the box, where not given
-MAX_DETS = 20  # of an image, in the evaluation of keypoints
+AREA_OF_BOX = 0.53  # area of a person / area of the box, if not annotated
+MAX_DETS = 20  # detections that count per image, for keypoints
 _PARTS = ('foot', 'face', 'lefthand', 'righthand')
 #: Kind of evaluation -> keys of the keypoints, key of the score.
 KEYPOINT_KINDS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -45,7 +45,7 @@ class Params(cocoeval.Params):
     """Parameters of an evaluation.
 
     Args:
-        iouType: Of :data:`KEYPOINT_KINDS`, or 'segm' or 'bbox'.
+        iouType: One of :data:`KEYPOINT_KINDS`, or 'segm' or 'bbox'.
     """
 
     def __init__(self, iouType: str = 'segm') -> None:
@@ -69,11 +69,12 @@ class COCOeval(cocoeval.COCOeval):
 
     Args:
         cocoGt: The annotations, a ``COCO``.
-        cocoDt: The detections, by its ``loadRes``.
-        iouType: Of :data:`KEYPOINT_KINDS`, or 'segm' or 'bbox'.
+        cocoDt: The detections, as returned by its ``loadRes``.
+        iouType: One of :data:`KEYPOINT_KINDS`, or 'segm' or 'bbox'.
         sigmas: Spread of each keypoint, (K,); None takes COCO's 17.
-        use_area: Take ``area`` of the annotations; False takes 0.53 of their
-            boxes, for CrowdPose and AI Challenger, which have no areas.
+        use_area: Whether to use the annotated ``area``. False uses 0.53 times
+            the area of the box, for CrowdPose and AI Challenger, which have no
+            areas.
     """
 
     evalImgs: list[dict | None]
@@ -172,14 +173,15 @@ class COCOeval(cocoeval.COCOeval):
     def _has_keypoints(self, gt: dict) -> bool:
         """Return whether an instance has keypoints to evaluate.
 
-        CrowdPose counts only those in sight, and so do we there.
+        With ``keypoints_crowd``, the annotated ``num_keypoints`` decides, as
+        in CrowdPose.
         """
         if self.params.iouType == 'keypoints_crowd':
             return gt['num_keypoints'] != 0
         return self._count_visible(gt) > 0
 
     def _complete_scores(self, dts: Sequence[dict]) -> None:
-        """Take the score of the instance where its part has none."""
+        """Use the score of the instance for parts without a score."""
         lacking = [dt for dt in dts if self.score_key not in dt]
         for dt in lacking:
             dt[self.score_key] = dt['score']
@@ -201,7 +203,7 @@ class COCOeval(cocoeval.COCOeval):
     def computeOks(self, imgId: Any, catId: Any) -> Any:
         """Return OKS of the best detections and all instances, (D, G).
 
-        [] where an image lacks either.
+        An empty list if the image lacks either.
         """
         gts = self._gts[imgId, catId]
         dts = self._sort(self._dts[imgId, catId], self.params.maxDets[-1])
@@ -217,8 +219,8 @@ class COCOeval(cocoeval.COCOeval):
     ) -> np.ndarray:
         """Return OKS of detections (D, K) and an instance, (D,).
 
-        The mean over visible keypoints. An instance without any, such as a
-        crowd, is as far as the keypoints are from its box, doubled.
+        The mean over visible keypoints. If an instance has none, such as a
+        crowd, the distance of a keypoint is that to its box, doubled.
         """
         keypoints = np.array(self._get_keypoints(gt))
         visible = keypoints[2::3] > 0
@@ -299,7 +301,7 @@ class COCOeval(cocoeval.COCOeval):
         gt_matches = np.full((len(indices), len(gts)), -1, np.int64)
         t, d = (indices >= 0).nonzero()
         gt_matches[t, indices[t, d]] = dt_ids[d]
-        # Unmatched detections of another size count in another range.
+        # Unmatched detections outside the area range do not count in it.
         outer = np.array([_is_outside(dt['area'], limits) for dt in dts], bool)
         ignore = np.array([*ignored, 0], bool)[indices]
         return dict(
@@ -317,7 +319,7 @@ class COCOeval(cocoeval.COCOeval):
     def accumulate(self, p: Any = None) -> None:
         """Compute precision and recall over all images."""
         found = self.evalImgs
-        # pycocotools reads "matched" where we have the id, -1 for none.
+        # pycocotools expects a flag "matched"; we have the id, -1 for none.
         self.evalImgs = [
             e and {**e, 'dtMatches': e['dtMatches'] >= 0} for e in found
         ]
@@ -329,8 +331,8 @@ class COCOeval(cocoeval.COCOeval):
     def summarize(self) -> None:
         """Print the numbers of the evaluation and keep them as ``stats``.
 
-        For ``keypoints_crowd`` ``eval`` and ``params`` are then those of the
-        hard images.
+        With ``keypoints_crowd``, ``eval`` and ``params`` afterwards describe
+        the hard images.
         """
         if not self.eval:
             raise RuntimeError('Please run accumulate() first')
@@ -379,7 +381,7 @@ class COCOeval(cocoeval.COCOeval):
     def get_type_result(
         self, first: float = 0.01, second: float = 0.85
     ) -> list[float]:
-        """Return AP of images with few, more and many people close by.
+        """Return the AP of easy, medium and hard images by their crowdIndex.
 
         Args:
             first: Images are easy if their crowdIndex is below.
@@ -442,7 +444,7 @@ def match_greedily(
                 continue
             if match > -1 and ignored[g] and not ignored[match]:
                 break
-            best, match = similarity, g  # of equal ones the last
+            best, match = similarity, g  # the last of equal ones
         if match > -1:
             matches[d] = match
             taken.add(match)
@@ -475,7 +477,7 @@ def _list_box_rows(max_dets: Sequence[int]) -> list[tuple]:
 
 
 def _name(kind: str, threshold: float | None, area: str) -> str:
-    """Return the name of a number, as mmpose has it: AP, AP .5, AP (M)."""
+    """Return the name of a score as in mmpose: AP, AP .5, AP (M)."""
     if threshold is not None:
         return f'{kind} {threshold:g}'.replace(' 0', ' ')
     return kind if area == 'all' else f'{kind} ({area[0].upper()})'

@@ -89,7 +89,7 @@ class COCO(coco.COCO):
             resData: Content of the file, which is then not read.
 
         Raises:
-            AssertionError: If the results are not a list, or are of images
+            AssertionError: If the results are not a list, or refer to images
                 that the annotations lack.
         """
         if len(self.anno_file) == 1:

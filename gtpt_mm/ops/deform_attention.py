@@ -98,10 +98,10 @@ class DeformSampler:
             weights: Weight of each location, (B, Q, M, L, P).
 
         Returns:
-            (B, Q, M * D), in 32 bits or what is wider in the values.
+            (B, Q, M * D), in float32, or wider if the values are.
         """
         points, weights = points.to(self.dtype), weights.to(self.dtype)
-        # No operator below is one that autocast computes in half precision.
+        # Autocast computes none of the operators below in half precision.
         if self.impl == 'row_gather':
             return self._gather_rows(points, weights)
         return self._sample_grids(points, weights)
@@ -129,7 +129,7 @@ class DeformSampler:
         return output.transpose(1, 2)
 
     def _frame_levels(self, value: Tensor) -> None:
-        """Frame each level by zeros: a row before, two behind.
+        """Frame each level with zeros: one row before it, two behind it.
 
         A point that is clamped to the frame samples 0 and needs no mask.
         """
@@ -148,8 +148,8 @@ class DeformSampler:
         ints = torch.arange(
             max(self.heads, self.batch), dtype=torch.int32, device=rows.device
         )
-        # Of one level, head and image: rows from one line to the next, and
-        # the row of the cell (0, 0).
+        # For each level, head and image: the number of rows from one line to
+        # the next, and the row of the cell (0, 0).
         width = ints.new_tensor([w + 3 for _, w in shapes])
         self.stride = width[:, None] * self.heads  # (L, 1)
         level = ints.new_tensor(starts)[:, None] * self.heads
@@ -193,6 +193,6 @@ class DeformSampler:
 
 
 def _is_exporting() -> bool:
-    """Tell whether torch.export is tracing (torch 2.7 and later know)."""
+    """Tell whether torch.export is tracing; False before torch 2.7."""
     is_exporting = getattr(torch.compiler, 'is_exporting', None)
     return is_exporting is not None and is_exporting()

@@ -8,7 +8,7 @@ def widen(*tensors: Tensor) -> list[Tensor]:
     """Cast all tensors to their common type, float32 or float64.
 
     Half precision cannot represent the coordinates of a large map, and many
-    kernels exist for neither it nor integers.
+    kernels support neither half precision nor integers.
     """
     dtype = torch.float32
     for tensor in tensors:

@@ -1,4 +1,4 @@
-"""RoIAlign by maximum; torchvision has the average."""
+"""RoIAlign with max pooling; torchvision has only the average."""
 
 # B batch, C channels, (H, W) map, R regions, (h, w) output,
 # (p, q) sampling points of an output row and column: (h * g, w * g')
@@ -81,9 +81,10 @@ def _sampling_points(
     sampling_ratio: int,
     aligned: bool,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield regions with equally many points: indices, rows, columns.
+    """Yield groups of regions with equally many sampling points.
 
-    Rows are (R', h, g) and columns (R', w, g'), in cells of the map.
+    Each is a triple of region indices (R',), rows (R', h, g) and columns
+    (R', w, g') of the points, in cells of the map.
     """
     near, far = (rois[:, 1:] * spatial_scale - 0.5 * aligned).split(2, dim=1)
     extent = far - near if aligned else (far - near).clamp(min=1)
@@ -122,7 +123,8 @@ def _sample(
 ) -> Tensor:
     """Interpolate the map (B, C, H, W) at broadcastable indices.
 
-    Up to one cell outside of the map the value is the border's; beyond, 0.
+    Up to one cell outside the map the value is that of the border; farther
+    outside it is 0.
     """
     height, width = x.shape[-2:]
     inside = (row >= -1) & (row <= height) & (column >= -1) & (column <= width)

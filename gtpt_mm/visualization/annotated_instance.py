@@ -1,4 +1,4 @@
-"""Draw one annotated instance: its keypoints by side, its box, its faults."""
+"""Draw one annotated instance: keypoints colored by side, box, faults."""
 
 from collections.abc import Collection
 
@@ -10,7 +10,7 @@ from .canvas import enlarge
 #: Colors, BGR: left, right, and keypoints of no side.
 LEFT, RIGHT, MIDDLE = (60, 76, 231), (219, 152, 52), (96, 174, 39)
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
-#: Longer side of the drawing in pixels, and what is shown around the instance.
+#: Longer side of the drawing in pixels, and the margin around the instance.
 SIZE, MARGIN = 420, 0.15
 FONT, SHIFT = cv2.FONT_HERSHEY_SIMPLEX, 4
 
@@ -26,7 +26,7 @@ def draw_instance(
     pairs: list[tuple[int, int]],
     marked: Collection[int] = (),
 ) -> np.ndarray:
-    """Return the part of a picture around an instance, enlarged and drawn on.
+    """Return an enlarged crop around an instance, with annotations drawn.
 
     Args:
         image: BGR, uint8, (H, W, 3).

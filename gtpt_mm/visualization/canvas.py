@@ -1,4 +1,4 @@
-"""Small pictures with titles, put together to large ones."""
+"""Combine small pictures with titles into large ones."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,7 +16,7 @@ def panel(img: np.ndarray, text: str) -> np.ndarray:
     Args:
         img: Picture, (H, W, 3), uint8; enlarged by a whole number until it
             is ``MIN_WIDTH`` wide.
-        text: Title; what is too long is cut off.
+        text: Title; cut off if it is too long.
 
     Returns:
         Picture, (zoom * H + 24, zoom * W + 4, 3), uint8.
@@ -78,7 +78,7 @@ def _write(img: np.ndarray, text: str, size: float) -> np.ndarray:
 def enlarge(
     img: np.ndarray, window: Sequence[int], size: int
 ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """Return a part of a picture, resized, and where its points come to lie.
+    """Return a resized part of a picture, and the mapping of its points.
 
     Args:
         img: Picture, (H, W, 3).

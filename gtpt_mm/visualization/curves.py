@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 
 def read_scalars(work_dir: str | Path) -> list[dict]:
-    """Return what was logged in a work directory, resumed runs joined.
+    """Return the log of a work directory, with resumed runs joined.
 
     A run that was killed and resumed logs the iterations after its last
     checkpoint twice; the later values win.
@@ -58,7 +58,7 @@ def plot_training(
     left.legend()
     if val:
         right.plot(*zip(*val, strict=True), marker='o')
-    # A metric is a share or in percent, as its author likes.
+    # Metrics may be shares or percentages.
     top = 100 if any(value > 1 for _, value in val) else 1
     right.set(xlabel='epoch', ylabel=metric, ylim=(0, top))
     right.grid(alpha=0.3)

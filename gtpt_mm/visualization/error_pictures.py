@@ -10,7 +10,7 @@ import numpy as np
 
 from .canvas import enlarge
 
-#: Colors, BGR: the annotation, the prediction, and what joins the two.
+#: Colors, BGR: the annotation, the prediction, and the lines between them.
 TRUTH, PREDICTION, ERROR = (80, 220, 80), (60, 60, 235), (0, 200, 255)
 #: Margin around the instance, in longer sides of its box.
 MARGIN = 0.25
@@ -28,7 +28,7 @@ def draw_errors(
 ) -> np.ndarray:
     """Return a crop with the annotation in green and the prediction in red.
 
-    Yellow lines join the keypoints of the two that are labelled.
+    Yellow lines join labelled keypoints of the two.
 
     Args:
         image: BGR, uint8.
@@ -70,7 +70,7 @@ def _frame(
     corner = np.array(box[:2], float)
     points = [corner, corner + box[2:], *truth[truth[:, 2] > 0, :2]]
     margin = MARGIN * max(box[2:])
-    if prediction is not None:  # as far as it is anywhere near
+    if prediction is not None:  # only the part that is near
         low, high = corner - 4 * margin, corner + box[2:] + 4 * margin
         points += [*np.clip(prediction[:, :2], low, high)]
     limits = np.array([shape[1], shape[0]])

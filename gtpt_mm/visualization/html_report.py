@@ -1,4 +1,4 @@
-"""One HTML file with text, tables, plots and pictures; it needs no other."""
+"""A self-contained HTML file with text, tables, plots and pictures."""
 
 import base64
 import html
@@ -56,7 +56,7 @@ class Report:
     def table(
         self, header: Sequence[str], rows: Sequence[Sequence[object]]
     ) -> None:
-        """Add a table; numbers stand on the right, floats get 3 decimals."""
+        """Add a table; numbers are right-aligned, floats get 3 decimals."""
         head = ''.join(f'<th>{html.escape(str(h))}</th>' for h in header)
         body = ''.join(
             f'<tr>{"".join(_cell(value) for value in row)}</tr>'
@@ -67,7 +67,7 @@ class Report:
     def plot(self, figure: Figure, caption: str = '') -> None:
         """Add a figure of matplotlib as SVG; make it by :func:`new_figure`."""
         stream = io.StringIO()
-        # As text, the reader's browser has the letters of any language.
+        # Text stays text: browsers have fonts for any language.
         with (
             matplotlib.rc_context({'svg.fonttype': 'none'}),
             warnings.catch_warnings(),
@@ -112,7 +112,7 @@ class Report:
 
 
 def new_figure(width: float = 6, height: float = 3.5) -> Figure:
-    """Return an empty figure, in inches, that needs no screen."""
+    """Return an empty figure that needs no screen; the size is in inches."""
     figure = Figure(figsize=(width, height), layout='constrained')
     FigureCanvasAgg(figure)
     return figure

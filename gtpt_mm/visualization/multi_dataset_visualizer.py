@@ -12,10 +12,11 @@ from mmpose.visualization import PoseLocalVisualizer
 class MultiDatasetVisualizer(PoseLocalVisualizer):
     """Draw each sample with the skeleton and the colours of its dataset.
 
-    mmpose's own has those of one dataset and refuses samples with another
-    number of keypoints. With the metainfo of a ``MultiDataset`` the
-    ``dataset_idx`` of a sample chooses; with that of one dataset, or without
-    a ``dataset_idx``, this is mmpose's visualizer. Arguments are the same.
+    mmpose's visualizer has those of one dataset and refuses samples with
+    another number of keypoints. With the metainfo of a ``MultiDataset``, this
+    one chooses by the ``dataset_idx`` of a sample. With the metainfo of one
+    dataset, or without a ``dataset_idx``, it behaves as mmpose's. The
+    arguments are the same.
     """
 
     _metainfos: dict | None = None  # of one dataset only

@@ -4,9 +4,9 @@
         --num-val 150 --difficulty easy --max-people 3 --image-size 192 160
     PYTHONPATH=. python projects/group_pose_ablations/learn.py
 
-One run after the other, each through ``mim train mmpose``; a run that is
-finished is not repeated. The table is printed at the end, and with
-``--table`` alone from the runs that are there.
+One run after the other, each through ``mim train mmpose``; finished runs are
+not repeated. The table is printed at the end; ``--table`` only prints it, from
+the finished runs.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ COLUMNS = ('AP', 'AP .5', 'AP .75', 'AR')
 
 
 def read_result(training: Training) -> dict[str, float] | None:
-    """Return the last metrics of a finished run, None if it is not there."""
+    """Return the last metrics of a run, None if it has not finished."""
     metrics = training.last_metrics('coco/AP')
     if metrics is None:
         return None

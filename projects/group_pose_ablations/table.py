@@ -2,8 +2,8 @@
 
     PYTHONPATH=. python projects/group_pose_ablations/table.py
 
-MACs are of all convolutions and matrix products of one image that is not
-padded. AP is the paper's, on COCO val2017; the paper prints no counts.
+MACs are those of all convolutions and matrix products for one image without
+padding. AP is the paper's, on COCO val2017; the paper prints no counts.
 """
 
 from collections.abc import Sequence
@@ -35,9 +35,9 @@ class Row(NamedTuple):
 
     Attributes:
         table: Tables or sections of the paper that have it.
-        label: What the row is.
-        config: Our config of it.
-        ap: AP on COCO val2017 as printed, R50 at 60 epochs if not said.
+        label: Name of the row.
+        config: Our config for it.
+        ap: Printed AP on COCO val2017, R50 at 60 epochs if not stated.
     """
 
     table: str
@@ -73,7 +73,7 @@ ROWS = (
 
 
 class Counts(NamedTuple):
-    """Parameters, those that train, and MACs of one image."""
+    """Parameters, trainable parameters, and MACs of one image."""
 
     params: int
     trainable: int
@@ -81,7 +81,7 @@ class Counts(NamedTuple):
 
 
 def build(config: str) -> nn.Module:
-    """Return the model of a config, without numbers in it.
+    """Return the model of a config on the meta device, if possible.
 
     Args:
         config: Path below the root of the repository.
@@ -91,7 +91,7 @@ def build(config: str) -> nn.Module:
     model = Config.fromfile(ROOT / config).model
     init_default_scope('mmpose')
     model.backbone.init_cfg = None
-    # Swin reads numbers back while it is built, so it needs real ones.
+    # Swin reads values back while it is built, so it needs real tensors.
     real = model.backbone.type == 'OfficialSwin'
     with torch.device('cpu' if real else 'meta'):
         return MODELS.build(model).eval().to('meta')
@@ -112,7 +112,7 @@ def count(config: str, size: tuple[int, int] = SIZE) -> Counts:
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:
-    """Return the number of parameters, and of those that train."""
+    """Return the numbers of parameters and of trainable parameters."""
     sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
     total = sum(num for num, _ in sizes)
     return total, sum(num for num, trains in sizes if trains)

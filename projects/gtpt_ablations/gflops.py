@@ -3,10 +3,10 @@
     python projects/gtpt_ablations/gflops.py
 
 The paper's "GFLOPs" are the MACs of convolution, linear and norm modules, in
-1e9, at batch 1 and 256x192, as the package thop counts them; the products of
-attention are not in them. Counter ``modules`` of ``gtpt_mm.benchmark`` counts
-the same. The model here skips unused rows, one of which the official code
-computes; the column "as paper" counts them, the column "run" does not.
+1e9, at batch 1 and 256x192, as counted by the package thop, without the matrix
+products of attention. Counter ``modules`` of ``gtpt_mm.benchmark`` counts the
+same. The model here skips unused rows that the official code computes; the
+column "as paper" counts them, the column "run" does not.
 """
 
 import math
@@ -46,12 +46,12 @@ class Row:
 
     Attributes:
         table: Table of the paper.
-        label: What the paper calls the row.
-        config: Our config of it.
+        label: Name of the row in the paper.
+        config: Our config for it.
         paper: The GFLOPs as printed.
         params: The parameters as printed, in 1e6, or ''.
         options: Changes of the config.
-        departure: Why our count is not the printed one, '' if it is.
+        departure: Why our count differs from the printed one, '' if equal.
     """
 
     table: int
@@ -126,7 +126,7 @@ ROWS = [
 
 
 def agrees(value: float, printed: str) -> bool:
-    """Return whether a value, rounded or cut off, gives printed digits."""
+    """Return whether a value, rounded or truncated, has the printed digits."""
     scale = 10 ** len(printed.partition('.')[2])
     wanted = round(float(printed) * scale)
     return wanted in (round(value * scale), math.floor(value * scale))
@@ -138,8 +138,8 @@ def measure(row: Row) -> dict[str, float]:
     Returns:
         ``as_paper``, ``run``, ``operators``: MACs in 1e9, by modules as the
         paper counts, by modules as we run, and by operators as we run.
-        ``params``: parameters of the counted modules, in 1e6; the learned
-        tokens are not in it, as in the paper.
+        ``params``: parameters of the counted modules, in 1e6, without the
+        learned tokens, as in the paper.
     """
     from mmpose.registry import MODELS
 
@@ -180,10 +180,10 @@ def measure(row: Row) -> dict[str, float]:
 
 
 def _vain_rows(backbone) -> int:
-    """Return the MACs of the official code on fillers of short groups.
+    """Return the MACs that the official code spends on padding short groups.
 
-    Their groups are equally long: a masked copy of the nose runs through the
-    six fine layers, which read it nowhere.
+    Its groups are equally long: a masked copy of the nose passes through the
+    six fine layers, and no other token attends to it.
     """
     groups, channels = backbone.groups, backbone.embed_dims
     if groups.num_groups == 1:

@@ -1,12 +1,12 @@
-"""Train the variants of GTPT on drawn people and print what they reached.
+"""Train the variants of GTPT on drawn people and print their results.
 
     gtpt-mm sample-data data/ablations --layout coco coco-wholebody \\
         --num-train 2000 --num-val 200 --difficulty easy --max-people 1
     PYTHONPATH=. python projects/gtpt_ablations/learn.py
 
 One run after the other, each through ``mim train mmpose`` and ``mim test
-mmpose``; what is finished is not repeated. The table is printed at the end,
-and with ``--table`` alone from the runs that are there.
+mmpose``; finished runs are not repeated. The table is printed at the end;
+``--table`` only prints it, from the finished runs.
 """
 
 import pickle
@@ -64,13 +64,13 @@ def measure(path: Path) -> dict[str, float]:
 
 
 def read_result(training: Training) -> dict[str, float] | None:
-    """Return the errors of a tested run, None if it is not there."""
+    """Return the errors of a tested run, None if it was not tested."""
     path = training.folder / PREDICTIONS
     return measure(path) if path.exists() else None
 
 
 def train(training: Training) -> None:
-    """Train and test one variant; a training that is there is only tested."""
+    """Train and test one variant; only test it if its training is complete."""
     if not training.checkpoint.exists():
         training.train(log='train.log')
     training.run_mim(

@@ -1,1 +1,1 @@
-"""Ablations of HEViTPose and the choices that no printed number decides."""
+"""Ablations of HEViTPose, and choices that no printed number determines."""

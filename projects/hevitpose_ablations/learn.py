@@ -1,12 +1,12 @@
-"""Train choices of HEViTPose on drawn people and print what they reached.
+"""Train variants of HEViTPose on drawn people and print their results.
 
     gtpt-mm sample-data data/sample --layout coco mpii --num-train 1500 \\
         --num-val 200 --difficulty easy --max-people 1
     PYTHONPATH=. python projects/hevitpose_ablations/learn.py
 
-One run after the other, each through ``mim train mmpose``; a run that is
-finished is not repeated. The table is written at the end, and with
-``--table`` alone from the runs that are there.
+One run after the other, each through ``mim train mmpose``; finished runs are
+not repeated. The table is written at the end; ``--table`` only writes it, from
+the finished runs.
 """
 
 from pathlib import Path
@@ -36,7 +36,7 @@ def find_config(variant: str) -> Path:
 
 
 def read_result(training: Training) -> dict[str, float] | None:
-    """Return the last metrics of a finished run, None if it is not there."""
+    """Return the last metrics of a run, None if it has not finished."""
     metrics = training.last_metrics('PCK')
     return metrics if metrics and training.checkpoint.exists() else None
 

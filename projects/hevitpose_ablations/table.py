@@ -2,10 +2,10 @@
 
     python projects/hevitpose_ablations/table.py
 
-The paper's FLOPs are those of mmcv's ``get_model_complexity_info``, of the
-whole network at 3x256x256, without the attention: neither its projections
-nor its products are modules that mmcv knows. The last column has them: MACs
-of all convolutions and matrix products that run.
+The paper's FLOPs are those of mmcv's ``get_model_complexity_info`` for the
+whole network at 3x256x256. They lack the attention: neither its projections
+nor its products are modules that mmcv counts. The last column includes them:
+MACs of all convolutions and matrix products that run.
 """
 
 from dataclasses import dataclass
@@ -34,11 +34,11 @@ class Row:
 
     Attributes:
         tables: Tables of the paper that have it.
-        label: What the row is.
-        config: Our config of it.
+        label: Name of the row.
+        config: Our config for it.
         params: Parameters as printed, in 1e6.
         flops: FLOPs as printed, in 1e9.
-        pckh: PCKh@0.5 on MPII val as printed, '' if it is not.
+        pckh: Printed PCKh@0.5 on MPII val, '' if there is none.
     """
 
     tables: str
@@ -161,7 +161,7 @@ def count(config: str, size: tuple[int, int] = (256, 256)) -> dict[str, int]:
     cfg = Config.fromfile(ROOT / config)
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model).eval()
-    # mmcv calls the model with nothing but an image.
+    # mmcv calls the model with an image only.
     model.forward = partial(model.forward, data_samples=None, mode='tensor')
     flops, params = get_model_complexity_info(
         model, (3, *size), print_per_layer_stat=False, as_strings=False

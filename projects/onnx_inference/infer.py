@@ -1,9 +1,9 @@
-"""People and their keypoints with numpy, OpenCV and onnxruntime only.
+"""Find people and their keypoints with numpy, OpenCV and onnxruntime only.
 
     python infer.py photo.jpg --detector yolox_nano.onnx --pose pose.onnx \
         --out drawn.jpg --json people.json
 
-The README says where the two files are from. Copy this file and change it.
+The README says where to get the two files. Copy this file and change it.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from onnxruntime import InferenceSession
 
 
 class Detector:
-    """A YOLOX as its export_onnx.py writes it: the first class is a person."""
+    """A YOLOX as written by its export_onnx.py; class 0 is a person."""
 
     def __init__(self, path: str, threshold: float) -> None:
         self.session = InferenceSession(path)
@@ -51,7 +51,7 @@ class Detector:
 
 
 class Pose:
-    """A top-down model that `gtpt-mm export --decode` wrote."""
+    """A top-down model exported with `gtpt-mm export --decode`."""
 
     def __init__(self, path: str) -> None:
         self.session = InferenceSession(path)

@@ -1,1 +1,1 @@
-"""The models on real photographs: rows of one budget, claims of the papers."""
+"""Train the models on photographs: equal budgets, and claims of the papers."""

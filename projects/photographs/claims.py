@@ -1,4 +1,4 @@
-"""Claims of the papers, and the runs that could tell."""
+"""Claims of the papers, and the runs that test them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ MISSING = 'not run'
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence of a paper, as two variants and a figure.
+    """A claim of a paper as a comparison of two variants by one metric.
 
     Attributes:
         paper: Name of the model.
-        text: What the paper says, as it reads in the table.
-        better: Runs of the variant that should be better, a run a seed.
-        other: Runs of the one it is compared with.
-        metric: Name of the figure; more is better.
+        text: The claim as the table words it.
+        better: Runs of the variant that should be better, one per seed.
+        other: Runs of the variant it is compared with.
+        metric: Name of the metric; larger is better.
         is_equal: Whether the claim is that nothing is lost.
-        spread: Pairs of runs that differ in the seed alone, where neither
-            variant has two.
+        spread: Pairs of runs that differ only in the seed, for claims where
+            neither variant has two seeds.
     """
 
     paper: str
@@ -35,7 +35,7 @@ class Claim:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """All runs that it reads."""
+        """All runs of the claim."""
         return (*self.better, *self.other, *self.spread)
 
 
@@ -43,7 +43,7 @@ def measure_spread(*variants: Sequence[float]) -> float | None:
     """Return the largest difference between seeds of a variant.
 
     Returns:
-        None where no variant has two seeds.
+        The difference, None if no variant has two seeds.
     """
     ranges = [max(seeds) - min(seeds) for seeds in variants if len(seeds) > 1]
     return max(ranges, default=None)
@@ -57,9 +57,9 @@ def judge(
 ) -> str:
     """Return whether a claim held.
 
-    A difference counts if it is more than twice the spread of seeds. That
-    nothing is lost holds where two figures are the same; else no loss is
-    seen, or there is one.
+    A difference counts if it exceeds twice the spread of seeds. A claim of
+    equality holds if the figures are the same; otherwise no loss is seen, or
+    there is one.
 
     Args:
         better: Figures of the variant that should be better, by seed.

@@ -3,10 +3,10 @@
     PYTHONPATH=. python projects/photographs/learn.py gtpt-t rtmpose-t
     PYTHONPATH=. python projects/photographs/learn.py --list
 
-Each run is a process of its own with one thread; before the first of a
-family, the learning rate is tuned. What is finished is not repeated, and a run
-that was stopped goes on as if it had not been. ``table.py`` makes the page of
-the results.
+Each run is a separate process with one thread; before the first run of a
+family, its learning rate is tuned. Finished runs are not repeated, and a
+stopped run continues as if it had not been stopped. ``table.py`` writes the
+page of results.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def format_list(runs: Sequence[Run]) -> str:
 
 
 def plan(run: Run, out: Path, needs_weights: bool = False) -> list[Run]:
-    """Return the trainings that are missing for a run, the run the last.
+    """Return the missing trainings that a run needs, the run itself last.
 
     Args:
         run: A run.
@@ -91,7 +91,7 @@ def find(name: str) -> Run:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train what is missing."""
+    """Train the missing runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('names', nargs='*', help='runs (default: all)')
     parser.add_argument('--out', type=Path, default=OUT)

@@ -4,9 +4,9 @@
 
 Ultralight-SimplePose and MoveNet Thunder run as the ONNX files of
 ``../shared/weights``, without flip test, on the val split of ``lspet_sub``
-with annotated boxes. They know COCO's keypoints: twelve limb joints are
+with annotated boxes. They predict COCO's keypoints: twelve limb joints are
 compared, with crop and PCK of mmpose, as in the table of the rows. MoveNet
-helped to clean the labels, so that its figure is flattered.
+helped to clean the labels, so its figure is too good.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def _simplepose_input(crop: np.ndarray) -> np.ndarray:
 
 
 def _simplepose_points(output: np.ndarray) -> np.ndarray:
-    """Return the maxima, a quarter of a cell towards the larger neighbour."""
+    """Return the maxima, shifted by 1/4 cell towards the larger neighbour."""
     maps = output[0]
     points, _ = get_heatmap_maximum(maps)
     for heatmap, point in zip(maps, points, strict=True):

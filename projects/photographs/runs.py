@@ -30,13 +30,13 @@ class Run:
     Attributes:
         name: Name of its folder.
         config: Config file, without folder and ``.py``.
-        minutes: Estimate of one thread of one core, all included.
+        minutes: Estimated total time with one thread on one core.
         seed: Seed of weights, order and augmentation.
         family: Key of :data:`TUNED` whose rate it takes, or None.
-        options: Changes of the config, as ``Config.merge_from_dict`` has
-            them. ``{NAME}`` in a text is the folder of the run of that name.
+        options: Changes of the config, as for ``Config.merge_from_dict``.
+            ``{NAME}`` in a string stands for the folder of that run.
         needs: Runs whose weights it reads.
-        prepare: Words behind ``gtpt-mm`` of a command that comes before.
+        prepare: Arguments of a ``gtpt-mm`` command that runs first.
     """
 
     name: str
@@ -211,6 +211,6 @@ CLAIM_RUNS = [
         12,
     ),
 ]  # fmt: skip
-#: What is trained if no run is named.
+#: Runs that are trained if none is named.
 DEFAULT_RUNS = [*ROWS, *CLAIM_RUNS]
 RUNS = {run.name: run for run in [*DEFAULT_RUNS, *ROW_SEEDS]}

@@ -2,9 +2,9 @@
 
     PYTHONPATH=. python projects/photographs/speed.py
 
-One picture of the trained size, ONNX Runtime, one thread, processor time; the
-weights do not matter. ``gtpt-mm benchmark`` measures; ``table.py`` reads the
-file ``speed.json`` that it writes.
+Times one picture of the trained size with ONNX Runtime, one thread and
+processor time; the weights do not matter. ``gtpt-mm benchmark`` measures and
+writes ``speed.json``, which ``table.py`` reads.
 """
 
 import argparse

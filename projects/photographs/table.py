@@ -115,7 +115,7 @@ def write_rows(out: Path) -> str:
 
 
 def find_closest(out: Path) -> tuple[str, str] | None:
-    """Return the two rows whose PCK@0.1 differs least, None before all."""
+    """Return the two rows with the closest PCK@0.1; None if one is missing."""
     results = [read_result(out / run.name) for run in ROWS]
     if not all(results):
         return None
@@ -149,7 +149,7 @@ def write_references(out: Path) -> str:
 
 
 def write_claims(out: Path) -> str:
-    """Return the table of the claims, told or not."""
+    """Return the table of the claims, decided or not."""
     return markdown(
         ['paper', 'claim', 'with', 'without', 'spread of seeds', 'result'],
         [_claim_row(claim, out) for claim in CLAIMS],
@@ -226,7 +226,7 @@ def _loss(loss: float | None, known: Sequence[float]) -> str:
 
 
 def write_curves(out: Path) -> str:
-    """Return the link to the figure, or that there is none."""
+    """Return the link to the figure, or a sentence that there is none."""
     if any(read_result(out / run.name) for run in ROWS):
         return f'![PCK over the epochs](assets/{FIGURE})'
     return 'No row has been trained to its end yet: no curves.'

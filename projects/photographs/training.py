@@ -1,4 +1,4 @@
-"""Train one run to its end, and write what it reached."""
+"""Train one run to its end, and write its result."""
 
 import json
 import math
@@ -19,10 +19,10 @@ from projects.photographs.runs import ROOT, Run, fill_in, trials
 
 
 def choose_rate(family: str, out: Path) -> float:
-    """Return the learning rate of a family: that of the lowest loss.
+    """Return the learning rate of a family: the one with the lowest loss.
 
-    The loss is the mean of the last two epochs of a trial. A trial that ended
-    with a loss of NaN or infinity has an infinite one.
+    The loss is the mean of the last two epochs of a trial. If a trial ended
+    with a NaN or infinite loss, its loss counts as infinite.
 
     Raises:
         FileNotFoundError: If a trial has not been made.
@@ -40,7 +40,7 @@ def choose_rate(family: str, out: Path) -> float:
 def read_config(run: Run, out: Path) -> Config:
     """Return the config of a run, with its options, seed and rate.
 
-    It resumes where the folder of the run has a checkpoint.
+    It resumes if the folder of the run has a checkpoint.
     """
     config = Config.fromfile(run.path)
     config.merge_from_dict(
@@ -62,11 +62,11 @@ def read_config(run: Run, out: Path) -> Config:
 
 
 def train(run: Run, out: Path) -> None:
-    """Train a run to its end, or what is left of it; write its result.
+    """Train a run, or the rest of it, to its end; write its result.
 
     Raises:
-        FloatingPointError: If the loss of a run that is no trial is not
-            finite.
+        FloatingPointError: If the loss is not finite and the run is not a
+            trial.
     """
     torch.set_num_threads(1)
     folder = out / run.name
@@ -129,7 +129,7 @@ def read_figures(runner: Runner, run: Run) -> dict:
 
 
 def _keep_weights(runner: Runner, folder: Path, drop: bool) -> None:
-    """Keep the averaged weights alone; checkpoints are four times as large."""
+    """Keep only the averaged weights; a checkpoint is four times as large."""
     last = folder / f'epoch_{runner.max_epochs}.pth'
     if not drop:
         checkpoint = torch.load(last, 'cpu', weights_only=True)

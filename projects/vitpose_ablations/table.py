@@ -2,9 +2,9 @@
 
     python projects/vitpose_ablations/table.py
 
-The paper's parameters are those of the backbone at inference. MACs are of all
-convolutions and matrix products of one image of COCO at 256x192, backbone and
-classic decoder. AP is the paper's, on COCO val2017.
+The paper's parameters are those of the backbone at inference. MACs are those
+of all convolutions and matrix products for one COCO image at 256x192, in
+backbone and classic decoder. AP is the paper's, on COCO val2017.
 """
 
 from pathlib import Path
@@ -27,8 +27,8 @@ class Row(NamedTuple):
     """One row that the paper prints.
 
     Attributes:
-        label: What the row is.
-        config: Our config of it.
+        label: Name of the row.
+        config: Our config for it.
         params: Parameters at inference as printed, in 1e6.
         ap: AP on COCO val2017 as printed.
     """
@@ -50,13 +50,13 @@ ROWS = (
 
 
 class Counts(NamedTuple):
-    """Parameters of the backbone, in training and of COCO alone, and MACs.
+    """Parameters of the backbone, in training and for COCO alone, and MACs.
 
     Attributes:
         training: With the experts of all datasets.
-        merged: Of a plain model of one dataset, which computes the same.
-        macs: Of that, with the decoder.
-        unmerged_macs: Of the trained model on one image of one dataset.
+        merged: Of a plain model for one dataset, with equal outputs.
+        macs: MACs of the merged model with its decoder.
+        unmerged_macs: MACs of the trained model on one image of one dataset.
     """
 
     training: int

@@ -1,8 +1,8 @@
 """Random data for a stock config: its own dataset classes and pipelines.
 
-A config's dataset keeps its class, its pipeline and what it knows of its
-keypoints; only the files are replaced. Datasets of images get random images
-with random people, those of sequences get files with random numbers.
+A config's dataset keeps its class, pipeline and metainfo; only the files are
+replaced. Datasets of images get random images with random people; those of
+sequences get files with random numbers.
 """
 
 import json
@@ -31,7 +31,7 @@ CAMERA = 'S1_Walking_1.54138969'
 
 
 class RandomImages:
-    """First base of an image dataset: makes its instances up.
+    """First base of an image dataset: creates random instances.
 
     The second base is the dataset class of the config; its annotations are
     not read.
@@ -87,7 +87,7 @@ class RandomImages:
     def more_fields(
         self, rng: np.random.Generator, num_keypoints: int
     ) -> dict[str, Any]:
-        """Return what only some datasets have; nothing by default."""
+        """Return fields that only some datasets have; none by default."""
         return {}
 
     def get_data_info(self, idx: int) -> dict:

@@ -4,9 +4,9 @@
     PYTHONPATH=. python -m projects.zoo.run --out work_dirs/zoo.json --export
     PYTHONPATH=. python -m projects.zoo.table work_dirs/zoo.json
 
-A worker tries configs one after another. One that hangs or crashes costs its
-worker, not the run. What is in the file is not tried again, so the second
-command only exports; ``--again TEXT`` forgets configs with TEXT in their name
+A worker tries configs one after another. If a config hangs or crashes, its
+worker ends but not the run. Results in the file are kept, so the second
+command only exports; ``--again TEXT`` repeats configs with TEXT in their name
 or in a result.
 """
 
@@ -28,13 +28,13 @@ CONFIGS = Path(find_spec('mmpose').origin).parent / '.mim'
 STAGES = ('predict', 'train')
 #: Longer side of an image, in pixels, from which a config comes last.
 LARGE_IMAGE = 400
-#: Configs after which a worker is replaced, and bytes after which it is, too.
+#: Configs, and bytes of memory, after which a worker is replaced.
 MOST_CONFIGS = 100
 MOST_MEMORY = 4 * 2**30
 
 
 class Pool:
-    """One worker at a time, replaced when it is old, fat, stuck or dead.
+    """One worker at a time, replaced when it is old, large, stuck or dead.
 
     Args:
         command: Starts a worker.
@@ -70,7 +70,7 @@ class Pool:
         return self.worker
 
     def stop(self) -> None:
-        """End the worker, whatever it does."""
+        """Kill the worker."""
         if self.worker is not None:
             self.worker.kill()
             self.worker.communicate()
@@ -79,8 +79,8 @@ class Pool:
     def ask(self, name: str, stages: list[str]) -> list[dict]:
         """Return the records of a config's stages.
 
-        The last one tells of a hang or crash in ``result`` under the stage
-        that was not reported.
+        After a hang or crash, the last record names it in ``result`` under the
+        stage that was not reported.
         """
         worker = self.start()
         task = json.dumps(dict(name=name, stages=stages)) + '\n'
@@ -158,7 +158,7 @@ def copy_exports(results: dict) -> None:
 
 
 def plan(results: dict, names: list[str], export: bool) -> list[tuple]:
-    """Return what is left, as (name, stages).
+    """Return the remaining tasks as (name, stages).
 
     Configs of equal networks, apart from the number of keypoints, are
     exported once, those of many configs first.
@@ -208,7 +208,7 @@ def save(results: dict, file: Path) -> None:
 
 
 def main() -> None:
-    """Try what is left; write the file after each config."""
+    """Try the remaining configs; write the file after each one."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--out', type=Path, required=True, help='JSON file')
     parser.add_argument('--export', action='store_true')

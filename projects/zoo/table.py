@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'docs/zoo.md'
 BEGIN, END = '<!-- zoo begin -->', '<!-- zoo end -->'
 STAGES = ('build', 'predict', 'train', 'export')
-#: What errors mean, by a part of their text; the first that fits.
+#: Meanings of errors, by a part of their text; the first match counts.
 REASONS = (
     (
         'default_runtime.py not found',
@@ -30,7 +30,7 @@ REASONS = (
 
 
 def reason_of(result: str) -> str:
-    """Return what a result means, or the result itself."""
+    """Return the meaning of a result, or the result itself."""
     for part, words in REASONS:
         if part in result:
             return words
@@ -41,7 +41,7 @@ def reason_of(result: str) -> str:
 
 
 def write_page(results: dict, page: Path) -> None:
-    """Replace what is between the markers of a page.
+    """Replace the text between the markers of a page.
 
     Raises:
         ValueError: If the page has no markers.

@@ -30,20 +30,20 @@ from projects.zoo.random_data import make_batch
 
 from mmpose.registry import MODELS  # isort: skip
 
-#: Parameters from which a step is one of SGD: the two averages of Adam would
-#: take more than the memory that is allowed.
+#: Number of parameters from which SGD is used for the step: the two averages
+#: of Adam would exceed the memory limit.
 LARGE = 150_000_000
-#: What BatchNorm says of a batch of one sample in a map of one pixel.
+#: Error of BatchNorm for a batch of one sample with a map of one pixel.
 ONE_VALUE = 'Expected more than 1 value per channel'
-#: Largest difference of an exported file's output from PyTorch's, in parts of
-#: the largest output.
+#: Largest allowed difference between an exported file's output and PyTorch's,
+#: relative to the largest output.
 TOLERANCE = 1e-3
 #: Keys of a model's config that no network depends on.
 NOT_NETWORK = ('loss', 'decoder', 'out_channels', 'num_keypoints')
 
 
 class Skipped(Exception):
-    """A stage has nothing to do for this config; the text says why."""
+    """A stage does not apply to this config; the text says why."""
 
 
 class Trial:
@@ -95,7 +95,7 @@ class Trial:
         self.facts['instances'] = count
 
     def train(self) -> None:
-        """Train one step on a random sample, or two where one is too few."""
+        """Train one step on a random sample, or on two if one is too few."""
         if not self.cfg.get('train_dataloader'):
             raise Skipped('the config has no training')
         dataset = self.cfg.train_dataloader.dataset
@@ -154,13 +154,13 @@ class Trial:
 def run(
     name: str, stages: tuple[str, ...], report: Callable[[dict], None]
 ) -> None:
-    """Run stages of a config and report each; one that fails ends it.
+    """Run stages of a config and report each; stop at a failed stage.
 
-    A prediction that fails does not stop the training step.
+    A failed prediction does not stop the training step.
 
     Args:
         name: Path of the config.
-        stages: Names of methods of :class:`Trial` behind ``build``.
+        stages: Names of methods of :class:`Trial` to call after ``build``.
         report: Called with ``stage``, ``result``, ``seconds`` and facts.
     """
     trial = Trial(name)
@@ -193,7 +193,7 @@ def first_line(error: Exception) -> str:
 
 
 def drop_files(node: Any) -> None:
-    """Remove what a model's config would download, in place."""
+    """Remove everything that a model's config would download, in place."""
     if isinstance(node, dict):
         if node.get('init_cfg'):
             node['init_cfg'] = drop_pretrained(node['init_cfg'])
@@ -207,14 +207,14 @@ def drop_files(node: Any) -> None:
 
 
 def drop_pretrained(init_cfg: Any) -> Any:
-    """Return an ``init_cfg`` without what reads a checkpoint."""
+    """Return an ``init_cfg`` without the parts that read a checkpoint."""
     if isinstance(init_cfg, dict):
         return None if 'checkpoint' in init_cfg else init_cfg
     return [part for part in init_cfg if 'checkpoint' not in part]
 
 
 def network_key(cfg: Config) -> str:
-    """Return a digest of what decides whether a network can be exported."""
+    """Return a digest of all settings that an export depends on."""
 
     def strip(node: Any) -> Any:
         if isinstance(node, dict):
@@ -247,13 +247,13 @@ def export_size(cfg: Config) -> tuple[int, int] | None:
 
 
 def fingerprint(model: nn.Module) -> np.ndarray:
-    """Return sums of the parameters, to tell whether they changed."""
+    """Return sums of the parameters, to detect whether they changed."""
     with torch.no_grad():
         return np.array([p.abs().sum().item() for p in model.parameters()])
 
 
 def set_progress() -> None:
-    """Tell losses that depend on it that training has just begun."""
+    """Set the epoch for losses that depend on it: training has just begun."""
     hub = MessageHub.get_current_instance()
     for key, value in dict(
         epoch=0, max_epochs=100, iter=0, max_iters=1000
@@ -276,7 +276,7 @@ def compare(
         size: Size (w, h) of images of a model that takes any.
 
     Returns:
-        The difference in parts of the largest number of that output.
+        The difference relative to the largest number of that output.
     """
     import onnxruntime
 
@@ -307,8 +307,8 @@ def compare(
 def settle_norms(model: BaseModel, size: tuple[int, int] | None) -> None:
     """Give BatchNorms the statistics of random images, for evaluation.
 
-    With those of a new model the outputs of a deep one are nearly zero, and
-    every file would agree with it.
+    With their initial statistics the outputs of a deep model are nearly zero,
+    and every file would agree with it.
 
     Args:
         model: The estimator; it is left in eval mode.

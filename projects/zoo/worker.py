@@ -1,9 +1,9 @@
 """A process that tries configs, one after another.
 
-Reads one line of JSON for each config, ``{"name": ..., "stages": [...]}``,
-and writes ``{"ready": true}`` once, a line for each stage, and
-``{"done": true, "memory": bytes}`` at the end of a config. What libraries
-print goes to standard error.
+Reads one line of JSON for each config, ``{"name": ..., "stages": [...]}``, and
+writes ``{"ready": true}`` once, a line for each stage, and ``{"done": true,
+"memory": bytes}`` at the end of a config. Output of libraries goes to standard
+error.
 """
 
 import json

@@ -224,12 +224,12 @@ def test_the_worst_are_drawn_where_they_are(tmp_path):
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
-        (['gt.json', 'weights.pth'], 'no file of results'),
+        (['gt.json', 'weights.pth'], 'not a file of results'),
         (['gt.json', 'found.json'], 'their sigmas are needed'),
         (['gt.json', 'found.json', '--metainfo', 'Nothing'], 'neither a file'),
         (['gtpt-t', 'x.pth', '--images', '.'], 'for an annotation file'),
         (['found.json', 'found.json', '--metainfo', 'CocoDataset'],
-         'no annotation file'),
+         'not an annotation file'),
     ],
 )  # fmt: skip
 def test_bad_input(args, message, tmp_path, capsys, monkeypatch):

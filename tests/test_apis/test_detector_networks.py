@@ -343,7 +343,7 @@ def test_yolox_with_its_own_suppression(tmp_path):
 def test_other_onnx_files_are_refused(tmp_path):
     path = save_yolox(tmp_path / 'a.onnx', [np.zeros((7, 85), np.float32)])
     image = np.zeros((32, 48, 3), np.uint8)
-    with pytest.raises(ValueError, match=r'is no YOLOX.*\(1, 7, 85\)'):
+    with pytest.raises(ValueError, match=r'is not a YOLOX.*\(1, 7, 85\)'):
         make_detector(path)([image])
 
 

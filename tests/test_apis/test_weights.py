@@ -283,7 +283,7 @@ def test_folder_without_the_model_is_passed_over(
     monkeypatch.setenv('GTPT_MM_WEIGHTS', str(tmp_path))
     assert get_weights('tiny').source == 'hf://me/tiny'
     monkeypatch.setenv('GTPT_MM_WEIGHTS', str(tmp_path / 'none'))
-    with pytest.raises(ValueError, match='none is no folder'):
+    with pytest.raises(ValueError, match='none is not a folder'):
         get_weights('tiny')
 
 

@@ -177,7 +177,7 @@ def test_pictures_of_a_former_run_are_told(tmp_path, monkeypatch):
 
 
 def test_options(tmp_path):
-    with pytest.raises(ValueError, match="'xml' is no format"):
+    with pytest.raises(ValueError, match="'xml' is not a format"):
         ResultWriter(tmp_path, formats=['xml'])
     write_results([make()], tmp_path, draw=False, formats=())
     assert names(tmp_path) == []

@@ -142,5 +142,5 @@ def test_bad_words(words, message, tmp_path):
 def test_no_onnx_file(tmp_path):
     file = tmp_path / 'x.onnx'
     file.write_bytes(b'no protobuf')
-    with pytest.raises(ValueError, match='x.onnx is no ONNX file'):
+    with pytest.raises(ValueError, match='x.onnx is not an ONNX file'):
         load_network(ModelChoice(None, 'x', source=str(file)))

@@ -65,7 +65,7 @@ def test_exit_code_of_a_model_that_fails(capsys, monkeypatch):
         ([SAMPLE, '--plot', 'x.png', '--count-only'], '--count-only'),
         ([SAMPLE, '--json', 'x.svg', '--plot', 'x.svg'], 'both write x.svg'),
         ([SAMPLE, '--plot-accuracy', 'x.docx'], 'x.docx'),
-        ([SAMPLE, '--plot-accuracy', 'x.png'], 'no accuracy is known of any'),
+        ([SAMPLE, '--plot-accuracy', 'x.png'], 'no accuracy is known for any'),
         ([SAMPLE, '--runtime', 'tensorrt'], "got ['tensorrt']"),
         ([SAMPLE, '--precision', 'int8'], 'add --runtime onnxruntime or open'),
         ([SAMPLE, '--flip-test', 'on'], '--flip-test belongs to --data ANN'),

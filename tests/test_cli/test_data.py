@@ -92,7 +92,7 @@ def test_zip(tmp_path, call):
     printed = call('import', source, tmp_path / 'o2', '--link')
     assert 'unpack the zip' in printed
     (tmp_path / 'x.zip').write_bytes(b'PK torn')
-    assert 'torn or no zip' in call('import', source, tmp_path / 'o2')
+    assert 'torn or not a zip' in call('import', source, tmp_path / 'o2')
 
 
 def test_options_of_the_split(tmp_path, call):

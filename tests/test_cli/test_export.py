@@ -102,7 +102,8 @@ def test_annotations_that_are_not_whole(config, tmp_path, capsys, change):
     out = str(tmp_path / 'small.onnx')
     arguments = ['--out', out, '--annotations', str(file)]
     assert main(['export', config, 'random', *arguments]) == 2
-    assert f'{file} is no whole COCO file' in capsys.readouterr().err
+    words = f'{file} is not a complete COCO keypoint file'
+    assert words in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ def test_boxes_of_coco(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     'content, words',
     [
-        (3, 'holds 3, no boxes'),
+        (3, 'holds 3, not boxes'),
         ({'a.png': [1, 2, 3, 4]}, r"'a.png': the boxes of an image are"),
         ({'a.png': [[1, 2, 3]]}, r"'a.png': the boxes of an image are"),
         ({'a.png': [[1, 2, 3, 4, 0.5, 6]]}, 'the boxes of an image are'),
@@ -251,7 +251,7 @@ def test_boxes_of_coco(tmp_path, monkeypatch):
         ([{'image_id': 1, 'bbox': [1, 2]}], r'has no bbox \(x, y, w, h\)'),
         ([{'image_id': 1, 'bbox': ['a', 2, 3, 4]}], 'is not of numbers'),
         ([{'image_id': 1, 'bbox': [None, 2, 3, 4]}], 'is not of numbers'),
-        ({'images': [{}], 'annotations': []}, 'no annotation file of COCO'),
+        ({'images': [{}], 'annotations': []}, 'not an annotation file'),
     ],
 )
 def test_bad_boxes(tmp_path, content, words):

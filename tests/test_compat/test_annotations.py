@@ -501,8 +501,8 @@ def test_detections_with_ids_as_text(detect, lines):
     [
         (dict(bbox=[1, 2, 3]), 'bbox must be 4 numbers.*entry 1 of image 11'),
         (dict(bbox=[1, 2, 3, NAN]), 'not finite.*entry 1 of image 11'),
-        (dict(score=None), 'no number.*entry 1'),
-        (dict(bbox=None), 'no number.*entry 1'),
+        (dict(score=None), 'not a number.*entry 1'),
+        (dict(bbox=None), 'not a number.*entry 1'),
     ],
 )
 def test_malformed_detections(detect, wrong, words):

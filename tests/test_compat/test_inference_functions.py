@@ -111,8 +111,8 @@ def test_boxes_of_all_kinds(model, image):
         ([0, 0, np.inf, 9], 'not finite'),
         ([[1, 2, 3]], r'shape \(1, 3\)'),
         ([[BOX]], r'shape \(1, 1, 4\)'),
-        ('abcd', 'no boxes'),
-        ([BOX, [1, 2]], 'no boxes'),
+        ('abcd', 'not boxes'),
+        ([BOX, [1, 2]], 'not boxes'),
     ],
 )
 def test_boxes_that_are_none(model, image, boxes, words):

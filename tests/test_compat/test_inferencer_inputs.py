@@ -216,7 +216,7 @@ def test_without_boxes_the_detector_runs(run, inferencer, image, monkeypatch):
         ([[[BOX]]], r'shape \(1, 1, 4\)'),
         ([[]], r'shape \(0,\)'),
         ([[BOX], [BOX]], r'shape \(2, 1, 4\)'),
-        ([['a', 'b', 'c', 'd']], 'no boxes'),
+        ([['a', 'b', 'c', 'd']], 'not boxes'),
         ([[80, 0, 90, 9]], r'outside .*\(100, 80\)'),
         ([[0, -9, 9, 0]], 'outside'),
     ],

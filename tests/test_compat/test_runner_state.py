@@ -139,14 +139,14 @@ def test_schedule_of_another_length(trained, tmp_path):
     )
     assert runner.param_schedulers[0].T_max == 18
     log = next(tmp_path.glob('*/*.log')).read_text()
-    assert 'CosineAnnealingLR goes on with T_max=18, end=18' in log
-    assert 'T_max=40, end=40 of the config is without effect' in log
+    assert 'CosineAnnealingLR continues with T_max=18, end=18' in log
+    assert 'T_max=40, end=40 of the config has no effect' in log
 
 
 def test_same_schedule_is_not_reported(trained, tmp_path):
     resume(trained / 'epoch_2.pth', tmp_path)
     log = next(tmp_path.glob('*/*.log')).read_text()
-    assert 'goes on with' not in log
+    assert 'continues with' not in log
 
 
 def test_averages_that_are_not_finite_are_not_resumed(trained, tmp_path):

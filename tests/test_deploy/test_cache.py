@@ -125,7 +125,7 @@ def test_a_torn_entry_is_exported_again(
     path.unlink()
     if num_bytes is not None:
         path.write_bytes(content[:num_bytes])
-    with pytest.raises(ValueError, match='no exported file'):
+    with pytest.raises(ValueError, match='not an exported file'):
         open_network(file)
     assert find(model, tmp_path) == file
     assert len(exports) == 2

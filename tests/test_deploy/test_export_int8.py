@@ -106,7 +106,7 @@ def test_bad_input(options, words, model, tmp_path):
 def test_a_missing_picture_is_named(model, annotated, tmp_path):
     text = (annotated / 'val.json').read_text()
     (tmp_path / 'val.json').write_text(text)
-    with pytest.raises(ValueError, match=r'0\.png is missing or no picture'):
+    with pytest.raises(ValueError, match=r'0\.png is missing or not a pic'):
         export(
             model,
             file=tmp_path / 'a.onnx',

@@ -195,7 +195,7 @@ def test_nodes_that_stay_float(file, tmp_path):
         ),
         ([np.zeros((3, 16, 16))], (), r'got \(3, 16, 16\)'),
         (None, ('third',), r"no nodes with weights are named \['third'\]"),
-        (None, ('first', 'second'), 'no weights that int8 would serve'),
+        (None, ('first', 'second'), 'no weights that int8 speeds up'),
     ],
 )
 def test_bad_input(crops, keep, words, file, tmp_path):

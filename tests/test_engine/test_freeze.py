@@ -90,7 +90,7 @@ def test_modules_of_any_model_have_names():
     [
         (
             dict(frozen=['backbone.attention']),
-            "'attention' is no part of ViTPose.*'attn'",
+            "'attention' is not a part of ViTPose.*'attn'",
         ),
         (dict(frozen=['tail']), "'tail'.*'backbone', 'head'"),
         (dict(trainable=['head.dogs']), "'dogs'.*'coco'"),

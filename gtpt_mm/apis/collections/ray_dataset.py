@@ -1,4 +1,4 @@
-"""Large collections on a Ray cluster: three stages that scale apart."""
+"""Large collections on a Ray cluster: three stages, scaled independently."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import ray.data
 
 STAGES = ('decode', 'detect', 'pose')
-#: CPUs of a decoder. Ray fuses a task with the pool behind it if both take the
-#: same, and then the two do not scale apart.
+#: CPUs of a decoder. Ray fuses a task with the next pool if both need the same
+#: resources, and then they do not scale independently.
 DECODER_CPUS = 0.99
 #: Paths in one block of a dataset that is made from a folder or list.
 PATHS = 64
@@ -41,10 +41,10 @@ def predict_dataset(
 ) -> 'ray.data.Dataset':
     """Find the people in a large collection on a Ray cluster.
 
-    Pictures are decoded by tasks, and go through pools of workers of the
-    detector and of the pose model, each of which builds its model once. If a
-    worker dies, Ray starts another and repeats what it had in hand: each
-    picture is in the result once. The order is not kept.
+    Tasks decode the pictures; then they go through pools of workers of the
+    detector and of the pose model. Each worker builds its model once. If a
+    worker dies, Ray starts another and repeats its current work: each picture
+    is in the result once. The order is not kept.
 
     If Ray is not running yet, Ray Data connects to the cluster of
     ``RAY_ADDRESS`` or starts one here; its usage statistics are off unless
@@ -53,24 +53,24 @@ def predict_dataset(
     Args:
         data: A dataset of pictures (a column ``image``, ``bytes`` or
             ``content`` with the bytes of their files) or of their paths
-            (``path``, ``source`` or ``url``); or what ``Collection`` takes:
-            a folder, a pattern, a list, Parquet files.
+            (``path``, ``source`` or ``url``); or an input of ``Collection``: a
+            folder, a pattern, a list, Parquet files.
         model: See :class:`PoseInferencer`.
         detector: See :class:`PoseInferencer`.
         concurrency: Workers of the detector and of the pose model, each; or
             by stage, ``dict(decode=8, detect=2, pose=4)``. A pair is the
-            least and the most. Ray chooses the number of decoders unless it
-            is given.
-        num_gpus: GPUs of a worker of the pose model together with one of the
-            detector, who share them half and half; or by stage,
-            ``dict(detect=0.25, pose=1)``.
-        batch_size: Most pictures, and most people, in one pass.
+            minimum and the maximum. By default Ray chooses the number of
+            decoders.
+        num_gpus: GPUs for one worker of the pose model and one of the detector
+            together, half of them each; or by stage, ``dict(detect=0.25,
+            pose=1)``.
+        batch_size: Largest number of pictures, and of people, in one pass.
         **options: Further arguments of :class:`PoseInferencer`.
 
     Returns:
         A dataset, computed when it is read or written, with the columns of
         the Parquet files of ``gtpt-mm predict --shard``. ``read_predictions``
-        reads what its ``write_parquet`` wrote.
+        reads the files of its ``write_parquet``.
 
     Raises:
         ImportError: If Ray is not installed.
@@ -134,8 +134,8 @@ def _require_ray() -> None:
 def _look_at(model: Any, options: Mapping[str, Any]) -> tuple[bool, Any]:
     """Return whether a model needs boxes, and its skeleton.
 
-    It is built here, on the CPU, so that what is wrong with it is told before
-    any worker starts.
+    It is built here, on the CPU, so that its errors are raised before any
+    worker starts.
     """
     probe = Predictor(
         model,
@@ -227,7 +227,7 @@ def _is_parquet(data: str | os.PathLike) -> bool:
 
 
 def _check_cpus(workers: Mapping[str, Any]) -> None:
-    """Warn if the workers leave no CPU to those who read and decode."""
+    """Warn if the workers leave no CPU for reading and decoding."""
     import ray
 
     if not ray.is_initialized():

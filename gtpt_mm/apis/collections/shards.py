@@ -1,7 +1,7 @@
-"""A large collection in shards: one Parquet file each, whole or not there.
+"""A large collection in shards: one Parquet file each, complete or absent.
 
-Shards are ranges of the list of pictures. A process that is killed leaves no
-file of its shard; run again, it finds which shards are finished.
+Shards are ranges of the list of pictures. A killed process leaves no file of
+its shard; when it runs again, it finds the finished shards.
 """
 
 import hashlib
@@ -68,14 +68,14 @@ def find_shards(
     """Return the shards of this process.
 
     Args:
-        text: ``'3/8'`` is the fourth of eight. ``'auto'`` is the shard of
-            this process among those that torchrun or SLURM started, one for
-            each. ``'auto/1000'``: there are 1000 shards, of which this
-            process takes its share; all where nothing started several.
-        environ: Variables of the process; None: its own.
+        text: ``'3/8'`` is the fourth of eight. ``'auto'``: torchrun or SLURM
+            started several processes, with one shard each; take that of this
+            process. ``'auto/1000'``: there are 1000 shards, of which this
+            process takes its share, or all if it is the only process.
+        environ: Environment variables; None: those of this process.
 
     Raises:
-        ValueError: If the text is of another form, or the variables are.
+        ValueError: If the text or the variables have another form.
 
     Example:
         >>> find_shards('auto/5', dict(RANK='1', WORLD_SIZE='2'))
@@ -109,7 +109,8 @@ def _find_process(environ: Mapping[str, str]) -> Shard | None:
         return _read(environ, 'RANK', 'WORLD_SIZE')
     task = array = None
     if 'SLURM_PROCID' in environ:
-        # Of the step; SLURM_NTASKS is that of the job if srun starts fewer.
+        # The first counts the step; SLURM_NTASKS counts the job if srun starts
+        # fewer.
         steps = ('SLURM_STEP_NUM_TASKS', 'SLURM_NTASKS')
         name = next((n for n in steps if n in environ), None)
         task = _read(environ, 'SLURM_PROCID', name) if name else None
@@ -130,7 +131,7 @@ def _read(environ: Mapping[str, str], index: str, count: str) -> Shard:
 
 
 def _read_array(environ: Mapping[str, str]) -> Shard:
-    """Return the place in a SLURM array of evenly spaced numbers."""
+    """Return the index in a SLURM array of evenly spaced numbers."""
     prefix = 'SLURM_ARRAY_TASK_'
     number, first, last, count = (
         _as_number(environ, prefix + name)
@@ -169,7 +170,7 @@ class ShardReport:
     Attributes:
         shard: The shard.
         path: Its file.
-        summary: Count of what was written; None if it was finished before.
+        summary: Counts of written results; None if it was finished before.
     """
 
     shard: Shard
@@ -194,18 +195,19 @@ def predict_shards(
 ) -> Iterator[ShardReport]:
     """Write the shards of this process, one Parquet file each.
 
-    A file appears when its shard is finished. Shards whose files are there
-    are read, compared with the inputs and settings, and skipped; torn files
-    are written again.
+    A file appears when its shard is finished. Existing files are read,
+    compared with the inputs and settings, and skipped; torn files are written
+    again.
 
     Args:
         inferencer: Its model is built for the first unfinished shard.
         inputs: See :class:`Collection`.
-        out_dir: Folder of the files; made if it is not there.
+        out_dir: Folder of the files; created if necessary.
         shard: See :func:`find_shards`.
         overwrite: Whether finished shards are written again.
         predict: Called with the frames; None: the inferencer.
-        settings: What else the numbers depend on, ready for ``json.dumps``.
+        settings: Other settings that affect the numbers, ready for
+            ``json.dumps``.
 
     Yields:
         A report for each shard.
@@ -214,7 +216,7 @@ def predict_shards(
         ImportError: If pyarrow is not installed.
         ValueError: If there are no pictures; if the folder holds shards of
             other inputs, settings or another number; if not one picture of a
-            shard can be read, as when a disk is gone: its file is not
+            shard can be read, as when a disk is missing: its file is not
             written.
     """
     require_pyarrow()
@@ -266,7 +268,7 @@ def _write(
 
 
 def _describe(collection: Collection, shard: Shard) -> dict[str, Any]:
-    """Return which pictures a shard has."""
+    """Return the pictures of a shard."""
     start, stop = shard.cut(len(collection))
     names = hashlib.sha256()
     for name in collection.names(start, stop):
@@ -280,7 +282,7 @@ def _describe(collection: Collection, shard: Shard) -> dict[str, Any]:
 
 
 def _identify(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings, with the hashes of local files that they name."""
+    """Return settings with the hashes of the local files in them."""
     found = dict(settings)
     for name, value in settings.items():
         if not isinstance(value, str):
@@ -303,7 +305,7 @@ def _check_count(out_dir: Path, shards: Sequence[Shard]) -> None:
 
 
 def _is_finished(path: Path, facts: dict[str, Any]) -> bool:
-    """Return whether a shard is there, whole and of these facts."""
+    """Return whether a shard exists, is whole and has these facts."""
     if not path.exists():
         return False
     if damage := find_damage(path):
@@ -322,7 +324,7 @@ def _is_finished(path: Path, facts: dict[str, Any]) -> bool:
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Return the settings that differ in words."""
+    """Describe the settings that differ."""
     names = [n for n in {**old, **new} if old.get(n) != new.get(n)]
     return 'settings: ' + ', '.join(
         f'{name} {json.dumps(old.get(name))}, now {json.dumps(new.get(name))}'

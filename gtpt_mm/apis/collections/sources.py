@@ -1,7 +1,8 @@
 """Pictures of a large collection by number: folders, lists, Parquet files.
 
-Every process must see the same pictures in the same order, and read its own
-only: of a list file the lines, of a Parquet file the row groups of its part.
+Every process must see the same pictures in the same order, but read only its
+own: the lines of a list file, or the row groups of a Parquet file, in its
+part.
 """
 
 import contextlib
@@ -24,8 +25,8 @@ LIST_SUFFIXES = ('.txt', '.lst')
 PARQUET = '.parquet'
 #: Rows of a Parquet file that are in memory at once; pictures are large.
 BATCH = 64
-#: Columns of a Parquet file with the content of a picture's file, and with
-#: its path; the first that is there is taken.
+#: Columns of a Parquet file with the content of a picture file, and with its
+#: path; the first existing one is used.
 CONTENT_COLUMNS = ('image', 'bytes', 'content')
 PATH_COLUMNS = ('path', 'source', 'url')
 
@@ -35,7 +36,7 @@ class Source:
     """One picture, video or address, not yet read.
 
     Attributes:
-        name: Its path or URL; of a row without one its file and number.
+        name: Its path or URL; for a row without one, its file and number.
         content: Bytes of its file; None: they are read from ``name``.
     """
 
@@ -89,7 +90,7 @@ class Collection:
             yield from part.read(first, last)
 
     def _cut(self, start: int, stop: int) -> Iterator[tuple[Any, int, int]]:
-        """Yield the parts of a range, each with the range in it."""
+        """Yield the parts of a range, each with its range inside the part."""
         for part in self._parts:
             first, last = max(start, 0), min(stop, len(part))
             if first < last:
@@ -138,7 +139,7 @@ class _Paths:
 
 
 class _Lines:
-    """A text file with a path in each line; empty lines do not count."""
+    """A text file with a path in each line; empty lines are ignored."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -228,7 +229,7 @@ class _Rows:
             file = pq.ParquetFile(self._path)
         except pa.ArrowInvalid as error:
             raise ValueError(
-                f'{self._path} is torn or no Parquet file: {error}'
+                f'{self._path} is torn or not a Parquet file: {error}'
             ) from error
         with file:
             yield file
@@ -244,7 +245,7 @@ def has_field(kind: 'pa.DataType', name: str) -> bool:
 def find_columns(
     schema: 'pa.Schema', place: str
 ) -> tuple[str | None, str | None]:
-    """Return the columns with pictures and with paths; None without.
+    """Return the columns with pictures and with paths; None if missing.
 
     Raises:
         ValueError: If there are neither, or one is of another type.
@@ -288,6 +289,6 @@ def read_row(
     if isinstance(value, dict):
         name = name or value.get('path')
         value = value.get('bytes')
-    if isinstance(name, bytes):  # a name that may be no UTF-8
+    if isinstance(name, bytes):  # a name that may not be UTF-8
         name = os.fsdecode(name)
     return name or other, value

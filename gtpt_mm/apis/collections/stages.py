@@ -29,7 +29,7 @@ from .table import printable, to_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Pictures of one table of pixels.
+#: Number of pictures in one table of pixels.
 PICTURES = 16
 
 
@@ -38,7 +38,7 @@ def decode(batch: 'pa.Table') -> 'Iterator[pa.Table]':
 
     Args:
         batch: Rows with pictures or their paths, see ``find_columns``. A
-            picture without a name is called by the SHA-256 of its file.
+            picture without a name gets the SHA-256 of its file as name.
     """
     columns = find_columns(batch.schema, 'the dataset')
     frames = check_frames(
@@ -129,7 +129,7 @@ class PoseStage:
 
     Args:
         inferencer: Its pose model is built here; its detector is not used.
-        schema: Of the result.
+        schema: Schema of the result.
     """
 
     def __init__(

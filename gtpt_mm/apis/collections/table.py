@@ -1,8 +1,8 @@
 """Results as Parquet files: a row for each picture, its people a list.
 
-A picture without people and one that cannot be read have a row, too: that
-every picture is there exactly once is seen by counting rows. SQL engines turn
-the list into a row for each person (``UNNEST``, ``explode``).
+A picture without people and one that cannot be read also have a row: counting
+rows shows that every picture is there exactly once. SQL engines turn the list
+into a row for each person (``UNNEST``, ``explode``).
 
 ========  ==========================================================
 source    path or URL of the picture or video
@@ -18,7 +18,7 @@ people    list of ``box_x1``, ``box_y1``, ``box_x2``, ``box_y2``,
 
 Numbers are float32, as the model gives them: not rounded, not clipped. Names
 of keypoints, model and settings are JSON under the key ``gtpt_mm`` of the
-file's metadata. A source that is no UTF-8 has ``\\xff`` for such bytes.
+file's metadata. In a source that is not UTF-8, such bytes become ``\\xff``.
 """
 
 # N people of all pictures, K keypoints
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 #: Key of our facts in the metadata of a file.
 KEY = b'gtpt_mm'
-#: Pictures that are kept in memory before they are written, one row group.
+#: Pictures kept in memory before they are written, as one row group.
 ROW_GROUP = 4096
 BOX = ('box_x1', 'box_y1', 'box_x2', 'box_y2', 'box_score')
 POINT = ('x', 'y', 'score')
@@ -75,7 +75,7 @@ def make_schema(facts: dict[str, Any]) -> 'pa.Schema':
     """Return the columns, with facts as their metadata.
 
     Args:
-        facts: ``skeleton`` and whatever else belongs to all rows, ready for
+        facts: ``skeleton`` and other facts about all rows, ready for
             ``json.dumps``.
     """
     import pyarrow as pa
@@ -151,7 +151,7 @@ def to_people(
 
     Args:
         counts: Number of people of each picture.
-        boxes: Of the N people of all pictures, (N, 4).
+        boxes: Boxes of the N people of all pictures, (N, 4).
         box_scores: (N,).
         points: (x, y, score) of all keypoints, (N * K, 3).
     """
@@ -188,7 +188,7 @@ def _offsets(counts: Sequence[int]) -> 'pa.Array':
 
 
 def _join(arrays: list[np.ndarray], *width: int) -> np.ndarray:
-    """Return arrays one after the other; of none an empty one."""
+    """Concatenate arrays; without any, return an empty one."""
     return np.concatenate([np.zeros((0, *width), np.float32), *arrays])
 
 
@@ -200,7 +200,7 @@ def _size(frame: Frame) -> tuple[int, int] | None:
 
 
 def printable(name: str) -> str:
-    """Return a name as UTF-8, with ``\\xff`` for a byte that is none."""
+    """Return a name as UTF-8, with ``\\xff`` for invalid bytes."""
     content = str(name).encode(errors='surrogateescape')
     return content.decode(errors='backslashreplace')
 
@@ -230,7 +230,7 @@ def write_table(path: Path, facts: dict[str, Any]) -> Iterator['TableWriter']:
             schema,
             compression='zstd',
             write_page_checksum=True,
-            use_dictionary=['error'],  # of numbers it would double the file
+            use_dictionary=['error'],  # for numbers it would double the file
         ) as file,
     ):
         writer = TableWriter(file, schema)
@@ -243,7 +243,7 @@ class TableWriter:
 
     Args:
         file: Open ``pyarrow.parquet.ParquetWriter``.
-        schema: Of the file.
+        schema: Schema of the file.
     """
 
     def __init__(self, file: Any, schema: 'pa.Schema') -> None:
@@ -253,7 +253,7 @@ class TableWriter:
         self._sizes: list[tuple[int, int] | None] = []
 
     def write(self, result: PoseResult) -> None:
-        """Write one result; its pixels are let go."""
+        """Write one result; its pixels are freed."""
         self._sizes.append(_size(result.frame))
         frame = replace(result.frame, image=None)
         self._rows.append(replace(result, frame=frame))
@@ -275,7 +275,7 @@ def read_facts(path: str | os.PathLike) -> dict[str, Any]:
     """Return the facts of a Parquet file of results.
 
     Raises:
-        ValueError: If it is torn, or no such file.
+        ValueError: If it is torn, or not such a file.
     """
     require_pyarrow()
     import pyarrow as pa
@@ -284,9 +284,9 @@ def read_facts(path: str | os.PathLike) -> dict[str, Any]:
     try:
         metadata = pq.read_schema(path).metadata or {}
     except pa.ArrowInvalid as error:
-        raise ValueError(f'{path} is torn or no Parquet file: {error}') from (
-            error
-        )
+        raise ValueError(
+            f'{path} is torn or not a Parquet file: {error}'
+        ) from (error)
     if KEY not in metadata:
         raise ValueError(
             f'{path} holds no results of gtpt_mm: its metadata has no key '
@@ -308,7 +308,7 @@ def find_damage(path: Path) -> str:
             for _ in file.iter_batches(ROW_GROUP):
                 pass
         read_facts(path)
-    except Exception as error:  # whatever damaged bytes do to a reader
+    except Exception as error:  # damaged bytes cause any error
         return str(error) or type(error).__name__
     return ''
 

@@ -14,13 +14,13 @@ from .transformers_boxes import TransformersDetector
 
 __all__ = ['Boxes', 'Detector', 'DetectorOptions', 'make_detector']
 
-#: Kinds of detectors whose models have names of their own.
+#: Kinds of detectors that are followed by the name of a model.
 KINDS = {
     'mmdet': MMDetDetector,
     'torchvision': TorchvisionDetector,
     'hf': TransformersDetector,
 }
-#: What a name may be, as messages and docs show it.
+#: Possible names, as shown in messages and docs.
 CHOICES = {
     'auto': 'the best one of these that is on this machine; says which',
     'rtmdet': "mmdet's RTMDet-m for people, mmpose's default",
@@ -57,11 +57,12 @@ def make_detector(
         device: Device of the network; ``'auto'`` is CUDA where there is one.
         threshold: Lowest score of a person, in [0, 1].
         batch_size: Images in one call of the network.
-        nms: IoU above which the weaker of two boxes goes, in (0, 1]; None
-            for what the detector does by itself.
-        max_people: Most people in an image, the best ones; None for all.
+        nms: IoU in (0, 1] above which the weaker of two boxes is removed; None
+            keeps the detector's own suppression.
+        max_people: Largest number of people per image, the best ones; None for
+            all.
         weights: Checkpoint, file or URL, instead of the usual one;
-            ``'random'`` for none, which is for tests.
+            ``'random'`` for random weights, in tests.
         class_ids: Indices of the classes that are people; None for the class
             called ``person``.
 

@@ -1,4 +1,4 @@
-"""The detector that is taken where none is named."""
+"""The default detector, if none is named."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -8,21 +8,21 @@ import numpy as np
 from .base import Boxes, Detector, DetectorOptions
 from .files import weights_folders
 
-#: In this order, by what they find; the first is fetched if none is here.
+#: Ordered by accuracy; the first is fetched if none is on this machine.
 CANDIDATES = ('rtmdet', 'hf:PekingU/rtdetr_r18vd', 'fasterrcnn', 'ssdlite')
 
 
 class AutoDetector(Detector):
     """The best detector whose weights are on this machine.
 
-    It is chosen at the first call, since who gives boxes needs none, and a
-    warning names it. If there are no weights, those of the first candidate
-    are fetched.
+    It is chosen at the first call, since a user who gives boxes needs none,
+    and a warning names it. If there are no weights, those of the first
+    candidate are fetched.
 
     Args:
         options: Device, thresholds.
         make: Returns a detector by its name.
-        choices: The names of all detectors, a line each, for the error.
+        choices: The names of all detectors, one per line, for the error.
     """
 
     unused = ('weights', 'class_ids')
@@ -41,7 +41,7 @@ class AutoDetector(Detector):
         """Choose a detector, and say which.
 
         Raises:
-            ValueError: If none is here and none can be fetched.
+            ValueError: If none is on this machine and none can be fetched.
         """
         chosen = next(self._detectors_here(), None) or self._fetch()
         warnings.warn(
@@ -55,7 +55,7 @@ class AutoDetector(Detector):
     def detect(
         self, network: Detector, images: list[np.ndarray]
     ) -> list[Boxes]:
-        """Ask the chosen detector."""
+        """Run the chosen detector."""
         return network(images)
 
     def _detectors_here(self) -> Iterator[Detector]:

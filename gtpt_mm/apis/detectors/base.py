@@ -19,18 +19,19 @@ Boxes = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class DetectorOptions:
-    """Choices that every detector has.
+    """Options of every detector.
 
     Attributes:
         device: Device of the network, as torch names it; ``'auto'`` is the
             first CUDA device, or the CPU.
         threshold: Lowest score of a person.
         batch_size: Images in one call of the network.
-        nms: IoU in (0, 1] above which the weaker of two boxes goes; None for
-            what the detector does by itself.
-        max_people: Most people in an image, the best ones; None for all.
+        nms: IoU in (0, 1] above which the weaker of two boxes is removed; None
+            keeps the detector's own suppression.
+        max_people: Largest number of people per image, the best ones; None for
+            all.
         weights: Checkpoint file or URL; None for the usual weights;
-            ``'random'`` for none, which is for tests.
+            ``'random'`` for random weights, in tests.
         class_ids: Classes that are people; None for the class ``person``.
     """
 
@@ -71,7 +72,7 @@ class Detector:
     at its first call in a process.
 
     Args:
-        name: What the detector is called in messages.
+        name: Name of the detector in messages.
         options: Device, thresholds, size of batches.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Weights of detectors: a folder or mirror, torch's cache, their source."""
+"""Find weights of detectors: in a folder or mirror, torch's cache, online."""
 
 import os
 import shutil
@@ -15,8 +15,8 @@ from gtpt_mm.compat.files.atomic_file import atomic_write
 def find_file(url: str) -> Path | None:
     """Return a file of weights that is on this machine; None if it is not.
 
-    It lies under its own name in the folder ``GTPT_MM_WEIGHTS`` or in torch's
-    cache, where mmengine and torchvision put it as well.
+    It is looked up by its own name in the folder ``GTPT_MM_WEIGHTS`` and in
+    torch's cache, which mmengine and torchvision use as well.
     """
     name = url.rpartition('/')[2]
     folders = [*weights_folders(), _cache()]
@@ -25,7 +25,7 @@ def find_file(url: str) -> Path | None:
 
 
 def is_here(weights: str) -> bool:
-    """Tell whether weights are on this machine, or are random ones."""
+    """Tell whether weights are on this machine, or are random."""
     if '://' in weights:
         return find_file(weights) is not None
     return weights == 'random' or Path(weights).is_file()
@@ -61,7 +61,7 @@ def get_file(weights: str, detector: str) -> Path:
 
 
 def weights_folders() -> list[Path]:
-    """Return the folder ``GTPT_MM_WEIGHTS``; [] if it is no folder."""
+    """Return the folder ``GTPT_MM_WEIGHTS``; [] if it is not a folder."""
     folder = os.environ.get(VARIABLE, '')
     if not folder or '://' in folder:
         return []

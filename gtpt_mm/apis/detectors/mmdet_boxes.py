@@ -30,7 +30,7 @@ class MMDetDetector(Detector):
         name: Name of the detector, for messages.
         config: Config file; or its name in mmdet, such as
             ``rtmdet/rtmdet_tiny_8xb32-300e_coco.py``, which has weights; or
-            '' for the RTMDet of people that mmpose takes by default.
+            '' for the RTMDet of people that is mmpose's default.
         options: Device, thresholds, weights.
 
     Raises:
@@ -146,6 +146,6 @@ def _find_config(config: str) -> tuple[str, str]:
         )
     try:
         weights = get_config(f'mmdet::{config}', pretrained=True).model_path
-    except Exception:  # it has none; get_config has no words for that
+    except Exception:  # it has none; get_config does not say so clearly
         weights = ''
     return str(folder / config), weights

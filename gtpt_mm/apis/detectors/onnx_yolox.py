@@ -29,8 +29,8 @@ class OnnxYolox(Detector):
     """People by a YOLOX of any size in an ONNX file.
 
     The image lies at the top left of the input, BGR in 0..255. The output is
-    one of these three; the first two are told apart by one run on a grey
-    image, since an offset is far smaller than the position of its cell:
+    one of these three. A run on a grey image distinguishes the first two,
+    since an offset is far smaller than the position of its cell:
 
     * (B, A, 5 + C), offsets within the cells and logarithms of sizes in
       strides, objectness, classes: YOLOX's ``export_onnx.py``;
@@ -39,7 +39,7 @@ class OnnxYolox(Detector):
 
     Args:
         path: The file.
-        options: Device, thresholds; ``class_ids`` is (0,) where None.
+        options: Device, thresholds; ``class_ids`` None means (0,).
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -55,13 +55,13 @@ class OnnxYolox(Detector):
         super().__init__(str(path), options)
 
     def build(self) -> '_Network':
-        """Open the file and read from it what it expects."""
+        """Open the file and read the form of its input."""
         session = _open(self.name, self.options.torch_device)
         entry = session.get_inputs()[0]
         dtypes = {'tensor(float)': 'float32', 'tensor(float16)': 'float16'}
         if len(entry.shape) != 4 or entry.type not in dtypes:
             raise ValueError(
-                f'{self.name} is no YOLOX: its input must be floats of '
+                f'{self.name} is not a YOLOX: its input must be floats of '
                 f'(B, 3, H, W), and is {entry.type} of {entry.shape}'
             )
         batch, _, *size = entry.shape
@@ -115,7 +115,7 @@ class _Network:
     def __call__(
         self, images: tuple[np.ndarray, ...]
     ) -> list[tuple[np.ndarray, ...]]:
-        """Return the outputs of each image; a fixed batch is filled up."""
+        """Return the outputs of each image; a fixed batch is padded."""
         inputs = np.stack(images).transpose(0, 3, 1, 2).astype(self.dtype)
         size = self.batch or len(inputs)
         found: list[tuple[np.ndarray, ...]] = []
@@ -141,9 +141,9 @@ class _Network:
                 break
         else:
             raise ValueError(
-                f'{name} is no YOLOX: for an input of {self.size} its output '
-                f'has the shape {(1, *output.shape)}; (1, {len(cells)}, 5 + '
-                'classes) was expected'
+                f'{name} is not a YOLOX: for an input of {self.size} its '
+                f'output has the shape {(1, *output.shape)}; '
+                f'(1, {len(cells)}, 5 + classes) was expected'
             )
         points = output[:, :2].astype(np.float32)
         as_offsets = np.median(np.abs(points))

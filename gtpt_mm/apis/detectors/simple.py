@@ -32,8 +32,7 @@ class FunctionDetector(Detector):
         function: Called with one BGR image. It returns boxes
             (x1, y1, x2, y2), (n, 4), which get score 1; or boxes with scores
             in a fifth column; or (boxes, scores).
-        options: Thresholds. To pickle the detector, the function must be one
-            that can be pickled.
+        options: Thresholds. The detector can be pickled if the function can.
     """
 
     unused = ('weights', 'class_ids')
@@ -69,10 +68,10 @@ class FunctionDetector(Detector):
 
 
 def _split(result: Any) -> Boxes:
-    """Return boxes and scores of whatever a function returned."""
+    """Return boxes and scores from the result of a function."""
     if isinstance(result, tuple) and len(result) == 2:
         boxes, scores = (_to_array(part) for part in result)
-        # A tuple of two boxes is no pair.
+        # A tuple of two boxes is not a pair.
         if boxes.ndim == 2 or boxes.size == scores.size == 0:
             return boxes, scores
     boxes = _to_array(result)

@@ -55,7 +55,7 @@ class TorchvisionDetector(Detector):
 
         if self.options.weights is None:
             store_file(self.public.url, self.name)
-            # By torchvision itself: some of its weights want other norms.
+            # torchvision loads them: some of its weights need other norms.
             network = models.get_model(self.model, weights=self.public)
         else:
             network = models.get_model(

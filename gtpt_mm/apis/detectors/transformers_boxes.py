@@ -20,8 +20,8 @@ class TransformersDetector(Detector):
     Args:
         name: Name of the detector, for messages.
         model: ``OWNER/NAME`` on the Hub, or a folder with ``config.json``.
-        options: Device, thresholds; ``weights='random'`` reads the config
-            alone.
+        options: Device, thresholds; ``weights='random'`` reads only the
+            config.
 
     Raises:
         ImportError: If transformers is not installed.
@@ -73,7 +73,7 @@ class TransformersDetector(Detector):
         ).to(self.options.torch_device)
         results = processor.post_process_object_detection(
             model(**inputs),
-            # It keeps scores above, we those from the threshold on.
+            # It keeps scores above the threshold, we also those equal to it.
             threshold=self._below_threshold(),
             target_sizes=[image.shape[:2] for image in images],
         )
@@ -101,7 +101,7 @@ class TransformersDetector(Detector):
                 return folder
         try:
             folder = Path(snapshot_download(self.model, local_files_only=True))
-        except Exception:  # not in the cache, or no name of the Hub
+        except Exception:  # not in the cache, or not a name of the Hub
             return None
         has_weights = next(folder.glob('*.safetensors'), None) is not None
         return folder if has_weights else None

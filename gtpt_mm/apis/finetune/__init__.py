@@ -1,1 +1,1 @@
-"""Fine-tune a model on an annotated set of one's own."""
+"""Fine-tune a model on your own annotated set."""

@@ -1,4 +1,4 @@
-"""What a recipe must know of an annotated set: numbers, shapes, directions."""
+"""Facts of an annotated set for a recipe: numbers, shapes, directions."""
 
 # N instances, K keypoints, P pairs of keypoints, T triples of keypoints
 
@@ -16,15 +16,15 @@ from gtpt_mm.datasets.exchange.folder import OwnSet
 #: instances and about as long as a quarter of the box.
 MIN_LABELLED = 0.5
 MIN_LENGTH = 0.25
-#: Below so few instances no direction is measured; the set counts as upright.
+#: With fewer instances no direction is measured; the set counts as upright.
 MIN_INSTANCES = 10
-#: Triples that are looked at, drawn with a fixed seed if there are more.
+#: Maximum number of triples, drawn with a fixed seed if there are more.
 MAX_TRIPLES = 400
 
 
 @dataclass(frozen=True)
 class SetFacts:
-    """What the rules read of a set.
+    """Facts of a set that the rules read.
 
     Attributes:
         name: Name of the dataset.
@@ -36,9 +36,9 @@ class SetFacts:
         num_pictures: Pictures to train on.
         short_side: Median of the shorter sides of the pictures, in pixels.
         aspect: Median of width / height of the boxes.
-        circular_variance: Of the most stable body axis, in [0, 1], see
-            :func:`measure_circular_variance`.
-        handedness: In [0, 1], see :func:`measure_handedness`.
+        circular_variance: Circular variance of the most stable body axis, in
+            [0, 1], see :func:`measure_circular_variance`.
+        handedness: Value in [0, 1], see :func:`measure_handedness`.
     """
 
     name: str
@@ -58,7 +58,7 @@ def read_facts(own_set: OwnSet) -> SetFacts:
     """Measure the training split of a set.
 
     Args:
-        own_set: What ``gtpt-mm data import`` wrote.
+        own_set: The set, written by ``gtpt-mm data import``.
 
     Raises:
         ValueError: If a split is missing or has no labelled instance.
@@ -126,9 +126,9 @@ def measure_circular_variance(
 
         V = 1 - |mean exp(i phi)|,
 
-    0 if all are equal, 1 if they point everywhere alike. The set has an
-    upright direction if any axis has a small V: an animal that walks to both
-    sides still has its feet below.
+    0 if all are equal, 1 if they are uniform. The set has an upright direction
+    if any axis has a small V: an animal that walks to both sides still has its
+    feet below.
 
     Args:
         keypoints: (x, y, visible), (N, K, 3).
@@ -158,11 +158,12 @@ def measure_circular_variance(
 
 
 def measure_handedness(keypoints: np.ndarray) -> float:
-    """Return how sure one is that a pose is not mirrored, in [0, 1].
+    """Return how clearly poses differ from their mirror images, in [0, 1].
 
-    A triple of keypoints is passed clockwise or not, and a mirror exchanges
-    both. A set whose triples turn either way (a side view of animals that
-    walk to both sides) is symmetric: its mirrored pictures could be in it.
+    A triple of keypoints is oriented clockwise or counterclockwise, and a
+    mirror reverses it. A set whose triples have both orientations (a side view
+    of animals that walk to both sides) is symmetric: its mirrored pictures
+    could belong to it.
 
     Args:
         keypoints: (x, y, visible), (N, K, 3).

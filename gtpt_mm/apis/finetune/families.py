@@ -1,4 +1,4 @@
-"""What the families of models have in common with a config of one's own."""
+"""The families of models that a config of ``gtpt-mm new`` can inherit."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,11 +7,12 @@ from mmengine.config import Config
 
 from gtpt_mm.config_names import find_model, list_models, suggest
 
-#: Family by the type of the backbone, of models of crops.
+#: Family of a top-down model by the type of its backbone.
 _BACKBONES = dict(GTPT='gtpt', HEViTPose='hevitpose', ViTPose='vitpose')
-#: Types of models of crops.
+#: Types of top-down models.
 _CROPS = ('TopdownPoseEstimator', 'GuidedGTPTEstimator')
-#: Sides of a square input; those of GTPT's patches of 4 x 3 at stride 4.
+#: Divisor of the sides of a square input, and that for GTPT's patches of 4 x 3
+#: at stride 4.
 STEP = 32
 GTPT_STEP = 48
 
@@ -20,8 +21,8 @@ class Base(NamedTuple):
     """The config that a new one inherits.
 
     Attributes:
-        name: As the user gave it, for names of files.
-        path: As ``_base_`` has it: ``gtpt_mm::...``, or an absolute path.
+        name: Name given by the user, for names of files.
+        path: Path for ``_base_``: ``gtpt_mm::...``, or an absolute path.
         cfg: Its content.
         family: Key of ``rules.RATES``.
     """
@@ -42,7 +43,7 @@ class Base(NamedTuple):
 
     def step(self, from_scratch: bool) -> int:
         """Return the number that sides of a square are multiples of."""
-        # From scratch a GTPT takes square patches.
+        # From scratch a GTPT gets square patches.
         is_gtpt = self.family == 'gtpt' and not from_scratch
         return GTPT_STEP if is_gtpt else STEP
 
@@ -51,8 +52,8 @@ def find_base(model: str | Path) -> Base:
     """Return the config of a model by its name, or of a file.
 
     Raises:
-        ValueError: If there is none, or it is no model that can be trained
-            on keypoints of one's own.
+        ValueError: If there is none, or the model cannot be trained on your
+            own keypoints.
     """
     known = None if Path(model).is_file() else find_model(str(model))
     if known is None and not Path(model).is_file():

@@ -1,4 +1,4 @@
-"""Train, test and report: the whole way from a set to a model."""
+"""Train, test and report: from a set to a model."""
 
 import itertools
 import json
@@ -24,15 +24,16 @@ _numbers = itertools.count()
 
 
 def finetune(project: Project) -> dict[str, float]:
-    """Train what is not trained yet, test the best weights, write the page.
+    """Finish the training, test the best weights, write the page.
 
-    Called again after an interruption it goes on from the last checkpoint.
+    When called again after an interruption, it continues from the last
+    checkpoint.
 
     Args:
         project: From ``new_project`` or ``open_project``.
 
     Returns:
-        AP and PCK@0.1 of the validation split, as the page has them.
+        AP and PCK@0.1 of the validation split, as on the page.
     """
     cfg = Config.fromfile(project.config)
     if not is_trained(project, cfg):
@@ -43,7 +44,7 @@ def finetune(project: Project) -> dict[str, float]:
 
 
 def train(project: Project) -> None:
-    """Train as ``mim train`` does: by the same script.
+    """Train with the script of ``mim train``.
 
     It runs in this process, so that signals reach it and nothing is left
     behind.
@@ -67,13 +68,13 @@ def _argv(script: str, arguments: list[str]) -> Iterator[None]:
 
 
 def has_checkpoint(project: Project) -> bool:
-    """Return whether there is something to go on from."""
+    """Return whether there is a checkpoint to continue from."""
     files = project.work_dir.glob('*.pth')  # of epochs, or stopped.pth
     return any(not file.name.startswith('best_') for file in files)
 
 
 def is_trained(project: Project, cfg: Config) -> bool:
-    """Return whether the last epoch is there."""
+    """Return whether the last epoch is finished."""
     last = f'epoch_{cfg.train_cfg.max_epochs}.pth'
     return (project.work_dir / last).is_file()
 
@@ -95,8 +96,8 @@ def test(project: Project, checkpoint: Path) -> Path:
     """Test a checkpoint on the validation split.
 
     Returns:
-        COCO's file of results; one that is newer than the checkpoint is not
-        made again.
+        COCO's file of results. A file that is newer than the checkpoint is
+        kept.
     """
     prefix = project.work_dir / RESULTS
     file = Path(f'{prefix}.keypoints.json')

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-#: More groups cost more: each has image tokens of its own.
+#: More groups cost more: each has its own image tokens.
 MAX_GROUPS = 4
 #: Groups of a set without lines between its keypoints.
 NUM_CHUNKS = 3
@@ -17,12 +17,11 @@ def find_groups(
 ) -> list[list[int]]:
     """Divide the keypoints of a skeleton into limb chains.
 
-    A chain begins at an end of the skeleton and goes on to the first fork,
-    which it takes along if no other chain ends there. Connected parts of the
-    rest are groups as well. Left and right chains are one group; small groups
-    join a neighbour until there are at most ``MAX_GROUPS``, none of them of
-    one keypoint. COCO's 17 keypoints give head, arms and legs, as the paper
-    has them.
+    A chain runs from an end of the skeleton to the first fork, which it
+    includes if no other chain ends there. Connected parts of the rest are
+    groups as well. Left and right chains form one group. Small groups join a
+    neighbour until there are at most ``MAX_GROUPS``, none with a single
+    keypoint. COCO's 17 keypoints give head, arms and legs, as in the paper.
 
     Args:
         num_keypoints: K.
@@ -62,9 +61,9 @@ def _chunks(num: int) -> list[list[int]]:
 
 
 def _find_chains(near: Sequence[Group]) -> list[Group]:
-    """Return the chains from each end, forks that only one reaches included.
+    """Return the chains from each end, with forks that only one reaches.
 
-    A chain that meets no fork is a whole part of the skeleton.
+    A chain without a fork is a whole part of the skeleton.
     """
     chains: list[Group] = []
     forks: list[int | None] = []
@@ -87,7 +86,7 @@ def _find_chains(near: Sequence[Group]) -> list[Group]:
 
 
 def _components(rest: Group, near: Sequence[Group]) -> list[Group]:
-    """Return the connected parts of what is in no chain."""
+    """Return the connected parts of keypoints that are in no chain."""
     parts = []
     while rest:
         part, new = set(), {min(rest)}
@@ -102,7 +101,7 @@ def _components(rest: Group, near: Sequence[Group]) -> list[Group]:
 def _join_sides(
     groups: list[Group], swap: Iterable[tuple[int, int]]
 ) -> list[Group]:
-    """Join groups of which one is the other's mirror image."""
+    """Join groups that are mirror images of each other."""
     mirror = {i: j for pair in swap for i, j in (pair, pair[::-1])}
     joined: list[Group] = []
     for group in groups:

@@ -45,7 +45,7 @@ def logger_line(name: str, title: str) -> str:
 
     Args:
         name: A key of ``LOGGERS``.
-        title: Name of the project there.
+        title: Name of the project in the logger.
     """
     kind, _, options = LOGGERS[name]
     words = options.replace('{name}', title)

@@ -1,4 +1,4 @@
-"""Write the config of a training on a set of one's own."""
+"""Write the config of a training on your own set."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ HERE = '{{ fileDirname }}'
 
 
 class Plan(NamedTuple):
-    """All that a config says.
+    """Content of a config.
 
     Attributes:
         base: The config that it inherits.
-        facts: What was measured of the set.
-        recipe: What the rule chose.
+        facts: Measured facts of the set.
+        recipe: Choice of the rule.
         start: File or URL of the weights to start from; '' for random ones.
-        logger: Name of a logger; '' for mmengine's files alone.
+        logger: Name of a logger; '' for mmengine's files only.
         settings: Further values by their path in the config, such as
             ``'train_dataloader.num_workers'``.
     """
@@ -53,7 +53,7 @@ def new_config(plan: Plan, own_set: OwnSet, path: Path) -> None:
     the set.
 
     Args:
-        plan: What to write.
+        plan: Content of the config.
         own_set: The set.
         path: File to write.
     """
@@ -121,7 +121,7 @@ def _optimizer(plan: Plan) -> str:
     """Return the arguments of ``optim_wrapper``."""
     words = f'lr={plan.recipe.lr}'
     if plan.base.family == 'gtpt' and plan.from_scratch:
-        # The first gradients are large, and Adam must forget them soon.
+        # The first gradients are large, so Adam must forget them quickly.
         words += ', betas=(0.9, 0.95)'
     words = f'optimizer=dict({words})'
     paramwise = plan.base.cfg.optim_wrapper.get('paramwise_cfg') or {}
@@ -134,7 +134,7 @@ def _optimizer(plan: Plan) -> str:
 
 
 def _custom_hooks(plan: Plan) -> list[str]:
-    """Return a line with the average, and what the base has beside it."""
+    """Return a line with the average and the other hooks of the base."""
     before = plan.base.cfg.get('custom_hooks') or []
     if any('EMA' in str(hook['type']) for hook in before):
         return []
@@ -153,7 +153,7 @@ def _files(own_set: OwnSet, **options: str) -> list[str]:
 
     Args:
         own_set: The set.
-        options: Further arguments of the dataset, as they are written.
+        options: Further arguments of the dataset, as Python code.
     """
     images = Path(os.path.relpath(own_set.image_folder, own_set.folder))
     words = ', '.join(f'{key}={value}' for key, value in options.items())
@@ -187,7 +187,7 @@ def _loaders(plan: Plan, own_set: OwnSet) -> list[str]:
 
 
 def _metric(base: Base, val: str) -> str:
-    """Return the evaluators: AP, and PCK for models of crops."""
+    """Return the evaluators: AP, and PCK for top-down models."""
     before = base.cfg.get('val_evaluator')
     is_coco = isinstance(before, dict) and before['type'] == 'CocoMetric'
     file = f"ann_file=data_root + '{val}'"
@@ -224,7 +224,7 @@ def _codec_line(plan: Plan, before: str) -> list[str]:
 
 
 def _topdown(plan: Plan, own_set: OwnSet) -> list[str]:
-    """Return the lines of a model of crops."""
+    """Return the lines of a top-down model."""
     head = f'out_channels={len(plan.facts.keypoints)}, decoder=codec'
     backbone = _backbone(plan)
     flip = '' if plan.recipe.flip else ', test_cfg=dict(flip_test=False)'
@@ -248,7 +248,7 @@ def _topdown(plan: Plan, own_set: OwnSet) -> list[str]:
 
 
 def _backbone(plan: Plan) -> str:
-    """Return the argument ``backbone`` of a model of crops, or ''."""
+    """Return the argument ``backbone`` of a top-down model, or ''."""
     words = []
     if 'img_size' in plan.base.cfg.model.backbone:
         words.append("img_size=codec['input_size'][::-1]")
@@ -312,7 +312,7 @@ def dataset_key(facts: SetFacts) -> str:
 
 
 def _vitpose_plus(plan: Plan, own_set: OwnSet) -> list[str]:
-    """Return the lines of a ViTPose++ with one dataset more, or only it."""
+    """Return the lines of a ViTPose++ with one more dataset, or only it."""
     key, recipe = dataset_key(plan.facts), plan.recipe
     names = f"*_base_.dataset_names, '{key}'"
     return [
@@ -352,7 +352,7 @@ def _plus_loaders(key: str, recipe: Recipe, own_set: OwnSet) -> list[str]:
 
 
 def _plus_model(plan: Plan, key: str) -> list[str]:
-    """Return the lines of a model with one dataset more, or of only it."""
+    """Return the lines of a model with one more dataset, or only it."""
     scratch = plan.from_scratch
     clear = '_delete_=True, ' if scratch else ''
     number = 1 if scratch else len(plan.base.cfg.dataset_names) + 1

@@ -19,20 +19,20 @@ from .new_config import START, Plan, dataset_key, new_config
 from .rules import Recipe, choose_recipe
 from .start import find_start, write_plus_start
 
-#: Beside the config: what the command asked for.
+#: File with the options of the command, beside the config.
 OPTIONS = 'finetune.json'
 
 
 @dataclass
 class Options:
-    """What the user asks for; None leaves it to the rule.
+    """Options of the user; None leaves a value to the rule.
 
     Attributes:
         model: Name of a model, or the file of a config.
-        data: Folder that ``gtpt-mm data import`` wrote.
+        data: Folder written by ``gtpt-mm data import``.
         weights: See :func:`gtpt_mm.apis.finetune.start.find_start`.
-        epochs: Epochs.
-        batch: Instances of a step.
+        epochs: Number of epochs.
+        batch: Instances per step.
         lr: Learning rate.
         input_size: (w, h) of the crops; for Group Pose (0, short side).
         settings: Values by their path in the config.
@@ -59,7 +59,7 @@ class Project:
     Attributes:
         config: File of the config.
         own_set: The set.
-        notes: What was measured and chosen, in lines to print.
+        notes: Lines to print about measurements and choices.
     """
 
     config: Path
@@ -83,19 +83,19 @@ class Project:
 
 
 def default_folder(options: Options) -> Path:
-    """Return the folder of a project that was given none."""
+    """Return the default folder of a project."""
     return Path(f'{Path(options.data).name}_{Path(options.model).stem}')
 
 
 def new_project(
     options: Options, folder: Path, overwrite: bool = False
 ) -> Project:
-    """Write the config of a training on a set of one's own.
+    """Write the config of a training on your own set.
 
     Args:
-        options: What to train on what.
-        folder: Folder to write; its name is that of the config.
-        overwrite: Whether a config that is there is replaced.
+        options: Options of the training.
+        folder: Folder to write; the config gets its name.
+        overwrite: Whether an existing config is replaced.
 
     Raises:
         ValueError: If an option is wrong, or there is a config.
@@ -125,7 +125,7 @@ def new_project(
 
 
 def _check(options: Options) -> None:
-    """Raise for numbers that cannot be, and for an unknown logger."""
+    """Raise for impossible numbers and for an unknown logger."""
     for name in ('epochs', 'batch', 'lr'):
         value = getattr(options, name)
         if value is not None and not value > 0:
@@ -152,10 +152,10 @@ def _choose(
 
 
 def open_project(options: Options, folder: Path) -> Project | None:
-    """Return a project that was begun with the same options; None for none.
+    """Return a project begun with the same options; None if there is none.
 
     Raises:
-        ValueError: If it was begun with others.
+        ValueError: If it was begun with other options.
     """
     folder = folder.absolute()
     config, file = folder / f'{folder.name}.py', folder / OPTIONS
@@ -175,7 +175,7 @@ def open_project(options: Options, folder: Path) -> Project | None:
 
 
 def _to_json(options: Options) -> dict:
-    """Return options as JSON has them."""
+    """Return options as JSON values."""
     values = asdict(options) | dict(data=str(Path(options.data).absolute()))
     values['settings'] = dict(options.settings)
     return json.loads(json.dumps(values, default=str))
@@ -201,7 +201,7 @@ def find_device(device: str) -> str:
 def describe(
     facts: SetFacts, recipe: Recipe, family: str, start: str
 ) -> list[str]:
-    """Return what was measured and chosen, in lines to print."""
+    """Return lines to print about measurements and choices."""
     width, height = recipe.input_size
     whole = family == 'group-pose'
     size = f'short side {height}' if whole else f'{width} x {height}'

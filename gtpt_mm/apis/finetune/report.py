@@ -17,11 +17,11 @@ from gtpt_mm.visualization.html_report import Report, new_figure
 
 from .project import Project
 
-#: Pictures at the end of the page.
+#: Number of pictures at the end of the page.
 NUM_WORST = 20
 #: BGR.
 TRUTH_COLOR, PREDICTION_COLOR = (80, 200, 60), (60, 60, 230)
-#: Columns of ``Analysis.per_keypoint`` and how the page names them.
+#: Columns of ``Analysis.per_keypoint`` and their names on the page.
 COLUMNS = dict(
     keypoint='keypoint',
     labelled='labelled',
@@ -73,7 +73,7 @@ def write_report(
 def next_commands(project: Project, checkpoint: Path) -> list[str]:
     """Return the commands that use the model: predict, export, pass on.
 
-    A ViTPose is handed back to transformers, any other model packed.
+    A ViTPose is converted for transformers, any other model is packed.
     """
     cfg = Config.fromfile(project.config)
     folder, kind = project.folder, cfg.model.type
@@ -158,7 +158,7 @@ def _is_shown(name: str) -> bool:
 
 
 def _add_worst(report: Report, found: Analysis, metainfo: dict) -> None:
-    """Add the worst instances, the labels green, the predictions red."""
+    """Add the worst instances, with green labels and red predictions."""
     report.heading(f'The {NUM_WORST} worst')
     report.text('Labels are green, predictions red.')
     for case in found.worst(NUM_WORST):

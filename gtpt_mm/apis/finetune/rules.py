@@ -36,12 +36,13 @@ RATES = {
     'group-pose': (5e-4, 1e-4),
     'heatmap': (1e-3, 5e-4),
 }
-#: Samples seen in all, by device: from scratch, from weights.
+#: Total number of samples seen, by device: from scratch, from weights.
 SAMPLES = dict(cpu=(8_000, 4_000), cuda=(100_000, 40_000))
 EPOCHS = (10, 210)
 BATCHES = dict(cpu=(4, 32), cuda=(4, 64))
 PICTURES = dict(cpu=2, cuda=4)
-#: Largest batch of a GTPT from scratch: the number of steps holds it back.
+#: Largest batch of a GTPT from scratch, which is limited by its number of
+#: steps.
 GTPT_BATCH = 8
 #: Boxes narrower than this stay in the upright input of the model.
 SQUARE_ASPECT = 0.85
@@ -49,19 +50,19 @@ SQUARE_ASPECT = 0.85
 #: them head down), people of COCO 0.09.
 MAX_VARIANCE = 0.55
 MAX_HANDEDNESS = 0.5
-#: Validations of a run.
+#: Number of validations in a run.
 VALIDATIONS = 15
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the rule decides.
+    """Decisions of the rule.
 
     Attributes:
-        epochs: Epochs.
-        batch: Instances of a step; pictures for Group Pose.
+        epochs: Number of epochs.
+        batch: Instances per step; pictures for Group Pose.
         lr: Learning rate after the warm-up.
-        warmup: Steps.
+        warmup: Steps of the warm-up.
         val_interval: Epochs between validations, and between checkpoints.
         input_size: (w, h) in pixels; (0, short side) for whole pictures.
         rotation: Largest angle of the augmentation, in degrees.
@@ -95,17 +96,17 @@ def choose_recipe(
     """Return the recipe for a set; see the rule at the top of this file.
 
     Args:
-        facts: What was measured of the set.
+        facts: Measured facts of the set.
         family: A key of ``RATES``.
         base_size: Input of the model's config (w, h); (0, 0) for a model of
             whole pictures.
         from_scratch: Whether the model starts from random weights.
         device: ``'cpu'`` or ``'cuda'``.
         step: Sides of a square input are multiples of it.
-        epochs: Instead of the rule's.
-        batch: Instead of the rule's; the learning rate follows it.
-        lr: Instead of the rule's.
-        input_size: Instead of the rule's.
+        epochs: Overrides the rule.
+        batch: Overrides the rule; the learning rate follows it.
+        lr: Overrides the rule.
+        input_size: Overrides the rule.
     """
     start = 0 if from_scratch else 1
     whole = family == 'group-pose'
@@ -166,5 +167,5 @@ def _choose_input(
 
 
 def _round(value: float) -> float:
-    """Return two digits of a number."""
+    """Return a number rounded to two digits."""
     return float(f'{value:.1e}')

@@ -16,9 +16,9 @@ from gtpt_mm.datasets.keypoint_names import match_names
 from .families import Base
 
 SCRATCH = 'scratch'
-#: In folders of transformers and of ``gtpt-mm pack``.
+#: File of weights in folders of transformers and of ``gtpt-mm pack``.
 FOLDER_WEIGHTS = 'model.safetensors'
-#: Dataset whose head and experts a further one of a ViTPose++ starts from.
+#: Dataset whose head and experts initialise those of a new dataset.
 LIKE = 'coco'
 _HEAD = f'head.heads.{LIKE}.'
 
@@ -33,7 +33,7 @@ def find_start(base: Base, weights: str | None) -> str:
             model.
 
     Raises:
-        ValueError: If there are none; it says how to get some.
+        ValueError: If there are none; the message says how to get some.
     """
     if weights == SCRATCH:
         return ''
@@ -58,7 +58,7 @@ def find_start(base: Base, weights: str | None) -> str:
 def write_plus_start(
     source: str, key: str, number: int, own_set: OwnSet, path: Path
 ) -> str:
-    """Write the weights of a ViTPose++ with one dataset more.
+    """Write the weights of a ViTPose++ with one more dataset.
 
     Its experts, and its head without the last layer, start as those of COCO;
     the last layer takes the rows of keypoints with the same names.
@@ -66,22 +66,22 @@ def write_plus_start(
     Args:
         source: File of a ViTPose++ with a head of COCO.
         key: Name of the new dataset.
-        number: Experts of the source.
+        number: Number of experts of the source.
         own_set: The new dataset.
         path: File to write.
 
     Returns:
-        What was done, in words.
+        A description of the changes.
 
     Raises:
-        ValueError: If the source is no such ViTPose++.
+        ValueError: If the source is not such a ViTPose++.
     """
     content = convert.read_checkpoint(source)
     weights = convert.convert_to_native(convert.find_weights(content))
     experts = convert.count_experts(weights)
     if LIKE not in convert.find_datasets(weights) or experts != number:
         raise ValueError(
-            f'{source} is no ViTPose++ of {number} datasets with a head of '
+            f'{source} is not a ViTPose++ of {number} datasets with a head of '
             f'{LIKE}; give another one, or --from {SCRATCH}'
         )
     added: dict[str, Tensor] = {}
@@ -109,7 +109,7 @@ def _copy_rows(
     source: str,
     own_set: OwnSet,
 ) -> tuple[dict[str, Tensor], str]:
-    """Return weight and bias of the last layer of a new head, and words."""
+    """Return weight and bias of a new head's last layer, and a description."""
     meta = parse_pose_metainfo(dict(from_file=str(own_set.folder / METAINFO)))
     names = [meta['keypoint_id2name'][k] for k in range(len(meta['sigmas']))]
     found = convert.find_names(weights, checkpoint_meta, source, LIKE)

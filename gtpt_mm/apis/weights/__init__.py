@@ -1,4 +1,4 @@
-"""Public weights: where they are, and how they come into the cache."""
+"""Public weights: their sources and their cache."""
 
 from .cache import (
     CACHE_VARIABLE,

@@ -1,4 +1,4 @@
-"""Weights by name: from a folder or mirror, the cache, or where they are."""
+"""Weights by name: from a folder or mirror, the cache, or their source."""
 
 import contextlib
 import hashlib
@@ -49,7 +49,7 @@ class StoredWeights:
     Attributes:
         file: Name of the ``.safetensors``.
         sha256: Its hash.
-        source: Where it was fetched.
+        source: Address or folder of the original file.
         source_sha256: Hash of the fetched file.
         licence: SPDX identifier of the licence; '' if unknown.
         converter: Names of the tensors that were converted.
@@ -64,7 +64,7 @@ class StoredWeights:
 
     @property
     def path(self) -> Path:
-        """The file in the cache of this moment."""
+        """The file in the current cache."""
         return cache_folder() / self.file
 
 
@@ -79,12 +79,13 @@ def cache_folder() -> Path:
 def get_weights(name: str, refresh: bool = False) -> StoredWeights:
     """Return weights by name; fetch and convert them if necessary.
 
-    In this order: the folder or mirror of ``GTPT_MM_WEIGHTS``, the cache,
-    the place in the registry. The hash of the cached file is checked.
+    The sources are tried in this order: the folder or mirror of
+    ``GTPT_MM_WEIGHTS``, the cache, the address in the registry. The hash of
+    the cached file is checked.
 
     Args:
         name: Name of a model, or of other weights in the registry.
-        refresh: Fetch again what is in the cache.
+        refresh: Whether to fetch weights again that are in the cache.
 
     Raises:
         ValueError: If there are none, they cannot be fetched, or the cached
@@ -121,7 +122,7 @@ def _fetch_first(
         try:
             return _fetch(name, source, refresh)
         except NotThereError as error:
-            reason: FetchError = error  # a mirror need not have all
+            reason: FetchError = error  # a mirror may lack some
         except FetchError as error:
             if stored:
                 warn(f'{source}: {error}; the {name} in the cache is used')
@@ -139,7 +140,7 @@ def _fetch_first(
 
 
 def explain(name: str) -> str:
-    """Say how to get the weights of a model that cannot be fetched."""
+    """Explain how to get the weights of a model that cannot be fetched."""
     drive = public.DRIVES.get(name)
     if drive is None:
         return (
@@ -157,7 +158,7 @@ def explain(name: str) -> str:
 
 @contextlib.contextmanager
 def _lock(name: str) -> Iterator[None]:
-    """Let one process at a time look for the weights of a name."""
+    """Let only one process at a time get the weights of a name."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -179,7 +180,7 @@ def _fetch(name: str, source: str, refresh: bool) -> StoredWeights:
 
     Raises:
         FetchError: If they cannot be fetched.
-        ValueError: If they are not those that the registry names.
+        ValueError: If they differ from those in the registry.
     """
     entry = _find_entry(name, source)
     if entry and source.startswith('hf://'):
@@ -200,7 +201,7 @@ def _fetch(name: str, source: str, refresh: bool) -> StoredWeights:
 
 
 def _find_entry(name: str, source: str) -> public.PublicWeights | None:
-    """Return the entry in the registry, None for a copy somewhere else."""
+    """Return the entry in the registry, None for a copy from elsewhere."""
     entry = public.PUBLIC.get(name)
     return entry if entry and entry.source == source else None
 
@@ -215,15 +216,15 @@ def _fetch_hash(url: str, folder: Path) -> str:
 
 
 def _import(name: str, folder: Path, refresh: bool) -> StoredWeights | None:
-    """Return weights that lie in a folder, None if it has none of this name.
+    """Return weights from a folder, None if it has none of this name.
 
-    The file is ``NAME.safetensors`` or ``NAME.pth``, or has the name that it
-    has at its source; any format that ``gtpt-mm convert`` reads.
+    The file is ``NAME.safetensors`` or ``NAME.pth``, or has its original name,
+    in any format that ``gtpt-mm convert`` reads.
     """
     folder = folder.expanduser()
     if not folder.is_dir():
         raise ValueError(
-            f'{VARIABLE}={folder} is no folder; set it to a folder with '
+            f'{VARIABLE}={folder} is not a folder; set it to a folder with '
             'weights or to the URL of a mirror'
         )
     files = [folder / f'{name}{SAFETENSORS}', folder / f'{name}.pth']
@@ -251,7 +252,7 @@ def _store(
     Args:
         key: Name of the entry in the cache.
         name: Name of the weights.
-        source: Where they were fetched.
+        source: Address or folder of the files.
         files: The files, which together are one state dict.
         expected: First digits of the hash of the file; '' if unknown.
 

@@ -1,4 +1,4 @@
-"""Fetch files from the Hugging Face Hub and from URLs; never wait long."""
+"""Fetch files from the Hugging Face Hub and from URLs, with time-outs."""
 
 import os
 import threading
@@ -25,13 +25,13 @@ def fetch_repository(
 ) -> list[Path]:
     """Return the ``.safetensors`` of a repository of the Hub.
 
-    They lie in the cache of ``huggingface_hub``, where transformers looks as
-    well; what is there already is not fetched again.
+    They lie in the cache of ``huggingface_hub``, which transformers also uses;
+    cached files are not fetched again.
 
     Args:
         source: ``hf://OWNER/NAME``.
         revision: Branch, tag or commit.
-        refresh: Ask the Hub even if it is there.
+        refresh: Whether to ask the Hub even if the files are cached.
 
     Raises:
         FetchError: If the Hub cannot be reached, or has no such files.
@@ -79,7 +79,7 @@ def fetch_file(url: str, target: Path) -> None:
     check_reachable(url)
     try:
         torch.hub.download_url_to_file(url, str(target))
-    except OSError as error:  # URLError, too; it names the reason
+    except OSError as error:  # also URLError, which names the reason
         raise FetchError(f'{type(error).__name__}: {error}') from error
 
 
@@ -113,12 +113,12 @@ def check_reachable(url: str) -> None:
         error.close()
         if error.code in (404, 410):
             raise NotThereError(f'{url}: {error}') from error
-    elif error is not None:  # else it answers; not every server knows HEAD
+    elif error is not None:  # else it answers; not every server supports HEAD
         raise FetchError(f'no answer from {url}: {error}') from error
 
 
 def _ask(url: str) -> Exception | None:
-    """Return what a request for the header of a file raises."""
+    """Return the error of a request for the header of a file, or None."""
     request = urllib.request.Request(
         url, method='HEAD', headers={'User-Agent': 'gtpt_mm'}
     )

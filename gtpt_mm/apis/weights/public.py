@@ -1,4 +1,4 @@
-"""The registry of public weights: from where, under which licence.
+"""The registry of public weights: their sources and licences.
 
 ``PUBLIC`` lists what a program can fetch, ``DRIVES`` what only a person can:
 Google Drive and OneDrive show a page first. ``tools/model_names.py`` writes
@@ -12,12 +12,12 @@ class PublicWeights(NamedTuple):
     """Weights that can be fetched.
 
     Attributes:
-        model: Short name of the model that they are of; '' for an encoder to
-            start a training from.
+        model: Short name of their model; '' for an encoder to start a training
+            from.
         source: ``hf://OWNER/NAME`` of the Hugging Face Hub, or a URL.
-        layout: Names of their tensors, as :mod:`gtpt_mm.convert` calls them:
+        layout: Naming scheme of their tensors in :mod:`gtpt_mm.convert`:
             ``huggingface``, ``mmpose`` or ``timm``. They are converted to
-            native names, those of an encoder kept.
+            native names, except those of an encoder.
         licence: SPDX identifier of their licence.
         sha256: Hash of the fetched file, or its first digits; '' takes the
             hash of the first use.
@@ -81,7 +81,7 @@ def _mae(name: str) -> PublicWeights:
     return PublicWeights('', source, 'timm', 'CC-BY-NC-4.0')
 
 
-#: By the name that fetches them; a model's own name are its default ones.
+#: By the name that fetches them; the name of a model fetches its default ones.
 PUBLIC = {
     'vitpose-b': _hub('vitpose-b', 'vitpose-base'),
     'vitpose-b-coco-aic-mpii': _hub('vitpose-b', 'vitpose-base-coco-aic-mpii'),

@@ -2,14 +2,14 @@
 
 Broken: mmpose (<= 1.3.2) looks names up in
 ``albumentations.augmentations.transforms``, a module that albumentations
-2.0.6 moved: every training with ``Albumentation`` in its pipeline, RTMPose's
-among them, ends at its start. Besides, albumentations 2 renamed the arguments
-of ``CoarseDropout`` and only warns of the old ones, which all of those
-configs have: it would cut one or two holes of a tenth to a fifth of the crop,
-not one of a fifth to two fifths.
+2.0.6 moved: every training with ``Albumentation`` in its pipeline, such as
+RTMPose's, fails at its start. Albumentations 2 also renamed the arguments of
+``CoarseDropout`` and only warns about the old ones, which all of those configs
+use: it would cut one or two holes of a tenth to a fifth of the crop, instead
+of one hole of a fifth to two fifths.
 
-Here: the module under its old name, and the old arguments under their new
-ones. Where albumentations is not installed mmpose says so by itself.
+Here: the module gets its old name back, and old arguments are translated. If
+albumentations is not installed, mmpose itself says so.
 
 Can go: when mmpose's configs are written for albumentations 2.
 """
@@ -61,7 +61,7 @@ class TranslatedArguments:
     """Albumentation augmentation, with arguments of albumentations 1 or 2."""
 
     def albu_builder(self, cfg: dict) -> Any:
-        """Build one augmentation of the list, and those in it.
+        """Build one augmentation of the list, with those nested in it.
 
         Args:
             cfg: ``type`` and arguments, under old or new names.

@@ -1,11 +1,11 @@
 """Check annotation files when they are read.
 
 Broken: the COCO-style datasets of mmpose (<= 1.3.2) take an annotation file
-as it is. Categories with other keypoints train exchanged labels; equal ids
-lose instances; a NaN reaches the weights; instances without a box or
-keypoints are dropped silently; an empty file, a box of three numbers or a
-dataset without instances raise errors of numpy that name neither file nor
-annotation; detections of another category than 1 are dropped.
+as it is. If a category has its keypoints in another order, training uses
+swapped labels; equal ids lose instances; a NaN reaches the weights; instances
+without a box or keypoints are dropped silently; an empty file, a box of three
+numbers or a dataset without instances raise errors of numpy that name neither
+file nor annotation; detections of any category other than 1 are dropped.
 
 Here: ``COCO(file)`` of datasets and of ``CocoMetric`` reads through
 :mod:`.annotation_checks`, so that both see the same mended ids; the datasets
@@ -34,11 +34,11 @@ from ..replacement import replace_everywhere
 
 #: Names of the category of people; messages of others say "instances".
 PEOPLE = frozenset(('person', 'people', 'human', 'pedestrian'))
-#: RHD's own files name the keypoints in another order than they have them.
+#: The official files of RHD name the keypoints in the wrong order.
 MISNAMED = frozenset(('Rhd2DDataset',))
-#: Their keypoints are in lists of their own; categories name those of bodies.
+#: Their keypoints are in separate lists; categories name only body keypoints.
 PARTS = frozenset(('CocoWholeBodyHandDataset', 'CocoWholeBodyFaceDataset'))
-#: Packages of mmpose whose datasets are of people.
+#: Prefixes of the modules whose datasets contain people.
 PEOPLE_MODULES = ('mmpose.datasets.datasets.body.', 'gtpt_mm.datasets.end_to')
 
 _current: ContextVar['Reading | None'] = ContextVar('reading', default=None)
@@ -98,7 +98,7 @@ class Reading:
         for category, is_as_long in zip(categories, fits, strict=True):
             length = len(category['keypoints'])
             if is_as_long or (not any(fits) and length < num):
-                # Whole bodies name the first of their keypoints alone.
+                # Categories of whole bodies name only the first keypoints.
                 self._compare(category, expected[:length])
             elif any(fits):
                 self.findings.error(
@@ -119,18 +119,18 @@ class Reading:
             )
         elif unknown or error:
             self.findings.warnings.append(
-                f'{of}: these keypoints are called otherwise than in the '
+                f'{of}: these keypoints have other names than in the '
                 f'metainfo {name!r}; check that they are the same: '
                 f'{error or list_some(unknown)}'
             )
         elif not _is_person(category) and self._is_of_people():
             self.findings.warnings.append(
                 f'{of}: {type(self.dataset).__name__} with the metainfo '
-                f'{name!r} is of people; check that these are'
+                f'{name!r} is of people; check that these are people'
             )
 
     def _is_of_people(self) -> bool:
-        """Whether the dataset is of people and has the metainfo of its class."""
+        """Whether the dataset has people, and the metainfo of its class."""
         kind = type(self.dataset)
         modules = [base.__module__ for base in kind.__mro__]
         names = self.dataset._metainfo['keypoint_name2id']
@@ -269,10 +269,10 @@ def _reason(
 
 
 def read_detections(dataset: Any) -> list[dict]:
-    """Return the detections of ``bbox_file``, an entry for each.
+    """Return the detections of ``bbox_file``, one entry each.
 
     Args:
-        dataset: A dataset that stands in ``_current``.
+        dataset: The dataset in ``_current``.
 
     Raises:
         AnnotationError: If an entry is malformed or none can be used.
@@ -340,7 +340,7 @@ def _sort_detections(
 
 @contextlib.contextmanager
 def _naming_parser(dataset: Any) -> Iterator[None]:
-    """Name file, dataset and annotation where a stock parser fails within."""
+    """Name file, dataset and annotation in errors of a stock parser."""
     try:
         yield
     except (
@@ -348,7 +348,7 @@ def _naming_parser(dataset: Any) -> Iterator[None]:
     ) as error:  # fmt: skip
         place = _find_annotation(error)
         if isinstance(error, ValueError) and not place:
-            raise  # a file that is no JSON, or what was refused before
+            raise  # not JSON, or already refused by name
         raise AnnotationError(
             f'{dataset.ann_file}: {type(dataset).__name__} cannot read '
             f'{place or "an annotation of it"}: {error!r}'
@@ -356,7 +356,7 @@ def _naming_parser(dataset: Any) -> Iterator[None]:
 
 
 def _find_annotation(error: Exception) -> str:
-    """Return which annotation the parser had in hand; '' if it had none."""
+    """Return the annotation that the parser was reading; '' for none."""
     found = ''
     trace = error.__traceback__
     while trace is not None:
@@ -364,7 +364,7 @@ def _find_annotation(error: Exception) -> str:
         annotation = names.get('ann')
         if isinstance(annotation, dict) and 'image_id' in annotation:
             found = checks.name(annotation)
-        elif isinstance(annotation, dict):  # of MPII: its place in the list
+        elif isinstance(annotation, dict):  # MPII: its index in the list
             index = names.get('idx', names.get('ann_id'))
             found = f'entry {index}, of image {annotation.get("image")!r}'
         trace = trace.tb_next
@@ -407,7 +407,7 @@ def _malformed(detection: dict) -> str:
     except KeyError as error:
         return f'detections without {error.args[0]}'
     except (TypeError, ValueError):
-        return 'bbox or score is no number'
+        return 'bbox or score is not a number'
     if isinstance(detection['bbox'][0], str) or len(box) != 4:
         return 'bbox must be 4 numbers, x, y, w, h'
     if not np.isfinite([*box, score]).all():

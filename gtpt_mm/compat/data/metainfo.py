@@ -5,8 +5,9 @@ same name where the given one does not exist, leaves the lengths of ``sigmas``
 and ``joint_weights`` unchecked, and fails on a misspelt name or a missing key
 with a bare KeyError or an AssertionError without text.
 
-Here: every caller in mmpose gets :func:`parse_metainfo`, which says what is
-wrong first. The files that mmpose ships are taken as they are.
+Here: every caller in mmpose gets :func:`parse_metainfo`, which checks the
+skeleton first and names every mistake. Files that mmpose ships are not
+checked.
 
 Can go: when mmpose checks a skeleton.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-#: Where mmpose's own classes say that their skeletons lie.
+#: Folder of skeletons in the paths of mmpose's own classes.
 STOCK_METAINFO = Path('configs/_base_/datasets')
 REQUIRED = (
     'dataset_name',
@@ -38,7 +39,7 @@ class MissingMetainfoError(FileNotFoundError, MetainfoError):
 
 
 def parse_metainfo(metainfo: str | dict) -> dict:
-    """Parse a skeleton as ``parse_pose_metainfo``; check it before.
+    """Check a skeleton, then parse it with ``parse_pose_metainfo``.
 
     Args:
         metainfo: A file, or a dict for ``parse_pose_metainfo``.
@@ -64,7 +65,7 @@ def _parse(stock: Callable[[dict], dict], metainfo: dict) -> dict:
         return stock(metainfo)
     if Path(file).parent == STOCK_METAINFO or _is_in_mmpose(file):
         with warnings.catch_warnings():
-            # That mmpose's file is taken is what the path asks for.
+            # The path asks for mmpose's file.
             warnings.filterwarnings('ignore', 'The metainfo config file')
             return stock(metainfo)
     if not Path(file).is_file():
@@ -94,14 +95,14 @@ def _title(metainfo: Mapping, word: str) -> str:
 
 
 def check_metainfo(metainfo: Mapping, title: str) -> None:
-    """Raise if a skeleton is not whole.
+    """Raise if a skeleton is incomplete or inconsistent.
 
     Args:
         metainfo: Keys as in ``dataset_info`` of mmpose's files.
-        title: How messages call it.
+        title: Name of the skeleton in messages.
 
     Raises:
-        MetainfoError: With everything that is wrong.
+        MetainfoError: With a list of all mistakes.
     """
     absent = [key for key in REQUIRED if metainfo.get(key) is None]
     if absent:
@@ -175,7 +176,7 @@ def _check_lengths(metainfo: Mapping, num: int) -> list[str]:
 
 def missing() -> str:
     """Say what is missing."""
-    return 'mmpose does not check skeletons, and exchanges missing files'
+    return 'mmpose does not check skeletons, and replaces missing files'
 
 
 def repair() -> None:

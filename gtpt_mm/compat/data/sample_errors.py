@@ -5,8 +5,9 @@ that names neither the dataset nor the image (mmpose <= 1.3.2, mmengine
 <= 0.10.7).
 
 Here: ``prepare_data`` of mmpose's datasets adds dataset, annotation file,
-image and ids to the message. The class of the error stays where it can be
-made from a message, else it is a RuntimeError; the first error is the cause.
+image and ids to the message. The error keeps its class if that can be created
+from a message, else it becomes a RuntimeError; the original error is its
+cause.
 
 Can go: when mmengine's ``BaseDataset`` names the sample.
 """
@@ -49,7 +50,7 @@ def name_sample(prepare: Callable) -> Callable:
 
 
 def _place(dataset: Any, idx: int) -> str:
-    """Return how a message calls a sample."""
+    """Return the description of a sample in messages."""
     name = dataset._metainfo.get('dataset_name')
     words = [f'sample {idx} of dataset {name!r} ({type(dataset).__name__}']
     words[0] += f', {dataset.ann_file})' if dataset.ann_file else ')'
@@ -57,7 +58,7 @@ def _place(dataset: Any, idx: int) -> str:
         return words[0]
     try:
         info = dataset.get_data_info(idx)
-    except Exception:  # the error is in there
+    except Exception:  # it may be the cause of the error
         return words[0]
     for key, word in dict(
         img_path='image', img_id='image id', id='annotation id'
@@ -74,7 +75,7 @@ def _named(error: Exception, place: str) -> Exception:
         named = type(error)(message)
         if place not in str(named):
             raise TypeError
-    except Exception:  # its constructor takes other things
+    except Exception:  # its constructor takes other arguments
         named = RuntimeError(message)
     vars(named)['__sample__'] = place
     return named

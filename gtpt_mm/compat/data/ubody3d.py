@@ -2,11 +2,10 @@
 
 Broken: ``UBody3dDataset`` of mmpose (<= 1.3.2) assigns an array of one
 element to an element (``bbox_scores[j] = np.array([1])``), which numpy >= 2.4
-refuses. Besides, its files are not COCO's: keypoints are pairs (x, y) with
-their visibility elsewhere, and the checks of COCO-style files refuse them.
+refuses. Its files also differ from COCO's: keypoints are pairs (x, y) with
+their visibility elsewhere, which the checks of COCO-style files refuse.
 
-Here: its module gets a number where it asks for that array, and reads its
-files unchecked.
+Here: its module gets a 0-d array instead, and reads its files unchecked.
 
 Can go: when mmpose assigns a number.
 """
@@ -25,7 +24,7 @@ def missing() -> str:
 
 
 def repair() -> None:
-    """Let the module of the dataset see the numbers and its own files."""
+    """Give the dataset's module 0-d arrays and unchecked files."""
     from mmpose.datasets.datasets.wholebody3d import ubody3d_dataset
     from xtcocotools.coco import COCO
 
@@ -41,7 +40,7 @@ class NumpyWithScalar:
 
     @staticmethod
     def array(content: Any, *args: Any, **options: Any) -> np.ndarray:
-        """Return an array; of the score [1] one that fits an element."""
+        """Return an array; for the score [1], a 0-d array."""
         if isinstance(content, list) and content == [1]:
             content = 1
         return np.array(content, *args, **options)

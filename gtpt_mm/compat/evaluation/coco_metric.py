@@ -69,7 +69,7 @@ class CompletedCoco:
         self._complete()
 
     def _complete(self) -> None:
-        """Complete the annotations, if they are there yet."""
+        """Complete the annotations, if they are already read."""
         if self.coco is None or 'annotations' not in self.coco.dataset:
             return
         where, dataset = self.ann_file or 'the annotations', self.coco.dataset
@@ -106,18 +106,18 @@ class CompletedCoco:
             _check_lengths(anns, meta, self.ann_file or 'the annotations')
 
     def _convert(self, anns: Sequence[dict]) -> None:
-        """Convert annotations; a metric may learn its dataset twice."""
+        """Convert annotations once; the metainfo may be set twice."""
         if self._converter and not self._is_converted:
             for ann in anns:
                 _convert_annotation(ann, **_mapping(self._converter))
             self._is_converted = True
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Give samples a category only if it is one."""
+        """Keep the category of samples only if it is a single one."""
         samples = []
         for sample in data_samples:
             category = sample.get('category_id')
-            # Bottom-up: an array with those of the people that are annotated.
+            # Bottom-up: an array of the categories of annotated people.
             if category is not None and np.ndim(category):
                 category = None
             samples.append(sample | dict(category_id=checks.plain(category)))
@@ -171,8 +171,8 @@ class CompletedCoco:
 def _complete_people(anns: Sequence[dict], where: str) -> None:
     """Leave instances without a box or keypoints out of the evaluation.
 
-    Datasets drop them, so that a model might not see them: they count
-    neither as missed nor, where it finds them, as wrong.
+    Datasets drop them, so a model may never see them: they count neither as
+    missed nor, if detected, as wrong.
     """
     lengths = [len(a['keypoints']) for a in anns if a.get('keypoints')]
     unusable = []
@@ -227,8 +227,8 @@ def _count_visible(ann: dict) -> int:
 def _only_category(dataset: dict, ann_file: str | None) -> int:
     """Return the category of results that have none.
 
-    A model without categories cannot distinguish them: instances of several
-    annotated categories are evaluated as one category.
+    Such a model cannot distinguish categories: instances of several annotated
+    categories are evaluated as one category.
     """
     anns = dataset.get('annotations', ())
     used = {a['category_id'] for a in anns if _count_visible(a)}
@@ -245,7 +245,7 @@ def _only_category(dataset: dict, ann_file: str | None) -> int:
 
 
 def _write_categories(path: str, people: Sequence[dict]) -> None:
-    """Write the categories of results, 1 in those of whole bodies."""
+    """Write the categories of results; the stock whole-body file has 1."""
     results = load(path) if Path(path).is_file() else []
     for result, person in zip(results, people, strict=False):
         result['category_id'] = person['category_id']
@@ -260,7 +260,8 @@ def _mapping(converter: dict) -> dict:
 def _convert_meta(meta: dict, num_keypoints: int, mapping: Sequence) -> dict:
     """Return metainfo with the sigmas of the converted keypoints.
 
-    One that has as many and lacks sources of the mapping is converted.
+    Metainfo with the number of targets, but without some sources of the
+    mapping, is already converted.
     """
     sigmas: Any = np.array(meta['sigmas'], float)
     last = max((int(np.max(source)) for source, _ in mapping), default=-1)

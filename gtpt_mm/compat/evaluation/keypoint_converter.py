@@ -2,8 +2,8 @@
 
 Broken in mmpose (<= 1.3.2): the converter changes the keypoints of a sample,
 but neither its flip indices, body parts and weights nor the metainfo of the
-dataset. A model of 9 of COCO's 17 keypoints meets 17 flip indices, sigmas and
-annotated points in the flip test and in the evaluation, and in its checkpoint.
+dataset. A model of 9 of COCO's 17 keypoints gets 17 flip indices, sigmas and
+annotated points in the flip test, in the evaluation and in its checkpoint.
 
 Here: all of these follow the mapping. The metainfo keeps the mapping and the
 sigmas of the file, for the metric, under ``keypoint_converter``.
@@ -105,7 +105,7 @@ def convert_flips(
 ) -> list[int]:
     """Return the flip indices of the targets of a mapping.
 
-    A target without a mirrored one in the mapping is its own.
+    A target whose mirror image is not in the mapping maps to itself.
 
     Example:
         >>> convert_flips([0, 2, 1], 3, [(1, 0), (2, 1)])
@@ -130,7 +130,7 @@ def _convert_sample(
     """Return what changes in a sample of ``number`` keypoints."""
     new: dict = {}
     flips = results.get('flip_indices')
-    # Of another length: a wrapper has put its own in place.
+    # A different length means that a wrapper has set its own.
     if flips is not None and len(flips) == number:
         new['flip_indices'] = convert_flips(flips, num_keypoints, mapping)
         if 'flip_pairs' in results:
@@ -189,7 +189,7 @@ def convert_metainfo(
     number = metainfo['num_keypoints']
     new = metainfo | _convert_sample(metainfo, number, num_keypoints, mapping)
     for key in ('sigmas', 'dataset_keypoint_weights'):
-        if len(metainfo[key]) == number:  # else the metric refuses it by name
+        if len(metainfo[key]) == number:  # else the metric raises
             new[key] = convert_numbers(metainfo[key], num_keypoints, mapping)
     return new | dict(
         num_keypoints=num_keypoints,

@@ -1,4 +1,4 @@
-"""Compute PCKh on MPII where the annotated head has no size.
+"""Compute PCKh on MPII if annotated heads have no size.
 
 Broken in mmpose (<= 1.3.2): the function that computes every PCK replaces
 sizes of 0 in its argument by 1e6, so that instances without a size count as
@@ -121,7 +121,7 @@ def _leave_out(values: dict, counts: np.ndarray) -> dict:
         number = np.count_nonzero(counts[list(joints)])
         if not number:
             del values[name]
-        elif number < len(joints):  # half of a value and of -100
+        elif number < len(joints):  # the mean of a value and -100
             values[name] = 2 * values[name] + 100
     return values
 

@@ -64,8 +64,8 @@ class ByFile(Evaluator):
             path = _path(cfg)
             if path in self._by_file:
                 raise ValueError(
-                    f'datasets names {path} twice: nothing tells their '
-                    'samples apart'
+                    f'datasets names {path} twice: their samples cannot be '
+                    'distinguished'
                 )
             self._by_file[path] = metric
 
@@ -88,7 +88,7 @@ class ByFile(Evaluator):
     def process(self, data_samples: Sequence, data_batch: Any = None) -> None:
         """Give predictions to the metrics of their datasets.
 
-        As in stock, samples of a dataset without a metric are passed over.
+        Samples of a dataset without a metric are skipped, as in mmpose.
         """
         parts: dict[int, tuple[BaseMetric, list]] = {}
         for sample in data_samples:
@@ -118,7 +118,7 @@ def _mark(get_data_info: Callable) -> Callable:
 
 
 def _pack_mark(transform: Callable) -> Callable:
-    """Return a step that packs the annotation file, whatever meta_keys."""
+    """Return a step that packs the annotation file for any ``meta_keys``."""
 
     @functools.wraps(transform)
     def pack(self: Any, results: dict) -> dict:

@@ -25,8 +25,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a path to write to; put the file in its place at the end.
 
     The temporary file lies beside the target, in the same file system, so
-    that the last step is one rename. It is flushed to disk before. If the
-    body raises, the target stays as it was and the temporary file goes.
+    that the last step is one rename. It is flushed to disk first. If the body
+    raises, the target stays unchanged and the temporary file is removed.
 
     Args:
         path: The target; a link is followed, so that the file behind it is
@@ -69,10 +69,9 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: str | Path) -> None:
-    """Remove temporary files of :func:`atomic_write` that a kill has left.
+    """Remove temporary files of :func:`atomic_write` left by a kill.
 
-    Files of a process that lives are kept, and those of another host for an
-    hour.
+    Files of running processes are kept, and files of another host for an hour.
 
     Args:
         folder: Folder of the targets.

@@ -1,22 +1,21 @@
-"""Write and load whole checkpoint files; name the others in an error.
+"""Write and load complete checkpoint files; name incomplete ones in errors.
 
 Broken: mmengine (<= 0.10.7) writes a checkpoint over its old file, so that a
 kill or a full disk leaves half of it; torch.load does not compare the
 checksums in the file, so that flipped bytes become weights; an empty or torn
-file, a web page and a list end in errors that do not name the file. To
-resume, only the file named in ``last_checkpoint`` is considered: if that is
-lost, empty, moved or torn, the training fails or starts again and overwrites
-its own files. Each process looks for that file by itself, so that nodes
-without a common folder go on from different steps. Files of safetensors cannot
-be read.
+file, a web page and a list end in errors that do not name the file. To resume,
+mmengine considers only the file named in ``last_checkpoint``: if it is lost,
+empty, moved or torn, the training fails or starts again and overwrites its own
+files. Each process looks for that file separately, so nodes without a shared
+folder continue from different steps. Files of safetensors cannot be read.
 
 Here: local checkpoints are written whole or not at all (see
-``atomic_file``); local files are checked before they are loaded; to resume,
-the newest whole file is taken, and one line of the log says which and why; the
-first process looks for it, and the others must see it as well.
+``atomic_file``); local files are checked before they are loaded; a training
+resumes from the newest whole file, and one line of the log says which and why;
+the first process looks for it, and the others must see the same file.
 
-Can go: when mmengine renames a finished file into place, checks what it
-loads, and falls back to other checkpoints than that of ``last_checkpoint``.
+Can go: when mmengine renames a finished file into place, checks what it loads,
+and falls back to checkpoints other than ``last_checkpoint``.
 """
 
 import functools
@@ -49,7 +48,7 @@ ORDER = 'order'
 #: How files of torch.save begin: now, and before torch 1.6.
 ZIP = b'PK\x03\x04'
 PICKLE = b'\x80'
-#: Characters; what is longer is no name of a file.
+#: Longest text, in characters, that can be the name of a file.
 MAX_NAME = 4096
 LAST = 'last_checkpoint'
 CANNOT_RESUME = 'has no optimizer state to resume from'
@@ -148,7 +147,7 @@ def find_problem(path: str | Path) -> str:
         path: A local file.
 
     Returns:
-        Words that follow the name of the file in a sentence.
+        The end of a sentence that begins with the name of the file.
     """
     path = Path(path)
     if path.is_dir():
@@ -220,14 +219,14 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     if path.endswith(SAFETENSORS) and not zipfile.is_zipfile(path):
         return _load_safetensors(path, map_location)
     try:
-        # An open file: of a name torch reads the suffix, not the content.
+        # Open it here: torch judges a name by its suffix, not by content.
         with open(path, 'rb') as file:
             return torch.load(file, map_location=map_location)
     except (OSError, pickle.UnpicklingError):
         raise
     except Exception as error:  # files of the old format raise many kinds
         words = str(error) or type(error).__name__
-        if 'weights_only' in words:  # advice to switch the check off
+        if 'weights_only' in words:  # advises switching the check off
             raise BrokenCheckpointError(
                 f'checkpoint {path} is an archive of another kind, such as '
                 'TorchScript; save its weights with torch.save'
@@ -258,8 +257,8 @@ def _load_safetensors(path: str, map_location: Any) -> dict:
 def read_safetensors(path: str | Path) -> dict[str, torch.Tensor]:
     """Return the tensors of a ``.safetensors``, in the order of the model.
 
-    The format sorts them by name. :data:`ORDER`, which files of a model of
-    several datasets have, notes how they came: heads in the order of their
+    The format sorts tensors by name. Files of a model of several datasets
+    store the original order under :data:`ORDER`: heads in the order of their
     experts. Files without it stay sorted.
     """
     from safetensors import safe_open
@@ -280,16 +279,16 @@ def find_latest_checkpoint(
 ) -> str | None:
     """Return the newest whole checkpoint of a work folder, or None.
 
-    First the one that ``last_checkpoint`` names, also by its name alone if
-    the folder was moved; then the others, the most advanced first. The best
-    checkpoints are left out: they have no optimizer state.
+    The file named in ``last_checkpoint`` is tried first (if the folder was
+    moved, the file of that name in it), then the others, the most advanced
+    first. The best checkpoints are left out: they have no optimizer state.
 
     Args:
         path: Work folder of a training.
         others: Further folders to which the training saves.
 
     Raises:
-        BrokenCheckpointError: If there are checkpoints and none is whole.
+        BrokenCheckpointError: If there are checkpoints, but none is whole.
     """
     last = Path(path, LAST)
     # A power cut may leave zeros.
@@ -306,7 +305,7 @@ def find_latest_checkpoint(
         if not (problem := find_problem(file)):
             return _say_taken(file, why, passed)
         passed[file] = problem
-    # Elsewhere only if the run saves elsewhere (out_dir).
+    # Other folders count only if the run saves there (out_dir).
     for folder in dict.fromkeys(
         (Path(path), Path(named).parent if named else Path(path), *others)
     ):
@@ -324,9 +323,10 @@ def find_latest_checkpoint(
 
 
 def _named_files(work_dir: str, named: str) -> list[Path]:
-    """Return the file in ``last_checkpoint``; first of that name here.
+    """Return the files that ``last_checkpoint`` may mean, in order.
 
-    The folder may have been moved or copied.
+    The file of that name in this folder comes first: the folder may have been
+    moved or copied.
     """
     if not named:
         return []
@@ -395,7 +395,7 @@ def _warn_none(work_dir: str, passed: dict[Path, str]) -> None:
 
 
 def say_what_is_resumed(load_or_resume: Callable) -> Callable:
-    """Return the runner's method without its line on a checkpoint None."""
+    """Return the runner's method without its log line on "None"."""
 
     @functools.wraps(load_or_resume)
     def wrapper(self: Runner) -> None:

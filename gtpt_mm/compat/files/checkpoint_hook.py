@@ -1,4 +1,4 @@
-"""Remove old checkpoints after the new one is whole.
+"""Remove old checkpoints only after the new one is complete.
 
 Broken: ``CheckpointHook`` of mmengine (<= 0.10.7) removes the outdated
 checkpoint, and the best one so far, before it writes the next: with
@@ -30,7 +30,7 @@ from .atomic_file import atomic_write
 #: Metrics of poses by their last name: a larger or a smaller one is better.
 RULES = dict.fromkeys(('AP', 'AR', 'PCK', 'PCKH', 'TPCK', 'AUC'), 'greater')
 RULES |= dict.fromkeys(('EPE', 'NME', 'JPE', 'MPJPE', 'MRRPE'), 'less')
-#: Where the message hub, and so the checkpoint, has files to be removed.
+#: Key of the files to remove in the message hub, and so in the checkpoint.
 OUTDATED = 'outdated_ckpts'
 
 
@@ -105,7 +105,7 @@ class CheckpointHook(StockCheckpointHook):
         self._remove_outdated()
 
     def _keep(self, step: int) -> None:
-        """Note the checkpoint to save, and the one that leaves for it."""
+        """Note the checkpoint to save, and the one that it replaces."""
         kept = self.keep_ckpt_ids
         if kept and kept[-1] == step:
             return  # written a second time, with the best score
@@ -164,7 +164,7 @@ class CheckpointHook(StockCheckpointHook):
     def _find_rule(self, key: str) -> str | None:
         """Return the rule of a metric like ``coco/AP`` or ``AP .5``.
 
-        Keys that the user gave, ``greater_keys`` and ``less_keys``, go first.
+        The user's keys, ``greater_keys`` and ``less_keys``, take precedence.
         """
         given = (self.greater_keys, self.less_keys)
         stock = (self._default_greater_keys, self._default_less_keys)
@@ -175,7 +175,7 @@ class CheckpointHook(StockCheckpointHook):
 
 
 class _Postponed:
-    """A file backend that notes files to be removed instead."""
+    """A file backend that only notes the files to remove."""
 
     def __init__(self, backend: Any, outdated: list[str]) -> None:
         self._backend = backend

@@ -115,7 +115,7 @@ def refuse_pickles(load: Callable) -> Callable:
 
 
 def refuse_pickled_annotations(read: Callable) -> Callable:
-    """Return the constructor of COCO, with words for a pickle."""
+    """Return the constructor of COCO, with a clear error for a pickle."""
 
     @functools.wraps(read)
     def wrapper(
@@ -129,7 +129,7 @@ def refuse_pickled_annotations(read: Callable) -> Callable:
 
 
 def refuse_pickle(path: str | Path) -> None:
-    """Raise if a file is a pickle: for who reads JSON, it is no UTF-8."""
+    """Raise if a file is a pickle; JSON would only report bad UTF-8."""
     if Path(path).is_file():
         with open(path, 'rb') as file:
             begins_so = file.read(1) == PICKLE

@@ -6,9 +6,9 @@ if a tensor is NaN, it predicts silently. The names are printed, not logged,
 since most callers pass no logger.
 
 Here: one line, ``258 of 258 tensors loaded from FILE``; if some do not fit, a
-warning with the first names; none or NaN is an error. The function is
-replaced wherever it was imported, so that all ways (test, inferencer,
-``init_cfg``, ``load_from``) have it.
+warning with the first names; none or NaN is an error. The function is replaced
+wherever it was imported, so it covers all callers (test, inferencer,
+``init_cfg``, ``load_from``).
 
 Can go: when mmengine refuses a checkpoint of which it loads nothing.
 """
@@ -34,7 +34,7 @@ from ..replacement import replace_everywhere
 from .checkpoint_files import BrokenCheckpointError
 
 WRAPPER = 'module.'
-#: A buffer of BatchNorm that is not counted: torch makes it up if absent.
+#: A buffer of BatchNorm that is not counted: torch adds it if absent.
 COUNTER = 'num_batches_tracked'
 SHAPES = re.compile(
     r'size mismatch for (\S+): .*?\[([\d, ]*)\].*?\[([\d, ]*)\]', re.DOTALL
@@ -67,9 +67,9 @@ def repair() -> None:
 
 
 def name_weights(load_checkpoint: Callable) -> Callable:
-    """Return a loader that puts weights alone under ``state_dict``.
+    """Return a loader that wraps bare weights in ``state_dict``.
 
-    Hooks of a runner expect that entry.
+    Hooks of a runner expect this entry.
     """
 
     @functools.wraps(load_checkpoint)
@@ -85,7 +85,7 @@ def name_weights(load_checkpoint: Callable) -> Callable:
 def name_file(load_checkpoint: Callable) -> Callable:
     """Return the runner's method, naming the file in errors of hooks.
 
-    The EMA hook copies the tensors, and so loses where they are from.
+    The EMA hook copies the tensors, which loses their source.
     """
 
     @functools.wraps(load_checkpoint)
@@ -179,7 +179,7 @@ def load_state_dict(
     strict: bool = False,
     logger: Any = None,
 ) -> None:
-    """Load a state dict as mmengine does, and say how much of it.
+    """Load a state dict as mmengine does; log how much was loaded.
 
     Args:
         module: Module to load.
@@ -233,7 +233,7 @@ def _unwrap(state_dict: Mapping, module: nn.Module) -> dict[str, Tensor]:
 
 
 def _load(module: nn.Module, state_dict: dict[str, Tensor]) -> Loaded:
-    """Load whatever fits, as torch does, inside of wrappers, too."""
+    """Load all tensors that fit, as torch does, also inside wrappers."""
     metadata = getattr(state_dict, '_metadata', {})
     loaded = Loaded(0)
     incompatible = mmengine_checkpoint._IncompatibleKeys(
@@ -285,7 +285,7 @@ def load_with_prefix(
     """Load the part of a checkpoint below a prefix, as mmengine does.
 
     Raises:
-        BrokenCheckpointError: If no name begins so.
+        BrokenCheckpointError: If no name begins with the prefix.
     """
     content = CheckpointLoader.load_checkpoint(filename, map_location, None)
     state_dict = content.get('state_dict', content)
@@ -308,8 +308,8 @@ def check_finite(state_dict: Mapping[str, Any], source: str) -> None:
     """Raise if a weight is NaN or infinite.
 
     Args:
-        state_dict: Tensors by name; what is no tensor is skipped.
-        source: What they are, for the message: ``'the weights of a.pth'``.
+        state_dict: Tensors by name; other values are skipped.
+        source: Their description in the message: ``'the weights of a.pth'``.
 
     Raises:
         BrokenCheckpointError: If there is one. Masks may be infinite.

@@ -50,8 +50,8 @@ def compare(codec: Any, data_samples: Sequence | None) -> None:
     """Compare a head's codec with a sample of the pipeline.
 
     Args:
-        codec: The codec; None for a head without, which is not compared.
-        data_samples: A batch; its first sample is looked at.
+        codec: The codec; None for a head without one, which is not checked.
+        data_samples: A batch; only its first sample is checked.
 
     Raises:
         ValueError: If a size differs; all sizes are (w, h).

@@ -1,18 +1,18 @@
-"""Draw heatmaps of bottom-up models, and in little memory.
+"""Draw heatmaps of bottom-up models, and use less memory.
 
 Broken in mmpose (<= 1.3.2): ``draw_heatmap=True`` of the 2D inferencer draws
 nothing for bottom-up models, whose ``test_cfg`` it replaces before the first
-image, and nothing for models without heatmaps, silently. Heatmaps of the
-people of an image are brought to its size for each person and keypoint and
-all kept until their maximum is taken: 4 whole bodies at 1280x720 take 4 GB.
+image, and nothing for models without heatmaps, silently. The heatmaps of all
+people and keypoints are resized to the image and all kept until their maximum
+is taken: 4 whole bodies at 1280x720 take 4 GB.
 
-Here: the choice is set again before each image, heatmaps of bottom-up models
-are brought to the image without the padding, a warning names models without
-heatmaps. Maps are brought to the image a few at a time, into one maximum over
-people, and over keypoints as well where those would exceed
-:data:`MAX_BYTES`. Pictures have the same pixels.
+Here: the option is set again before each image, heatmaps of bottom-up models
+are resized to the image without its padding, and a warning names models
+without heatmaps. Maps are resized a few at a time and merged into one maximum
+over people, and also over keypoints if the result would exceed
+:data:`MAX_BYTES`. The pictures have the same pixels.
 
-Can go: when mmpose keeps the choice and merges heatmaps as they come.
+Can go: when mmpose keeps the option and merges heatmaps one by one.
 """
 
 import functools
@@ -26,9 +26,9 @@ from mmengine.structures import PixelData
 from ..messages import warn
 from ..replacement import replace_everywhere
 
-#: A map of each keypoint is kept up to this size of all of an image.
+#: Above this total size of an image's maps, keypoints are merged as well.
 MAX_BYTES = 2**28
-CHUNK = 8  # maps that are brought to the image at once
+CHUNK = 8  # maps resized to the image at once
 
 
 def missing() -> str:
@@ -40,7 +40,7 @@ def missing() -> str:
 
 
 def repair() -> None:
-    """Keep the choice of heatmaps; merge them in little memory."""
+    """Keep the option of heatmaps; merge them in less memory."""
     from mmpose.apis.inferencers import Pose2DInferencer
     from mmpose.structures import utils
 
@@ -54,7 +54,7 @@ def repair() -> None:
 
 
 def note_choice(update: Callable) -> Callable:
-    """Return ``update_model_visualizer_settings`` that keeps the choice."""
+    """Return ``update_model_visualizer_settings`` that keeps the option."""
 
     @functools.wraps(update)
     def noted(
@@ -102,7 +102,7 @@ def _warn_of_none(inferencer: Any) -> None:
 
 
 def merge_fields(merge: Callable) -> Callable:
-    """Return ``merge_data_samples`` that merges heatmaps as they come."""
+    """Return ``merge_data_samples`` that merges heatmaps one by one."""
 
     @functools.wraps(merge)
     def merge_data_samples(data_samples: Any) -> Any:
@@ -142,7 +142,7 @@ def merge_heatmaps(samples: Sequence[Any], name: str) -> PixelData:
     size = tuple(samples[0].ori_shape[:2])
     maps = samples[0].get(name).heatmaps
     num_maps = num_read = 1 if maps.ndim == 2 else len(maps)
-    # SimCC draws an axis of each keypoint.
+    # SimCC draws the axes of each keypoint.
     keeps_all = 'keypoint_x_labels' in samples[0].get('pred_instances', ())
     if num_maps * np.prod(size) * 4 > MAX_BYTES and not keeps_all:
         num_maps = 1
@@ -169,8 +169,8 @@ def merge_heatmaps(samples: Sequence[Any], name: str) -> PixelData:
 def _split(num_maps: int) -> list[Any]:
     """Return slices of the keypoints, at most CHUNK in each.
 
-    The last ones overlap: OpenCV computes 1, 3 or 4 maps in another way than
-    more of them, and the pixels are to be the same.
+    The last two overlap: OpenCV computes 1, 3 or 4 maps differently from more
+    of them, and the pixels must stay the same.
     """
     if num_maps <= CHUNK:
         return [...]

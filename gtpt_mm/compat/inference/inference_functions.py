@@ -1,15 +1,15 @@
 """Check what ``inference_topdown`` and ``inference_bottomup`` are given.
 
-Broken: in mmpose (<= 1.3.2) these functions know strings and BGR arrays only.
-Without boxes the size of a file is taken before its EXIF rotation, the pixels
-after it; an empty list of boxes, a detector's that found nobody, is one
-person, the whole image; one flat box, five columns, tensors and NaN fail
-somewhere inside or not at all. ``init_model`` wants a GPU unless told
-otherwise.
+Broken: in mmpose (<= 1.3.2) these functions accept only strings and BGR
+arrays. Without boxes they take the size of a file before its EXIF rotation,
+but the pixels after it. An empty list of boxes, from a detector that found
+nobody, becomes one person, the whole image. One flat box, five columns,
+tensors and NaN fail deep inside or not at all. ``init_model`` uses a GPU by
+default, even if there is none.
 
-Here: they take what the inferencers take. ``bboxes=[]`` is nobody, ``None``
-the whole image as pixels have it; a fifth column is the box's score. Without
-a GPU the default device of ``init_model`` is the CPU.
+Here: they take what the inferencers take. ``bboxes=[]`` means nobody, ``None``
+the whole image, rotated as its pixels are; a fifth column is the score of the
+box. Without a GPU the default device of ``init_model`` is the CPU.
 
 Can go: when mmpose does the same.
 """
@@ -35,7 +35,7 @@ def missing() -> str:
 
 
 def repair() -> None:
-    """Check images and boxes, choose a device that is there."""
+    """Check images and boxes; choose a device that exists."""
     from mmpose.apis import inference as module
 
     for function, wrap in (
@@ -47,7 +47,7 @@ def repair() -> None:
 
 
 def choose_device(init_model: Callable) -> Callable:
-    """Return ``init_model`` whose default device is there."""
+    """Return ``init_model`` whose default device exists."""
 
     @functools.wraps(init_model)
     def init(
@@ -87,7 +87,7 @@ def check_topdown(inference_topdown: Callable) -> Callable:
     ) -> list:
         if bbox_format not in FORMATS:
             raise ValueError(
-                f'bbox_format={bbox_format!r}: there are {FORMATS}'
+                f'bbox_format must be one of {FORMATS}, got {bbox_format!r}'
             )
         image = as_image(img, 'img')
         with explain_unreadable(image):
@@ -119,18 +119,18 @@ def as_rows(boxes: Any, bbox_format: str = 'xyxy') -> np.ndarray:
     """Return boxes as (x1, y1, x2, y2) or with scores, (n, 4) or (n, 5).
 
     Args:
-        boxes: Array, tensor, list of either, or one box alone.
+        boxes: Array, tensor, list of either, or a single box.
         bbox_format: ``xyxy`` or ``xywh``.
 
     Raises:
-        ValueError: If they are no boxes, or not finite.
+        ValueError: If they are not boxes, or not finite.
     """
     try:
         if isinstance(boxes, torch.Tensor):
             boxes = boxes.detach().cpu().numpy()
         rows = np.array([np.asarray(box) for box in boxes], np.float32)
     except (TypeError, ValueError) as error:
-        raise ValueError(f'bboxes are no boxes: {error}') from error
+        raise ValueError(f'bboxes are not boxes: {error}') from error
     if not rows.size:
         return np.zeros((0, 4), np.float32)
     rows = np.atleast_2d(rows)

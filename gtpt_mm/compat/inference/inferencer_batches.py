@@ -1,13 +1,13 @@
-"""Let ``batch_size`` of mmpose's inferencers fill the passes of the model.
+"""Let mmpose's inferencers run the model with their ``batch_size``.
 
 Broken: mmpose (<= 1.3.2) accepts ``batch_size`` and runs images one by one.
 
-Here: the model gets passes of ``batch_size`` people (top-down) or of as many
-images of equal input size (bottom-up, where padding would change the
-result). What is yielded stays one result for each image, in their order.
-With ``batch_size=1``, the default, all people of an image are one pass, as in
-mmpose. The 3D lifting of a sequence needs the frames one by one; there
-``batch_size`` changes nothing.
+Here: the model gets batches of ``batch_size`` people (top-down) or of
+``batch_size`` images of equal input size (bottom-up, where padding would
+change the result). The inferencer still yields one result for each image, in
+order. With ``batch_size=1``, the default, all people of an image are one
+batch, as in mmpose. The 3D lifting of a sequence needs the frames one by one,
+so there ``batch_size`` has no effect.
 
 Can go: when mmpose's inferencers use ``batch_size``.
 """
@@ -84,7 +84,7 @@ def _take(
 ) -> tuple[list[tuple[Any, list]], Exception | None]:
     """Return the next images and the error or StopIteration behind them.
 
-    Images before one that cannot be read still have their results.
+    Images before one that cannot be read still get their results.
     """
     chunk: list[tuple[Any, list]] = []
     try:
@@ -100,8 +100,8 @@ def _predict(model: Any, batches: list, batch_size: int) -> list:
 
     Args:
         model: The pose estimator.
-        batches: Of each image the collated samples, or Nobody.
-        batch_size: The most samples in a pass.
+        batches: The collated samples of each image, or Nobody.
+        batch_size: Largest number of samples in a batch.
     """
     found: list = [
         b if isinstance(b, Nobody) else Predicted([None] * len(b['inputs']))
@@ -131,7 +131,7 @@ def _predict(model: Any, batches: list, batch_size: int) -> list:
 
 
 def take_predictions(forward: Callable) -> Callable:
-    """Return ``forward`` that goes on from predictions of the model."""
+    """Return ``forward`` that continues from the model's predictions."""
 
     @functools.wraps(forward)
     def after_model(

@@ -16,7 +16,7 @@ import numpy as np
 
 from .inferencer_people import crop
 
-#: Largest coordinate of a box, in pixels; beyond lies no image.
+#: Largest coordinate of a box, in pixels: no image is larger.
 MAX_COORDINATE = 1e6
 
 
@@ -59,9 +59,9 @@ def as_boxes(bboxes: Any, inputs: Any) -> list[np.ndarray] | None:
     """Return the boxes (x1, y1, x2, y2, score) of each image, (n, 5).
 
     Args:
-        bboxes: For each image its boxes, (n, 4) or with scores (n, 5), or one
-            box alone; for a single image its boxes will do, too. None or an
-            empty list leaves them to the detector.
+        bboxes: The boxes of each image, (n, 4) or with scores (n, 5), or a
+            single box; for a single image, its boxes without a list around
+            them. None or an empty list uses the detector.
         inputs: The images.
     """
     if bboxes is None:
@@ -88,7 +88,7 @@ def _as_array(boxes: Any, place: str) -> np.ndarray:
     try:
         array = np.atleast_2d(np.asarray(boxes, dtype=np.float32))
     except (TypeError, ValueError) as error:
-        raise ValueError(f'{place} are no boxes: {error}') from error
+        raise ValueError(f'{place} are not boxes: {error}') from error
     if array.ndim != 2 or array.shape[1] not in (4, 5) or not array.size:
         raise ValueError(
             f'{place} has shape {np.shape(boxes)}; the shape of boxes is (n, '

@@ -3,14 +3,14 @@
 Broken: in mmpose (<= 1.3.2) a web page or torn file under an image's name, an
 empty folder, a gray array and None raise errors that do not name the input;
 arrays of NaN or of numbers outside 0..255 are taken for images; pathlib's
-paths, PIL images, addresses with a query and RTSP are refused without words;
-``MMPoseInferencer`` ignores misspelt options; an output folder that is a file
-fails only after the inference. Without ``det_model`` and internet the error
-speaks of a download only.
+paths, PIL images, addresses with a query and RTSP are refused without a
+reason; ``MMPoseInferencer`` ignores misspelt options; an output folder that is
+a file fails only after the inference. Without ``det_model`` and internet the
+error mentions only a download.
 
 Here: options and output folders are checked at the call, images before the
-model sees them; arrays of gray or BGRA become BGR, PIL images, too, turned
-upright by their EXIF data as files are. Other files in a folder are counted.
+model sees them. Gray and BGRA arrays and PIL images become BGR; PIL images are
+rotated by their EXIF data, as files are. Other files in a folder are counted.
 
 Can go: when mmpose's inferencers check their inputs and options.
 """
@@ -34,7 +34,7 @@ from ..messages import warn
 from .inferencer_pictures import check_display, check_style
 from .inferencer_videos import STREAMS, open_video
 
-#: Types of files that not every system knows.
+#: File types that not every system knows.
 SUFFIXES = {
     'image': ('.avif', '.jfif', '.jp2', '.webp'),
     'video': ('.flv', '.m2ts', '.m4v', '.mkv', '.mts', '.ogv', '.ts', '.webm'),
@@ -124,7 +124,7 @@ def check_options(call: Callable) -> Callable:
 
 
 def check_folder(name: str, value: str | None) -> None:
-    """Raise if an output folder, which need not exist, cannot be one."""
+    """Raise if an output folder cannot be one; it need not exist yet."""
     if not value or '://' in str(value):
         return
     path = Path(value)
@@ -141,7 +141,7 @@ def check_folder(name: str, value: str | None) -> None:
 
 
 def check_inputs(inputs_to_list: Callable) -> Callable:
-    """Return ``_inputs_to_list`` that takes images and nothing else."""
+    """Return ``_inputs_to_list`` that accepts only images."""
 
     @functools.wraps(inputs_to_list)
     def _inputs_to_list(self: Any, inputs: Any) -> Any:
@@ -210,7 +210,7 @@ def _find_files(path: str) -> list[str]:
             'folders in it are not searched)'
         )
     if num_others:
-        warn(f'{num_others} files in {path} are no images and are skipped')
+        warn(f'{num_others} files in {path} are not images and are skipped')
     return images
 
 
@@ -235,7 +235,7 @@ def as_image(value: Any, place: str) -> str | np.ndarray:
     if image.dtype != np.uint8:
         low, high = image.min(), image.max()
         is_float = image.dtype.kind == 'f'
-        # NaN is in no range; floats up to 1 were scaled.
+        # NaN fails both comparisons; floats up to 1 were scaled.
         if not (0 <= low <= high <= 255) or (is_float and 0 < high <= 1):
             raise ValueError(
                 f'{place}, of {image.dtype}, is from {low} to {high}; an '
@@ -259,14 +259,14 @@ def _read_pil(image: Image.Image) -> np.ndarray:
 
 
 def _find_problem(path: str) -> str:
-    """Say why a file is no image; '' if it is one."""
+    """Say why a file is not an image; '' if it is one."""
     if media_type(path) == 'video':
         return 'is a video: give it alone, not in a list'
     return describe_content(fileio.get(path))
 
 
 def describe_content(content: bytes) -> str:
-    """Say why the content of a file is no image; '' if it is one."""
+    """Say why the content of a file is not an image; '' if it is one."""
     if not content:
         return 'is empty (0 bytes)'
     try:
@@ -280,7 +280,7 @@ def describe_content(content: bytes) -> str:
 
 
 def name_file(preprocess_single: Callable) -> Callable:
-    """Return ``preprocess_single`` whose errors name a file that is no image.
+    """Return ``preprocess_single`` whose errors name a file without an image.
 
     Files that can be read are not read twice.
     """
@@ -295,7 +295,7 @@ def name_file(preprocess_single: Callable) -> Callable:
 
 @contextlib.contextmanager
 def explain_unreadable(image: Any) -> Iterator[None]:
-    """Raise an error that names the file if it is no image.
+    """Raise an error that names the file if it is not an image.
 
     Args:
         image: Path or address; arrays keep their errors.

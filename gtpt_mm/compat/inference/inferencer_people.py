@@ -1,12 +1,12 @@
-"""Predict nobody where the detector finds nobody.
+"""Return no people if the detector finds nobody.
 
-Broken: in mmpose (<= 1.3.2) an image in which the detector finds nobody has
-one person, the whole image, with a score of 1; with a detector of one's own
-and no ``det_cat_ids`` that is every image, as ``None`` equals no category.
+Broken: in mmpose (<= 1.3.2) an image in which the detector finds nobody gets
+one person, the whole image, with a score of 1. With a custom detector and no
+``det_cat_ids`` this happens in every image, as no category equals ``None``.
 
-Here: nobody found is an empty result, also in videos, files and 3D.
-``det_cat_ids`` that is left out means the category ``person`` of the
-detector, or its first.
+Here: the result is then empty, also in videos, files and 3D. Without
+``det_cat_ids``, the category ``person`` of the detector is used, or its first
+one.
 
 Can go: when mmpose's inferencers return empty results.
 """
@@ -21,7 +21,7 @@ from ..messages import warn
 
 
 class Nobody(list):
-    """No samples of an image, where an inferencer expects one of each person.
+    """Empty list of samples, for an image without people.
 
     Args:
         img_path: Path or name of the image, as its results have it.
@@ -39,7 +39,7 @@ def missing() -> str:
 
 
 def repair() -> None:
-    """Let the inferencers find nobody."""
+    """Let the inferencers return empty results."""
     from mmpose.apis.inferencers import (
         Hand3DInferencer,
         Pose2DInferencer,
@@ -61,7 +61,7 @@ def repair() -> None:
 
 
 def default_to_people(init_detector: Callable) -> Callable:
-    """Return ``_init_detector`` that looks for people if told nothing."""
+    """Return ``_init_detector`` that looks for people by default."""
 
     @functools.wraps(init_detector)
     def _init_detector(self: Any, *args: Any, **options: Any) -> None:
@@ -82,7 +82,7 @@ def default_to_people(init_detector: Callable) -> Callable:
 
 
 def detect(preprocess_single: Callable) -> Callable:
-    """Return ``preprocess_single`` without a person that nobody detected."""
+    """Return ``preprocess_single`` that adds no undetected person."""
 
     @functools.wraps(preprocess_single)
     def single(
@@ -141,7 +141,7 @@ def name_array(index: int) -> str:
 
 
 def pass_nobody(init_collate: Callable) -> Callable:
-    """Return ``_init_collate`` of a function that takes no samples, too."""
+    """Return ``_init_collate`` whose function also takes no samples."""
 
     @functools.wraps(init_collate)
     def _init_collate(self: Any, cfg: Any) -> Callable:
@@ -189,14 +189,14 @@ def empty_sample(dataset_meta: dict, metainfo: dict) -> Any:
 
 
 def lift_nobody(preprocess_single: Callable) -> Callable:
-    """Return the 3D ``preprocess_single`` that lifts nobody to 3D."""
+    """Return the 3D ``preprocess_single`` that allows empty frames."""
 
     @functools.wraps(preprocess_single)
     def single(self: Any, input: Any, index: int, **options: Any) -> list:
         self.pose2d_model._last_inputs = None
         try:
             found = preprocess_single(self, input, index, **options)
-        except IndexError:  # of the first of no people
+        except IndexError:  # it asks for the first of no people
             nobody = self.pose2d_model._last_inputs
             if not isinstance(nobody, Nobody):
                 raise

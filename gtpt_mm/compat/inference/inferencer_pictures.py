@@ -25,7 +25,7 @@ STYLES = ('mmpose', 'openpose')
 
 def missing() -> str:
     """Say what is missing."""
-    return 'a skeleton style of the inferencers of mmpose sticks'
+    return 'the inferencers of mmpose keep the skeleton style of a call'
 
 
 def repair() -> None:

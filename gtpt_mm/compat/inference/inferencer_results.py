@@ -1,4 +1,4 @@
-"""Write results of mmpose's inferencers that others can read, each once.
+"""Write the results of mmpose's inferencers as JSON, without overwriting.
 
 Broken: in mmpose (<= 1.3.2) ``json.dumps`` of a result fails at
 ``bbox_score``, a numpy scalar; ``return_datasamples`` with ``pred_out_dir``
@@ -7,10 +7,10 @@ overwrite each other's files; with the folder of the images as
 ``vis_out_dir`` the pictures replace the images.
 
 Here: numbers are Python's. ``bbox`` becomes a list with one list of four
-numbers, ``[[x1, y1, x2, y2]]``: what mmpose's JSON files hold, and
-``bbox[0]`` works as with its tuple. Files hold JSON whatever is returned. A
-second image of a name is written as ``name_1``; the same image again
-replaces its own file. Nothing is written over an input.
+numbers, ``[[x1, y1, x2, y2]]``, as in mmpose's JSON files, and ``bbox[0]``
+works as with its tuple. Files hold JSON, whatever is returned. A second image
+of the same name is written as ``name_1``; the same image again replaces its
+own file. Inputs are never overwritten.
 
 Can go: when mmpose does the same.
 """
@@ -36,7 +36,7 @@ ARRAY = re.compile(r'\d{6,}\.jpg')
 
 def missing() -> str:
     """Say what is missing."""
-    return 'results of mmpose are no JSON and overwrite each other'
+    return 'results of mmpose are not JSON and overwrite each other'
 
 
 def repair() -> None:
@@ -146,13 +146,13 @@ def name_picture(save_visualization: Callable) -> Callable:
 
 
 def free_path(folder: str, name: str, source: str | None) -> str:
-    """Return the path of the result of an image, which no other has.
+    """Return a path for the result of an image that no other image uses.
 
     Args:
-        folder: Where it shall be.
-        name: How it shall be called; ``_1`` and so on are added to the stem.
+        folder: Folder of the result.
+        name: Preferred name; ``_1`` and so on are added to the stem.
         source: Path of the image; None, or mmpose's name of an array, for an
-            image without a file, which is another one each time.
+            image without a file, which counts as a new one each time.
     """
     if source is None or ARRAY.fullmatch(source):
         source = None

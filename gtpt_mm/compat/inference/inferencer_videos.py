@@ -3,13 +3,13 @@
 Broken: in mmpose (<= 1.3.2) a picture video is lost where OpenCV cannot
 write ``mp4v`` into its container (.webm), while the log says that it was
 saved; a generator that is not exhausted (``next()`` once, an error, Ctrl-C)
-leaves a video that does not play and no predictions; a torn video is no
-frames, a camera that does not exist a warning; RTSP is not read.
+leaves a video that does not play and no predictions; a torn video yields no
+frames, and a missing camera only a warning; RTSP is not read.
 
-Here: the picture video is closed and the predictions are written whenever
-the generator ends, however it does, at the latest when Python does.
-Containers that cannot be written are refused by name. A torn video raises
-after its last frame, a camera or stream that cannot be opened at once.
+Here: the picture video is closed and the predictions are written however the
+generator ends, at the latest when Python exits. Containers that cannot be
+written are refused by name. A torn video raises after its last frame, a camera
+or stream that cannot be opened raises at once.
 
 Can go: when mmpose does the same.
 """
@@ -31,7 +31,7 @@ from .inferencer_pictures import check_display
 
 #: OpenCV's code of the video in a container; mp4v in all others.
 CODECS = {'.webm': 'VP80'}
-#: Frames per second of what tells none, as many streams.
+#: Frames per second of sources that report none, such as many streams.
 DEFAULT_FPS = 25
 STREAMS = ('rtsp', 'rtsps', 'rtmp', 'udp', 'tcp', 'rtp', 'srt')
 #: Calls with a video that have not ended yet.
@@ -44,7 +44,7 @@ def missing() -> str:
 
 
 def repair() -> None:
-    """Close videos, and look at what OpenCV could not open."""
+    """Close videos; raise for sources that OpenCV cannot open."""
     from mmpose.apis.inferencers import MMPoseInferencer
     from mmpose.apis.inferencers.base_mmpose_inferencer import (
         BaseMMPoseInferencer as Base,
@@ -250,7 +250,7 @@ def close_at_end(call: Callable) -> Callable:
         results = call(
             self, inputs, return_datasamples, batch_size, out_dir, **options
         )
-        # In place of the video of an earlier call, maybe still running.
+        # Replaces the video of an earlier call, which may still run.
         info = None
         try:
             for result in results:

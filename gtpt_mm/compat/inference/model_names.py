@@ -1,18 +1,19 @@
 """Take names of gtpt_mm's models, and models of several datasets.
 
 Broken: mmpose (<= 1.3.2) and mmengine (<= 0.10.7) know the models of a fixed
-list of packages by name. They expect one dataset with one pipeline: for a
-ViTPose++ they end in an assertion without words. A config without a training
-set counts as one of COCO.
+list of packages by name. They expect one dataset with one pipeline: a
+ViTPose++ fails an assertion without a message. A config without a training set
+counts as one of COCO.
 
 Here: ``gtpt_mm`` is in mmengine's list (``gtpt_mm::...`` as a base). The 2D
 inferencer and ``init_model`` take names; the inferencer fetches the weights.
 Both take folders of ``gtpt-mm pack`` with the weights in them. ``init_cfg``
 and ``load_from`` take ``mae-vit-b`` and the like.
-Names of mmpose stay mmpose's; ``gtpt_mm/NAME`` is always ours. ``dataset=`` of
-the inferencers splits off one dataset of a ViTPose++, by default the first;
-a model of ``init_model`` predicts with ``test_cfg.dataset``. The skeleton is
-that of the test set where there is no training set.
+Names of mmpose keep their meaning; ``gtpt_mm/NAME`` is always ours.
+``dataset=`` of the inferencers splits off one dataset of a ViTPose++, by
+default the first; a model of ``init_model`` predicts with
+``test_cfg.dataset``. Without a training set, the skeleton is that of the test
+set.
 
 Can go: when mmengine finds metafiles by entry points. The part on several
 datasets stays.
@@ -34,9 +35,9 @@ from ..replacement import replace_everywhere
 
 PACKAGE = 'gtpt_mm'
 PREFIX = f'{PACKAGE}/'
-#: How the names of encoders begin, to start a training from.
+#: Prefix of the names of encoders that a training can start from.
 ENCODERS = 'mae-vit-'
-#: Returns the module with the functions that look for a name.
+#: Returns the module with the functions that look up a name.
 GetNames = Callable[[], ModuleType]
 
 
@@ -142,7 +143,7 @@ def is_ours(name: Any, get_names: GetNames) -> bool:
 
 @functools.cache
 def _stock_names() -> frozenset[str]:
-    """Return the names and aliases of mmpose's models, in small letters."""
+    """Return the names and aliases of mmpose's models, in lower case."""
     from mmpose.apis.inferencers.utils import get_model_aliases
 
     aliases = get_model_aliases('mmpose')
@@ -219,7 +220,7 @@ def find_metainfo(find: Callable) -> Callable:
 
 
 def _main(dataset: Any, config: Any) -> Any:
-    """Return the dataset that stands for several with names."""
+    """Return the dataset that represents several named ones."""
     inner = dataset.get('datasets')
     if 'metainfo' in dataset or not isinstance(inner, dict):
         return dataset

@@ -5,10 +5,10 @@ every process, whatever the backend, and hands ``device_ids`` to DDP, which
 refuses them for a model on a CPU. Configs, native and stock ones, name the
 backend nccl, which needs GPUs.
 
-Here: where torch finds no GPU no device is set, gloo takes the place of nccl,
-and a model on a CPU is wrapped without device_ids. The log says so once.
-SyncBatchNorm, which torch has for accelerators only, is refused by name.
-Where there is a GPU nothing changes.
+Here: if torch finds no GPU, no device is set, gloo replaces nccl, and a model
+on a CPU is wrapped without device_ids. The log says so once. SyncBatchNorm,
+which torch has for accelerators only, is refused by name. With a GPU nothing
+changes.
 
 Can go: when mmengine trains in several processes without GPUs.
 """

@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from .generators import kept, seed_generators, seed_of
 
-#: Options of a loader that mean nothing, or raise, without workers.
+#: Options of a loader that have no effect, or raise, without workers.
 WORKER_OPTIONS = (
     'persistent_workers',
     'prefetch_factor',
@@ -64,7 +64,8 @@ class SeededLoader(DataLoader):
         loader.draws = Draws(loader._index_sampler, seed, batched)
         loader.__class__ = cls
         loader.worker_init_fn = WorkerStart(loader.worker_init_fn)
-        # An iterator draws a seed for its workers: not from the model's.
+        # An iterator draws a seed for its workers; it must not use the
+        # generator of the model.
         loader.generator = torch.Generator().manual_seed(seed)
         return loader
 
@@ -73,7 +74,7 @@ class SeededLoader(DataLoader):
         return self.draws
 
     def _get_iterator(self) -> Any:
-        # torch forbids to set it; the iterator keeps what it finds here.
+        # torch forbids setting it; the iterator keeps the one it finds.
         dataset = self.dataset
         self.__dict__['dataset'] = SeededDataset(dataset)
         try:
@@ -85,8 +86,8 @@ class SeededLoader(DataLoader):
 class Draws:
     """The indices of a loader, each as a pair with the seed of its sample.
 
-    An epoch is the one that a training loop announced, else that of the
-    sampler; iterated twice, its second time has other seeds.
+    The epoch is the one that a training loop announced, else that of the
+    sampler. A second pass over the same epoch has other seeds.
 
     Args:
         sampler: Sampler from which torch reads indices.
@@ -109,19 +110,20 @@ class Draws:
         return len(self.sampler)
 
     def start(self, epoch: int | None = None, skip: int = 0) -> None:
-        """Announce the next epoch and the batches of it to leave out.
+        """Announce the next epoch and the number of batches to skip.
 
         Args:
-            epoch: Its number; None leaves that to the sampler.
-            skip: Batches that are not read. Where the sampler ends before,
-                the rest are left out of its next passes.
+            epoch: Its number; None uses that of the sampler.
+            skip: Batches that are not read. If the sampler has fewer, the rest
+                are skipped in its next passes.
         """
         self.epoch, self._skip, self._last = epoch, skip, None
 
     def advance(self, epoch: int) -> None:
-        """Bring a sampler to an epoch if it has no number for its epochs.
+        """Advance a sampler without an epoch number to an epoch.
 
-        Such a one goes on where it stood, so it is read as often as before.
+        Such a sampler continues where it stopped, so it is read once for each
+        previous epoch.
         """
         if not hasattr(self.order, 'epoch'):
             for number in range(epoch):
@@ -130,8 +132,8 @@ class Draws:
                     pass
 
     def __iter__(self) -> Iterator[Any]:
-        # torch makes two iterators where it needs one: nothing happens, and
-        # nothing counts, before the first is read.
+        # torch creates two iterators where it needs one, so nothing is counted
+        # before the first item is read.
         skip, self._skip = self._skip, 0
         while True:
             number = 0
@@ -146,7 +148,7 @@ class Draws:
                 self.order.set_epoch(self.passes)
 
     def _pass(self) -> Iterator[Any]:
-        """Yield what the sampler has in one pass."""
+        """Yield the indices of one pass of the sampler."""
         key = self._key()
         rank, world_size = get_dist_info()
         batches, done, number = iter(self.sampler), 0, 0
@@ -166,7 +168,7 @@ class Draws:
             done, number = done + len(pairs), number + 1
 
     def _key(self) -> tuple[int, int, int]:
-        """Return the seed, the epoch, and how often it was begun before."""
+        """Return the seed, the epoch, and the number of earlier passes."""
         epoch = self.epoch
         if epoch is None:
             epoch = getattr(self.order, 'epoch', 0)
@@ -201,20 +203,20 @@ class SeededDataset:
 
 
 class WorkerStart:
-    """Start a worker: signals first, then the function that was asked for."""
+    """Start a worker: set its signals, then call the user's function."""
 
     def __init__(self, then: Callable[[int], None] | None) -> None:
         self.then = then
 
     def __call__(self, worker: int) -> None:
-        """Prepare the worker of this number."""
+        """Prepare the worker with this number."""
         outlive_signals()
         if self.then is not None:
             self.then(worker)
 
 
 def outlive_signals() -> None:
-    """Let a worker end by its parent's SIGTERM alone; ignore SIGUSR1.
+    """Let a worker end only by its parent's SIGTERM; ignore SIGUSR1.
 
     Nothing changes where the system cannot tell who sent a signal (macOS,
     Windows).

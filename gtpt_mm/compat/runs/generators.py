@@ -14,7 +14,7 @@ import torch
 
 
 def seed_of(*key: Hashable) -> int:
-    """Return 63 bits that follow from a key of plain values."""
+    """Return a seed of 63 bits derived from a key of plain values."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     return int.from_bytes(digest, 'little') >> 1
 
@@ -30,7 +30,7 @@ def seed_generators(seed: int, with_gpu: bool = True) -> None:
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Put the generators of the CPU back afterwards."""
+    """Restore the generators of the CPU afterwards."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield
@@ -54,7 +54,7 @@ def read_states() -> dict:
 
 
 def restore_states(states: dict) -> None:
-    """Put the generators back; GPUs only if there are as many."""
+    """Restore the generators; those of GPUs only if there are as many."""
     version, keys, gauss = states['python']
     random.setstate((version, tuple(keys.tolist()), gauss))
     name, words, *rest = states['numpy']

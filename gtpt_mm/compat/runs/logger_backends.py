@@ -1,4 +1,4 @@
-"""Let W&B, MLflow and ClearML log a training of poses on this machine alone.
+"""Let W&B, MLflow and ClearML log a pose training without a server.
 
 Broken: ``MLflowVisBackend`` of mmengine (<= 0.10.7) hands metrics of COCO
 over by names that MLflow refuses (``AP (M)``), names pictures without the
@@ -32,7 +32,7 @@ from mmengine.visualization import MLflowVisBackend as StockMLflow
 from mmengine.visualization import WandbVisBackend as StockWandb
 from mmengine.visualization import vis_backend as stock_module
 
-#: Whatever MLflow does not allow in a name.
+#: Characters that MLflow does not allow in a name.
 _FORBIDDEN = re.compile(r'[^\w./ :-]')
 ALLOW_FOLDER = 'MLFLOW_ALLOW_FILE_STORE'
 CLEARML_FOLDER = 'CLEARML_CACHE_DIR'
@@ -136,8 +136,8 @@ class MLflowVisBackend(StockMLflow):
 class ClearMLVisBackend(StockClearML):
     """Log to ClearML; arguments are those of mmengine's backend.
 
-    ``init_kwargs`` may have one more: ``offline=True`` needs no server and
-    copies no checkpoints.
+    ``init_kwargs`` takes one more: ``offline=True`` needs no server and copies
+    no checkpoints.
     """
 
     _init_kwargs: dict | None
@@ -145,10 +145,10 @@ class ClearMLVisBackend(StockClearML):
     _artifact_suffix: tuple[str, ...] | str
 
     def _init_env(self) -> None:
-        """Start a session, without a server if that is asked for."""
+        """Start a session, without a server if ``offline`` is set."""
         options = dict(self._init_kwargs or {})
         if options.pop('offline', False):
-            self._artifact_suffix = '.py'  # a copy of each checkpoint is much
+            self._artifact_suffix = '.py'  # checkpoints are too large
             if self._save_dir:
                 folder = os.path.abspath(self._save_dir)
                 os.environ.setdefault(CLEARML_FOLDER, folder)

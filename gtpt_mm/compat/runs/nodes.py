@@ -1,7 +1,7 @@
 """Refuse a training whose processes see other files than the first.
 
-Nodes of a cluster have file systems of their own, or a common one that shows
-a new file late.
+Nodes of a cluster may have separate file systems, or a shared one that shows
+new files late.
 """
 
 import contextlib
@@ -31,9 +31,9 @@ def agree(what: str, value: Any, remedy: str) -> None:
     All processes must call this.
 
     Args:
-        what: What the value is, in words.
+        what: Description of the value, for the message.
         value: Anything that can be pickled and compared.
-        remedy: What to do.
+        remedy: Advice for the message.
 
     Raises:
         ValueError: If the values differ; it names hosts and values.
@@ -89,7 +89,7 @@ def find_together(find: Callable[[], str | None]) -> str | None:
 
 
 def _appears(path: Path) -> bool:
-    """Tell whether a file is there, or appears while we wait."""
+    """Tell whether a file exists, or appears while we wait."""
     end = time.monotonic() + PATIENCE
     while not path.is_file():
         if time.monotonic() > end:

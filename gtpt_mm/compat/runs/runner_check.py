@@ -21,7 +21,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 #: Called with the config and whether it is run (trained, tested) or only its
-#: model is built; they may raise. They get no copy and change nothing.
+#: model is built. They may raise, but must not change the config.
 before_runner: list[Callable[[Any, bool], None]] = []
 
 

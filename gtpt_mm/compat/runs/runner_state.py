@@ -5,10 +5,10 @@ buffers of other processes than the first (each has BatchNorm statistics of
 its own), nor gradients that are being accumulated, nor the count of
 EarlyStoppingHook, nor the place in an epoch. A file without optimizer state
 is resumed as if it were whole, and so is one of another batch size. Schedules
-take the attributes of saved ones of any type, and the rest is left out.
+take over the attributes of saved ones of any type.
 
-Here: a hook in every runner writes these under ``exact_resume`` and puts them
-back. A resume that cannot be exact is refused and the way out named;
+Here: a hook in every runner writes these under ``exact_resume`` and restores
+them. A resume that cannot be exact is refused, with a remedy in the error;
 ``resume_with_other_batch_size=True`` in the config allows another batch size
 or another number of processes.
 
@@ -119,14 +119,15 @@ class ExactResumeHook(Hook):
             _check_batches(runner, self.loaded['place'])
 
     def before_train(self, runner: Any) -> None:
-        """Go on where the checkpoint was written."""
+        """Continue where the checkpoint was written."""
         state, self.loaded = self.loaded, {}
         loop = runner.train_loop
         if isinstance(loop, ExactLoop):
             agree('the training data', loop.read_batches(), _SAME_DATA)
         if not state:
             return
-        # Not before: those of a curriculum's stage are built after loading.
+        # Checked here, since the schedules of a curriculum's stage are built
+        # after loading.
         num = _count(runner.param_schedulers)
         if self.schedules and self.schedules != num:
             raise ValueError(
@@ -144,7 +145,7 @@ class ExactResumeHook(Hook):
         info = runner.message_hub.runtime_info
         for hook in runner.hooks:
             if isinstance(hook, CheckpointHook):
-                # Without it a best score does not get into the checkpoint.
+                # Without it the best score is not saved in the checkpoint.
                 hook.last_ckpt = info.get('last_ckpt')
         for hook in _early_stopping(runner):
             if 'early' in state:
@@ -157,7 +158,7 @@ class ExactResumeHook(Hook):
 
 
 def _check_shapes(runner: Any, weights: dict) -> None:
-    """Raise if the checkpoint is of another model: its optimizer is, too."""
+    """Raise if the checkpoint and its optimizer are of another model."""
     own = _model(runner).state_dict()
     others = [
         f'{name} {tuple(weights[name].shape)} instead of {tuple(mine.shape)}'
@@ -174,7 +175,7 @@ def _check_shapes(runner: Any, weights: dict) -> None:
 
 
 def _check_optimizer(runner: Any, saved: Any) -> None:
-    """Raise if the state of the checkpoint is another optimizer's."""
+    """Raise if the checkpoint has the state of another optimizer."""
     now = _optimizer(runner)
     if None not in (saved, now) and saved != now:
         raise ValueError(
@@ -209,7 +210,7 @@ def _count(schedules: Any) -> int:
 
 
 def _check_schedule(schedule: Any, saved: dict) -> None:
-    """Raise if a saved state is another type's; warn if its values differ."""
+    """Raise if a saved state has another type; warn if its values differ."""
     own = {
         key: value
         for key, value in schedule.state_dict().items()
@@ -236,15 +237,15 @@ def _check_schedule(schedule: Any, saved: dict) -> None:
         of_file = ', '.join(f'{key}={saved[key]}' for key in differing)
         of_config = ', '.join(f'{key}={own[key]}' for key in differing)
         warn(
-            f'{kind} goes on with {of_file}, as in the checkpoint; '
-            f'{of_config} of the config is without effect. For another '
+            f'{kind} continues with {of_file}, as in the checkpoint; '
+            f'{of_config} of the config has no effect. For another '
             'schedule start a new training from the weights: set load_from '
             'and leave out resume'
         )
 
 
 def _check_batches(runner: Any, place: dict) -> None:
-    """Raise if the batches of the checkpoint were others, unless allowed."""
+    """Raise if the checkpoint had other batch sizes, unless allowed."""
     now = runner.train_loop.read_batches()
     if now['num_samples'] != place['num_samples']:
         runner.logger.warning(
@@ -292,7 +293,7 @@ def _early_stopping(runner: Any) -> list[EarlyStoppingHook]:
 
 
 def _has_updated(wrapper: Any) -> bool:
-    """Tell whether no gradients wait for further steps."""
+    """Tell whether no accumulated gradients wait for further steps."""
     if isinstance(wrapper, OptimWrapperDict):
         return all(map(_has_updated, wrapper.values()))
     return not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
@@ -328,7 +329,7 @@ def _other_buffers(runner: Any) -> dict[str, torch.Tensor]:
 
 
 def _restore_tensors(runner: Any, state: dict) -> None:
-    """Put back the buffers and gradients of this process."""
+    """Restore the buffers and gradients of this process."""
     current = _buffers(runner)
     for name, buffer in state.get('buffers', {}).items():
         if name in current:

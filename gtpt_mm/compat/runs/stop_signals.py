@@ -24,9 +24,9 @@ class StopSignals:
     """Note signals while it is open; tell all processes of a training.
 
     The processes exchange what they noted without waiting: what one of them
-    notes in a step is known to all at the end of the next. Handlers that
-    somebody else has set are left alone, as are those of other threads than
-    the main one, where Python allows none.
+    notes in a step is known to all at the end of the next. Handlers set by
+    other code are left alone. Outside the main thread, where Python allows no
+    handlers, nothing is done.
 
     Attributes:
         number: The signal that all processes know of; 0 for none.
@@ -66,7 +66,7 @@ class StopSignals:
     def check(self) -> int:
         """Return the signal that ends the training, 0 for none.
 
-        All processes must call this equally often.
+        All processes must call this the same number of times.
         """
         if self._group is None:
             self.number = self._noted

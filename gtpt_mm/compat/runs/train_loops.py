@@ -8,12 +8,12 @@ checkpoint.
 
 Here: subclasses under the stock names.
 
-- Every step, epoch and validation seeds the generators of the process from
-  the runner's seed and its number, so that none depends on what was drawn
-  before. Samples have seeds of their own, see ``data_loading``.
-- A checkpoint says how many batches of its epoch are done and whether the
-  validation after it is; a resumed training leaves both out. Batches are
-  left out by their indices; nothing is read.
+- Every step, epoch and validation seeds the generators of the process from the
+  runner's seed and its own number, so none depends on earlier draws. Samples
+  have seeds of their own, see ``data_loading``.
+- A checkpoint says how many batches of its epoch are done, and whether the
+  validation after it is; a resumed training skips both. Batches are skipped by
+  their indices; nothing is read.
 - At SIGTERM or SIGUSR1 the step ends, ``stopped.pth`` is written, named in
   ``last_checkpoint``, and the process ends with 128 + the signal's number.
 
@@ -42,7 +42,7 @@ STOPPED = 'stopped.pth'
 
 
 class ExactLoop:
-    """Mixin of both loops: save, restore and seed by the place in an epoch.
+    """Mixin of both loops: save, restore and seed by the position in an epoch.
 
     Attributes:
         resumed: Place where a resumed training begins, see ``read_place``.
@@ -115,7 +115,7 @@ class ExactLoop:
         seed_generators(seed_of(self.runner.seed, what, number))
 
     def _validate_if_due(self) -> None:
-        """Validate now if the config says so and it was not done."""
+        """Validate now if the config says so and it is not done yet."""
         self._decide_current_val_interval()  # type: ignore[attr-defined]
         loop = self.runner.val_loop
         if loop is None or not self._is_due():
@@ -129,7 +129,7 @@ class ExactLoop:
             loop.run()
         except Stopped:
             self._validated_iter = before
-            # They exchanged the weights with the average for the validation.
+            # They swapped the weights with the average for the validation.
             for hook in self.runner.hooks:
                 if isinstance(hook, EMAHook):
                     hook._swap_ema_parameters()
@@ -147,7 +147,7 @@ class ExactLoop:
         raise NotImplementedError
 
     def _after_step(self) -> None:
-        """End the process if a signal says so."""
+        """End the process if a signal came."""
         if self.signals.check():
             self._stop()
 
@@ -268,8 +268,8 @@ class IterBasedTrainLoop(ExactLoop, loops.IterBasedTrainLoop):
 class EndlessIterator(loops._InfiniteDataloaderIterator):
     """Iterate over passes of a loader as mmengine does, but start later.
 
-    The stock one starts the workers when the loop is built, before a resumed
-    training knows where to begin.
+    The stock iterator starts the workers when the loop is built, before a
+    resumed training knows where to begin.
     """
 
     def __init__(self, dataloader: Any) -> None:
@@ -278,7 +278,7 @@ class EndlessIterator(loops._InfiniteDataloaderIterator):
         self._epoch = 0
 
     def skip(self, num_batches: int) -> None:
-        """Leave out batches before the first one."""
+        """Skip batches before the first one."""
         if isinstance(self._dataloader, SeededLoader):
             self._dataloader.draws.start(None, num_batches)
         else:
@@ -306,7 +306,7 @@ class ValidationWatcher(Hook):
         self.num_batches = self.signals.fewest(num_batches)
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self.num_batches = 0
 
     def after_val_iter(

@@ -190,7 +190,7 @@ def _read(lock: Path) -> dict:
 
 
 def _describe_self() -> dict:
-    """Return what identifies this process; the start, since pids recur."""
+    """Return what identifies this process; pids recur, so also its start."""
     pid = os.getpid()
     return dict(
         host=socket.gethostname(),

@@ -1,11 +1,11 @@
 """Save a training whose optimizer state is divided among the processes.
 
 Broken: mmengine (<= 0.10.7) has torch's ``ZeroRedundancyOptimizer``, in which
-each process holds the moments of some parameters only. To save them all
-processes must gather them; ``Runner.save_checkpoint`` does so in the first
-process alone, which then waits for ever. Without several processes the
-optimizer cannot be built; with ``overlap_with_ddp``, for which mmengine has no
-communication hook, no step changes a weight, without a word.
+each process holds the moments of some parameters only. To save them, all
+processes must gather them; ``Runner.save_checkpoint`` does so only in the
+first process, which then waits forever. With a single process the optimizer
+cannot be built; with ``overlap_with_ddp``, for which mmengine has no
+communication hook, steps silently change no weight.
 
 Here: a subclass under the stock name, and every save gathers the state in all
 processes first, whoever asks for it, CheckpointHook or a signal. The file has
@@ -66,7 +66,7 @@ class ZeroRedundancyOptimizer(Stock):
 
     Steps equal those of the plain optimizer, bit for bit: each process
     computes the new values of its parameters and sends them to the others.
-    Without several processes this is the plain optimizer.
+    With a single process this is the plain optimizer.
 
     Args:
         params: Parameters or groups of them.
@@ -81,7 +81,7 @@ class ZeroRedundancyOptimizer(Stock):
     def __new__(
         cls, params: Any, optimizer_type: str, **options: Any
     ) -> torch.optim.Optimizer:
-        """Return the plain optimizer where there is one process."""
+        """Return the plain optimizer if there is a single process."""
         plain = _find_plain(optimizer_type)
         if options.get('overlap_with_ddp'):
             raise ValueError(
@@ -103,12 +103,12 @@ class ZeroRedundancyOptimizer(Stock):
     def __init__(
         self, params: Any, optimizer_type: str, **options: Any
     ) -> None:
-        # Not handed on as they are: which there are depends on the type, and
-        # so the config check leaves them to torch.
+        # A copy, not **options: the valid names depend on the type, so the
+        # config check leaves them to torch.
         given = dict(options)
         super().__init__(params, optimizer_type, **given)
         self.defaults = dict(self.optim.defaults)  # also those not given
-        # Whoever reads or clears the state means that of this process.
+        # Code that reads or clears the state means that of this process.
         self.state = self.optim.state
 
     def state_dict(self) -> dict:
@@ -123,7 +123,7 @@ class ZeroRedundancyOptimizer(Stock):
         self.state = self.optim.state
 
     def forget(self) -> None:
-        """Free what was gathered; it is on the CPU of the first process."""
+        """Free the gathered state on the CPU of the first process."""
         self._all_state_dicts: list[dict] = []
 
 

@@ -3,7 +3,8 @@
 Broken: ``torch.compiler.is_compiling`` came with torch 2.3; models of gtpt_mm
 and the attention that ``mmcv_ops`` repairs ask for it.
 
-Here: that name for the function, which torch 2.1 and 2.2 have elsewhere.
+Here: that name for the function, which torch 2.1 and 2.2 have in another
+module.
 
 Can go: when gtpt_mm requires torch >= 2.3.
 """

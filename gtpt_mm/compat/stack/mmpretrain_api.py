@@ -1,10 +1,10 @@
-"""Import mmpretrain 1.2 beside transformers 5.
+"""Import mmpretrain 1.2 together with transformers 5.
 
 Broken: the multimodal models of mmpretrain <= 1.2.0 import functions from
-``transformers.modeling_utils`` that transformers 5 no longer has there. Where
-both are installed no model of mmpretrain can be imported, its vision
-transformers, which stock ViTPose configs use, included; mmdet, which imports
-mmpretrain if it is installed, fails as well.
+``transformers.modeling_utils`` that transformers 5 no longer has there. If
+both are installed, no model of mmpretrain can be imported, including the
+vision transformers of stock ViTPose configs; mmdet, which imports mmpretrain
+if it is installed, fails as well.
 
 Here: mmpretrain is told that it has no multimodal packages. It then puts
 placeholders in the place of BLIP, OFA and the like, which say so when built.

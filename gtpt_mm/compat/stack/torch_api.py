@@ -6,15 +6,15 @@ unless told otherwise, but mmengine <= 0.10.7 writes numpy scalars and its own
 that ``mim train`` has just written fails.
 
 Here: exactly those types are declared safe, under the names that numpy 1 and
-numpy 2 give them. A pickled ``HistoryBuffer`` also asks for ``getattr``,
-which can reach any function; in its place stands one that knows the four
-statistics of that class and nothing else; in place of ``bytes``, of which
-numpy makes an empty array, stands one that makes empty ones. Everything else
-is still refused, and nothing of a refused file is run.
+numpy 2 give them. A pickled ``HistoryBuffer`` also asks for ``getattr``, which
+can reach any function; it gets a replacement that knows only the four
+statistics of that class. ``bytes``, which numpy needs for an empty array, is
+replaced by a function that returns empty ones. Everything else is still
+refused, and nothing in a refused file is run.
 
 torch 2.4 and 2.5 load without that restriction by default; for mmengine's
-loader it is turned on. torch < 2.4 cannot be told which types are safe, so
-there files are loaded without protection, with a warning.
+loader it is turned on. torch < 2.4 cannot be told which types are safe, so it
+loads files without protection, with a warning.
 
 Can go: when mmengine writes plain numbers into its checkpoints.
 """
@@ -96,7 +96,7 @@ def harmless_types(history_buffer: type) -> list:
     return [
         history_buffer,
         _named(statistic, 'builtins', 'getattr'),
-        # An empty array, as that of the links of a skeleton without any.
+        # For an empty array, such as the links of a skeleton without any.
         _named(no_bytes, 'builtins', 'bytes'),
         np.ndarray,
         np.dtype,
@@ -128,7 +128,7 @@ def _explain_refusals(loader: Any) -> None:
             with _weights_only():
                 return original(cls, filename, *args, **options)
         except pickle.UnpicklingError as error:
-            # Not chained: torch's text advises to switch the check off.
+            # Not chained: torch's text advises switching the check off.
             raise UnsafeCheckpointError(
                 explain_refusal(str(filename), str(error))
             ) from None
@@ -137,7 +137,7 @@ def _explain_refusals(loader: Any) -> None:
 
 
 def explain_refusal(filename: str, error: str) -> str:
-    """Say why a file was not loaded, without torch's advice to do it.
+    """Say why a file was not loaded, without torch's unsafe advice.
 
     Args:
         filename: The file.
@@ -179,7 +179,7 @@ def explain_refusal(filename: str, error: str) -> str:
 
 @contextlib.contextmanager
 def _weights_only() -> Iterator[None]:
-    """Turn on the restriction where torch does not by default."""
+    """Turn on the restriction if torch does not by default."""
     version = torch_version()
     variable = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
     if version >= RESTRICTED_BY_DEFAULT or variable in os.environ:

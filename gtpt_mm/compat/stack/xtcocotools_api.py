@@ -1,9 +1,9 @@
 """Offer the names of xtcocotools on pycocotools.
 
 Broken: mmpose (<= 1.3.2) imports ``xtcocotools``. Its wheels (<= 1.14.3) were
-built for numpy 1 and raise ``numpy.dtype size changed`` beside numpy 2; built
-from source, which takes a compiler, its ``mask.decode`` still asks numpy 2
-for ``NPY_OWNDATA``, so that ``BottomupGetHeatmapMask`` fails.
+built for numpy 1 and raise ``numpy.dtype size changed`` with numpy 2. Built
+from source, which requires a compiler, its ``mask.decode`` still asks numpy 2
+for ``NPY_OWNDATA``, so ``BottomupGetHeatmapMask`` fails.
 
 Here: where xtcocotools is missing or cannot be imported, the modules
 ``xtcocotools``, ``.coco``, ``.cocoeval`` and ``.mask`` with the classes handed
@@ -31,7 +31,7 @@ def missing() -> str:
     try:
         *_, masks = [importlib.import_module(name) for name in MODULES]
     except Exception as error:  # of an extension built for another numpy
-        # Of a package that is hidden the submodule is said to be missing.
+        # If the package is hidden, the error names a submodule.
         absent = getattr(error, 'name', None) or ''
         if absent.partition('.')[0] == NAME:
             return ABSENT
@@ -59,7 +59,7 @@ def repair(ops: ModuleType) -> None:
         vars(sys.modules[f'{NAME}.mask']).update(masks)
         return
     for name in [n for n in sys.modules if n.partition('.')[0] == NAME]:
-        del sys.modules[name]  # halves of a broken one
+        del sys.modules[name]  # partly imported ones
     package = _supply(NAME)
     package.coco = _supply(f'{NAME}.coco', COCO=ops.COCO)
     package.cocoeval = _supply(

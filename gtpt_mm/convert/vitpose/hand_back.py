@@ -85,7 +85,7 @@ class HandedBack(NamedTuple):
         weights: Tensors under the names of transformers.
         config: Content of ``config.json``.
         preprocessor: Content of ``preprocessor_config.json``.
-        notes: Sentences about what differs there.
+        notes: Sentences about the differences in transformers.
     """
 
     weights: dict[str, Tensor]
@@ -101,7 +101,7 @@ def hand_back(
     links: Sequence[Sequence[int]] = (),
     head: str | None = None,
 ) -> HandedBack:
-    """Return a ViTPose or ViTPose++ as transformers loads it.
+    """Return a ViTPose or ViTPose++ in the format of transformers.
 
     Args:
         state_dict: Native weights.
@@ -113,8 +113,8 @@ def hand_back(
             experts; see :func:`choose_head`.
 
     Raises:
-        ValueError: If transformers has no such model, names or config are
-            not those of the weights, or the expert of the head is unknown.
+        ValueError: If transformers has no such model, names or config do not
+            match the weights, or the expert of the head is unknown.
     """
     model = (cfg or {}).get('model', {})
     heads = native.find_datasets(state_dict)
@@ -241,7 +241,7 @@ def _check_backbone(options: Mapping) -> None:
 
 
 def _find_num_heads(hidden_size: int, options: Mapping) -> int:
-    """Return the attention heads, which weights do not tell."""
+    """Return the number of attention heads, which weights do not show."""
     arch = options.get('arch')
     if isinstance(arch, Mapping):
         if arch['embed_dims'] != hidden_size:
@@ -270,7 +270,7 @@ def _find_image_size(
         grid = guess_grid_size(rows)
         if grid is None:
             raise ValueError(
-                f'{rows} positions are no grid of 4 : 3 or 1 : 1; give the '
+                f'{rows} positions form no grid of 4 : 3 or 1 : 1; give the '
                 'config of the model, --config FILE'
             )
         size = [PATCH_SIZE * n for n in grid]
@@ -344,7 +344,7 @@ def _describe_preprocessor(
 
 
 def _find_differences(cfg: Mapping, head: str | None) -> list[str]:
-    """Say why keypoints differ although heatmaps are equal."""
+    """Explain why keypoints differ although heatmaps are equal."""
     notes = []
     model = cfg.get('model', {})
     if model.get('test_cfg', {}).get('flip_test'):

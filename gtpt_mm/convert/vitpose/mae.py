@@ -75,17 +75,17 @@ def convert_mae(
     Args:
         state_dict: The encoder, with or without its decoder.
         grid_size: Token grid (h, w) to bring the positions to, bicubic.
-        patch_padding: How patches smaller than 16 x 16 pixels (14 x 14 of
-            MAE's ViT-H) become as large: ``'pad'`` with zeros around, or
-            stretched, ``'bilinear'`` or ``'bicubic'``.
+        patch_padding: How patches smaller than 16 x 16 pixels
+            (14 x 14 in MAE's ViT-H) are enlarged: ``'pad'`` with zeros around
+            them, or by ``'bilinear'`` or ``'bicubic'`` interpolation.
 
     Returns:
         The weights of the backbone without ``last_norm``, under native names
         with ``backbone.`` in front; and the names that were left out.
 
     Raises:
-        ValueError: If it is no such encoder, keys are unknown or missing, or
-            positions or patches cannot be resized.
+        ValueError: If it is not such an encoder, keys are unknown or missing,
+            or positions or patches cannot be resized.
     """
     name = find_mae_layout(state_dict)
     if name is None:
@@ -117,9 +117,9 @@ def convert_mae(
 def _take_encoder(
     state_dict: dict[str, Tensor],
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the tensors behind ``encoder.`` or all, and the other names.
+    """Return the tensors below ``encoder.`` or all, and the other names.
 
-    The official code also reads only an encoder.
+    The official code also reads only the encoder.
     """
     state_dict = native.strip_module(state_dict)
     prefix = 'encoder.'
@@ -137,8 +137,8 @@ def _find_grid(
 ) -> tuple[Tensor, int]:
     """Return the positions of the patches on the grid of the model.
 
-    Pretraining uses square images, so the table is a square with or without
-    a row for the class token; or it has this grid.
+    Pretraining uses square images, so the table is a square, with or without a
+    row for the class token; or it already has this grid.
 
     Returns:
         Positions, (1, N, C); and the rows before them in the file, 0 or 1.

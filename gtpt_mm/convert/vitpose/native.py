@@ -28,7 +28,7 @@ class ConvertedViTPose(NamedTuple):
         state_dict: The weights. Under native names: of
             ``TopdownPoseEstimator`` with ``ViTPose`` and ``HeatmapHead``, of
             a ViTPose++, or of a backbone alone (MAE).
-        left_out: Names of the source's tensors without a place there.
+        left_out: Names of tensors of the source that it does not contain.
     """
 
     state_dict: dict[str, Tensor]
@@ -41,13 +41,13 @@ def is_native_vitpose(state_dict: dict[str, Tensor]) -> bool:
 
 
 def count_experts(state_dict: dict[str, Tensor]) -> int:
-    """Return the experts of each layer: 0 for a ViTPose, 6 for a ++."""
+    """Return the number of experts: 0 for a ViTPose, 6 for a ViTPose++."""
     matches = map(_EXPERT.search, state_dict)
     return 1 + max((int(m[1]) for m in matches if m), default=-1)
 
 
 def find_datasets(state_dict: dict[str, Tensor]) -> list[str]:
-    """Return the datasets that a native checkpoint has heads for."""
+    """Return the datasets for which a native checkpoint has heads."""
     names = (
         key.removeprefix(HEADS).partition('.')[0]
         for key in state_dict

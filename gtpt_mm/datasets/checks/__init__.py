@@ -1,4 +1,4 @@
-"""Checks of an annotated set: pure functions on a set, findings out."""
+"""Checks of an annotated set: pure functions that return findings."""
 
 from .bones import check_bones, measure_bones
 from .boxes import check_boxes, check_copies

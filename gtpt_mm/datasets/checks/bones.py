@@ -1,10 +1,10 @@
 """Bones that are far longer than the others of their kind.
 
 The length of bone b in instance i is s_i * m_b * exp(e_ib): the size of the
-instance, the typical length, and a rest, fitted by medians of logarithms in
-turn. A bone of a picture may be short without end, as it points at the
-viewer, but hardly long; so the limit is taken from the upper half of the
-rests, and only long bones are a finding.
+instance, the typical length, and a residual, fitted by alternating medians of
+logarithms. In a picture a bone may be arbitrarily short, as it may point at
+the viewer, but not long. So the limit is taken from the upper half of the
+residuals, and only long bones are a finding.
 """
 
 # N instances, B bones
@@ -14,7 +14,7 @@ import numpy as np
 from .findings import Finding
 from .stack import Stack
 
-#: Instances with a bone, and bones of an instance, that a statistic needs.
+#: A statistic needs this many instances with a bone, and bones of an instance.
 MIN_INSTANCES, MIN_BONES = 20, 4
 #: A bone is an outlier above median + SPREAD * (90th percentile - median) ...
 SPREAD = 4.0

@@ -1,4 +1,4 @@
-"""Boxes: missing, empty, outside, tiny; instances that are there twice."""
+"""Boxes that are missing, empty, outside or tiny; duplicate instances."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from .stack import Stack
 #: Pixels of the longer side below which a label, exact to a pixel or two, is
 #: off by more than a tenth of the instance.
 TINY = 16.0
-#: Part of the longer side within which all keypoints of two instances agree
-#: if they are one.
+#: Two instances are one if all their keypoints agree within this part of the
+#: longer side.
 SAME = 0.005
 
 

@@ -1,7 +1,7 @@
-"""Read COCO files and keep all that is wrong with them.
+"""Read COCO files and collect everything that is wrong with them.
 
-The importer mends or refuses; a check goes on, so that all findings are seen
-at once. Entries that cannot be read are left out of the set.
+The importer mends or refuses; a check continues, so that it reports all
+findings at once. Entries that cannot be read are left out of the set.
 """
 
 # K keypoints
@@ -21,7 +21,7 @@ from gtpt_mm.compat.data import metainfo as skeletons
 from ..exchange import Instance, KeypointSet, Picture
 from .findings import Finding
 
-#: How messages of :mod:`annotation_checks` call an annotation.
+#: How messages of :mod:`annotation_checks` refer to an annotation.
 _PLACE = re.compile(r'^(.*?)(?: of | in |)annotation (\S+) of image (.+)$')
 
 
@@ -29,7 +29,7 @@ class _Collected(checks.Findings):
     """Findings that do not stop the reading."""
 
     def check(self) -> None:
-        """Go on."""
+        """Continue."""
 
 
 class CocoFile:
@@ -37,7 +37,7 @@ class CocoFile:
 
     Args:
         file: The file.
-        split: What its pictures are called by.
+        split: Name of the split, for its pictures.
         images: Folder of its pictures.
         metainfo: ``dataset_info`` to compare with; None for none.
 
@@ -107,7 +107,7 @@ class CocoFile:
         """Whether an entry is a dictionary with these fields."""
         text = f'{str(entry)[:60]} in {key!r}'
         if not isinstance(entry, dict):
-            self._add('file', f'{text} is no dictionary')
+            self._add('file', f'{text} is not a dictionary')
             return False
         absent = [
             field
@@ -340,7 +340,7 @@ def _links(category: dict, names: list[str]) -> list[tuple[str, str]]:
 
 
 def _numbers(value: Any) -> np.ndarray | None:
-    """Return finite numbers; None for other things."""
+    """Return finite numbers; None for anything else."""
     try:
         numbers = np.array(value, dtype=float).reshape(-1)
     except (TypeError, ValueError):

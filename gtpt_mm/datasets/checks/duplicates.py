@@ -1,4 +1,4 @@
-"""Pictures that are there twice: the same bytes, or the same look."""
+"""Duplicate pictures: the same bytes, or nearly the same pixels."""
 
 # N pictures
 
@@ -13,19 +13,19 @@ from .findings import Finding
 
 #: Bits of 64 in which the hashes of nearly equal pictures may differ.
 MAX_BITS = 6
-#: Side of the thumbnails that are compared then.
+#: Side of the thumbnails that are then compared.
 SIDE = 32
-#: Greatest difference of any of their pixels, of 255 grey levels: less than a
-#: paw that has moved, more than another quality or size of the file.
+#: Largest difference of their pixels, of 255 grey levels. A moved paw differs
+#: by more, another quality or size of the same file by less.
 MAX_LEVELS = 16.0
 
 
 @dataclass
 class Look:
-    """What is remembered of a picture.
+    """Fingerprint of a picture.
 
     Attributes:
-        digest: Of the bytes of the file.
+        digest: Hash of the bytes of the file.
         bits: dHash: whether each of 8 x 8 cells is brighter than its right
             neighbour.
         thumbnail: Grey levels around their mean, (SIDE, SIDE).
@@ -37,7 +37,7 @@ class Look:
 
 
 def look_at(grey: np.ndarray, digest: bytes) -> Look:
-    """Return the look of a picture, grey levels (H, W)."""
+    """Return the fingerprint of a picture, grey levels (H, W)."""
     cells = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(int)
     bits = np.packbits(cells[:, :-1] > cells[:, 1:])
     small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
@@ -47,7 +47,7 @@ def look_at(grey: np.ndarray, digest: bytes) -> Look:
 
 
 def check_duplicates(looks: list[tuple[Picture, Look]]) -> list[Finding]:
-    """Find pictures that are there twice, over splits and in one.
+    """Find duplicate pictures, across splits and within one.
 
     A picture is reported once, with the twin of another split if there is
     one, else with the first.
@@ -88,8 +88,8 @@ def _pairs(looks: list[Look]) -> Iterator[tuple[int, int]]:
 def _candidates(bits: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each index with later ones whose hash differs little.
 
-    Hashes that differ in less than 8 bits agree in one of their 8 bytes, so
-    that only those that share a byte are compared.
+    Hashes that differ in fewer than 8 bits agree in one of their 8 bytes, so
+    only those that share a byte are compared.
     """
     later: dict[int, list[np.ndarray]] = {}
     for byte in range(8):

@@ -1,11 +1,11 @@
-"""All labels of an instance exchanged, seen by the turn of its triangles.
+"""All labels of an instance exchanged, found by the orientation of triangles.
 
-An exchange of all labels is the picture of the same pose mirrored in depth:
-seen from behind instead of from the front. Where every keypoint is labelled
-in both views, as joints of limbs are, nothing in their places tells the two
-apart. But a face is labelled only where it is seen. So some triangles, such
-as nose, left eye and right eye, are passed the same way round in all
-instances of a set; an exchange of the labels turns them the other way.
+Exchanging all labels gives the same pose mirrored in depth: seen from behind
+instead of from the front. If every keypoint is labelled in both views, as
+joints of limbs are, their positions do not tell the two apart. But a face is
+labelled only where it is visible. So some triangles, such as nose, left eye
+and right eye, have the same orientation in all instances of a set, and an
+exchange of the labels reverses it.
 """
 
 # N instances, K keypoints, T triangles
@@ -18,12 +18,13 @@ from .stack import Stack
 
 #: Pairs and single keypoints whose triangles are compared.
 MAX_PAIRS, MAX_SINGLE = 14, 7
-#: Twice the area over the square of the longest side; flatter ones may turn.
+#: Twice the area over the square of the longest side; flatter triangles may
+#: change their orientation.
 FLAT = 0.03
-#: A triangle counts if so many instances have it, and at most a part of
-#: them, or one, turns it the other way.
+#: A triangle counts if this many instances have it, and at most this part of
+#: them, or one, has it reversed.
 MIN_INSTANCES, FEW = 30, 0.04
-#: Triangles of an instance that count, and the part that must be turned.
+#: Triangles that an instance needs, and the part that must be reversed.
 MIN_TRIANGLES, TURNED = 4, 0.75
 
 
@@ -35,7 +36,7 @@ def find_mirrored(stack: Stack, trusted: np.ndarray) -> dict[int, float]:
         trusted: Keypoints that count, (N, K).
 
     Returns:
-        Row and number of turned triangles of each.
+        Row and number of reversed triangles of each.
     """
     triangles = _list_triangles(stack)
     turns = [
@@ -67,7 +68,7 @@ def _list_triangles(stack: Stack) -> np.ndarray:
 def _turns(
     points: np.ndarray, known: np.ndarray, triangles: np.ndarray
 ) -> np.ndarray:
-    """Return 1 or -1 by the way round, 0 if unknown or flat, (N, T)."""
+    """Return orientations, 1 or -1, or 0 if unknown or flat, (N, T)."""
     a, b, c = (points[:, triangles[:, i]] for i in range(3))
     u, v, w = b - a, c - a, c - b
     area = u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
@@ -81,14 +82,14 @@ def _turns(
 def _usual(
     turn: np.ndarray, triangles: np.ndarray, stack: Stack
 ) -> np.ndarray:
-    """Return the usual way round of each triangle, 0 if none is, (T,)."""
+    """Return the usual orientation of each triangle, 0 for none, (T,)."""
     order = np.arange(len(stack.names))
     for a, b in stack.pairs:
         order[a], order[b] = b, a
     index = {tuple(t): i for i, t in enumerate(triangles.tolist())}
     image = order[triangles]  # of each triangle in a mirror
     mirror = np.array([index[tuple(sorted(t))] for t in image.tolist()], int)
-    # A mirror turns a triangle, and so does each exchange of two corners.
+    # A mirror reverses a triangle, and so does each exchange of two corners.
     a, b, c = image.T
     same = ((a > b) ^ (a > c) ^ (b > c))[None]
     seen = np.where(same, turn[:, mirror], -turn[:, mirror])

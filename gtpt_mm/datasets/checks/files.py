@@ -1,4 +1,4 @@
-"""Picture files: there, whole, and of the size that is annotated."""
+"""Picture files: they exist, are whole and have the annotated size."""
 
 import hashlib
 import io
@@ -18,7 +18,7 @@ def check_files(
     """Read all pictures once.
 
     Returns:
-        Findings, and the looks of the pictures that could be read.
+        Findings, and the fingerprints of the pictures that could be read.
     """
     found, looks = [], []
     for picture in pictures:
@@ -46,7 +46,7 @@ def check_files(
 
 
 def _read(content: bytes) -> tuple[tuple[int, int], np.ndarray]:
-    """Return (w, h) as it is seen, and grey levels, perhaps smaller."""
+    """Return (w, h) after EXIF rotation, and grey levels, maybe reduced."""
     with Image.open(io.BytesIO(content)) as image:
         w, h = image.size
         if image.getexif().get(274) in range(5, 9):  # turned by EXIF

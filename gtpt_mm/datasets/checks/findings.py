@@ -165,8 +165,8 @@ class Finding:
         file: The annotation file, or the split until it is known.
         picture: Name of the picture; '' for the whole file.
         annotation: Identity of the annotation; None for the whole picture.
-        keypoints: Indices of the keypoints that are meant.
-        badness: How far from the rule, to sort findings of one kind.
+        keypoints: Indices of the keypoints concerned.
+        badness: Distance from the rule, to sort findings of one kind.
     """
 
     kind: str

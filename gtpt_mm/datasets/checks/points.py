@@ -10,7 +10,7 @@ SLACK = 2.0
 #: ... or by this part of the longer side of the box: boxes around a mask end
 #: at the skin, not at the label.
 BOX_SLACK = 0.1
-#: Joined keypoints at one place are a finding where that is this rare.
+#: Joined keypoints at one place are a finding if they are this rare.
 RARE = 0.02
 
 
@@ -51,7 +51,7 @@ def _beyond(
 
 
 def _same_place(stack: Stack, usable: np.ndarray) -> list[Finding]:
-    """Find bones without a length where that is rare.
+    """Find bones of length 0, if they are rare.
 
     A hip hides the other one in profile, so left and right may coincide.
     """

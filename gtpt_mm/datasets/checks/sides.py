@@ -1,18 +1,18 @@
 """Left and right exchanged: the labels fit the set better the other way round.
 
 An instance is moved, turned and scaled (never mirrored) onto the others of the
-set; its distance is that to the nearest three of them. This is its own frame:
-nothing has to be upright, and front, back and profile views are compared with
-their like. Then the labels of some pairs are exchanged. If the set has nothing
-like the labels as they are, but the like of the exchanged ones, left and right
-may be exchanged.
+set; its distance is that to the nearest three of them. So instances need not
+be upright, and front, back and profile views are compared with similar views.
+Then the labels of some pairs are exchanged. If the set has nothing similar to
+the labels as they are, but something similar to the exchanged ones, left and
+right may be exchanged.
 
-Mice on glass are always seen from below: one side of the body is the left
-one in all pictures, and an exchange of all labels is found. People are seen
-from the front and from behind, where left and right change sides. In such a
-set the mirror image of every instance counts as seen, too: only an exchange
-of some labels, such as those of the legs, can be found so. One of all labels
-is a view from behind, unless a face shows the opposite (``facing``).
+Mice on glass are always seen from below: one side of the body is the left one
+in all pictures, and an exchange of all labels is found. People are seen from
+the front and from behind, where left and right change sides. In such a set the
+mirror image of every instance also counts as seen, so only an exchange of some
+labels, such as those of the legs, can be found. An exchange of all labels
+looks like a view from behind, unless a face shows the opposite (``facing``).
 """
 
 # N instances, R references, K keypoints
@@ -26,12 +26,12 @@ from .findings import Finding
 from .stack import Stack
 from .swaps import find_context, list_swaps
 
-#: Instances that are compared with, drawn evenly.
+#: Number of instances to compare with, drawn evenly.
 MAX_REFERENCES = 1000
 #: Instances that may be nearer to the set with all sides exchanged, in a set
-#: that is always seen from one side: a part, and at least a number.
+#: that is always seen from one side: a part of them, and at least this number.
 FEW, AT_LEAST = 0.02, 2
-#: Fewer instances say nothing of what is usual.
+#: Fewer instances do not show what is usual.
 MIN_INSTANCES = 30
 #: Labels that an instance needs, and that a reference must share with it.
 MIN_LABELS = 4
@@ -39,16 +39,16 @@ NUM_NEAREST = 3
 #: Links around the exchanged keypoints that are compared; limbs farther away
 #: would hide the difference.
 STEPS = 2
-#: Exchanged labels must be twice as near to the set. Below that stand people
+#: Exchanged labels must be twice as near to the set. Below that are people
 #: with crossed legs and gymnasts, who are labelled correctly.
 GAIN = float(np.log(2))
-#: 1.5 times will do in a set of 200 where an exchange hardly ever comes
-#: nearer. The logarithm grows with that of the last twentieth of the set, and
-#: with the number of instances. It needs more labels.
+#: 1.5 times is enough in a set of 200 where an exchange is hardly ever nearer.
+#: The required logarithm grows with that of the last twentieth of the set and
+#: with the number of instances. This rule needs more labels.
 CLEAR_GAIN, NUM_CLEAR, GROWTH = 0.4, 200, 0.1
 USUAL, NUM_USUAL, CLEAR_LABELS = 0.95, 300, 6
-#: The labels as they are lie beyond this part of the set, and the exchanged
-#: ones not much farther away.
+#: The labels as they are must be farther away than this part of the set, and
+#: the exchanged ones not much farther.
 STRANGE, NOT_MUCH = 0.9, 1.3
 CHUNK = 128
 
@@ -79,7 +79,7 @@ def check_sides(stack: Stack, trusted: np.ndarray) -> list[Finding]:
     best: dict[int, tuple[float, list[int]]] = {}
     for swap in list_swaps(stack.links, stack.pairs):
         if search.is_two_sided and 2 * len(swap) > len(stack.pairs):
-            continue  # as the exchange of all others
+            continue  # equal to exchanging all others
         keypoints = [k for i in swap for k in stack.pairs[i]]
         for row, gain in search.gains(keypoints).items():
             if gain > best.get(row, (0.0,))[0]:
@@ -107,8 +107,8 @@ def _mirrored(
     sided = (k for pair in stack.pairs for k in pair)
     shown = tuple(k for k in sided if trusted[k])
     text = (
-        f'all labels: {num:.0f} triangles of keypoints are passed the other '
-        'way round than in the other instances'
+        f'all labels: {num:.0f} triangles of keypoints have the opposite '
+        'orientation of those in the other instances'
     )
     return stack.finding('sides', row, text, shown, num)
 
@@ -134,7 +134,7 @@ class _Search:
         self._usable, self._ids = usable, chosen
         self._references = _Shapes(shapes.points[chosen], shapes.known[chosen])
         self._as_is: dict[tuple[int, ...], np.ndarray] = {}
-        # A mirror image with left and right exchanged is an instance, too.
+        # A mirror image with left and right exchanged is also an instance.
         sided = [k for pair in stack.pairs for k in pair]
         self._add_mirrored(self._exchange(sided))
         self.is_two_sided = not self._is_one_sided(sided)
@@ -176,7 +176,7 @@ class _Search:
         )
         around = [k for p in stack.pairs for k in p if k not in keypoints]
         if not context[around].any():
-            context[:] = True  # nothing there says where left is
+            context[:] = True  # nothing else shows which side is left
         columns = np.flatnonzero(context)
         key = tuple(columns.tolist())
         rows = self._usable
@@ -208,7 +208,7 @@ class _Search:
     def _limit(
         self, as_is: np.ndarray, order: np.ndarray, columns: np.ndarray
     ) -> float:
-        """Return the gain that an exchange must have, by what is usual."""
+        """Return the gain that an exchange needs, given the usual gains."""
         known = np.flatnonzero(np.isfinite(as_is))
         known = known[:: -(-len(known) // NUM_USUAL)]
         after = self._distances(self._usable[known], order, columns)
@@ -248,10 +248,10 @@ class _Search:
 def _align(
     shapes: _Shapes, references: _Shapes
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Move, turn and scale references onto shapes as well as they fit.
+    """Move, turn and scale references onto shapes by least squares.
 
     Returns:
-        Mean squares of the rest, and numbers of common keypoints, (N, R).
+        Mean squared residuals, and numbers of common keypoints, (N, R).
     """
     x, x_known = shapes.points, shapes.known
     y, y_known = references.points.T, references.known.T

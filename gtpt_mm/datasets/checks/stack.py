@@ -13,7 +13,7 @@ from .findings import Finding
 
 @dataclass
 class Stack:
-    """All instances of a set but crowds.
+    """All instances of a set, except crowds.
 
     Attributes:
         names: Names of the keypoints.

@@ -1,4 +1,4 @@
-"""Sets as tools pack them for the download: in a zip."""
+"""Sets in a zip, as tools offer them for download."""
 
 import contextlib
 import tempfile
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def unpacked(source: Path) -> Iterator[Path]:
-    """Yield a source, or the folder of the content of a zip while it lasts.
+    """Yield a source; for a zip, a temporary folder with its content.
 
     Args:
         source: A file or folder of any format, or a zip with it.
@@ -25,7 +25,9 @@ def unpacked(source: Path) -> Iterator[Path]:
             with zipfile.ZipFile(source) as archive:
                 archive.extractall(folder)
         except zipfile.BadZipFile as error:
-            raise ValueError(f'{source} is torn or no zip: {error}') from error
+            raise ValueError(
+                f'{source} is torn or not a zip: {error}'
+            ) from error
         inner = Path(folder)
         while len(entries := list(inner.iterdir())) == 1:
             if not entries[0].is_dir():

@@ -26,12 +26,12 @@ from .split import find_split
 __all__ = ['LOSES', 'SOURCES', 'matches', 'read', 'write']
 
 SOURCES = 'a .json with images, annotations and categories, or its folder'
-#: What is lost on the way to this format.
+#: What this format cannot hold.
 LOSES = ''
-#: Keys of an image that say what must not be in two splits.
+#: Keys of an image for its group, which must not be in two splits.
 GROUPS = ('group', 'video_id', 'vid_id', 'video', 'seq_id', 'sequence')
 
-#: What is mended without a loss here: the tool's ids are kept.
+#: Repairs that lose nothing here, as the ids of the tool are kept.
 RENUMBERED = ('image ids that were no integers', 'annotations with a new id')
 
 
@@ -261,7 +261,7 @@ def _add(
         content: Content of the file.
         chosen: Ids and names of the categories that are read.
         file: The file.
-        places: What is read, and the folder of the pictures if it is given.
+        places: The path that is read, and the folder of the pictures if given.
     """
     source, images = places
     if not found.names and chosen:
@@ -298,7 +298,7 @@ def _links(
                 and all(isinstance(end, int | float | str) for end in pair)
             ]
             numbers = [k for p in pairs for k in p if not isinstance(k, str)]
-            first = 0 if min(numbers, default=1) == 0 else 1  # some count so
+            first = 0 if min(numbers, default=1) == 0 else 1  # 0- or 1-based
             named: dict = {name: name for name in names}
             named.update(enumerate(names, first))
             return [
@@ -310,7 +310,7 @@ def _links(
 
 
 def _order(names: list[str], found: KeypointSet, file: Path) -> list[int]:
-    """Return where each keypoint of the set is among those of a category."""
+    """Return the index of each keypoint of the set in a category."""
     if set(names) != set(found.names):
         raise ValueError(
             f'{file}: keypoints {names} are not those of the other files, '

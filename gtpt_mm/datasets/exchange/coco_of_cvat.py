@@ -1,11 +1,10 @@
 """COCO files that CVAT wrote.
 
 CVAT lists the keypoints of a category in the order of its drawing of the
-skeleton, not in that of their labels, so that two tasks, or COCO and the same
-task, differ. Names and points belong together; pairs of the skeleton count
-the numbers of the drawn nodes, which are not places in the list. Until
-October 2022 the points of each annotation were in an order of their own;
-nothing in such a file can tell it.
+skeleton, not in that of their labels, so two tasks differ, and so may a task
+and COCO. Names and points match each other, but pairs of the skeleton are
+numbers of the drawn nodes, not indices into the list. Until October 2022 the
+points of each annotation had their own order; nothing in such a file shows it.
 
 Source: issue 5048 of cvat-ai/cvat and pull request 14 of cvat-ai/datumaro.
 """

@@ -131,7 +131,7 @@ def _parse(file: Path) -> ET.Element:
     try:
         root = ET.parse(file).getroot()
     except ET.ParseError as error:
-        raise ValueError(f'{file} is torn or no xml: {error}') from error
+        raise ValueError(f'{file} is torn or not an xml: {error}') from error
     if root.find('image') is None and root.find('track') is not None:
         raise ValueError(
             f'{file} is an export "CVAT for video", which names no pictures; '

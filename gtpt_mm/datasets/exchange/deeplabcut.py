@@ -73,7 +73,7 @@ def read(path: Path, images: Path | None = None) -> KeypointSet:
 
     Raises:
         ValueError: If there is no table, or it holds no labels of pictures.
-        MissingExtraError: If an h5 file needs what is not installed.
+        MissingExtraError: If a package for h5 files is not installed.
     """
     files = [path] if _is_file(path) else _list_files(path)
     if not files:
@@ -107,8 +107,8 @@ def _is_table(path: Path) -> bool:
 def _list_files(path: Path) -> list[Path]:
     """Return the tables of a folder, csv before h5 of the same name.
 
-    The tables of a project lie in ``labeled-data``; copies of them in
-    ``training-datasets`` are passed over.
+    The tables of a project lie in ``labeled-data``; copies in
+    ``training-datasets`` are ignored.
     """
     folder = path.parent if path.is_file() else path
     inner = folder / 'labeled-data'
@@ -142,7 +142,7 @@ def _read_config(file: Path) -> dict:
             try:
                 content = yaml.safe_load(config.read_text(encoding='utf-8'))
             except (yaml.YAMLError, UnicodeDecodeError) as error:
-                raise ValueError(f'{config} is no YAML: {error}') from error
+                raise ValueError(f'{config} is not YAML: {error}') from error
             if isinstance(content, dict) and 'scorer' in content:
                 return content
     return {}
@@ -173,7 +173,7 @@ def _load(file: Path) -> _Table:
     if not any(Path(row).suffix.lower() in SUFFIXES for row in table.rows):
         rows = f'the first is {table.rows[0]!r}' if table.rows else 'none'
         raise ValueError(
-            f'{file}: its rows are no pictures ({rows}). Results of '
+            f'{file}: its rows are not pictures ({rows}). Results of '
             'analyze_videos number the frames of a video and are not labels: '
             'give CollectedData_*.csv, or label frames first'
         )
@@ -228,7 +228,8 @@ def _number(cell: str, file: Path, line: int) -> float:
     try:
         return float(cell) if cell.strip() else np.nan
     except ValueError as error:
-        raise ValueError(f'{file}, row {line}: {cell!r} no number') from error
+        words = f'{cell!r} is not a number'
+        raise ValueError(f'{file}, row {line}: {words}') from error
 
 
 def _load_h5(file: Path) -> _Table:
@@ -239,12 +240,12 @@ def _load_h5(file: Path) -> _Table:
         frame = pandas.read_hdf(file)
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise ValueError(
-            f'{file} is no table of DeepLabCut: {error}'
+            f'{file} is not a table of DeepLabCut: {error}'
         ) from error
     levels = list(getattr(frame, 'columns', frame.index).names)
     if not {'bodyparts', 'coords'} <= set(levels):
         raise ValueError(
-            f'{file} is no table of DeepLabCut: its columns are {levels}'
+            f'{file} is not a table of DeepLabCut: its columns are {levels}'
         )
     individuals, parts, coords = (
         [

@@ -14,7 +14,7 @@ def import_extra(package: str, extra: str, purpose: str) -> ModuleType:
     Args:
         package: Name that is imported.
         extra: Extra of gtpt_mm that installs it.
-        purpose: What is to be read, for the message.
+        purpose: Name of the file to read, for the message.
 
     Raises:
         MissingExtraError: If it is not installed.

@@ -56,7 +56,7 @@ def write_folder(
         link: Whether pictures are linked instead of copied.
         overwrite: Whether a set that is there may be replaced.
         metainfo: What :func:`~.metainfo.describe` returned, perhaps for the
-            set before it was split; asked now if None.
+            set before it was split; None describes it now.
 
     Returns:
         The folder as :func:`read_folder` gives it.
@@ -111,7 +111,7 @@ def read_folder(out: Path) -> OwnSet:
 
 
 def read_swap(path: Path) -> dict[str, str] | None:
-    """Return the mirror partners of such a folder; None of another one."""
+    """Return the mirror partners of such a folder; None for any other."""
     if not is_folder(path):
         return None
     points = read_folder(path).metainfo['keypoint_info'].values()
@@ -155,6 +155,6 @@ def _check_links(keypoint_set: KeypointSet, out: Path) -> None:
         path = picture.path
         if path is not None and path.resolve().is_relative_to(place):
             raise ValueError(
-                f'{path} lies in {out}, which is replaced, so that a link to '
-                'it would lead nowhere; copy the pictures instead'
+                f'{path} lies in {out}, which is replaced, so a link to it '
+                'would lead nowhere; copy the pictures instead'
             )

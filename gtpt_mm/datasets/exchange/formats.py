@@ -25,7 +25,7 @@ FORMATS: dict[str, ModuleType] = {
     'sleap': sleap,
     'labelme': labelme,
 }
-#: File in a folder of :func:`write_set`, by which it is known as such.
+#: File that marks a folder of :func:`write_set`.
 MARK = '.gtpt_mm-export'
 
 
@@ -81,7 +81,7 @@ def read_set(path: Path, format: str = 'auto', **options: Any) -> KeypointSet:
         raise ValueError(f'{path} does not exist')
     given = {k: v for k, v in options.items() if v is not None}
     if 'images' in given and not Path(given['images']).is_dir():
-        raise ValueError(f'--images {given["images"]} is no folder')
+        raise ValueError(f'--images {given["images"]} is not a folder')
     known = inspect.signature(FORMATS[name].read).parameters
     names = given.pop('names', None) if 'names' not in known else None
     for option in given:
@@ -128,7 +128,7 @@ def rename(keypoint_set: KeypointSet, names: list[str]) -> None:
     """Give the keypoints of a set other names, in their order.
 
     Raises:
-        ValueError: If there are fewer or more names, or one is there twice.
+        ValueError: If the number of names differs, or one occurs twice.
     """
     old = keypoint_set.names
     if len(names) != len(old) or len(set(names)) != len(names):

@@ -1,4 +1,4 @@
-"""An annotated set on its way between formats: pictures and instances."""
+"""An annotated set, independent of its format: pictures and instances."""
 
 # N instances, K keypoints
 
@@ -22,8 +22,8 @@ class Instance:
         area: Area of a mask, or None: 'area' of a COCO file that states it.
         id: Identity of the annotation in its tool; '' if it has none.
         track: Name of the individual over the frames of a video; '' if none.
-        score: Confidence, where a model predicted it; None for a label.
-        keypoint_scores: The same of each keypoint, (K,); None for a label.
+        score: Confidence, if a model predicted it; None for a label.
+        keypoint_scores: The same for each keypoint, (K,); None for a label.
         is_crowd: Whether it stands for a crowd, not for an instance.
     """
 
@@ -46,10 +46,10 @@ class Picture:
         name: Relative path below the folder of pictures, with '/'.
         width: Pixels.
         height: Pixels.
-        path: The file; None if the source names a file that is not there.
+        path: The file; None if the source names a file that does not exist.
         content: Bytes of the file where the source holds it (SLEAP packages);
             None if it is a file.
-        instances: Who is in it; may be empty.
+        instances: Its instances; may be empty.
         id: Identity in its tool; '' if it has none.
         group: Video, session or animal that must not be in two splits; ''
             if the source has none.
@@ -75,11 +75,11 @@ class KeypointSet:
         names: Names of the K keypoints.
         pictures: Pictures in the order of the source.
         links: Pairs of keypoint names that are joined by a line.
-        swap: Names of left to right and right to left where the source says
-            it (``flip_idx`` of YOLO); None if it does not.
-        category: Name of what is annotated.
+        swap: Names, left to right and right to left, if the source has them
+            (``flip_idx`` of YOLO), else None.
+        category: Name of the annotated category.
         format: Name of the format, such as 'yolo'.
-        dropped: Number of what was left out, by reason in words.
+        dropped: Number of items left out, by a description of the reason.
         notes: What a user should know, such as points that were reordered.
     """
 

@@ -90,7 +90,7 @@ def read(
     if num:
         found.notes.append(
             f'{num:,} further annotations of the same pictures: each is read '
-            'as a picture of its own, and tells the spread of the labels'
+            'as a separate picture, and shows the spread of the labels'
         )
     folders = [images] if images else _folders(files)
     finder = PictureFinder(folders)
@@ -119,7 +119,7 @@ def _folders(files: list[Path]) -> list[Path]:
 def _picture(
     task: Task, file: Path, finder: PictureFinder, found: KeypointSet
 ) -> Picture | None:
-    """Return the picture of a task, without instances; None if it is out."""
+    """Return the picture of a task without instances, None to skip it."""
     if any(region.is_turned for region in task.regions):
         found.dropped['pictures that were turned on the labelling page'] += 1
         return None

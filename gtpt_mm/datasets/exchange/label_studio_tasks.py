@@ -66,7 +66,7 @@ def read_tasks(file: Path, found: KeypointSet) -> Iterator[Task]:
         content = json.load(lines)
     for entry in content if isinstance(content, list) else [content]:
         if not isinstance(entry, dict):
-            found.dropped['entries that are no tasks'] += 1
+            found.dropped['entries that are not tasks'] += 1
         elif any(
             isinstance(entry.get(key), list)
             for key in ('annotations', 'completions', 'predictions')
@@ -95,7 +95,7 @@ def _read_task(entry: dict, found: KeypointSet) -> Iterator[Task]:
         task = Task(entry.get('id', ''), data, is_predicted=not done)
         _read_results(annotation.get('result') or [], task)
         for region in task.regions if done else ():
-            region.score = None  # of the prediction that a person corrected
+            region.score = None  # it scored the uncorrected prediction
         yield task
 
 
@@ -110,7 +110,7 @@ def _video(entry: dict) -> dict:
 
 
 def _read_results(results: list, task: Task) -> None:
-    """Read regions; what tools note apart for one region is joined."""
+    """Read regions; join the entries that tools write for one region."""
     joined: dict[str, dict] = {}
     for number, result in enumerate(results):
         if not isinstance(result, dict):
@@ -144,7 +144,7 @@ def _read_small(entry: dict) -> Task:
 
 
 def _region(value: dict, result: dict, key: str) -> Region | None:
-    """Return a region in pixels; None for what has no place."""
+    """Return a region in pixels; None for one without a position."""
     size = (
         int(result.get('original_width') or 0),
         int(result.get('original_height') or 0),

@@ -29,7 +29,7 @@ SOURCES = "LabelMe's .json beside a picture, or the folder with them"
 #: File with a name of a keypoint on each line, in their order.
 LABELS = 'labels.txt'
 HIDDEN = {'occluded', 'hidden', 'invisible'}
-#: Files of a folder that are looked at before it is not LabelMe's.
+#: Number of files to check before a folder is not taken for LabelMe's.
 MOST_LOOKED_AT = 50
 
 Shape = dict[str, Any]

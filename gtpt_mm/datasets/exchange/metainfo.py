@@ -31,7 +31,7 @@ LIMBS = {
     for side in COLORS
     for part in ('shoulder', 'elbow', 'wrist', 'hip', 'knee', 'ankle')
 }
-#: Most instances that the tree of a skeleton is measured on.
+#: Largest number of instances used for the tree of a skeleton.
 MOST_INSTANCES = 2000
 
 
@@ -42,21 +42,21 @@ def describe(
 ) -> dict:
     """Return the ``dataset_info`` of a set, as mmpose reads it.
 
-    Swap pairs are those asked for, else of the source, else found by names.
-    Links are those of the source; without any, the minimum spanning tree
-    over the mean distances of keypoints, see :func:`span_tree`, and the
-    mirror image of each of its links.
-    Every joint weight is 1. For sigmas see
+    Swap pairs are those given, else those of the source, else pairs found by
+    name. Links are those of the source; without any, the minimum spanning tree
+    over the mean distances of keypoints, see :func:`span_tree`, and the mirror
+    image of each of its links. Every joint weight is 1. For sigmas see
     :func:`~gtpt_mm.datasets.exchange.sigmas.find_sigmas`.
 
     Args:
         keypoint_set: The set.
-        swap: Partners asked for, see :func:`parse_swap`; others are found.
+        swap: Partners that are given, see :func:`parse_swap`; others are
+            found.
         name: ``dataset_name``; '' for the category of the set.
 
     Returns:
-        The dict. Its extra entry ``notes`` is a list of lines that say where
-        everything is from and what the user should look at.
+        The dict. Its extra entry ``notes`` is a list of lines on the source of
+        each part and on what the user should check.
     """
     names = keypoint_set.names
     partners, pairs, notes = find_swap(keypoint_set, swap or {})
@@ -134,7 +134,7 @@ def _by_side(pair: Sequence[str]) -> tuple[str, str]:
 def _unsure(
     found: SwapPairs, partners: Mapping[str, str], asked: Mapping[str, str]
 ) -> list[str]:
-    """Return what the user should look at."""
+    """Return lines on what the user should check."""
     guessed = [
         (a, b)
         for a, b in found.guessed
@@ -160,8 +160,8 @@ def parse_swap(text: str, names: Sequence[str]) -> dict[str, str]:
     """Return the partners, both ways, that ``--swap`` asks for.
 
     Args:
-        text: Such as ``'ear1=ear2,left_horn='``; the left one stands first,
-            nothing behind '=' says that a keypoint has no partner.
+        text: Such as ``'ear1=ear2,left_horn='``; the left one comes first, and
+            nothing after '=' means that a keypoint has no partner.
         names: Names of the keypoints.
 
     Raises:
@@ -216,7 +216,7 @@ def _link_color(link: Sequence[str], sides: Mapping[str, str]) -> list[int]:
 def _find_links(
     keypoint_set: KeypointSet, partners: Mapping[str, str]
 ) -> tuple[list, str]:
-    """Return the links of the source, else a tree; and in words which."""
+    """Return the links of the source, else a tree; and a line about it."""
     if keypoint_set.links:
         return keypoint_set.links, 'skeleton: from the source'
     links = span_tree(keypoint_set)
@@ -271,7 +271,7 @@ def write_metainfo(info: dict, path: str | Path) -> None:
     """Write a ``dataset_info`` as a file for ``metainfo=dict(from_file=)``.
 
     Args:
-        info: Of :func:`describe`; its notes become comments.
+        info: Result of :func:`describe`; its notes become comments.
         path: The file, ``metainfo.py``.
     """
     notes = [' '.join(str(note).split()) for note in info.get('notes', [])]
@@ -291,6 +291,6 @@ def write_metainfo(info: dict, path: str | Path) -> None:
         lines.append(f'    {key}={[float(v) for v in info[key]]!r},')
     with atomic_write(path) as temporary:
         text = '\n'.join([*lines, ')', ''])
-        # mmengine replaces what stands in double braces
+        # mmengine substitutes text in double braces
         text = text.replace('{{', '{\\x7b')
         Path(temporary).write_text(text, encoding='utf-8')

@@ -58,7 +58,7 @@ def check_new_folder(
 ) -> None:
     """Raise if a folder may not be made or replaced.
 
-    What killed processes have left of it is put back, or removed.
+    Leftovers of killed processes are restored or removed.
     """
     _remove_leftovers(Path(os.path.abspath(out)))
     if os.path.lexists(out) and not out.is_dir():

@@ -12,14 +12,14 @@ from .pictures import clean_name
 class PictureFiles:
     """The files that the pictures of a set get in one folder.
 
-    A picture keeps its name, folders included; where two names are equal
-    without case, the second gets a number.
+    A picture keeps its name, folders included; if two names differ only in
+    case, the second gets a number.
 
     Args:
         keypoint_set: The set.
         folder: Where to write; made if it is not there.
         link: Whether pictures are linked instead of copied.
-        by_stem: Whether names must differ without their suffixes, too.
+        by_stem: Whether names must also differ without their suffixes.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class PictureFiles:
         return zip(self.pictures, self._names, strict=True)
 
     def write(self) -> None:
-        """Copy or link the pictures; those without a file are passed over."""
+        """Copy or link the pictures; those without a file are skipped."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for picture, name in self.names():
             if picture.path is not None or picture.content is not None:

@@ -84,7 +84,7 @@ class PictureFinder:
         """Return the file of a name; None if there is none, or several."""
         try:
             return self._find(name) if name else None
-        except OSError:  # such as a picture within the name, far too long
+        except OSError:  # such as a name that holds the picture, far too long
             return None
 
     def _find(self, name: str) -> Path | None:
@@ -116,7 +116,7 @@ class PictureFinder:
 
 
 def nearest(paths: Iterable[Path], name: str) -> Path | None:
-    """Return the only file with the longest common end of the path."""
+    """Return the file that shares the longest end of the path, if unique."""
     paths = list({path.resolve(): path for path in paths}.values())
     shared = [_num_shared(path, name) for path in paths]
     best = [p for p, n in zip(paths, shared, strict=True) if n == max(shared)]
@@ -166,12 +166,12 @@ def measure(source: Path | bytes) -> tuple[int, int, int] | None:
 def mend_pictures(keypoint_set: KeypointSet) -> None:
     """Compare the sizes of all pictures with their files.
 
-    mmpose, browsers and most tools turn a picture as EXIF says. Labels whose
-    written size is that of the stored, not of the turned picture, were made
-    on the stored one: they are turned, too. A size that is not written is
-    read. A picture whose file cannot be read, or has another size, is left
-    out: its labels lie elsewhere. A name without a suffix gets that of its
-    file.
+    mmpose, browsers and most tools rotate a picture by its EXIF data. Labels
+    whose annotated size is that of the stored picture, not of the rotated one,
+    were made on the stored one: they are rotated as well. A missing size is
+    read from the file. A picture whose file cannot be read, or has another
+    size, is left out, as its labels would be wrong. A name without a suffix
+    gets that of its file.
 
     Args:
         keypoint_set: Changed in place.
@@ -212,10 +212,10 @@ def mend_pictures(keypoint_set: KeypointSet) -> None:
 
 
 def _give_back(pictures: list[Picture]) -> None:
-    """Let a file belong to the names alone that fit it best.
+    """Assign a file only to the names that match it best.
 
-    A picture that is not there would else get the file of equal name in
-    another folder, such as a frame of that number of another video.
+    Otherwise a missing picture would get the file of the same name in another
+    folder, such as the frame with its number of another video.
     """
     found = [(p, Path(os.path.abspath(p.path))) for p in pictures if p.path]
     best: dict[Path, int] = {}
@@ -231,13 +231,13 @@ def _give_back(pictures: list[Picture]) -> None:
 def _tell(
     keypoint_set: KeypointSet, num_turned: int, resized: list[str]
 ) -> None:
-    """Note what was turned and left out; raise if it is most pictures."""
+    """Note pictures turned and left out; raise if most are left out."""
     if 2 * len(resized) > len(keypoint_set.pictures):
         raise ValueError(
             f'{len(resized)} of {len(keypoint_set.pictures)} picture files '
-            'have another size (w, h) than the annotations say, so that '
-            f'keypoints lie elsewhere: {resized[0]}. Give the folder of the '
-            'pictures that were annotated by --images'
+            'have another size (w, h) than the annotations say, so the '
+            f'keypoints are wrong: {resized[0]}. Give the folder of the '
+            'annotated pictures with --images'
         )
     if resized:
         keypoint_set.dropped[
@@ -245,9 +245,9 @@ def _tell(
         ] += len(resized)
     if num_turned:
         keypoint_set.notes.append(
-            f'{num_turned:,} pictures are turned by EXIF and were annotated '
-            'as stored; their labels were turned, because mmpose reads '
-            'pictures turned'
+            f'{num_turned:,} pictures are rotated by EXIF but were annotated '
+            'as stored; their labels were rotated, because mmpose rotates '
+            'pictures'
         )
 
 

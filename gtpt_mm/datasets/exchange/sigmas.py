@@ -30,12 +30,12 @@ from .keypoint_set import Instance, KeypointSet, Picture
 #: Fewest pairs of labels of a keypoint (and its mirror partner) for a sigma
 #: of its own: with ten its standard error is 16 %.
 MIN_PAIRS = 10
-#: Two labels further apart, in sqrt(area), are of two instances.
+#: Two labels farther apart, in sqrt(area), belong to two instances.
 SAME_INSTANCE = 0.5
-#: A measured sigma is not taken as smaller: evaluation would count noise.
+#: Lower limit of a measured sigma: below it, evaluation would count noise.
 LEAST = 0.01
-#: Default: OKS 0.5 at 0.118 sqrt(area), near PCK@0.1. Labels are seldom
-#: better than some pixels, so that small objects get more, at most the hips'.
+#: Default: OKS 0.5 at 0.118 sqrt(area), near PCK@0.1. Labels are seldom better
+#: than a few pixels, so small objects get more, at most COCO's value for hips.
 DEFAULT, PIXELS, MOST = 0.05, 2.0, 0.107
 COCO_SIGMAS = dict(
     nose=0.026, left_eye=0.025, right_eye=0.025, left_ear=0.035,
@@ -49,7 +49,7 @@ COCO_SIGMAS = dict(
 def find_sigmas(
     keypoint_set: KeypointSet, swap: Mapping[str, str]
 ) -> tuple[list[float], list[str]]:
-    """Return the sigma of each keypoint, and in words where they are from.
+    """Return the sigma of each keypoint, and lines about their sources.
 
     Args:
         keypoint_set: The set.
@@ -83,7 +83,7 @@ def find_sigmas(
 
 
 def _list(names: list[str], num_all: int, most: int = 6) -> str:
-    """Return names in words, of many the first ones."""
+    """Return a list of names, shortened if there are many."""
     if len(names) == num_all:
         return 'all keypoints'
     more = f' and {len(names) - most} more' if len(names) > most else ''
@@ -155,7 +155,7 @@ def find_doubles(keypoint_set: KeypointSet) -> list[list[Picture]]:
 
 
 def _content(picture: Picture) -> str:
-    """Return what equal pictures share."""
+    """Return a key that equal pictures share."""
     if picture.content is not None:
         return hashlib.sha256(picture.content).hexdigest()
     if picture.path is not None:

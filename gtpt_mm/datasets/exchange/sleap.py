@@ -1,8 +1,8 @@
 """SLEAP: ``.slp`` with the videos or pictures beside it, ``.pkg.slp`` with
 the pictures in it; read through sleap-io.
 
-Only what a person labelled is read. A point that is marked as not visible is
-no label, as in SLEAP's own trainings.
+Only labels made by a person are read. A point that is marked as not visible is
+not a label, as in SLEAP's own trainings.
 """
 
 # K keypoints
@@ -21,8 +21,8 @@ from .keypoint_set import Instance, KeypointSet, Picture
 from .pictures import PictureFinder, clean_name, mend_pictures, nearest
 
 SOURCES = 'a .slp or .pkg.slp, or a folder with them (needs sleap-io)'
-#: Frames of videos are stored as JPEG: PNG would be lossless, but of pixels
-#: that a video codec has rounded before, and take ten times the memory.
+#: Frames of videos are stored as JPEG. PNG would keep pixels exactly that a
+#: video codec has already rounded, and take ten times the memory.
 JPEG_QUALITY = 95
 
 
@@ -78,7 +78,7 @@ def _load(file: Path) -> Any:
     try:
         return sleap_io.load_slp(str(file), open_videos=True)
     except Exception as error:  # of h5py, json, attrs: each has its own
-        raise ValueError(f'{file} is no file of SLEAP: {error}') from error
+        raise ValueError(f'{file} is not a file of SLEAP: {error}') from error
 
 
 def _choose(labels: Any, category: str | None, file: Path) -> Any:
@@ -171,7 +171,7 @@ def _picture(
 ) -> Picture:
     """Return the picture of a frame: a file, or pixels of a video."""
     video, number = frame.video, int(frame.frame_idx)
-    # a video that is not there is false
+    # a missing video is false
     source = video if video.source_video is None else video.source_video
     if isinstance(source.filename, list):  # pictures
         path = clean_name(str(source.filename[number]))
@@ -205,10 +205,10 @@ def _picture(
 
 
 def _title(path: str, titles: dict[str, str]) -> str:
-    """Return the shortest end of a path that is that of no other video.
+    """Return the shortest end of a path that no other video shares.
 
-    What is before it is of some machine; but videos of several sessions often
-    have one name in folders of their own.
+    The beginning of a path depends on the machine, but videos of several
+    sessions often have the same name in separate folders.
     """
     parts = path.split('/')
     for num in range(1, len(parts) + 1):

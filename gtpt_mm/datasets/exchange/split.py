@@ -25,11 +25,11 @@ MOST = 1.5
 
 
 def find_split(path: Path, source: Path = Path()) -> str:
-    """Return the split that the name of a file or its folders say, or ''.
+    """Return the split in the name of a file or its folders, or ''.
 
     Args:
         path: The file.
-        source: What is read; folders above it say nothing.
+        source: The path that is read; folders above it are ignored.
 
     Example:
         >>> find_split(Path('annotations/person_keypoints_val2017.json'))
@@ -90,7 +90,7 @@ def split(
     contents = _read_contents(keypoint_set.pictures)
     _join(keypoint_set, contents)
     splits = {picture.split for picture in keypoint_set.pictures}
-    if len(splits) == 1:  # a part is split again
+    if len(splits) == 1:  # split this part again
         for picture in keypoint_set.pictures:
             picture.split = ''
     if not {'train', 'val'} <= splits:
@@ -111,14 +111,14 @@ def split(
 
 
 def _join(keypoint_set: KeypointSet, contents: dict[int, str]) -> None:
-    """Let pictures have no split where val holds all of train, too."""
+    """Clear the splits if val also holds all pictures of train."""
     pictures = keypoint_set.pictures
     held = {contents[id(p)] for p in pictures if p.split == 'val'}
     train = [contents[id(p)] for p in pictures if p.split == 'train']
     if not train or not held.issuperset(train):
         return
     keypoint_set.notes.append(
-        'val of the source holds all pictures of train: val was drawn anew'
+        'val of the source holds all pictures of train: a new val was drawn'
     )
     keypoint_set.pictures = [p for p in pictures if p.split != 'train']
     for picture in keypoint_set.pictures:
@@ -136,7 +136,7 @@ def _read_contents(pictures: list[Picture]) -> dict[int, str]:
 
 
 def _size(picture: Picture) -> int | str:
-    """Return the bytes of a picture; the name of one that is not there."""
+    """Return the bytes of a picture; its name if the file is missing."""
     if picture.content is not None:
         return len(picture.content)
     if picture.path is not None:
@@ -145,7 +145,7 @@ def _size(picture: Picture) -> int | str:
 
 
 def _hash(picture: Picture) -> str:
-    """Return the hash of a picture; the name of one that is not there."""
+    """Return the hash of a picture; its name if the file is missing."""
     if picture.content is not None:
         return hashlib.sha256(picture.content).hexdigest()
     if picture.path is None:
@@ -186,8 +186,8 @@ def _draw(
     by_group = by == 'group' or (by == 'auto' and len(groups) > 1)
     if by == 'group' and len(groups) < 2:
         raise ValueError(
-            'the source names fewer than two groups (videos, sessions), so '
-            'that it cannot be split by group; use --split-by picture'
+            'the source names fewer than two groups (videos, sessions), so it '
+            'cannot be split by group; use --split-by picture'
         )
     bundles = _bundle(pictures, contents, by_group)
     num = max(round(val * len(pictures)), 1)
@@ -195,7 +195,7 @@ def _draw(
     if by == 'auto' and by_group and not _is_near(chosen, num):
         keypoint_set.notes.append(
             f'split by picture: the {len(groups)} groups of the source are '
-            'too uneven for a val of the wished size'
+            'too uneven for a val of the requested size'
         )
         chosen = _choose(_bundle(pictures, contents, False), num, seed)
     for picture in pictures:

@@ -1,4 +1,4 @@
-"""Say in a table what was read and what was left out."""
+"""Table of what was read and what was left out."""
 
 from .keypoint_set import KeypointSet, Picture
 from .split import SPLITS

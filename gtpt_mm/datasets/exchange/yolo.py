@@ -54,7 +54,7 @@ COCO_NAMES = [
     'right_ankle',
 ]
 COCO_FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
-#: A coordinate beyond was not divided by the size of the picture.
+#: A larger coordinate was not divided by the size of the picture.
 LIMIT = 2.0
 
 
@@ -85,7 +85,7 @@ def read(
     """
     file = find_yaml(path)
     if file is None and not path.is_dir():
-        raise ValueError(f'{path} is no yaml with kpt_shape')
+        raise ValueError(f'{path} is not a yaml with kpt_shape')
     layout = read_yaml(file) if file else guess_layout(path)
     entries = list_entries(layout, images)
     rows = {e.label: read_rows(e.label) for e in entries if e.label}
@@ -133,7 +133,7 @@ def _guess_shape(files: Iterable[list[list[str]]]) -> tuple[int, int]:
     num = lengths.most_common(1)[0][0]
     if num < 2 or (num % 3 and num % 2):
         raise ValueError(
-            f'most rows have {num + 5} values: that is no class, box and '
+            f'most rows have {num + 5} values: that is not a class, a box and '
             'keypoints of 2 or 3 values each'
         )
     rows = [row for f in files for row in f if len(row) == num + 5]
@@ -159,14 +159,14 @@ def _name(
     if not given and layout.flip == COCO_FLIP:
         given = COCO_NAMES
         found.notes.append(
-            "keypoints have no names; flip_idx is that of COCO's 17, so that "
-            'they got the names of COCO'
+            "keypoints have no names; flip_idx is that of COCO's 17, so they "
+            'got the names of COCO'
         )
     elif not given:
         given = [f'keypoint_{k}' for k in range(1, num + 1)]
         found.notes.append(
-            f'the {num} keypoints have no names, so that they are numbered; '
-            'give them by --names, or as kpt_names in the yaml'
+            f'the {num} keypoints have no names, so they are numbered; '
+            'give them with --names, or as kpt_names in the yaml'
         )
     found.names = given
     found.links = [
@@ -214,7 +214,7 @@ def _choose_class(
 
 
 def _measure(entry: Entry, name: str, found: KeypointSet) -> Picture | None:
-    """Return the picture with the size that its labels are parts of."""
+    """Return the picture with the size that its labels are relative to."""
     size = measure(entry.image)
     if size is None:
         found.dropped['pictures whose file cannot be read'] += 1
@@ -232,7 +232,7 @@ def _add(
     wanted: set[int] | None,
     found: KeypointSet,
 ) -> None:
-    """Add the instances of a picture; count the rows that are none."""
+    """Add the instances of a picture; count rows that are not instances."""
     for row in rows:
         instance = _instance(row, shape, picture, wanted)
         if isinstance(instance, str):
@@ -247,7 +247,7 @@ def _instance(
     picture: Picture,
     wanted: set[int] | None,
 ) -> Instance | str:
-    """Return the instance of a row, or why it is none."""
+    """Return the instance of a row, or the reason why it is not one."""
     try:
         numbers = np.array(row, dtype=float)
     except ValueError:

@@ -16,7 +16,7 @@ from .split import find_split
 
 #: Keys under which tools write the names of keypoints.
 NAMES = ('kpt_names', 'keypoint_names', 'node_names', 'keypoints')
-#: How tools call the splits.
+#: Names of the splits in different tools.
 KEYS = dict(
     train='train', val='val', valid='val', validation='val', test='test'
 )
@@ -24,7 +24,7 @@ KEYS = dict(
 
 @dataclass
 class Layout:
-    """What a yaml or, without one, a folder says.
+    """Content of a yaml or, without one, of a folder.
 
     Attributes:
         root: Folder that paths are relative to.
@@ -34,8 +34,8 @@ class Layout:
         shape: K and the number of values of a keypoint; 0 if unknown.
         flip: ``flip_idx``; empty if there is none.
         links: Pairs of keypoint numbers that are joined.
-        absent: Places that the yaml names and that are not there.
-        num_lost: Pictures that a list names and that are not there.
+        absent: Paths in the yaml that do not exist.
+        num_lost: Number of pictures in lists that do not exist.
     """
 
     root: Path
@@ -176,7 +176,7 @@ def list_entries(layout: Layout, images: Path | None) -> list[Entry]:
     """Return the pictures of all splits and their label files.
 
     Args:
-        layout: Where to look; what is not there is noted in it.
+        layout: Where to look; missing paths are noted in it.
         images: Folder of the pictures, if it is not beside the labels.
 
     Raises:
@@ -235,8 +235,8 @@ def _expand_list(
 ) -> list[tuple[Path, Path, Path | None]]:
     """Return the pictures that a text file lists, as :func:`_expand`.
 
-    Labels lie beside the pictures or, where these moved, where the written
-    path has them.
+    Labels lie beside the pictures or, if these were moved, beside the listed
+    path.
     """
     root = layout.root
     finder = PictureFinder([f for f in (images, path.parent, root) if f])

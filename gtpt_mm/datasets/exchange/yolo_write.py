@@ -61,7 +61,7 @@ def _describe(keypoint_set: KeypointSet) -> dict:
         swap = find_swap(keypoint_set, {})[0] or None
     if swap is None:
         keypoint_set.notes.append(
-            'no pairs of left and right are known, so that data.yaml has no '
+            'no pairs of left and right are known, so data.yaml has no '
             'flip_idx and Ultralytics does not mirror pictures'
         )
     else:

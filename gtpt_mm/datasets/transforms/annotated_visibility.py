@@ -38,8 +38,8 @@ class AnnotatedVisibility(BaseTransform):
         """Return the sample with the visibility of its annotation.
 
         Raises:
-            ValueError: If the sample has no COCO-WholeBody annotation, or
-                not of as many keypoints as the sample.
+            ValueError: If the sample has no COCO-WholeBody annotation, or one
+                with another number of keypoints.
         """
         annotation = results.get('raw_ann_info') or {}
         missing = [field for field in FIELDS if field not in annotation]

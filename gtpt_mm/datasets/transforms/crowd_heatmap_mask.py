@@ -11,10 +11,9 @@ class CrowdHeatmapMask(BottomupGetHeatmapMask):
     """mmpose's ``BottomupGetHeatmapMask`` that masks crowds as well.
 
     COCO gives a crowd as run lengths in a dict, a person as polygons in a
-    list. mmpose 1.3.2 passes over the dicts, so people in a crowd, who have
-    no keypoints, are trained as background. And it reads masks by
-    xtcocotools, which fails with numpy 2 (``NPY_OWNDATA``); this one takes
-    pycocotools.
+    list. mmpose 1.3.2 ignores the dicts, so people in a crowd, who have no
+    keypoints, are trained as background. It also reads masks with xtcocotools,
+    which fails with numpy 2 (``NPY_OWNDATA``); this class uses pycocotools.
 
     Arguments, keys and the result are those of ``BottomupGetHeatmapMask``.
     """

@@ -33,8 +33,8 @@ class GroupPoseCrop(BaseTransform):
 
     - boxes are clipped, and instances with an empty box are removed; an
       image may be left without instances;
-    - the area becomes that of the clipped box, also of instances that are
-      not cut;
+    - the area becomes that of the clipped box, also for instances that are not
+      cut;
     - keypoints outside move to the border **and stay visible**.
 
     Required keys: ``img``, ``keypoints``, ``bbox``. Modified keys: ``img``,
@@ -129,9 +129,10 @@ class GroupPoseCrop(BaseTransform):
 
 @TRANSFORMS.register_module()
 class GroupPoseResizedCrop(GroupPoseCrop):
-    """``GroupPoseResize`` and ``GroupPoseCrop``, only of the pixels needed.
+    """``GroupPoseResize`` and ``GroupPoseCrop`` in one, on fewer pixels.
 
-    Random numbers, keys and results are those of the two in a row.
+    It resizes only the pixels in the crop. Random numbers, keys and results
+    are those of the two transforms in sequence.
 
     Args:
         short_sides: See ``GroupPoseResize``.

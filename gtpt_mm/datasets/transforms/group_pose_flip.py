@@ -14,9 +14,9 @@ class GroupPoseFlip(RandomFlip):
     on borders of pixels and go to w - x; stock ``RandomFlip`` moves them as
     pixels, one pixel too far to the left, which changes the areas of cropped
     instances. It also takes the ``input_size`` (w, h) of a resized image for
-    (h, w); this one may stand before or behind ``GroupPoseResize``.
+    (h, w); this transform may come before or after ``GroupPoseResize``.
 
-    Required keys: ``img``, ``img_shape``; modified and added keys as
+    Required keys: ``img``, ``img_shape``; modified and added keys as in
     ``RandomFlip``.
 
     Source: transforms of the official code of Group Pose.

@@ -15,12 +15,12 @@ def resized(
 ) -> tuple[int, int]:
     """Return the size (w, h) of an image after the resize.
 
-    The short side gets ``short_side`` pixels or, if the long one had more
-    than its limit, the most that keep it below, rounded. The long side is
-    rounded down; after the rounding of the short one it may pass its limit by
-    a pixel or two (1335 instead of 1333 occurs). An image so long that the
-    short side would be rounded to 0, where the official code fails, gets one
-    pixel there and the limit on the other.
+    The short side gets ``short_side`` pixels or, if the long one would exceed
+    its limit, the largest length that keeps it within the limit, rounded. The
+    long side is rounded down; after the rounding of the short one it may pass
+    its limit by a pixel or two (1335 instead of 1333 occurs). An image so long
+    that the short side would be rounded to 0, where the official code fails,
+    gets one pixel there and the limit on the other.
 
     Example:
         >>> resized((640, 480), 800, 1333), resized((100, 640), 800, 1333)
@@ -41,10 +41,10 @@ def resized(
 class GroupPoseResize(BaseTransform):
     """Give the short side of an image one of several lengths, at random.
 
-    Pixels are those of Pillow's bilinear filter, which averages when it
+    Pixels equal those of Pillow's bilinear filter, which averages when it
     shrinks. Keypoints, boxes and areas are scaled with the image.
 
-    Mirror images by ``GroupPoseFlip``: stock ``RandomFlip`` takes
+    Mirror images with ``GroupPoseFlip``: stock ``RandomFlip`` takes
     ``input_size``, which is (w, h), for (h, w).
 
     Required key: ``img``. Modified keys: ``img``, ``img_shape`` and, where

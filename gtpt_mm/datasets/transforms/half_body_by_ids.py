@@ -13,7 +13,7 @@ class RandomHalfBodyByIds(RandomHalfBody):
     Stock ``RandomHalfBody`` reads the halves from the dataset's metainfo,
     where COCO-WholeBody's face and hands belong to neither. They are then
     ignored and may lie outside the crop of the upper body. The official code
-    of GTPT counts them to it.
+    of GTPT counts them as upper body.
 
     Args:
         upper_body_ids: Indices of the upper body's keypoints.

@@ -1,4 +1,4 @@
-"""Pack samples of whole images, whose pixels are many."""
+"""Pack samples of whole, large images."""
 
 import cv2
 import numpy as np

@@ -19,8 +19,8 @@ HALF = 1 << (BITS - 1)
 NUDGE, TINY = 2.0**-BITS, 2.0**-12
 #: Twice what rounding moves a product by, in units of 2 ** -32.
 NEAR = 64 << (32 - BITS)
-#: Most pairs of heights whose plans are kept, 10 to 20 KB each: those of a
-#: training with crops of random size.
+#: Number of plans to keep, one for each pair of heights, 10 to 20 KB each:
+#: enough for a training with crops of random size.
 NUM_PLANS = 2500
 #: Bytes of rows that are enlarged at a time.
 CHUNK_BYTES = 1 << 17
@@ -37,8 +37,8 @@ def resize_bilinear(
     two pixels p and q, with a share of q that is the same for a whole row:
     p + round(share * (q - p)). OpenCV computes this for a row at a time, in
     32-bit floating point; :func:`plan_rows` proves for each share that no
-    difference of two pixels is rounded otherwise than in Pillow. What it
-    cannot prove, or makes shorter, is Pillow's.
+    difference of two pixels is rounded differently from Pillow. Without this
+    proof, and for smaller heights, Pillow resizes the image.
 
     Args:
         image: (h, w, 3), uint8.

@@ -20,7 +20,7 @@ PASSES: list[Callable[[onnx.ModelProto, str], onnx.ModelProto]] = [
     fuse_attention,
     take_one_by_one,
 ]
-#: Passes for onnxruntime on a CPU in float32; elsewhere they may lose.
+#: Passes for onnxruntime on a CPU in float32; elsewhere they may be slower.
 CPU_PASSES = [tile_deconvolutions, fuse_attention, take_one_by_one]
 
 
@@ -30,10 +30,10 @@ def rewrite(
     """Return the graph after all passes.
 
     Args:
-        model: As the exporter of torch wrote it.
+        model: The graph from the exporter of torch.
         kind: Class name of the backbone, such as ``'GTPT'``.
-        portable: Whether the graph is for quantization or another runtime
-            than onnxruntime: without :data:`CPU_PASSES`.
+        portable: Whether to leave out :data:`CPU_PASSES`, for quantization or
+            other runtimes than onnxruntime.
     """
     for run_pass in PASSES:
         if not (portable and run_pass in CPU_PASSES):

@@ -170,7 +170,7 @@ class _Graph:
         return None if value is None else numpy_helper.to_array(value)
 
     def _tokens(self, name: str, sizes: list[int], end: str) -> NodeProto:
-        """Return a node with tokens (B, L, C), maybe the one that is there."""
+        """Return a node with tokens (B, L, C), reusing one if possible."""
         tokens = [sizes[1], math.prod(sizes[2:])]
         shape = self.shapes.get(name)
         if shape is not None and len(shape) == 3 and shape[1:] == tokens:

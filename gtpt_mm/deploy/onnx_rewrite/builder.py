@@ -11,7 +11,7 @@ class GraphBuilder:
     """Collect new nodes and constants, named after what they replace.
 
     Args:
-        prefix: Begin of all new names; unique in the graph.
+        prefix: Prefix of all new names; unique in the graph.
 
     Attributes:
         nodes: New nodes in the order of their calls.

@@ -21,7 +21,7 @@ MIN_CHANNELS = 32
 
 @dataclass
 class Deconvolution:
-    """A transposed convolution and the layers behind it that join it.
+    """A transposed convolution and the following layers that join it.
 
     Attributes:
         nodes: What is replaced, from the transposed convolution on.
@@ -107,7 +107,7 @@ def _replace(model: onnx.ModelProto, with_tiles: bool) -> onnx.ModelProto:
 
 
 def _has_tiles(deconv: Deconvolution, size: tuple[int, int]) -> bool:
-    """Whether :func:`multiply_tiles` computes it, and fast."""
+    """Whether :func:`multiply_tiles` supports it and is faster."""
     return (
         size[0] % 2 == size[1] % 2 == 0
         and deconv.weight.shape[2:] == (4, 4)

@@ -12,9 +12,9 @@ KINDS = ('GTPT',)
 def take_one_by_one(model: ModelProto, kind: str) -> ModelProto:
     """Put the network of one image into a ``Scan`` over the batch.
 
-    A CPU's cache holds the buffers of one image; those of eight it writes to
-    memory and reads again, in each operator. The loop itself costs nothing
-    measurable.
+    A CPU's cache holds the buffers of one image. Those of eight images are
+    written to memory and read again in each operator. The cost of the loop
+    itself is not measurable.
 
     Args:
         model: Graph with a dynamic batch; others are returned as they are.

@@ -29,9 +29,9 @@ HEAD_READS = {
 }
 
 
-#: Packages whose backbones but GTPT make feature maps.
+#: Packages whose backbones, except GTPT, make feature maps.
 KNOWN_PACKAGES = ('gtpt_mm', 'mmpose', 'mmdet', 'mmpretrain')
-#: Thresholds below are those of densities, whose peak was 0.1 or less.
+#: A threshold below this is meant for densities, whose peak was 0.1 or less.
 LOW_THRESHOLD = 0.05
 
 
@@ -84,7 +84,7 @@ def _as_value(value: Any) -> Any:
 
 
 def _restores(view: View) -> bool:
-    """Tell whether the test reads heatmaps as large as the input."""
+    """Tell whether the test resizes heatmaps to the input."""
     options = view.network.model.child('test_cfg').cfg
     return bool(options.get('restore_heatmap_size'))
 
@@ -128,7 +128,7 @@ def _differ(view: View, one: Part, other: Part, key: str) -> bool:
 def find_input_sizes(view: View) -> Iterator[Finding]:
     """Compare the sizes of the input in codecs, pipelines and backbone.
 
-    The size that most places have is taken for right.
+    The most frequent size is taken as correct.
     """
     for name, head in view.network.heads.items():
         sizes = list(_input_sizes(view, name, head))
@@ -156,7 +156,7 @@ def find_input_sizes(view: View) -> Iterator[Finding]:
 def _input_sizes(
     view: View, name: str, head: Part
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield the places with a size of the input, and it as (w, h)."""
+    """Yield the places with an input size, and this size as (w, h)."""
     leaves = view.leaves_of(name)
     parts = [encoder for leaf in leaves for encoder in encoders(leaf)]
     parts += [decoder_of(head)]
@@ -215,8 +215,8 @@ def find_split_ratio(view: View) -> Iterator[Finding]:
 def find_score_thresholds(view: View) -> Iterator[Finding]:
     """Find a threshold of a metric that is meant for densities.
 
-    The scores of GTPT's codec were densities once, and are those of the
-    official code; now they are parts of the target's peak.
+    The scores of GTPT's codec were densities once, as they are in the official
+    code; now they are parts of the target's peak.
     """
     decoders = [decoder_of(head) for head in view.network.heads.values()]
     if {d.kind for d in decoders} != {'UnroundedSimCCLabel'}:
@@ -281,7 +281,7 @@ def find_unfit_codec(view: View) -> Iterator[Finding]:
 
 
 def _is_known(part: Part) -> bool:
-    """Tell whether a class is none of a user's own, which may do anything."""
+    """Tell whether a class is not a user's own, which may do anything."""
     cls = find_class(part.cfg, part.place)
     return getattr(cls, '__module__', '').split('.')[0] in KNOWN_PACKAGES
 

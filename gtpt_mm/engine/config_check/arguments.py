@@ -53,7 +53,7 @@ ALSO = {
 RESERVED = {'type', '_scope_', '_delete_'}
 #: These are data, not modules.
 DATA = ('metainfo', 'meta_keys', 'keypoint_groups', 'clip_grad')
-#: What is inside of these is built by another package.
+#: Another package builds the dicts inside these.
 FOREIGN = ('Albumentation', 'Albu')
 #: Registries whose modules have a ``type`` wherever they stand.
 TYPED = {
@@ -88,7 +88,7 @@ def find_wrong_arguments(view: View) -> Iterator[Finding]:
 
 
 def _find_scalars(place: str, node: dict) -> Iterator[Finding]:
-    """Find texts and numbers where a module is built."""
+    """Find strings and numbers where a module is built."""
     for key, value in node.items():
         names = find_place(f'{place}.{key}')
         by_name = 'OPTIM_WRAPPER_CONSTRUCTORS' in names
@@ -110,7 +110,7 @@ _BUILT = {
 
 
 def _is_local(kind: Any) -> bool:
-    """Tell whether a type is none of another package's scope."""
+    """Tell whether a type belongs to no other package's scope."""
     if not isinstance(kind, str) or '.' not in kind:
         return True
     return kind.split('.')[0] in ('mmpose', 'mmengine')

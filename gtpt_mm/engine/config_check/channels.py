@@ -164,7 +164,7 @@ def _choose(dims: Any, backbone: Part) -> list[int]:
 
 
 def find_heatmap_sizes(view: View) -> Iterator[Finding]:
-    """Compare the heatmaps that a head makes with its codec's."""
+    """Compare the heatmap size of a head with that of its codec."""
     network = view.network
     stride = stride_of(network.backbone)
     scale = 1

@@ -1,4 +1,4 @@
-"""Findings of the check, and the nearest right name."""
+"""Findings of the check, and suggestions for misspelt names."""
 
 import difflib
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ class Finding:
         )
 
 
-#: The value of a key that is not there.
+#: The value of a missing key.
 MISSING: Any = object()
 
 
@@ -59,9 +59,9 @@ def _shorten(value: Any) -> str:
 def find_near(word: str, names: Iterable[str]) -> str | None:
     """Return the name that ``word`` misspells, or None.
 
-    Case and underscores do not count; otherwise one letter may differ, in a
-    long name two, by adding, leaving out, replacing or swapping. A number
-    behind a name makes another name.
+    Case and underscores do not count; otherwise one letter may be added, left
+    out, replaced or swapped, in a long name two. A number after a name makes a
+    different name.
     """
     best: tuple[int, str] | None = None
     for name in names:

@@ -19,14 +19,14 @@ ALSO_READ = {
     'model_wrapper_cfg', 'preprocess_cfg', 'resume_with_other_batch_size',
     'runner_type', 'strategy', 'sync_bn', 'vis_backends',
 }  # fmt: skip
-#: Those that are no dicts or lists.
+#: Keys whose values are not dicts or lists.
 SCALARS = {
     'config_check', 'default_scope', 'experiment_name', 'force_work_dir',
     'find_unused_parameters', 'launcher', 'load_from', 'log_level', 'resume',
     'resume_with_other_batch_size', 'runner_type', 'sync_bn', 'work_dir',
 }  # fmt: skip
 #: Sections without ``type``, as patterns of the dotted key: their keys, and
-#: whether there are no others.
+#: whether these are all.
 SECTIONS: dict[str, tuple[str, bool]] = {
     'env_cfg': ('cudnn_benchmark mp_cfg dist_cfg resource_limit', True),
     r'env_cfg\.mp_cfg': ('mp_start_method opencv_num_threads', True),
@@ -85,7 +85,7 @@ _SECTIONS = [
     (re.compile(k), set(names.split()), closed)
     for k, (names, closed) in SECTIONS.items()
 ]
-#: What the values of such sections are.
+#: Types of the values of such sections.
 VALUES: dict[str, Any] = {
     'cudnn_benchmark': bool,
     'opencv_num_threads': int,
@@ -132,7 +132,7 @@ def find_unread_keys(view: View) -> Iterator[Finding]:
             yield Finding(
                 key,
                 MISSING,
-                'nothing reads this key, its value is without effect',
+                'nothing reads this key, its value has no effect',
                 f'did you mean {near!r}? (another name of your own is legal)',
             )
 
@@ -155,7 +155,7 @@ def find_wrong_sections(view: View) -> Iterator[Finding]:
             continue
         expected = find_mismatch(value, arguments, key)
         if (key, type(value)) in (('resume', str), ('log_level', int)):
-            continue  # these work, too
+            continue  # these also work
         if expected is not None:
             yield Finding(
                 key,
@@ -175,7 +175,7 @@ def find_section_keys(view: View) -> Iterator[Finding]:
 
 
 def _check_values(place: str, section: dict) -> Iterator[Finding]:
-    """Check the types of values whose keys say them."""
+    """Check the types of values whose keys imply them."""
     for key, value in section.items():
         hint = VALUES.get(key)
         if key.endswith(('_mult', '_rate', '_norm')):
@@ -238,7 +238,7 @@ def _compare(
                 value[key],
                 f'{place} has no such key',
                 suggest(str(key), names),
-                # A stock config of animals has such a mistake for years.
+                # A stock config of animals has had such a mistake for years.
                 'warning' if 'custom_keys' in place else 'error',
             )
 
@@ -246,7 +246,7 @@ def _compare(
 def walk(
     value: Any, place: str = '', skip: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, dict]]:
-    """Yield all dicts inside of a config with their dotted keys."""
+    """Yield all dicts in a config with their dotted keys."""
     items: Any = ()
     if isinstance(value, dict):
         if place:

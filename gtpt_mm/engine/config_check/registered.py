@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.registry import Registry
 from mmpose import registry as mmpose_registry
 
-#: Where mmengine builds with which registry: a pattern of the dotted key.
+#: Registry with which mmengine builds a dict, by a pattern of its dotted key.
 #: ``\w`` also stands for positions in lists.
 PLACES = {
     r'(\w+_dataloader)(\.\w+)*\.dataset(\.datasets\.\w+)?': 'DATASETS',
@@ -60,7 +60,7 @@ def find_place(key: str) -> list[str]:
 
 
 def find_classes(kind: Any, key: str) -> list[Callable]:
-    """Return what a ``type`` may mean at a key: classes or functions."""
+    """Return the classes or functions that ``type`` may mean at a key."""
     if not isinstance(kind, str):
         return [kind] if callable(kind) else []
     scope, _, name = kind.rpartition('.')
@@ -80,7 +80,7 @@ def find_classes(kind: Any, key: str) -> list[Callable]:
 
 @cache
 def _is_installed(scope: str) -> bool:
-    """Tell whether a package with registries is there."""
+    """Tell whether a package with registries is installed."""
     if '.' in scope or importlib.util.find_spec(scope) is None:
         return False
     try:
@@ -96,7 +96,7 @@ def is_readable(kind: Any) -> bool:
 
 
 def type_names(key: str) -> set[str]:
-    """Return the names that may stand at a key as ``type``."""
+    """Return the names that ``type`` may have at a key."""
     names = find_place(key) or list(registries())
     return {
         name

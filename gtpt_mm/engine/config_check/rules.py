@@ -30,7 +30,7 @@ KEY_RULES: tuple[Rule, ...] = (
 )
 #: For the classes of any package.
 SCOPE_RULES: tuple[Rule, ...] = (keys.find_unread_keys, values.find_scope)
-#: About the network and what it is given.
+#: About the network and its inputs.
 MODEL_RULES: tuple[Rule, ...] = (
     agreements.find_missing_model,
     arguments.find_wrong_arguments,
@@ -129,7 +129,7 @@ def check_before_run(cfg: Config | dict, is_run: bool = True) -> None:
 
 
 def format_findings(findings: list[Finding], filename: str | None) -> str:
-    """Return a line for each finding, between a headline and the way out."""
+    """Return a headline, a line for each finding, and how to turn this off."""
     num_errors = sum(f.severity == 'error' for f in findings)
     num_warnings = len(findings) - num_errors
     counts = f'{num_errors} errors, {num_warnings} warnings'

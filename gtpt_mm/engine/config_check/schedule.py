@@ -9,7 +9,7 @@ from .finding import MISSING, Finding, suggest
 from .registered import find_class
 from .view import LOADERS, View
 
-#: Sections that make sense together only.
+#: Sections that are only valid together.
 TRIPLES = (
     ('train_dataloader', 'train_cfg', 'optim_wrapper'),
     ('val_dataloader', 'val_cfg', 'val_evaluator'),
@@ -27,7 +27,7 @@ MPII_NAMES = (
     'PCK', 'PCK@0.1', 'Head PCK', 'Shoulder PCK', 'Elbow PCK', 'Wrist PCK',
     'Hip PCK', 'Knee PCK', 'Ankle PCK',
 )  # fmt: skip
-#: Names that metrics give, and the prefix that they have by default.
+#: Names of the results of metrics, and their default prefix.
 METRIC_NAMES: dict[str, tuple[tuple[str, ...], str]] = {
     'CocoMetric': (COCO_NAMES, 'coco'),
     'CocoWholeBodyMetric': (COCO_NAMES, 'coco-wholebody'),
@@ -220,7 +220,7 @@ def _is_int(value: Any) -> TypeGuard[int]:
 
 
 def find_best_checkpoint(view: View) -> Iterator[Finding]:
-    """Find a ``save_best`` that no metric gives, or without a rule."""
+    """Find a ``save_best`` that no metric returns, or without a rule."""
     hook = view.part('default_hooks').child('checkpoint')
     asked = hook.cfg.get('save_best')
     if not asked or not view.cfg.get('train_cfg'):

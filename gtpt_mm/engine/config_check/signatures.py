@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-#: Arguments that mmengine gives; a config does not.
+#: Arguments that mmengine passes and a config does not set.
 GIVEN = {
     'self', 'runner', 'dataloader', 'evaluator', 'params', 'optimizer',
     'model', 'module', 'dataset', 'sampler', 'param_name', 'save_dir',
@@ -85,7 +85,7 @@ def _add(
         return False
     try:
         hints = typing.get_type_hints(function)
-    except Exception:  # names that exist for a type checker only
+    except Exception:  # names that exist only for a type checker
         hints = {}
     is_closed = True
     for name, parameter in signature.parameters.items():
@@ -114,7 +114,7 @@ def _has_kwargs(function: Callable) -> bool:
 def _read_kwargs(function: Callable) -> set[str] | None:
     """Return the names that a constructor itself takes from ``**kwargs``.
 
-    None if it does anything with them but pass them to its base: then they
+    None if it uses them for more than passing them to its base: then they
     cannot be listed.
     """
     try:
@@ -160,7 +160,7 @@ def _is(call: ast.Call, name: str) -> bool:
 
 
 def find_mismatch(value: Any, arguments: Arguments, name: str) -> str | None:
-    """Return what the value should be, or None if it may be right."""
+    """Return the expected kind of value, or None if it may be right."""
     default = arguments.defaults.get(name)
     hint = arguments.hints.get(name)
     if name == 'init_cfg':
@@ -205,7 +205,7 @@ def _compare_to_default(value: Any, default: Any, name: str) -> str | None:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Tell whether a value from a config can be what a hint says."""
+    """Tell whether a value from a config can match a type hint."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, arg) for arg in args)

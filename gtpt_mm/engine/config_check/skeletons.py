@@ -15,17 +15,17 @@ from .finding import Finding
 from .registered import find_class
 from .view import LOADERS, Leaf, Part, View, decoder_of
 
-#: Where mmpose's files of metainfo stand, as configs name them.
+#: Folder of mmpose's metainfo files, as in configs.
 STOCK_METAINFO = Path('configs/_base_/datasets')
 MMPOSE_METAINFO = Path(mmpose.__file__).parent / '.mim' / STOCK_METAINFO
-#: Arguments that are K, the first that a head has.
+#: Arguments that may hold K; the first that a head has counts.
 COUNTS = ('num_keypoints', 'num_joints', 'out_channels')
 
 
 def find_missing_files(view: View) -> Iterator[Finding]:
     """Find files of metainfo that do not exist.
 
-    mmpose takes its own of the same name instead, whatever the folder.
+    mmpose uses its own file of the same name instead, whatever the folder.
     """
     head = view.part('model').child('head')
     given = [(f'{head.place}.metainfo', head.cfg.get('metainfo'))]
@@ -172,7 +172,7 @@ def count_of_head(head: Part) -> tuple[str, int] | None:
 
 
 def count_of_data(view: View, leaf: Leaf) -> int | None:
-    """Return K of the samples of a dataset, or None if it is not known."""
+    """Return K of the samples of a dataset, or None if it is unknown."""
     for step in reversed(leaf.steps):
         if step.kind == 'KeypointConverter':
             return step.cfg.get('num_keypoints')
@@ -207,7 +207,7 @@ def read_names(metainfo: dict) -> tuple[str, ...] | None:
 
 @lru_cache(maxsize=32)
 def _read_file(file: str) -> tuple[str, ...] | None:
-    """Run a file of metainfo, as the run will, but without its copies."""
+    """Execute a metainfo file, as the run will, without copies of it."""
     path = Path(file)
     if not path.is_file():
         path = MMPOSE_METAINFO / path.name

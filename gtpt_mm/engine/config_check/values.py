@@ -12,7 +12,7 @@ from .finding import Finding, find_near, suggest
 from .registered import find_class
 from .view import LOADERS, View
 
-#: How the datasets of an estimator give its samples, by its base class.
+#: ``data_mode`` of the datasets of an estimator, by its base class.
 DATA_MODES = {
     'TopdownPoseEstimator': 'topdown',
     'BottomupPoseEstimator': 'bottomup',
@@ -42,7 +42,7 @@ def find_scope(view: View) -> Iterator[Finding]:
 
 
 def find_launcher(view: View) -> Iterator[Finding]:
-    """Find a launcher that mmengine has not."""
+    """Find a launcher that mmengine does not have."""
     launcher = view.cfg.get('launcher', 'none')
     if launcher not in LAUNCHERS:
         yield Finding(
@@ -54,7 +54,7 @@ def find_launcher(view: View) -> Iterator[Finding]:
 
 
 def find_loaders(view: View) -> Iterator[Finding]:
-    """Find loaders that are no dicts; one that is built may be anything."""
+    """Find loaders that are not dicts; a built loader may be anything."""
     for place in LOADERS:
         value = view.cfg.get(place)
         if isinstance(value, str | int | float | list | tuple):

@@ -31,7 +31,7 @@ class Part:
         return Part(place, value if isinstance(value, dict) else {})
 
     def get(self, name: str) -> Any:
-        """Return a value as it is given, or as the class has it by default."""
+        """Return a value, or the default of the class."""
         if name in self.cfg:
             return self.cfg[name]
         cls = find_class(self.cfg, self.place)
@@ -110,7 +110,7 @@ class View:
 
     @cached_property
     def network(self) -> Network:
-        """The network that is run; teachers are not looked at."""
+        """The network that is run; teachers are not checked."""
         model = self.part('model')
         head = model.child('head')
         if not isinstance(head.cfg.get('heads'), dict):

@@ -12,9 +12,9 @@ class BroadcastBuffersHook(Hook):
 
     The running statistics of BatchNorm differ between processes, since each
     sees its own samples; a checkpoint has those of the first process. Without
-    this hook every process validates its share of the samples with another
+    this hook every process validates its share of the samples with a different
     model: the metrics belong to no saved model, and a resumed run gives
-    others.
+    different ones.
 
     mmengine's ``SyncBuffersHook`` averages the statistics instead, which
     changes the saved statistics and those of a resumed run.
@@ -22,7 +22,7 @@ class BroadcastBuffersHook(Hook):
     Training and checkpoints stay the same; with one process nothing changes.
     """
 
-    priority = 'LOW'  # after an average has taken the model's place
+    priority = 'LOW'  # after an average has replaced the model's weights
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Overwrite the buffers of all processes with the first one's."""

@@ -27,9 +27,9 @@ class CosineEMA(ExponentialMovingAverage):
 
     A window is 1 / momentum updates, about the memory of the average at its
     start. In a run of few windows the random start and the first steps keep
-    most of the weight, since the momentum falls to zero. With
-    ``min_windows``, a run of fewer windows takes a constant momentum m
-    instead, ``min_windows`` windows to the run, without the random start:
+    most of the weight, since the momentum falls to zero. A run of fewer than
+    ``min_windows`` windows therefore uses a constant momentum m, with which
+    the run has ``min_windows`` windows, and leaves out the random start:
 
         m = min(1, min_windows / updates)
         momentum_n = m / (1 - (1 - m)^(n + 1))     for update n = 0, 1, ...
@@ -151,12 +151,12 @@ class CosineEMAHook(EMAHook):
     and again after the first step, the average starts from the initialised
     or loaded weights.
 
-    One rule decides how the average follows the training, and the log names
-    the decision: a run of fewer than ``min_windows`` windows of 1 / momentum
-    steps takes a short constant window, any other run the official cosine.
+    A run of fewer than ``min_windows`` windows of 1 / momentum steps uses a
+    short constant window, any other run the official cosine. The log names the
+    choice.
 
-    Checkpoints name length and momentum (key ``cosine_ema``); resuming with
-    others warns.
+    Checkpoints store length and momentum (key ``cosine_ema``); resuming with
+    different ones gives a warning.
 
     Args:
         total_epochs: Epochs until the average stays constant; None takes
@@ -206,7 +206,7 @@ class CosineEMAHook(EMAHook):
         self.validate_trained = validate_trained
         self._is_training = False
         self._logged: str | None = None
-        # What decides the momentum, as a resumed checkpoint says.
+        # Settings of the momentum in a resumed checkpoint.
         self._resumed: dict | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -258,7 +258,7 @@ class CosineEMAHook(EMAHook):
         all_reduce_params(self.ema_model.module.buffers(), op='mean')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Save the average, and what decides its momentum."""
+        """Save the average and the settings of its momentum."""
         super().before_save_checkpoint(runner, checkpoint)
         if self._is_training:
             checkpoint['cosine_ema'] = self._schedule(runner)
@@ -280,9 +280,9 @@ class CosineEMAHook(EMAHook):
         )
 
     def _compare(self, runner: Runner) -> None:
-        """Warn if the resumed average goes on with another momentum."""
+        """Warn if the resumed average continues with another momentum."""
         before, now = self._resumed, self._schedule(runner)
-        if not before:  # written before short runs had a window of their own
+        if not before:  # written before short runs had their own window
             before = now | dict(min_windows=0)
             if self.ema_model.constant_momentum is None:
                 return
@@ -298,7 +298,7 @@ class CosineEMAHook(EMAHook):
             )
 
     def _describe_difference(self, runner: Runner) -> str:
-        """Say what ``total_epochs`` does in a training of another length."""
+        """Explain ``total_epochs`` for a training of another length."""
         average, run_iters = self.ema_model, runner.max_iters
         last = average.total_iters // len(runner.train_dataloader)
         if average.constant_momentum is not None:

@@ -20,8 +20,8 @@ class CurriculumHook(Hook):
     dominate the loss from the start. For the first ``switch_epoch`` epochs
     only the sparse keypoints enter it. At the switch the model takes its
     averaged weights, and average, optimizer state and, with
-    ``param_scheduler``, learning rate restart. Validation predicts all
-    keypoints all the time.
+    ``param_scheduler``, learning rate restart. Validation always predicts all
+    keypoints.
 
     The state of the switch is saved (key ``curriculum``), so that a resumed
     training equals an uninterrupted one.
@@ -30,7 +30,7 @@ class CurriculumHook(Hook):
     A. The official code trains twice instead: :class:`InitFromHook`.
 
     Args:
-        switch_epoch: Number of epochs with the body's keypoints alone, below
+        switch_epoch: Number of epochs with only the body's keypoints, below
             ``max_epochs``.
         keypoints: Indices that are supervised before the switch; None takes
             the sparse ones of the backbone's groups.
@@ -234,9 +234,9 @@ def _optim_wrappers(runner: Runner) -> list[OptimWrapper]:
 def _with_end(
     config: list | dict | None, epochs: int, iters: int
 ) -> list | dict:
-    """Let schedulers without an end last until that of the training.
+    """Let schedulers without an end last until the training ends.
 
-    mmengine would count it from the beginning of the training.
+    mmengine would count their end from the beginning of the training.
     """
     if isinstance(config, dict) and 'type' in config:
         end = epochs if config.get('by_epoch', True) else iters

@@ -16,7 +16,7 @@ from torch import Tensor
 from .sample_names import describe_samples, has_keypoint
 from .unwrap import unwrap_model
 
-#: Batches without a visible keypoint that are warned of one by one.
+#: Number of batches without a visible keypoint that get a warning each.
 MAX_WARNINGS = 3
 REMEDY = (
     'If a sample is not finite itself, mend its annotation; if none is, lower '
@@ -29,22 +29,22 @@ REMEDY = (
 class FiniteLossHook(Hook):
     """Take no step, and save nothing, after a loss of NaN or infinity.
 
-    The error names epoch, step, losses and the samples of the batch, with
-    those first whose targets are not finite. All processes decide together. A
-    checkpoint with weights that are not finite is also refused, since the
+    The error names epoch, step, losses and the samples of the batch; samples
+    with targets that are not finite come first. All processes decide together.
+    A checkpoint with weights that are not finite is also refused, since the
     last step before it may have spoilt them.
 
-    The loss is read after its backward pass and before the step: by then a
-    GPU has computed it, so that reading it costs no wait.
+    The loss is read after its backward pass and before the step: by then a GPU
+    has computed it, so reading it costs no wait.
 
-    Batches without a visible keypoint teach nothing. The first of them are
-    reported, and their number after each epoch.
+    Nothing is learned from batches without a visible keypoint. The first of
+    them are reported, and their number after each epoch.
 
     Args:
         policy: ``'stop'`` ends the training with an error; ``'skip'`` leaves
             out the step with a warning, ``max_skips`` times, and then stops.
-            Gradients that were accumulated for the same step are dropped.
-            Where the weights are not finite any more, both stop.
+            Gradients that were accumulated for the same step are dropped. If
+            the weights are no longer finite, both stop.
         max_skips: Steps that ``'skip'`` leaves out, > 0.
 
     Raises:
@@ -71,7 +71,7 @@ class FiniteLossHook(Hook):
         self._since: list[tuple[int, int, dict]] = []
         self._last_step: list[tuple[int, int, dict]] = []
         self._watched: list[tuple[object, str, Callable | None]] = []
-        # Never finite, and never meant to be: masks of -inf.
+        # Infinite on purpose: masks of -inf.
         self._exempt: set[str] = set()
         self._num_batches = self._num_invisible = self._num_warnings = 0
 
@@ -79,7 +79,7 @@ class FiniteLossHook(Hook):
         """Watch the losses of the model, and the steps of its optimizer.
 
         Raises:
-            ValueError: If steps of several optimizers should be left out.
+            ValueError: If ``policy='skip'`` is used with several optimizers.
         """
         self.after_train(runner)  # of a training that was cut off
         model, wrappers = unwrap_model(runner.model), [runner.optim_wrapper]
@@ -106,12 +106,12 @@ class FiniteLossHook(Hook):
         self._watched.clear()
 
     def _watch(self, watched: object, name: str, function: Callable) -> None:
-        """Let ``function`` be called in place of a method, which it is given.
+        """Replace a method by ``function``, which gets the method.
 
-        The method is hidden by an attribute of this one object. mmengine has
-        no hook between loss and step. The attribute is a bound method, and
-        has the marks of the hidden one: schedulers that are built during the
-        training, as by a curriculum, look for both.
+        mmengine has no hook between loss and step. An attribute of this one
+        object hides the method. It is a bound method with the attributes of
+        the hidden one: schedulers built during the training, as by a
+        curriculum, look for both.
         """
         method = getattr(watched, name)
 
@@ -142,7 +142,7 @@ class FiniteLossHook(Hook):
         own = _not_finite(
             dict(unwrap_model(runner.model).named_parameters()), self._exempt
         )
-        if own:  # of a gradient that was not finite, behind a finite loss
+        if own:  # a finite loss had a gradient that was not finite
             words = (
                 f'{words} The weights {own[:5]} were not finite any more: '
                 'the gradient of the step before was not, so its samples '
@@ -170,7 +170,7 @@ class FiniteLossHook(Hook):
         )
         runner.optim_wrapper.zero_grad()
         self._since.clear()
-        # These are what is logged of the step.
+        # These are logged for the step.
         self._losses.clear()
 
     def _step(self, method: Callable, **kwargs: Any) -> None:
@@ -253,7 +253,7 @@ class FiniteLossHook(Hook):
             checkpoint['finite_loss'] = dict(num_skips=self._num_skips)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Count on in a resumed training."""
+        """Continue the count in a resumed training."""
         if runner._resume:  # mmengine has no public way; EMAHook does so
             saved = checkpoint.get('finite_loss', {})
             self._num_skips = saved.get('num_skips', 0)
@@ -316,7 +316,7 @@ class _Check:
         self._failed = failed
 
     def failed(self) -> bool:
-        """Wait for the answer alone, not for the backward pass."""
+        """Wait only for the answer, not for the backward pass."""
         if self._event is not None:
             self._event.synchronize()
         return bool(self._failed)

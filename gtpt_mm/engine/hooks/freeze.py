@@ -34,8 +34,8 @@ class FreezeHook(Hook):
             ``frozen``.
 
     Raises:
-        ValueError: If both or none are given; before the training, if a name
-            is unknown or nothing is left to train.
+        ValueError: If both or neither are given; before the training, if a
+            name is unknown or nothing is left to train.
 
     Example:
         >>> hook = FreezeHook(frozen=['backbone.attn'])
@@ -72,7 +72,7 @@ class FreezeHook(Hook):
         batch_idx: int,
         data_batch: dict | None = None,
     ) -> None:
-        """Undo ``model.train()``, which loops call at several places."""
+        """Undo ``model.train()``, which loops call in several places."""
         for module in self.frozen_modules:
             module.training = False
 
@@ -129,6 +129,6 @@ def _find(module: nn.Module, name: str) -> list[Part]:
         if rest and isinstance(child, nn.Module):
             return _find(child, rest)
     raise ValueError(
-        f'{name!r} is no part of {type(module).__name__}, which has '
+        f'{name!r} is not a part of {type(module).__name__}, which has '
         f'{list(parts)}'
     )

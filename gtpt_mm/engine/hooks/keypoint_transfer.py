@@ -18,22 +18,23 @@ from .unwrap import unwrap_model
 class KeypointTransferHook(Hook):
     """Fit the checkpoint of ``load_from`` to the skeleton of the training.
 
-    Without it mmengine leaves out a head of another number of keypoints, and
-    copies one of the same number row by row, whatever they are of. With it a
-    keypoint starts with the rows of that name; the log has the table. A
-    checkpoint of transformers, mmpose or an official one is converted, and of
-    a ViTPose++ one dataset is taken for a plain ViTPose. Checkpoints of the
-    same keypoints, resumed trainings and tests are left alone.
+    Without it mmengine leaves out a head with another number of keypoints, and
+    copies a head with the same number row by row, whatever its keypoints are.
+    With this hook a keypoint starts with the rows of the same name; the log
+    has the table. A checkpoint of transformers, of mmpose or an official one
+    is converted, and a plain ViTPose starts from one dataset of a ViTPose++.
+    Checkpoints with the same keypoints, resumed trainings and tests are not
+    changed.
 
     Args:
         new: Rows of keypoints that the checkpoint does not have:
             ``'random'``, as the model is initialised, or ``'neighbours'``,
             the average of keypoints linked with them; see
             :func:`gtpt_mm.convert.transfer`.
-        source: Skeleton of the checkpoint if its file does not tell: a name
-            of mmpose's, the file of a metainfo, or a list of names.
-        dataset: Dataset of a ViTPose++ to start from; None takes the one with
-            most of the keypoints.
+        source: Skeleton of the checkpoint, if its file does not contain it:
+            the name of one of mmpose, a metainfo file, or a list of names.
+        dataset: Dataset of a ViTPose++ to start from; None takes the one that
+            shares most keypoints.
 
     Raises:
         ValueError: If ``new`` is unknown; when loading, see

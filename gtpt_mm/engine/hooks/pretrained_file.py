@@ -1,4 +1,4 @@
-"""Explain how to provide pretrained weights where a download fails."""
+"""Explain how to provide pretrained weights if a download fails."""
 
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper

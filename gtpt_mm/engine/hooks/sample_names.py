@@ -13,7 +13,7 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-#: What a loss counts, the first that exists: (N, K), in each sample.
+#: Weights that a loss counts, (N, K) in each sample; the first that exists.
 VISIBILITY = (
     ('gt_instance_labels', 'keypoint_weights'),
     ('gt_instance_labels', 'keypoints_visible'),
@@ -22,7 +22,7 @@ VISIBILITY = (
 
 
 def has_keypoint(batch: Any) -> bool:
-    """Whether a visible keypoint is in a batch; true if nothing tells."""
+    """Whether a batch has a visible keypoint; true if unknown."""
     samples = _find_samples(batch)
     for sample in samples:
         for part, field in VISIBILITY:
@@ -39,8 +39,8 @@ def has_keypoint(batch: Any) -> bool:
 def describe_samples(batch: Any) -> str:
     """Name the samples of a batch by file and annotation id.
 
-    Samples come first whose labels, boxes or keypoints are not finite; of
-    images with several people only the ids of those.
+    Samples with labels, boxes or keypoints that are not finite come first; in
+    images with several people, only these are listed.
     """
     samples = _find_samples(batch)
     if not samples:
@@ -67,7 +67,7 @@ def _find_samples(batch: Any) -> Sequence[BaseDataElement]:
 def _name(
     sample: BaseDataElement, index: int, rows: Sequence[int] | None = None
 ) -> str:
-    """Return file and annotation id, or whatever of them was packed."""
+    """Return file and annotation id, as far as they were packed."""
     meta = sample.metainfo
     words = []
     if 'dataset_name' in meta:
@@ -98,7 +98,7 @@ def _rows_not_finite(sample: BaseDataElement) -> list[int]:
 
 
 def _iterate_values(sample: BaseDataElement) -> Iterator[Tensor]:
-    """Yield labels and annotations, the first axis that of the instances."""
+    """Yield labels and annotations; instances are the first axis."""
     for part in ('gt_instances', 'gt_instance_labels'):
         for _, values in getattr(sample, part, {}).items():
             try:

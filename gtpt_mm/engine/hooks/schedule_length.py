@@ -5,7 +5,7 @@ from mmengine.optim import PolyParamScheduler, _ParamScheduler
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
-#: Differences that no one notices, as a fraction of the training.
+#: Negligible difference, as a fraction of the training.
 TOLERANCE = 0.01
 
 
@@ -14,9 +14,10 @@ class ScheduleLengthHook(Hook):
     """Warn if a cosine or a polynomial does not last as long as the training.
 
     mmengine's ``CosineAnnealingLR`` climbs back after ``T_max``, and a
-    schedule with an ``end`` stays where it is. Both happen without a word if
-    ``max_epochs`` is changed in a config that names ``T_max`` or ``end``.
-    Schedules that another one of the same parameter continues are left alone.
+    schedule with an ``end`` keeps its last value. Both happen silently if
+    ``max_epochs`` is changed in a config that sets ``T_max`` or ``end``.
+    Schedules that are followed by another one of the same parameter are
+    ignored.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -34,7 +35,7 @@ def _describe(
     schedulers: list[_ParamScheduler],
     runner: Runner,
 ) -> str:
-    """Say what happens to the parameter; '' if the lengths agree."""
+    """Describe the effect on the parameter; '' if the lengths agree."""
     if hasattr(scheduler, 'T_max'):
         minimum = scheduler.begin + scheduler.T_max
     elif isinstance(scheduler, PolyParamScheduler):

@@ -11,7 +11,7 @@ from torch import nn
 class BackboneLayerDecayOptimWrapperConstructor(
     DefaultOptimWrapperConstructor
 ):
-    """Scale the learning rate by depth; spare vectors the weight decay.
+    """Scale the learning rate by depth; do not decay vectors.
 
     With n depths, a parameter at depth d learns with
 
@@ -21,7 +21,7 @@ class BackboneLayerDecayOptimWrapperConstructor(
     returns d and n, ``no_weight_decay()`` the names of those that do not decay
     although they have several axes. Parameters with one axis (biases, norms)
     do not decay either, and those outside the backbone have the full rate.
-    Groups are those of the official ViTPose.
+    The groups are those of the official ViTPose.
 
     mmpose's ``LayerDecayOptimWrapperConstructor`` matches names instead; on a
     backbone with other names it gives every layer the full rate, silently.

@@ -1,8 +1,8 @@
 """OKS, matches and average precision by COCO's rules, on arrays.
 
 The numbers are those of :class:`gtpt_mm.ops.coco_evaluation.COCOeval` for all
-areas, which is what mmpose prints. Here they are of arrays that can be changed
-and evaluated many times.
+areas, which mmpose prints. Here they are computed from arrays that can be
+changed and evaluated many times.
 """
 
 # G annotated instances, D predictions, K keypoints, T thresholds of OKS
@@ -15,14 +15,14 @@ from gtpt_mm.ops.coco_evaluation import MAX_DETS, match_greedily
 
 from .poses import LARGEST_AREA, Poses, Truth
 
-#: Thresholds of OKS that AP is the mean over.
+#: Thresholds of OKS over which AP is the mean.
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Which prediction found which instance.
+    """Matches of predictions and instances.
 
     Attributes:
         truth: Index of the instance of each prediction, -1 for none, (T, D).
@@ -59,8 +59,8 @@ def compute_similarity(
 def compute_oks(poses: Poses, gts: np.ndarray, dts: np.ndarray) -> np.ndarray:
     """Return OKS of predictions and instances of a group, (D, G).
 
-    An instance without labels is as far as the keypoints are from its box,
-    doubled.
+    For an instance without labels, the distance of a keypoint is that to its
+    box, doubled.
     """
     truth, points = poses.truth, poses.predictions.keypoints[dts]
     similarities = np.zeros((len(dts), len(gts)))
@@ -83,8 +83,8 @@ def find_matches(poses: Poses, thresholds: np.ndarray) -> Matches:
     """Match predictions, best first, and instances of each image.
 
     Args:
-        poses: What is compared.
-        thresholds: The least OKS of a match, (T,).
+        poses: Annotations and predictions.
+        thresholds: Lowest OKS of a match, (T,).
     """
     truth, scores = poses.truth, poses.predictions.scores
     found = np.full((len(thresholds), len(scores)), -1, np.int64)
@@ -112,10 +112,10 @@ def find_matches(poses: Poses, thresholds: np.ndarray) -> Matches:
 def compute_ap(poses: Poses, matches: Matches | None = None) -> np.ndarray:
     """Return the average precision at each threshold of OKS, (T,).
 
-    Its mean is AP. -1 where nothing is annotated.
+    Its mean is AP. It is -1 if nothing is annotated.
 
     Args:
-        poses: What is compared.
+        poses: Annotations and predictions.
         matches: Those at :data:`THRESHOLDS`, if they are known.
     """
     truth, predictions = poses.truth, poses.predictions
@@ -142,7 +142,7 @@ def compute_ap(poses: Poses, matches: Matches | None = None) -> np.ndarray:
 
 
 def _average(tp: np.ndarray, fp: np.ndarray, count: int) -> float:
-    """Return the mean of the greatest precision at 101 recalls or more.
+    """Return the mean, over 101 recalls, of the best precision from there on.
 
     Args:
         tp: Whether each prediction, best first, found an instance, (D,).

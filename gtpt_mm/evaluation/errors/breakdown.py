@@ -11,23 +11,23 @@ from .kinds import KINDS
 from .pairs import Pairs, compute_overlaps
 from .poses import Poses
 
-#: Distance that PCK allows, in longer sides of the annotated box.
+#: Largest distance of PCK, in longer sides of the annotated box.
 PCK_THRESHOLD = 0.1
 #: Boundaries of the sizes of the paper, in pixels of sqrt(area).
 SIZES = (32, 64, 96, 128)
-#: Boundaries of the number of labelled keypoints, in shares of K: with 17
-#: keypoints those of the paper, 1-5, 6-10, 11-15, 16-17.
+#: Boundaries of the number of labelled keypoints, in shares of K. For 17
+#: keypoints they are those of the paper: 1-5, 6-10, 11-15, 16-17.
 LABELLED = (0.3, 0.6, 0.9)
-#: The least overlap (IoU) of boxes that crowd each other, and the boundaries
-#: of the number of others.
+#: Smallest IoU of boxes that crowd each other, and the boundaries of the
+#: number of such boxes.
 CROWDED, OTHERS = 0.1, (0, 2)
 
 
 def measure_distances(poses: Poses, pairs: Pairs) -> np.ndarray:
     """Return distances of predicted from annotated keypoints, (G, K).
 
-    In longer sides of the annotated box. NaN for keypoints that are not
-    labelled and instances that do not count, infinite where nothing was
+    They are in longer sides of the annotated box: NaN for keypoints that are
+    not labelled and for instances that do not count, infinite if nothing was
     predicted.
     """
     truth = poses.truth
@@ -44,10 +44,10 @@ def measure_distances(poses: Poses, pairs: Pairs) -> np.ndarray:
 def compute_pck(distances: np.ndarray, threshold: float) -> float:
     """Return the mean over keypoints of the share that is near enough.
 
-    As mmpose's PCKAccuracy by boxes. NaN if nothing is labelled.
+    Equal to mmpose's PCKAccuracy with boxes. NaN if nothing is labelled.
 
     Args:
-        distances: Of :func:`measure_distances`, (G, K).
+        distances: Result of :func:`measure_distances`, (G, K).
         threshold: In longer sides of the box.
     """
     labelled = ~np.isnan(distances)
@@ -60,11 +60,11 @@ def compute_pck(distances: np.ndarray, threshold: float) -> float:
 def arrange_kinds(pairs: Pairs, kinds: np.ndarray) -> np.ndarray:
     """Return the kinds of the keypoints of each instance, (G, K).
 
-    -1 where a keypoint is not labelled or its instance not found at OKS 0.1.
+    -1 if a keypoint is not labelled or its instance not found at OKS 0.1.
 
     Args:
-        pairs: Which instance each prediction is of.
-        kinds: Of each prediction, (D, K).
+        pairs: The instance of each prediction.
+        kinds: Kinds of the keypoints of each prediction, (D, K).
     """
     found = np.full((len(pairs.prediction), kinds.shape[1]), -1)
     for g, d in enumerate(pairs.prediction):
@@ -79,9 +79,9 @@ def by_keypoint(
     """Return a row for each keypoint.
 
     Args:
-        poses: What is compared.
-        distances: Of :func:`measure_distances`, (G, K).
-        kinds: Of :func:`arrange_kinds`, (G, K).
+        poses: Annotations and predictions.
+        distances: Result of :func:`measure_distances`, (G, K).
+        kinds: Result of :func:`arrange_kinds`, (G, K).
     """
     return [
         dict(keypoint=name) | describe(distances[:, [k]], kinds[:, [k]])
@@ -90,16 +90,16 @@ def by_keypoint(
 
 
 def describe(distances: np.ndarray, kinds: np.ndarray) -> dict:
-    """Return numbers of some keypoints.
+    """Return the numbers for some keypoints.
 
     Args:
         distances: (N, K), NaN for those that are not labelled.
         kinds: (N, K).
 
     Returns:
-        ``labelled`` and ``predicted``, how many; ``error`` and
+        ``labelled`` and ``predicted``, the counts; ``error`` and
         ``median_error``, distances of the predicted ones in longer sides of
-        the box, NaN for none; ``pck`` of all labelled ones; how many of each
+        the box, NaN for none; ``pck`` of all labelled ones; the count of each
         kind, and ``not_found`` at OKS 0.1.
     """
     labelled = ~np.isnan(distances)
@@ -128,11 +128,11 @@ def by_group(
     """Return rows for the groups of sizes, labels and crowding.
 
     Args:
-        poses: What is compared.
-        pairs: Which prediction belongs to which instance.
-        matches: At the thresholds of AP.
-        distances: Of :func:`measure_distances`, (G, K).
-        kinds: Of :func:`arrange_kinds`, (G, K).
+        poses: Annotations and predictions.
+        pairs: The prediction of each instance.
+        matches: Matches at the thresholds of AP.
+        distances: Result of :func:`measure_distances`, (G, K).
+        kinds: Result of :func:`arrange_kinds`, (G, K).
 
     Returns:
         ``size``, ``labelled_keypoints`` and ``crowding``: rows with
@@ -181,7 +181,7 @@ def _group_by_labels(poses: Poses) -> list[tuple[str, np.ndarray]]:
 
 
 def _group_by_crowding(poses: Poses) -> list[tuple[str, np.ndarray]]:
-    """Return names and members of the groups by how many others overlap."""
+    """Return names and members of the groups by the number of overlaps."""
     truth = poses.truth
     others = np.zeros(len(truth), int)
     for image in np.unique(truth.images):

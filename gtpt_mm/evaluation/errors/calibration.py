@@ -1,4 +1,4 @@
-"""Whether scores say how good a prediction is."""
+"""Agreement of scores with the quality of predictions."""
 
 # N predictions
 
@@ -13,7 +13,7 @@ BINS = 10
 
 
 def calibrate(scores: np.ndarray, outcomes: np.ndarray) -> dict:
-    """Compare scores with what came of them.
+    """Compare scores with outcomes.
 
     Args:
         scores: (N,); those outside of [0, 1] count as its ends.
@@ -57,7 +57,7 @@ def calibrate(scores: np.ndarray, outcomes: np.ndarray) -> dict:
 def calibrate_keypoints(diagnosis: Diagnosis, distances: np.ndarray) -> dict:
     """Compare keypoint scores with PCK at 0.1.
 
-    Of labelled keypoints of instances that have a prediction.
+    Only labelled keypoints of instances with a prediction count.
 
     Args:
         diagnosis: The errors.
@@ -85,7 +85,7 @@ def calibrate_instances(diagnosis: Diagnosis) -> dict:
 
 
 def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
-    """Return Spearman's correlation; NaN where one side is constant."""
+    """Return Spearman's correlation; NaN if one side is constant."""
     ranks = [_rank(first), _rank(second)]
     if any(len(rank) < 2 or np.ptp(rank) == 0 for rank in ranks):
         return math.nan
@@ -93,7 +93,7 @@ def correlate_ranks(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _rank(values: np.ndarray) -> np.ndarray:
-    """Return ranks, the mean of equal values."""
+    """Return ranks; equal values get their mean rank."""
     _, places, counts = np.unique(
         values, return_inverse=True, return_counts=True
     )

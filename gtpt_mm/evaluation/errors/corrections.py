@@ -1,11 +1,12 @@
-"""What AP would be without the errors of a kind.
+"""AP without the errors of a kind.
 
-Each kind of error is corrected as Ronchi and Perona do (ICCV 2017, Sec. 3):
+Each kind of error is corrected as by Ronchi and Perona (ICCV 2017, Sec. 3):
 keypoints move to where their error ends (:mod:`.kinds`), scores become those
-of an oracle, and predictions or instances without a partner are left out.
-Each correction is one changed file, so that pycocotools evaluates it as it is.
-There a partner is one at OKS 0.1; the authors' code leaves out, at each
-threshold, what has none at that threshold, and so cannot be written to a file.
+of an oracle, and predictions or instances without a partner are left out. Each
+correction gives one changed file, which pycocotools can evaluate. A partner
+here is a match at OKS 0.1. The official code instead leaves out, at each
+threshold, everything without a partner at that threshold, which cannot be
+written to one file.
 """
 
 # G annotated instances, D predictions
@@ -21,7 +22,7 @@ from .kinds import KINDS, classify, correct
 from .pairs import DUPLICATE, Pairs, find_pairs, pair_greedily
 from .poses import Poses
 
-#: The lowest threshold of OKS of AP, where a match counts at all.
+#: The lowest OKS threshold of AP: the lowest OKS of a match.
 LOWEST = 0.5
 #: Kinds of errors in the order in which they are corrected one after another.
 ERRORS = (
@@ -42,8 +43,8 @@ class Diagnosis:
     """All errors of a set.
 
     Attributes:
-        poses: What was compared.
-        pairs: Which prediction belongs to which instance.
+        poses: Annotations and predictions.
+        pairs: The prediction of each instance.
         kinds: Index in :data:`~.kinds.KINDS` of each keypoint of a
             prediction, -1 for none, (D, K).
         similarity: Similarity of each keypoint after the correction of its
@@ -74,7 +75,7 @@ class Diagnosis:
         return counts | {k: int(v.sum()) for k, v in self.unmatched.items()}
 
     def correct(self, errors: Collection[str]) -> Poses:
-        """Return what is compared, without the errors of these kinds."""
+        """Return annotations and predictions without errors of these kinds."""
         poses = self.poses
         codes = [KINDS.index(name) for name in LOCALIZATION if name in errors]
         chosen = np.isin(self.kinds, codes)
@@ -87,7 +88,7 @@ class Diagnosis:
             changed = poses.change(predictions=predictions)
         if not set(errors) & set(UNMATCHED):
             return changed
-        # Of what is left without a partner now.
+        # Only those that are still without a partner.
         lonely = _find_unmatched(changed, find_pairs(changed))
         dropped = np.zeros(len(predictions), bool)
         for name in ('duplicate', 'background_false_positive'):
@@ -103,9 +104,9 @@ class Diagnosis:
     def measure_impact(self) -> list[dict]:
         """Return a row for each kind of error.
 
-        ``error``, its name; ``count``; ``ap_without`` it alone; and
-        ``ap_cumulative``, without it and all kinds of the rows before. NaN
-        where no instance is left.
+        ``error``, its name; ``count``; ``ap_without``, AP without this kind
+        alone; and ``ap_cumulative``, AP without it and the kinds of all
+        previous rows. NaN if no instance is left.
         """
         counts = self.count()
         rows = []
@@ -147,7 +148,7 @@ def diagnose(poses: Poses) -> Diagnosis:
 
 
 def _find_unmatched(poses: Poses, pairs: Pairs) -> dict[str, np.ndarray]:
-    """Return what has no partner, by kind; see :class:`Diagnosis`."""
+    """Return everything without a partner, by kind; see :class:`Diagnosis`."""
     alone = (pairs.matched < 0) & pairs.ranked
     is_near = pairs.nearest >= DUPLICATE
     missed = ~poses.truth.ignored
@@ -162,9 +163,9 @@ def _find_unmatched(poses: Poses, pairs: Pairs) -> dict[str, np.ndarray]:
 def find_best_scores(poses: Poses) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores of an oracle, and the instances that they lead to.
 
-    The most similar instance and prediction belong together, then those of
-    what is left. The score is their OKS, and 0 for predictions that are left
-    over (Sec. 3.2: scores that increase with OKS).
+    The most similar instance and prediction are paired first, then the most
+    similar of the rest, and so on. The score is their OKS, and 0 for
+    predictions that are left over (Sec. 3.2: scores that increase with OKS).
 
     Returns:
         Scores, (D,), and indices of instances, -1 for none, (D,).

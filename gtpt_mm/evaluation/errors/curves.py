@@ -1,4 +1,4 @@
-"""How many keypoints and instances are found, as one asks for more."""
+"""Shares of keypoints and instances found, over the threshold."""
 
 # G annotated instances, K keypoints
 
@@ -21,10 +21,10 @@ def draw_curves(
     """Return points of curves.
 
     Args:
-        poses: What is compared.
-        pairs: Which prediction belongs to which instance.
+        poses: Annotations and predictions.
+        pairs: The prediction of each instance.
         distances: In longer sides of the box, (G, K).
-        ap: At the thresholds of AP, (10,).
+        ap: AP at each of its thresholds, (10,).
 
     Returns:
         ``pck``: ``distance`` and ``pck``, the mean over the keypoints;

@@ -1,4 +1,4 @@
-"""Errors of keypoints by kind, and where each keypoint should have been.
+"""Errors of keypoints by kind, and the corrected keypoints.
 
 Source: Ronchi and Perona, "Benchmarking and Error Diagnosis in Multi-Instance
 Pose Estimation", ICCV 2017, Sec. 3.1. With ks the similarity of a predicted
@@ -10,10 +10,10 @@ keypoint with an annotated one:
     swap       0.5 <= ks with the keypoint, or its other side, of another one
     miss       ks < 0.5 with all of these
 
-Where several apply, a good keypoint is good, else the greatest ks decides, as
-in the authors' code. That code places corrected keypoints at half of these
-distances (it lacks the factor 2 of 2 sigma); here ks after the correction is
-what the definition says.
+If several kinds apply, a good keypoint is good, else the largest ks decides,
+as in the official code. That code places corrected keypoints at half of these
+distances (it lacks the factor 2 of 2 sigma); here ks after the correction
+follows the definition.
 """
 
 # G annotated instances, D predictions, K keypoints
@@ -24,10 +24,10 @@ from .average_precision import compute_similarity
 from .pairs import Pairs
 from .poses import Poses
 
-#: Least similarity of what is near a keypoint, and within the human error.
+#: Lowest similarity near a keypoint, and within the human error.
 PROXIMITY, HUMAN = 0.5, 0.85
-#: Corrected similarities are greater by this: 0.5 and 0.85 are thresholds of
-#: AP, too, and rounding must not decide on which side of them an OKS is.
+#: Added to corrected similarities: 0.5 and 0.85 are also thresholds of AP, and
+#: rounding must not decide on which side of them an OKS is.
 MARGIN = 1e-9
 #: Code of a kind in arrays; -1 where the keypoint is not labelled or its
 #: instance not found.
@@ -38,7 +38,7 @@ GOOD, JITTER, INVERSION, SWAP, MISS = range(len(KINDS))
 def classify(poses: Poses, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     """Find the kind of each predicted keypoint.
 
-    Only of predictions that are matched to an instance at OKS 0.1.
+    Only predictions that are matched to an instance at OKS 0.1 have kinds.
 
     Returns:
         Kinds, (D, K), and the similarity that the keypoint has with its own
@@ -63,8 +63,8 @@ def correct(
     """Move keypoints towards their annotations.
 
     Args:
-        poses: What is compared.
-        pairs: Which instance each prediction is of.
+        poses: Annotations and predictions.
+        pairs: The instance of each prediction.
         chosen: Keypoints to move, (D, K), bool.
         similarity: Their similarity afterwards, (D, K).
 
@@ -91,7 +91,7 @@ def _by_image(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the instances and the matched predictions of each image.
 
-    Of all categories: people and animals may be confused, too.
+    They are of all categories: people and animals may also be confused.
     """
     truth, matched = poses.truth, pairs.matched
     is_found = (matched >= 0) & (truth.visible.sum(1) > 0)[matched]
@@ -107,7 +107,7 @@ def _by_image(
 def _compare_all(poses: Poses, gts: np.ndarray, dts: np.ndarray) -> np.ndarray:
     """Return similarities with each keypoint and with its other side.
 
-    -1 where these are not labelled, and for a keypoint without another side.
+    -1 if these are not labelled, or if a keypoint has no other side.
 
     Returns:
         (2, G, D, K).
@@ -133,7 +133,7 @@ def _classify_one(
     """Return kinds, (K,), and similarities after correction, (K,).
 
     Args:
-        similarities: Of one prediction, (2, G, K).
+        similarities: Similarities of one prediction, (2, G, K).
         own: Row of its instance.
     """
     with_own, with_other_side = similarities[:, own]

@@ -1,4 +1,4 @@
-"""Who was found by which prediction, for errors of single keypoints."""
+"""Pairs of instances and predictions, for errors of single keypoints."""
 
 # G annotated instances, D predictions
 
@@ -9,11 +9,11 @@ import numpy as np
 from .average_precision import compute_oks, find_matches
 from .poses import Poses
 
-#: The least OKS of a prediction that is of the instance at all.
+#: Lowest OKS of a prediction that belongs to an instance.
 LOCALIZED = 0.1
-#: The least overlap of boxes of what belongs together below that.
+#: Smallest IoU of boxes that belong together below that OKS.
 NEAR = 0.3
-#: The least OKS of a second prediction of an instance already found.
+#: Lowest OKS of a second prediction of an instance already found.
 DUPLICATE = 0.5
 
 
@@ -25,9 +25,8 @@ class Pairs:
         matched: Index of the instance that COCO's rules match to each
             prediction at OKS 0.1, -1 for none, (D,).
         prediction: Index of the prediction of each instance, -1 for none,
-            (G,): the matched one, else one without a match whose box
-            overlaps by 0.3 or more, so that even a hopeless prediction has a
-            distance.
+            (G,): the matched one, else an unmatched one with an IoU of boxes
+            of 0.3 or more, so that even a hopeless prediction has a distance.
         oks: Their similarity, (G,); 0 without a prediction.
         nearest: The highest OKS of each prediction with an instance that
             counts, (D,).
@@ -42,7 +41,7 @@ class Pairs:
 
 
 def find_pairs(poses: Poses) -> Pairs:
-    """Match at OKS 0.1, then by boxes what is left."""
+    """Match at OKS 0.1, then match the rest by boxes."""
     truth, predictions = poses.truth, poses.predictions
     matches = find_matches(poses, np.array([LOCALIZED]))
     matched = matches.truth[0]

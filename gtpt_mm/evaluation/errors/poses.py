@@ -84,7 +84,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Poses:
-    """What is compared.
+    """Annotations and predictions to compare.
 
     Attributes:
         truth: The annotated instances.
@@ -141,8 +141,8 @@ def read_poses(
         metainfo: Parsed metainfo of mmpose, or its ``keypoint_id2name``,
             ``sigmas`` and ``flip_indices``.
         iou_type: Kind of evaluation, such as ``keypoints_crowd``.
-        use_area: Whether areas are those of the annotations; those that are
-            missing or 0 are 0.53 of the box.
+        use_area: Whether to use annotated areas; missing ones and those of 0
+            are 0.53 of the box.
 
     Raises:
         ValueError: If an entry is missing, malformed or not finite, the
@@ -164,7 +164,7 @@ def read_poses(
     if annotated.ignored.all():
         raise ValueError(
             f'none of the {len(annotated)} annotations has labelled keypoints '
-            'and a box, so that there is nothing to compare with'
+            'and a box: there is nothing to compare with'
         )
     return Poses(
         truth=annotated,
@@ -324,7 +324,7 @@ def _index(ids: Sequence) -> dict:
 
 
 def _name(entry: dict, number: int) -> str:
-    """Return how a message names an entry of a file."""
+    """Return the name of an entry of a file in messages."""
     return f'id {entry["id"]}' if 'id' in entry else f'number {number}'
 
 
@@ -337,7 +337,7 @@ def write_poses(
     """Return annotations and results as COCO has them, with changed poses.
 
     Args:
-        poses: Of :func:`read_poses` of the same files, maybe changed.
+        poses: Result of :func:`read_poses` for the same files, maybe changed.
         truth: Content of the annotation file.
         results: Content of the file of results.
         iou_type: As it was read.

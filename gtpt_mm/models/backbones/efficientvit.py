@@ -13,11 +13,11 @@ from .sandwich_pyramid import SandwichPyramid, Stage
 
 @MODELS.register_module()
 class EfficientViT(SandwichPyramid):
-    """EfficientViT, of three stages, as a backbone for pose estimation.
+    """EfficientViT with three stages, as a backbone for pose estimation.
 
     Source: Liu et al., "EfficientViT: Memory Efficient Vision Transformer
-    with Cascaded Group Attention", CVPR 2023; the stem as in HEViTPose's
-    Table 4, of stride 4 where the original has 16. It is the baseline of
+    with Cascaded Group Attention", CVPR 2023; the stem is that of HEViTPose's
+    Table 4, with stride 4 instead of the original 16. It is the baseline of
     HEViTPose's Tables 1, 4 and 6.
 
     Args:

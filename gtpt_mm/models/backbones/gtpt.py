@@ -35,13 +35,13 @@ class GTPT(BaseModule):
     """Group-based token pruning transformer.
 
     A convolutional stem cuts the image into tokens. The coarse encoder reads
-    them with one human token, which turns into a token for each sparse
-    keypoint (and each part) half-way. At the transition the keypoints are
-    divided into groups, each with image tokens of its own, masked channel by
-    channel; part tokens turn into dense keypoints, which displace image
-    tokens. The fine encoder lets groups meet in the sparse keypoints only.
-    Image tokens that matter little to the keypoints of their group are
-    dropped at three places.
+    them with one human token; half-way it turns into one token for each sparse
+    keypoint (and each part). At the transition the keypoints are divided into
+    groups, each with its own image tokens, masked channel by channel; part
+    tokens turn into dense keypoints, which displace image tokens. In the fine
+    encoder, groups exchange information only through the sparse keypoints.
+    Image tokens that matter little to the keypoints of their group are dropped
+    at three points.
 
     In training, the same weights also encode the image without pruning, for
     the global-perceived loss; the stem and the layers before the first
@@ -60,8 +60,8 @@ class GTPT(BaseModule):
         img_size: Input size (h, w) in pixels; its stride-4 map is cut into
             patches of ``patch_size``.
         keypoint_groups: One dict for each group, see ``KeypointGroups``.
-        keep_rates: Share of the N patches kept in each quarter of the
-            layers, falling. 1.0 everywhere prunes nothing.
+        keep_rates: Share of the N patches kept in each quarter of the layers;
+            must not rise. 1.0 everywhere prunes nothing.
         patch_size: Patch (height, width) on the stride-4 map of the stem.
         depth: Number of layers, a multiple of 4, at least 8.
         num_heads: Attention heads of a layer.
@@ -69,9 +69,9 @@ class GTPT(BaseModule):
         with_unpruned: Whether training also returns the tokens of the
             unpruned pass.
         qk_init_gain: Factor on the initial query and key weights, > 0. The
-            logit scale C^-0.5 leaves the first attention almost uniform, and
-            a short training spends itself on leaving the mean pose; 2 to 3
-            shortens that. 1 is the official initialisation.
+            logit scale C^-0.5 leaves the first attention almost uniform, and a
+            short training spends most steps on predicting the mean pose; 2 to
+            3 shortens that phase. 1 is the official initialisation.
         init_cfg: Initialisation, see mmengine.
 
     Raises:
@@ -144,7 +144,7 @@ class GTPT(BaseModule):
         """Set the share of patches kept in each quarter of the layers.
 
         Args:
-            keep_rates: Four numbers in (0, 1], falling.
+            keep_rates: Four numbers in (0, 1] that do not rise.
 
         Raises:
             ValueError: If they do not fit the model, see ``count_kept``.
@@ -158,7 +158,7 @@ class GTPT(BaseModule):
         self.num_shared_layers = [*equal, False].index(False)
 
     def _make_plan(self, num_keeps: Sequence[int]) -> list[Step]:
-        """Return a pass that keeps so many patches in each quarter."""
+        """Return a pass that keeps ``num_keeps`` patches in the quarters."""
         num_patches = self.grid_size[0] * self.grid_size[1]
         return make_plan(num_keeps, num_patches, self.depth, self.groups)
 
@@ -246,7 +246,7 @@ class GTPT(BaseModule):
     def trace_pruning(
         self, img: Tensor
     ) -> tuple[Tensor, tuple[KeptTokens, ...]]:
-        """Return the keypoint tokens and what each pruning step kept."""
+        """Return the keypoint tokens and the patches each step kept."""
         read: list[tuple[Step, Tensor]] = []
         x = self.trace(img, lambda s, t, q, k: read.append((s, t.indices)))
         kept = [
@@ -319,9 +319,9 @@ class GTPT(BaseModule):
     ) -> Tensor | None:
         """Return the rows that are kept, (B, n) or (n,); None keeps all.
 
-        They rise, so that dense keypoints stay in front of each group. Those
-        of the transition are image tokens, best first, equally many for each
-        group.
+        They are in rising order, so that dense keypoints stay in front of each
+        group. At the transition they are image tokens, best first, the same
+        number for each group.
         """
         if step.next_stage is Stage.OUTPUT:  # nothing reads the image tokens
             return self.groups.front_rows(q.shape[1])
@@ -356,7 +356,7 @@ class GTPT(BaseModule):
         qkv: tuple[Tensor, Tensor, Tensor],
         rows: Tensor | None,
     ) -> Tokens:
-        """Attend; return only the rows that are kept."""
+        """Attend, and return only the kept rows."""
         q, k, v = qkv
         if rows is not None:
             tokens, [q] = tokens.select(rows), take_rows(rows, q)
@@ -373,7 +373,7 @@ class GTPT(BaseModule):
         Args:
             tokens: Tokens of stage SPARSE.
             rows: Image tokens of each group, best first, (B, G * n).
-            num_keep: Tokens of a group, its dense keypoints among them.
+            num_keep: Tokens of a group, including its dense keypoints.
         """
         groups = self.groups
         start = groups.layout(Stage.SPARSE).num_keypoints
@@ -392,7 +392,7 @@ class GTPT(BaseModule):
         Args:
             image: Tokens of each group, (B, G * n, C).
             patches: All image tokens, (B, M, C).
-            chosen: Those of ``image`` among them, (B, G * n).
+            chosen: Indices of ``image`` in ``patches``, (B, G * n).
         """
         num_groups = self.groups.num_groups
         mask = self.group_mask(patches).unflatten(2, (num_groups, -1))

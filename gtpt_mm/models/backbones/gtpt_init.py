@@ -1,4 +1,4 @@
-"""Initial weights of a GTPT that has few steps to learn in."""
+"""Initial weights of a GTPT for a short training."""
 
 # C channels
 
@@ -16,22 +16,22 @@ from .gtpt import GTPT
 
 @WEIGHT_INITIALIZERS.register_module()
 class GTPTShortRun:
-    """Draw weights of a GTPT with which keypoints and images differ at once.
+    """Initialise a GTPT so that keypoints and images differ from the start.
 
-    The official initialisation begins with three symmetries. 175,800 steps
-    on COCO break them, a few hundred do not:
+    The official initialisation has three symmetries. 175,800 steps on COCO
+    break them, a few hundred do not:
 
     - The learned tokens have a standard deviation of 0.02, a few per cent of
       what the first layers add to the human token. All keypoints are
       one token until the optimizer has driven them apart.
     - The position table is added in front of every layer. In the last layer
-      the image is 1 % of the variance of the (normalised) image tokens, the
-      rest is the place and what all tokens have in common.
+      the image is 1 % of the variance of the (normalised) image tokens; the
+      rest is the position and what all tokens have in common.
     - The logit scale C^-0.5 leaves the first attention almost uniform.
 
-    Use it in ``init_cfg`` of the backbone, behind that of the convolutions:
+    Use it in ``init_cfg`` of the backbone, after that of the convolutions:
     ``[dict(type='Kaiming', layer='Conv2d'), dict(type='GTPTShortRun')]``.
-    Nothing but initial values changes.
+    It changes only initial values.
 
     Args:
         token_std: Standard deviation of the learned tokens.
@@ -40,7 +40,7 @@ class GTPTShortRun:
 
     Raises:
         ValueError: If one is not positive.
-        TypeError: If the model is no ``GTPT``.
+        TypeError: If the model is not a ``GTPT``.
     """
 
     #: Set by mmengine.

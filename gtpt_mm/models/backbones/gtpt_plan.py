@@ -20,8 +20,8 @@ class Step(NamedTuple):
         layer: Number of the layer, counted from 1 as in the paper.
         stage: The tokens that it reads.
         next_stage: The tokens that it leaves.
-        num_keep: Tokens of each group that it keeps, dense keypoints among
-            them; 0 keeps all.
+        num_keep: Tokens of each group that it keeps, including dense
+            keypoints; 0 keeps all.
     """
 
     layer: int

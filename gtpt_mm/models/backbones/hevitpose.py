@@ -16,18 +16,18 @@ from .sandwich_pyramid import SandwichPyramid, Stage
 class HEViTPose(SandwichPyramid):
     """EfficientViT with overlapping patches and CGSR-MHA.
 
-    A patch embedding of stride 4 whose patches overlap, three stages of
-    sandwich blocks at strides 4, 8 and 16, cascaded group attention with
-    spatially reduced keys (``CGSRMHA``) as the token mixer. No position
-    embedding, no windows, no dropout; no norm after a stage. In the paper the
-    last map feeds a ``HeatmapHead`` with two 4x4 transposed convolutions of
-    192 and 96 filters.
+    The patch embedding has stride 4 and overlapping patches. Three stages of
+    sandwich blocks at strides 4, 8 and 16 follow, with cascaded group
+    attention with spatially reduced keys (``CGSRMHA``) as the token mixer.
+    There is no position embedding, no window, no dropout and no norm after a
+    stage. In the paper the last map feeds a ``HeatmapHead`` with two 4x4
+    transposed convolutions of 192 and 96 filters.
 
     Source: Wu et al., "HEViTPose: High-Efficiency Vision Transformer for
     Human Pose Estimation", arXiv 2311.13615. **A reconstruction**: no code
-    was published. Parameters and FLOPs of all models and ablations are those
-    that the paper prints. They show that the rows "G" and "L" of Table 2 are
-    swapped: 1, 2, 3 are the depths. The paper gives attention heads for
+    was published. Parameters and FLOPs of all models and ablations match the
+    numbers printed in the paper. They show that the rows "G" and "L" of Table
+    2 are swapped: 1, 2, 3 are the depths. The paper gives attention heads for
     ``'base'`` only; ``'tiny'`` and ``'small'`` are assumed to have the same.
 
     Args:
@@ -42,9 +42,9 @@ class HEViTPose(SandwichPyramid):
         mlp_ratio: Channels within a feed-forward unit over those outside.
         out_indices: Stages whose maps are returned, in this order; negative
             ones count from the last.
-        init_cfg: Initialisation, see mmengine. By default convolutions start
-            as PyTorch's, residual units as the identity; the paper says only
-            that it trains from scratch.
+        init_cfg: Initialisation, see mmengine. By default convolutions have
+            PyTorch's initialisation and residual units start as the identity;
+            the paper says only that it trains from scratch.
 
     Raises:
         ValueError: If ``arch`` is unknown, or sizes do not fit each other.

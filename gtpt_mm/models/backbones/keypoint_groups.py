@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gtpt_mm.layers.tokens import TokenLayout
 
-#: Head, upper body and lower body of the 17 COCO keypoints.
+#: Head, upper body and lower body: groups of the 17 COCO keypoints.
 COCO_BODY_GROUPS = (
     dict(sparse=range(0, 5)),
     dict(sparse=range(5, 11)),
@@ -43,12 +43,12 @@ class Stage(enum.Enum):
 class KeypointGroups(nn.Module):
     """The keypoints of a skeleton, divided into groups.
 
-    Sparse keypoints (the body's joints) have a token of their own from the
-    middle of the coarse encoder on. Dense keypoints (face, hands, feet)
-    follow later, from the token of the part that they belong to.
+    Sparse keypoints (the joints of the body) have their own tokens from the
+    middle of the coarse encoder on. Dense keypoints (face, hands, feet) are
+    created later, from the token of their part.
 
-    Index tables are buffers, so that they move with the model; they stay out
-    of checkpoints.
+    Index tables are non-persistent buffers: they move with the model, but are
+    not saved in checkpoints.
 
     Source: Wang et al., "GTPT", ECCV 2024, Fig. 2 and Sec. 3.3.
 
@@ -59,7 +59,7 @@ class KeypointGroups(nn.Module):
 
     Raises:
         ValueError: If a key is unknown, a group has no sparse keypoint, or
-            an index is missing or double.
+            an index is missing or occurs twice.
 
     Example:
         >>> groups = KeypointGroups([
@@ -147,7 +147,8 @@ class KeypointGroups(nn.Module):
     def _make_fine_tables(self) -> dict[str, Tensor]:
         """Return index tables of stage DENSE.
 
-        A row there is a base plus M times a group, 0 at sparse keypoints.
+        A row in this stage is a base plus M times a group, which is 0 at
+        sparse keypoints.
         """
         base = torch.zeros(self.num_keypoints, dtype=torch.int64)
         factor, group_of = base.clone(), base.clone()
@@ -181,7 +182,7 @@ class KeypointGroups(nn.Module):
         )
 
     def count_rows(self, num_keep: int) -> int:
-        """Return the rows M of a group that keeps so many tokens.
+        """Return the rows M of a group that keeps ``num_keep`` tokens.
 
         Dense keypoints displace image tokens (Eq. 11).
         """
@@ -205,8 +206,8 @@ class KeypointGroups(nn.Module):
     def rows(self, stage: Stage, num_rows: int) -> Tensor:
         """Return the row of every keypoint, (num_keypoints,).
 
-        A keypoint without a token is represented by the one that it will
-        follow from: its part or the human token.
+        A keypoint without a token is represented by the token that it will be
+        created from: its part or the human token.
 
         Args:
             stage: Stage of the sequence.
@@ -237,7 +238,7 @@ class KeypointGroups(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return the rows of P keypoints, (P,), and their groups, (P,).
 
-        Before stage DENSE there is but one group, 0.
+        Before stage DENSE there is only one group, 0.
         """
         index = torch.as_tensor(keypoints, device=self.group_of.device)
         group = self.group_of[index] * (stage is Stage.DENSE)
@@ -298,7 +299,7 @@ def _check_keys(groups: Sequence[dict]) -> None:
 
 
 def _pad(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """Return rows filled up to one length with 0, and which are real."""
+    """Pad rows with 0 to one length; also return which are real."""
     width = max(map(len, rows))
     table = [row + [0] * (width - len(row)) for row in rows]
     real = [[i < len(row) for i in range(width)] for row in rows]

@@ -6,7 +6,7 @@ from mmpose.models.backbones.utils.ckpt_convert import swin_converter
 from mmpose.registry import MODELS
 from torch import Tensor
 
-#: What the sizes decide, so that it need not be loaded.
+#: Buffers that follow from the sizes and need not be loaded.
 NOT_LOADED = ('attn_mask', 'relative_position_index')
 
 
@@ -14,12 +14,12 @@ NOT_LOADED = ('attn_mask', 'relative_position_index')
 class OfficialSwin(SwinTransformer):
     """mmpose's Swin Transformer that loads official checkpoints.
 
-    mmpose 1.3.2 reads such a file with ``convert_weights=True`` and keeps
-    none of its tensors: it looks beside the entry ``model`` that they are in,
-    and its converter writes names that start with ``backbone.``. Training
-    then starts from random weights, with no more than a warning.
+    mmpose 1.3.2 reads such a file with ``convert_weights=True``, but uses none
+    of its tensors: it does not look in the entry ``model``, which holds them,
+    and its converter writes names that start with ``backbone.``. Training then
+    starts from random weights, with only a warning.
 
-    The norms of the outputs, ``norm0`` to ``norm3``, are in no such file and
+    Official files lack the norms of the outputs, ``norm0`` to ``norm3``; these
     start as the identity.
 
     Source: Liu et al., "Swin Transformer", ICCV 2021; the arguments are those
@@ -31,7 +31,7 @@ class OfficialSwin(SwinTransformer):
         """Load the file that ``init_cfg`` names, or draw weights.
 
         Raises:
-            ValueError: If the file lacks tensors, or has others.
+            ValueError: If the file lacks tensors or has unknown ones.
             RuntimeError: If their shapes differ.
         """
         init_cfg = self.init_cfg

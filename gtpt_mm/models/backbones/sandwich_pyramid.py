@@ -23,11 +23,11 @@ class Stage(NamedTuple):
 
 
 class SandwichPyramid(BaseModule):
-    """Patch embedding and stages of sandwich blocks, each half as large.
+    """Patch embedding and stages of sandwich blocks; each halves the map.
 
     Args:
         in_channels: Channels of the image.
-        stages: The stages, in their order.
+        stages: The stages, in order.
         patch_embed: Arguments of ``OverlapPatchEmbed`` except the channels;
             None: its defaults.
         mlp_ratio: Channels within a feed-forward unit over those outside.

@@ -27,10 +27,10 @@ OFFICIAL_PADDING = {16: 2, 8: 4, 4: 6}
 
 @MODELS.register_module()
 class ViTPose(BaseModule):
-    """Plain vision transformer: an image to one feature map.
+    """Plain vision transformer: maps an image to one feature map.
 
-    With ``experts`` it is ViTPose++: parts of its feed-forward networks
-    belong to one of several datasets each.
+    With ``experts`` it is ViTPose++: parts of its feed-forward networks are
+    specific to one of several datasets.
 
     Source: Xu et al., "ViTPose", NeurIPS 2022, and "ViTPose++", TPAMI 2023.
     It follows the official code and loads its weights, with one difference:
@@ -44,9 +44,9 @@ class ViTPose(BaseModule):
         img_size: Input size (h, w) in pixels of the position table. Another
             input resizes the table in the forward pass, and a checkpoint of
             another size is resized when it is loaded.
-        patch_stride: Distance of two patches in pixels: 16 for features of
-            1/16, 8 or 4 for 1/8 and 1/4 from overlapping patches. A patch has
-            16 x 16 pixels.
+        patch_stride: Distance between neighbouring patches in pixels: 16 for
+            features of 1/16, 8 or 4 for 1/8 and 1/4 from overlapping patches.
+            A patch has 16 x 16 pixels.
         patch_padding: Pixels of zeros around the image; None takes the
             official 2, 4, 6 for the strides 16, 8, 4. A padding of 2 moves
             the grid by two pixels, and the last two rows and columns of the
@@ -57,11 +57,11 @@ class ViTPose(BaseModule):
             ``dict(window_size=(8, 8), shift=True, pool=True,
             global_interval=3, rel_pos=True)``. None: every token attends to
             the whole map.
-        knowledge_dims: Channels of a knowledge token, those of its teacher;
-            it passes all layers with the image tokens (``KnowledgeToken``).
-            None: no token.
-        with_cp: Whether the backward pass computes the layers a second time
-            instead of storing their activations.
+        knowledge_dims: Channels of a knowledge token, equal to those of its
+            teacher; it passes through all layers with the image tokens
+            (``KnowledgeToken``). None: no token.
+        with_cp: Whether the backward pass recomputes the layers instead of
+            storing their activations.
         experts: For several datasets: ``dict(num_experts=6,
             part_features=192)``, see ``ExpertMLP``; None for one.
         init_cfg: Initialisation, see mmengine.
@@ -207,11 +207,11 @@ class ViTPose(BaseModule):
         """Resize positions of another grid to the grid of this model.
 
         Raises:
-            ValueError: If the number of positions leaves the grid open.
+            ValueError: If the number of positions does not determine a grid.
         """
         name = prefix + 'pos_embed'
         table = state_dict.get(name)
-        # Another width is reported as for every tensor.
+        # load_state_dict reports a different width, as for any tensor.
         if table is not None and table.shape[2:] == (self.embed_dims,):
             state_dict[name] = self._fit_positions(table)
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -243,7 +243,7 @@ class ViTPose(BaseModule):
         return resize_pos_embed(table, grid_size, self.grid_size)
 
     def get_parts(self) -> dict[str, list[nn.Module | nn.Parameter]]:
-        """Return the parts that ``FreezeHook`` can name, beside modules.
+        """Return the parts that ``FreezeHook`` can name besides modules.
 
         ``attn`` and ``ffn`` are attention and feed-forward networks of all
         layers, with the norms before them (paper, Table 8), ``experts.0`` ...
@@ -261,7 +261,7 @@ class ViTPose(BaseModule):
     def get_layer_depth(
         self, param_name: str, prefix: str = ''
     ) -> tuple[int, int]:
-        """Return the depth of a parameter, for layer-wise learning rates.
+        """Return the depth of a parameter, for layer-wise learning rate decay.
 
         Args:
             param_name: Name of the parameter, with ``prefix`` in front.
@@ -282,7 +282,7 @@ class ViTPose(BaseModule):
         return num_depths - 1, num_depths
 
     def no_weight_decay(self) -> set[str]:
-        """Return the parameters with several axes that should not decay."""
+        """Return the parameters of two or more axes without weight decay."""
         return {'pos_embed', 'knowledge.token'} | {
             name for name, _ in self.named_parameters() if '.rel_pos.' in name
         }

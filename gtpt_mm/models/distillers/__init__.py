@@ -1,4 +1,4 @@
-"""Distillation: training of a small model with a large one."""
+"""Distillation: train a small model with a large one."""
 
 from .knowledge_distillation import (
     KnowledgeTokenDistiller,

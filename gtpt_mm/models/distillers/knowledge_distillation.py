@@ -2,9 +2,9 @@
 
 Source: Xu et al., "ViTPose++", Sec. 3.4, Eq. 6 to 9; no official code.
 
-Both phases are pose estimators with the constructor, the names in checkpoints
-and the test of ``TopdownPoseEstimator``; options of the distillation are in
-``train_cfg`` and read when a training starts.
+Both phases are pose estimators with the constructor, the checkpoint names and
+the test behaviour of ``TopdownPoseEstimator``; the options of the distillation
+are in ``train_cfg`` and are read when a training starts.
 """
 
 # B batch, K keypoints, C channels, (H, W) heatmap
@@ -30,13 +30,13 @@ class KnowledgeTokenDistiller(TopdownPoseEstimator):
 
         t* = argmin_t MSE(T({t; X}), K_gt)                         (Eq. 7)
 
-    Requires ``FreezeHook(trainable=['backbone.knowledge'])``, so that the
-    teacher is frozen and in evaluation mode, and a backbone with
-    ``knowledge_dims`` equal to its channels. Checkpoints have teacher and
+    Requires ``FreezeHook(trainable=['backbone.knowledge'])``, which freezes
+    the teacher and keeps it in evaluation mode, and a backbone with
+    ``knowledge_dims`` equal to its channels. Checkpoints contain teacher and
     token.
 
-    ``train_cfg`` has ``teacher_checkpoint``, the trained teacher with or
-    without a token, a path or a URL.
+    ``teacher_checkpoint`` in ``train_cfg`` is the path or URL of the trained
+    teacher, with or without a token.
 
     Raises:
         ValueError: In a training, if the backbone has no token or one of
@@ -78,28 +78,28 @@ class ViTPoseDistiller(TopdownPoseEstimator):
         MSE(S(X), K_gt) + MSE(S(X), K_t)          heatmaps only (Eq. 6)
         MSE(S({t*; X}), K_gt) + MSE(S({t*; X}), K_t)        both (Eq. 9)
 
-    The first term is the loss of the head, with the weights of keypoints; the
-    second counts every pixel alike. This estimator is the student: it
-    contains the token, but not the teacher.
+    The first term is the loss of the head, with keypoint weights; the second
+    weighs every pixel alike. This estimator is the student: it contains the
+    token, but not the teacher.
 
-    A token requires ``knowledge_dims`` in the backbone, the channels of the
-    teacher, and ``FreezeHook(frozen=['backbone.knowledge.token'])``. Keys of
-    ``train_cfg``, all optional:
+    A token requires ``knowledge_dims`` in the backbone, equal to the channels
+    of the teacher, and ``FreezeHook(frozen=['backbone.knowledge.token'])``.
+    Keys of ``train_cfg``, all optional:
 
     - ``token_checkpoint``: Checkpoint of phase 1, or the file of
       ``save_knowledge_token``.
-    - ``teacher`` and ``teacher_checkpoint``: Config of the teacher's model
-      and its checkpoint, also one of phase 1.
+    - ``teacher`` and ``teacher_checkpoint``: Config of the teacher's model and
+      its checkpoint, which may be one of phase 1.
     - ``output_loss``: Loss of the student's heatmaps against the teacher's;
       default: the mean square, weight 1.
 
     Raises:
-        ValueError: In a training, if a token or a teacher comes without its
-            checkpoint or the other way round, the token is not frozen, or the
-            heatmaps of student and teacher differ in shape.
+        ValueError: In a training, if a token or a teacher is given without its
+            checkpoint or vice versa, the token is not frozen, or the heatmaps
+            of student and teacher differ in shape.
     """
 
-    #: In a tuple a module is no child: neither trained nor saved.
+    #: A module in a tuple is not a child: neither trained nor saved.
     _teacher: tuple[TopdownPoseEstimator, ...] = ()
 
     def init_weights(self) -> None:
@@ -194,7 +194,7 @@ def save_knowledge_token(checkpoint: str, path: str) -> None:
     Raises:
         ValueError: If the checkpoint has no token.
     """
-    # A clone: a view would be written with the whole storage behind it.
+    # Clone it: torch.save writes the whole storage of a view.
     token = _read_token(checkpoint).clone()
     with atomic_write(path) as file:
         torch.save({'state_dict': {TOKEN: token}}, file)

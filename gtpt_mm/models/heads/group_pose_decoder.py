@@ -25,9 +25,9 @@ from .group_pose_queries import CLASS_BIAS, QueryBuilder, zero_last_layer
 class GroupPoseDecoderLayer(nn.Module):
     """Self-attention of queries, deformable cross-attention, feed-forward.
 
-    Positions are added to the queries before both attentions, and stay: they
-    are also in attention values and residuals. A textbook layer adds them to
-    queries and keys only; official weights do not fit it.
+    Positions are added to the queries before both attentions and stay in them:
+    they are also in attention values and residuals. A layer of DETR adds them
+    to queries and keys only; the official weights do not work with that.
 
     Source: the code of Group Pose (Liu et al., ICCV 2023), which adds them in
     place.
@@ -63,7 +63,8 @@ class GroupPoseDecoderLayer(nn.Module):
         Args:
             x: Queries, (B, N, Q, C).
             pos: Positions, (B, N, Q, C).
-            reference_points: Where the queries look, (B, N * Q, L, 2).
+            reference_points: Reference points of the queries,
+                (B, N * Q, L, 2).
             memory: Tokens of the image, (B, V, C).
             maps: Their layout.
         """
@@ -78,9 +79,10 @@ class GroupPoseDecoderLayer(nn.Module):
 class GroupPoseDecoder(nn.Module):
     """Refine N poses layer by layer, and score them.
 
-    Every instance has a query for each keypoint and one for the score. A
-    layer moves each keypoint by an offset from its query; the next layer
-    looks there. The instance query looks at the mean of the keypoints.
+    Every instance has a query for each keypoint and one for the score. A layer
+    moves each keypoint by an offset from its query, and the next layer uses
+    the new keypoint as the reference point. The instance query uses the mean
+    of the keypoints.
 
     Source: Liu et al., "Group Pose", ICCV 2023, Sec. 3. The order of
     additions is that of the code: see ``GroupPoseDecoderLayer`` and
@@ -93,9 +95,8 @@ class GroupPoseDecoder(nn.Module):
         feedforward_dims: Channels inside the feed-forward networks.
         attention: More arguments of ``DeformableAttention``; all attentions
             have the same number of heads.
-        with_cp: Whether training computes the layers again instead of
-            keeping their inner activations, which saves memory and costs
-            time.
+        with_cp: Whether training recomputes the layers instead of keeping
+            their inner activations, which saves memory and costs time.
     """
 
     #: Class of the layers, for subclasses.
@@ -167,7 +168,7 @@ class GroupPoseDecoder(nn.Module):
             memory: Tokens of the image, (B, V, C).
             maps: Their layout.
             all_layers: Whether to return the results of all layers, for the
-                loss, or those of the last.
+                loss, or only those of the last.
 
         Returns:
             Class scores before the sigmoid, (S, B, N, 2), and keypoints in
@@ -195,8 +196,8 @@ class GroupPoseDecoder(nn.Module):
         states = self.alias_states(states, positions)
         for i, state in enumerate(states[:-1]):
             offsets[i] = self.predict_offsets(i, state)
-        # From poses that are not detached: the loss of a layer also trains
-        # the layer before it.
+        # The poses are not detached: the loss of a layer also trains the
+        # previous layer.
         return (
             torch.stack([self.score(i, s) for i, s in enumerate(states)]),
             torch.stack(list(map(_move, poses, offsets))),
@@ -209,8 +210,8 @@ class GroupPoseDecoder(nn.Module):
         """Return the queries that the losses of the layers read.
 
         In the official code the next layer adds its positions in place to the
-        queries that the losses read afterwards. Predictions do not depend on
-        it, trainings do.
+        queries that the losses read afterwards. This affects training, but not
+        predictions.
         """
         aliased = map(torch.add, states[:-1], positions[1:])
         return [*aliased, states[-1]]
@@ -220,8 +221,8 @@ class GroupPoseDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return reference points, (B, N * Q, L, 2), and positions.
 
-        Positions, (B, N, Q, C), are 0 for the instance query. Reference
-        points keep the 32 bits of the keypoints, (B, N, K, 2).
+        Positions, (B, N, Q, C), are 0 for the instance query. Reference points
+        stay in float32, as the keypoints, (B, N, K, 2).
         """
         mean = keypoints.mean(2, keepdim=True)
         points = torch.cat((mean, keypoints), dim=2).flatten(1, 2)

@@ -53,14 +53,14 @@ class GroupPoseHead(BaseHead):
     predict a first pose; a decoder with group self-attentions refines the
     poses and scores them. No boxes, no heatmaps, no grouping, no NMS.
 
-    Use it in a ``BottomupPoseEstimator`` behind a ``ChannelMapper``. It reads
-    from the data samples
+    Use it in a ``BottomupPoseEstimator``, after a ``ChannelMapper``. It reads
+    from the data samples:
 
     - ``metainfo``: ``img_shape``, size (h, w) of the image without padding;
       ``batch_input_shape``, (h, w) with padding, which mmpose's data
-      preprocessor sets; to predict also ``input_size``, which must be
+      preprocessor sets; prediction also reads ``input_size``, which must be
       ``img_shape`` as (w, h). Images lie at the top left.
-    - for the loss, ``gt_instance_labels`` as ``GroupPoseLabel`` encodes them.
+    - For the loss, ``gt_instance_labels`` as encoded by ``GroupPoseLabel``.
       Instances without a labelled keypoint only train the score.
 
     Source: Liu et al., "Group Pose: A Simple Baseline for End-to-End
@@ -68,11 +68,12 @@ class GroupPoseHead(BaseHead):
 
     Args:
         metainfo: Dataset that defines the keypoints, as a file or as a dict
-            for ``parse_pose_metainfo``; K and the sigmas are read. Those of
-            mmpose are ``configs/_base_/datasets/NAME.py`` in any folder.
-        embed_dims: Channels C of the maps and of everything else.
+            for ``parse_pose_metainfo``; K and the sigmas are read. mmpose's
+            own files are found as ``configs/_base_/datasets/NAME.py`` from any
+            folder.
+        embed_dims: Channels C of the maps, tokens and queries.
         num_levels: Number of maps.
-        num_queries: N, the most instances that an image may show.
+        num_queries: N, the largest number of instances in an image.
         num_heads: Heads of all attentions.
         num_points: Points of the deformable attentions per head and level.
         impl: See ``DeformableAttention``.
@@ -88,9 +89,9 @@ class GroupPoseHead(BaseHead):
         init_cfg: Initialisation, see mmengine.
 
     Raises:
-        ValueError: If the file of ``metainfo`` does not exist, maps have not
-            C channels or are not ``num_levels``, or a data sample lacks a
-            field.
+        ValueError: If the file of ``metainfo`` does not exist, the number of
+            maps is not ``num_levels`` or their channels are not C, or a data
+            sample lacks a field.
     """
 
     def __init__(
@@ -148,8 +149,9 @@ class GroupPoseHead(BaseHead):
     def init_weights(self) -> None:
         """Initialise as the official code.
 
-        Xavier for all matrices but those of scores and offsets, which keep
-        PyTorch's; the first poses have all keypoints at the proposal.
+        All matrices get Xavier, except those of scores and offsets, which keep
+        PyTorch's initialisation; the first poses have all keypoints at the
+        proposal.
         """
         super().init_weights()
         nn.init.normal_(self.level_embed)
@@ -204,7 +206,7 @@ class GroupPoseHead(BaseHead):
         maps: TokenMaps,
         all_layers: bool = False,
     ) -> tuple[Tensor, Tensor, Proposals, Tensor]:
-        """Return what :meth:`forward_stages` does, for tokens laid out."""
+        """Return the results of :meth:`forward_stages` for flat tokens."""
         x = torch.cat([f.flatten(2).transpose(1, 2) for f in feats], dim=1)
         pos = maps.embed_positions(self.level_embed, TEMPERATURE)
         memory = self.encoder(x, pos, maps)  # (B, V, C)
@@ -216,7 +218,7 @@ class GroupPoseHead(BaseHead):
         return logits, keypoints, proposals, points
 
     def propose(self, memory: Tensor, maps: TokenMaps) -> Proposals:
-        """Return the proposals that get a pose."""
+        """Return the proposals for which poses are predicted."""
         return self.selector(memory, maps)
 
     def lay_out(
@@ -280,7 +282,7 @@ class GroupPoseHead(BaseHead):
         """Return the targets of each image.
 
         Raises:
-            ValueError: If they are not there, or have other keypoints.
+            ValueError: If they are missing or have other keypoints.
         """
         targets = []
         for sample in samples:
@@ -312,7 +314,7 @@ class GroupPoseHead(BaseHead):
 
         The official code takes the best 50 of all 2 N class scores and drops
         those of the unused background class; we take the best 50 instances.
-        The poses differ by the dropped ones.
+        The results differ by the poses dropped there.
 
         Args:
             feats: As in :meth:`forward`.
@@ -402,7 +404,7 @@ def init_transformer(*modules: nn.Module) -> None:
 
 
 def name_stages(losses: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Name the losses of layers and encoder, (S,) each, as mmdet."""
+    """Name the losses of layers and encoder, (S,) each, as in mmdet."""
     num_stages = len(losses['loss_cls'])
     prefixes = [f'd{i}.' for i in range(num_stages - 2)] + ['', 'enc_']
     return {

@@ -28,7 +28,7 @@ class Proposals:
         features: Their features, (B, N, C).
         logits: Class scores before the sigmoid, (B, N, 2).
         anchors: Boxes (cx, cy, w, h) before the sigmoid, (B, N, 4); infinite
-            for tokens that are no valid proposals.
+            for tokens that are not valid proposals.
         indices: Indices of the tokens, (B, N).
     """
 
@@ -46,11 +46,11 @@ class Proposals:
 class ProposalSelector(nn.Module):
     """Score every token and keep the best of all levels.
 
-    Tokens of padding, and those at the very border, are no valid proposals:
-    their features are zeroed, so that they share one score.
+    Tokens of padding and at the very border are not valid proposals: their
+    features are zeroed, so they share one score.
 
-    Source: Liu et al., "Group Pose", ICCV 2023, Sec. 3.2; details of the
-    code, which follow Deformable DETR.
+    Source: Liu et al., "Group Pose", ICCV 2023, Sec. 3.2; details from the
+    code, which follows Deformable DETR.
 
     Args:
         embed_dims: Channels C.
@@ -94,7 +94,7 @@ class ProposalSelector(nn.Module):
 
 
 def make_anchors(maps: TokenMaps) -> tuple[Tensor, Tensor]:
-    """Return the anchor of each token, and which are no valid proposals.
+    """Return the anchor of each token, and which are not valid proposals.
 
     Returns:
         Boxes (cx, cy, w, h) before the sigmoid, (B, V, 4), infinite where
@@ -116,7 +116,7 @@ def make_anchors(maps: TokenMaps) -> tuple[Tensor, Tensor]:
 
 
 def zero_last_layer(mlp: FFN) -> None:
-    """Let a network return zeros at first."""
+    """Zero-initialise the last layer of a network."""
     nn.init.zeros_(mlp.layers[-1].weight)
     nn.init.zeros_(mlp.layers[-1].bias)
 
@@ -130,8 +130,8 @@ def gather_rows(tensor: Tensor, indices: Tensor) -> Tensor:
 class PoseProposer(nn.Module):
     """Predict the keypoints of each proposal around its center.
 
-    Only for selected tokens: the official code does it for all of them and
-    then selects, with equal numbers.
+    It runs on selected tokens only. The official code runs it on all tokens
+    and then selects, with equal results.
 
     Args:
         embed_dims: Channels C.

@@ -27,8 +27,8 @@ class GTPTHead(BaseHead):
     Args:
         in_channels: Channels C of the keypoint tokens.
         out_channels: Number of keypoints K; checked against the tokens.
-        decoder: Codec; gives the number of bins and decodes.
-        loss: Loss of one or two passes.
+        decoder: Codec; it decodes, and defines the number of bins.
+        loss: Loss for one or two passes.
         init_cfg: Initialisation, see mmengine.
 
     Attributes:
@@ -67,14 +67,14 @@ class GTPTHead(BaseHead):
     def supervise(self, keypoints: Sequence[int] | None) -> None:
         """Choose the keypoints in the loss; predictions keep all.
 
-        The losses and the accuracy become averages over these keypoints, and
-        no logits of others are computed.
+        The losses and the accuracy are then averages over these keypoints, and
+        the loss computes no logits of others.
 
         Args:
             keypoints: Indices in 0..K-1, or None for all keypoints.
 
         Raises:
-            ValueError: If there is no index, or one is double or not in
+            ValueError: If there is no index, or one occurs twice or is not in
                 0..K-1.
         """
         if keypoints is None:
@@ -143,7 +143,7 @@ class GTPTHead(BaseHead):
 
         Args:
             feats: Tokens as in :meth:`forward`; with ``flip_test`` a list of
-                those of the images and of the flipped images.
+                two, for the images and the flipped images.
             batch_data_samples: Data samples; ``flip_indices`` is read.
             test_cfg: ``flip_test``; ``shift_heatmap``, whether flipped x
                 logits are moved by r - 1 bins for r bins a pixel, which

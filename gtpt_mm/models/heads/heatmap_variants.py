@@ -14,14 +14,14 @@ class PixelShuffleHead(HeatmapHead):
     """One 1 x 1 convolution to all pixels of a cell: the minimal decoder.
 
     Source: Xu et al., "ViTPose++", Sec. 3, "minimal" decoder; no official
-    code. The paper calls the operation PixelUnshuffle; torch's PixelShuffle
-    turns 16 K channels into a map four times as large, with the channels of a
-    keypoint in succession.
+    code. The paper calls the operation PixelUnshuffle; it is torch's
+    PixelShuffle, which turns 16 K channels into a map four times as large. The
+    channels of a keypoint are consecutive.
 
     Args:
         in_channels: Channels C of the features.
         out_channels: Number of keypoints K.
-        upscale_factor: Pixels of the heatmap along a side of a feature.
+        upscale_factor: Heatmap size / feature map size, per side.
         loss: Loss of heatmaps; None as in ``HeatmapHead``.
         decoder: Codec that reads keypoints from heatmaps.
         init_cfg: Initialisation, see mmengine; None as in ``HeatmapHead``.
@@ -62,13 +62,13 @@ class PixelShuffleHead(HeatmapHead):
 
 @MODELS.register_module()
 class FrozenPredictorHead(HeatmapHead):
-    """A head with a random last layer that is not trained: "classic-FP".
+    """A head whose last layer stays random: "classic-FP".
 
     Requires ``FreezeHook(frozen=['head.final_layer'])``.
 
     Source: Xu et al., "ViTPose++", Sec. 3, fixed predictor; no official
     code, and the paper does not say how the layer is initialised. Here it has
-    torch's default: with the standard deviation of 0.001 that mmpose gives to
+    torch's default. With the standard deviation of 0.001 that mmpose uses in
     heads, heatmaps and gradients would stay a thousandth.
 
     Raises:

@@ -25,10 +25,10 @@ from gtpt_mm.models.losses.heatmap_losses import heatmap_losses
 
 @MODELS.register_module()
 class MultiDatasetHead(BaseHead):
-    """Heatmaps of several datasets, each with a head and keypoints.
+    """Heatmaps of several datasets, with one head for each.
 
-    A head has its number of keypoints, codec and test options. Samples come
-    grouped by dataset. The loss of dataset k is
+    Each head has its own number of keypoints, codec and test options. Samples
+    come grouped by dataset. The loss of dataset k is
 
         loss_k = n_k / B * (mean loss of its n_k samples)
 
@@ -36,7 +36,7 @@ class MultiDatasetHead(BaseHead):
     its number of keypoints.
 
     Source: the official code of "ViTPose++" (Xu et al.); the paper only says
-    that each task has its decoder.
+    that each task has its own decoder.
 
     Args:
         names: Names of the datasets, in the order of ``dataset_idx``. (A
@@ -47,9 +47,9 @@ class MultiDatasetHead(BaseHead):
         own_samples_only: Whether a head runs on the n_k samples of its
             dataset only, which costs less. By default each head runs on the
             whole batch, as in the official code: its BatchNorms then take
-            their statistics from all datasets, although at test time they
-            meet one. True does not reproduce the official numbers. Of the
-            other datasets only what these statistics need is computed.
+            their statistics from all datasets, although at test time they see
+            only one. True does not reproduce the official numbers. By default,
+            only what these statistics need is computed for the other datasets.
         init_cfg: Initialisation, see mmengine; each head has its own.
 
     Raises:
@@ -130,8 +130,8 @@ class MultiDatasetHead(BaseHead):
             train_cfg: ``compute_acc=False`` leaves out the accuracies.
 
         Returns:
-            Losses that add up to the total, of all heads that are trained;
-            and accuracies in [0, 1], of the datasets with samples.
+            Losses of all trained heads, which add up to the total; and
+            accuracies in [0, 1] of the datasets with samples.
 
         Raises:
             ValueError: If samples belong to a frozen head or their targets do
@@ -228,7 +228,7 @@ def _run_for_group(
 ) -> Tensor:
     """Return ``head(feats)[group]``, without the other samples' maps.
 
-    Their gradient and that of the statistics of the norms is the same.
+    Gradients and the statistics of the norms equal those of the whole batch.
     """
     layers = list(getattr(head.deconv_layers, 'children', tuple)())
     is_plain = (
@@ -254,8 +254,8 @@ def _run_for_group(
 def _costs_less(x: Tensor, group: slice) -> bool:
     """Return whether sums of products cost less than the outputs.
 
-    A sixteenth of the output's products is C_in^2 for each pixel; the sums
-    need 13 instead of 48, and 120 times C_in^3 for the weights. Under
+    In units of C_in^2 per pixel, a sixteenth of the products of the output,
+    the sums need 13 instead of 48, and 120 times C_in^3 for the weights. Under
     autocast the products of the outputs run in half precision.
     """
     if torch.is_autocast_enabled(x.device.type):
@@ -267,8 +267,8 @@ def _costs_less(x: Tensor, group: slice) -> bool:
 def _check_norms(name: str, head: nn.Module) -> None:
     """Raise if several processes train a head with SyncBatchNorm.
 
-    Processes without samples of its dataset do not run the head backward, so
-    the others would wait for them.
+    Processes without samples of its dataset skip the backward pass of the
+    head, so the others would wait for them forever.
     """
     if get_world_size() == 1:
         return

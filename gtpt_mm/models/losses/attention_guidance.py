@@ -27,21 +27,21 @@ class KeypointAttention(NamedTuple):
 
 @MODELS.register_module()
 class AttentionGuidanceLoss(nn.Module):
-    """Cross-entropy of attention maps from where the keypoints are.
+    """Cross-entropy of attention maps against the keypoint positions.
 
-    From random weights a keypoint's token attends to all patches alike, and
-    the classification of bins behind it tells little about where it should
-    look: a short training stays with the mean pose. Here the attention of
-    each keypoint to the image tokens, averaged over the heads, is pulled
-    towards the patches around the keypoint. One head that looks there earns
-    most of it, so the others may look elsewhere. Pruning follows, since it
-    keeps tokens by the same logits.
+    With random weights a keypoint's token attends to all patches alike, and
+    the classification of bins gives little signal about where to attend: a
+    short training ends at the mean pose. This loss pulls the attention of each
+    keypoint to the image tokens, averaged over the heads, towards the patches
+    around the keypoint. One head that attends there earns most of the gain, so
+    the others may attend elsewhere. Pruning benefits as well, since it keeps
+    tokens by the same logits.
 
-    The loss has no weights, and costs nothing in a test.
+    The loss has no parameters, and is not computed at test time.
 
     Args:
         loss_weight: Factor of the loss. The loss of GTPT is an average over
-            bins, so its size is a few hundredths.
+            bins, so its magnitude is a few hundredths.
         sigma: Standard deviation of the target in patches, > 0.
 
     Raises:
@@ -102,6 +102,6 @@ def _cross_entropy(layer: KeypointAttention, share: Tensor) -> Tensor:
     log_mean = logits.log_softmax(3).logsumexp(2) - math.log(num_heads)
     kept = share.gather(2, layer.patches.clamp(min=0))
     kept = kept.masked_fill(absent, 0)
-    # A keypoint whose patches were dropped has nothing to look at.
+    # A keypoint whose patches were dropped has no target left.
     kept = kept / kept.sum(2, keepdim=True).clamp(min=1e-3)
     return -(kept * log_mean).sum(2)

@@ -1,4 +1,4 @@
-"""Losses of SimCC distributions: against targets, and of two passes."""
+"""Losses of SimCC distributions: against targets, and between two passes."""
 
 # B batch, K keypoints, W bins
 
@@ -16,8 +16,8 @@ def simcc_kl(
 ) -> Tensor:
     """Return the Kullback-Leibler divergence of one axis.
 
-    Averaged over bins, then keypoints and images; those without weight count
-    in the average.
+    Averaged over bins, then over keypoints and images; keypoints of weight 0
+    count in the average.
 
     Source: the official code of GTPT, which inherits it from SimCC (Li et
     al., 2022).

@@ -9,12 +9,12 @@ from torch import Tensor
 
 @MODELS.register_module()
 class MaskedHeatmapLoss(KeypointMSELoss):
-    """Mean squared error of heatmaps of many instances, masked regions 0.
+    """Mean squared error of heatmaps of many instances, with a mask.
 
     ``AssociativeEmbeddingHead`` passes the keypoint weights of every instance,
     (sum of N, K), where ``KeypointMSELoss`` needs one for each map, (B, K),
-    and fails. A map of several instances has no single weight; instances
-    without keypoints and crowds are in the mask. So the weights are ignored.
+    and fails. A map of several instances has no single weight, and the mask
+    covers crowds and instances without keypoints. So the weights are ignored.
 
     Source: HigherHRNet (Cheng et al., CVPR 2020), its heatmap loss.
 

@@ -19,9 +19,9 @@ from gtpt_mm.models.task_modules.batch_hungarian_assigner import Match
 class SetCriterion(nn.Module):
     """Match predictions with instances; score all, compare matched ones.
 
-    Each stage is matched by itself. Losses are sums over the batch divided by
-    its number of instances (the mean over processes, at least 1). The costs
-    of all stages are the only copy from the device.
+    Each stage is matched separately. Losses are sums over the batch divided by
+    its number of instances (the mean over processes, at least 1). Only the
+    costs of all stages are copied from the device, once.
 
     Attributes:
         field: Name of the compared values in predictions and instances.

@@ -22,10 +22,10 @@ from gtpt_mm.models.losses.attention_guidance import KeypointAttention
 class GuidedGTPTEstimator(TopdownPoseEstimator):
     """``TopdownPoseEstimator`` whose training also guides attention.
 
-    It has the weights and the predictions of the stock estimator; see
-    ``AttentionGuidanceLoss`` for what it adds to the loss. The layers are
-    those that read keypoint tokens, and the one that introduces them. With
-    an unpruned pass its attention is guided, else that of the pruned one.
+    Weights and predictions are those of the stock estimator; it adds
+    ``AttentionGuidanceLoss`` to the loss. The guided layers are those that
+    read keypoint tokens, and the layer that introduces them. If there is an
+    unpruned pass, its attention is guided, else that of the pruned pass.
 
     Args:
         backbone: A ``GTPT``.
@@ -33,7 +33,7 @@ class GuidedGTPTEstimator(TopdownPoseEstimator):
         **kwargs: As for ``TopdownPoseEstimator``.
 
     Raises:
-        ValueError: If the backbone is no ``GTPT``.
+        ValueError: If the backbone is not a ``GTPT``.
     """
 
     def __init__(
@@ -84,7 +84,8 @@ def _read(
 ) -> KeypointAttention:
     """Return the attention of all keypoints in one layer.
 
-    A keypoint without a token is represented by the one that it follows from.
+    A keypoint without a token is represented by the token that it will be
+    created from.
     """
     groups = backbone.groups
     layer = cast(GroupTransformerLayer, backbone.layers[step.layer - 1])

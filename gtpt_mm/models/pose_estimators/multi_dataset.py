@@ -22,8 +22,8 @@ from gtpt_mm.layers.expert_mlp import (
 )
 from gtpt_mm.models.heads.multi_dataset_head import MultiDatasetHead
 
-#: Options that may differ between datasets. Whether to flip is not among
-#: them: the backbone runs once for the batch.
+#: Options that may differ between datasets. ``flip_test`` may not: the
+#: backbone runs once for the batch.
 TEST_OPTIONS = {'flip_mode', 'shift_heatmap'}
 
 
@@ -31,11 +31,12 @@ TEST_OPTIONS = {'flip_mode', 'shift_heatmap'}
 class MultiDatasetPoseEstimator(TopdownPoseEstimator):
     """Images of several datasets in one batch, each with its experts.
 
-    ``dataset_idx`` in the metainfo of a sample is its dataset. A batch is
-    sorted by it once, here; backbone and head work on contiguous groups, and
+    ``dataset_idx`` in the metainfo of a sample is its dataset. The estimator
+    sorts a batch by it once; backbone and head work on contiguous groups, and
     predictions return in the order of the batch. A batch of one dataset runs
-    its experts only, at the cost of a model without experts. The name that
-    ``MultiDataset`` stamps beside it must be that of the head.
+    only the experts of that dataset, at the cost of a model without experts.
+    The ``dataset_name`` that ``MultiDataset`` stamps on a sample must be the
+    name in the head.
 
     Args:
         backbone: Backbone. One with ``num_experts`` gets the sizes of the
@@ -47,8 +48,8 @@ class MultiDatasetPoseEstimator(TopdownPoseEstimator):
         test_cfg: As for ``TopdownPoseEstimator``, with two more keys:
             ``datasets``, options that differ for one dataset, such as
             ``dict(aic=dict(shift_heatmap=True))``; ``dataset``, the name of
-            the dataset of plain tensors (``mode='tensor'``), and of images
-            that do not name theirs, for which the default is the first.
+            the dataset for plain tensors (``mode='tensor'``) and for images
+            without a ``dataset_idx``; for the latter the default is the first.
         data_preprocessor: As for ``TopdownPoseEstimator``.
         init_cfg: As for ``TopdownPoseEstimator``.
 

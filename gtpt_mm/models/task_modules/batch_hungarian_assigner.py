@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from mmpose.registry import TASK_UTILS
 from scipy.optimize import linear_sum_assignment
 
-#: In place of costs that are not finite: AMP skips a step with an overflow,
+#: Replaces costs that are not finite: AMP skips a step with an overflow, while
 #: an error would end the training.
 WORST = 1e8
 
@@ -21,10 +21,11 @@ Match = tuple[np.ndarray, np.ndarray]
 class BatchHungarianAssigner:
     """Like mmdet's ``HungarianAssigner``, but waits for the device once.
 
-    There, every stage of every image costs a copy from the device, which
-    waits for all work on it. Here the costs of an image are computed for all
-    stages at once, and all images are copied together. It takes the same
-    costs, and is no subclass, because importing mmdet's models takes seconds.
+    mmdet copies the costs of every stage of every image from the device, and
+    each copy waits for all work on it. Here the costs of an image are computed
+    for all stages at once, and all images are copied together. It takes the
+    same costs, but is not a subclass, because importing mmdet's models takes
+    seconds.
 
     Args:
         match_costs: Configs of the costs, summed; from mmpose's registry, so
@@ -47,12 +48,12 @@ class BatchHungarianAssigner:
         num_stages: int = 1,
         img_meta: dict | None = None,
     ) -> list[list[Match]]:
-        """Match every stage of every image by itself.
+        """Match every stage of every image separately.
 
         Args:
             pred_instances: For each image, the predictions of all stages one
                 after another, S * P rows of the fields that the costs read.
-            gt_instances: Instances of each image, G rows, maybe none.
+            gt_instances: Instances of each image, G rows; G may be 0.
             num_stages: S.
             img_meta: Passed to the costs.
 

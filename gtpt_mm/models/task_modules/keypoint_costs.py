@@ -15,7 +15,7 @@ MIN_OKS = 1e-6  # as the official code
 
 
 class KeypointCost:
-    """Weighted cost of differences of keypoints, in mmdet's interface.
+    """Weighted cost of keypoint differences, with mmdet's interface.
 
     Args:
         weight: Factor of the cost.
@@ -82,8 +82,8 @@ class OKSCost(KeypointCost):
     """One minus the object keypoint similarity (OKS).
 
     OKS = sum_k v_k exp(-d_k^2 / (2 area (2 sigma_k)^2)) / sum_k v_k, at
-    least 1e-6. Coordinates in units of the image's width and height and areas
-    in units of its area make distances along x and y count differently in an
+    least 1e-6. Coordinates are in units of the image's width and height, areas
+    in units of its area. So distances along x and y count differently in an
     image that is not square, as in the official code.
 
     Source: the code of Group Pose (Liu et al., ICCV 2023); OKS of COCO.

@@ -29,10 +29,10 @@ def trace_attention(
     """Return how much each image patch weighs for a keypoint in each layer.
 
     The weights are the softmax over all tokens that the keypoint's token
-    attends to, averaged over the heads; the share of keypoint tokens is left
-    out, so that a map sums to less than one. A keypoint without a token is
-    represented by the one that it will follow from: its part (a dense
-    keypoint in the coarse encoder) or the human token.
+    attends to, averaged over the heads. The share of keypoint tokens is left
+    out, so a map sums to less than one. A keypoint without a token is
+    represented by the token that it will be created from: its part (for a
+    dense keypoint in the coarse encoder) or the human token.
 
     Source: Wang et al., "GTPT", ECCV 2024, supplement, Figs. 9 and 10.
 
@@ -48,7 +48,8 @@ def trace_attention(
         been pruned before that layer, or displaced by dense keypoints.
 
     Raises:
-        ValueError: If the backbone trains or has no such keypoint.
+        ValueError: If the backbone is in training mode or has no such
+            keypoint.
 
     Example:
         >>> backbone = GTPT('tiny').eval()
@@ -87,7 +88,7 @@ def _scatter(
 ) -> Tensor:
     """Put weights (B, P, M) on the patch grid, (B, P, h, w)."""
     num_patches = grid_size[0] * grid_size[1]
-    # One column more, for the rows of dense keypoints.
+    # One extra column, for the rows of dense keypoints.
     maps = weights.new_full((*weights.shape[:2], num_patches + 1), torch.nan)
     indices = torch.where(indices < 0, num_patches, indices)
     maps.scatter_(2, indices, weights)
@@ -132,7 +133,7 @@ def draw_attention(
 ) -> np.ndarray:
     """Draw the attention maps of keypoints, unpruned and pruned.
 
-    As the paper's Fig. 9. For each keypoint: the layers of the unpruned
+    As in the paper's Fig. 9. For each keypoint: the layers of the unpruned
     model, then those of the pruned one, half of the layers in a row.
 
     Args:
@@ -162,8 +163,9 @@ def draw_shallow(
 ) -> np.ndarray:
     """Draw the attention maps of many keypoints in one layer.
 
-    As the paper's Fig. 10: the input, then one picture for each keypoint,
-    six in a row, of the pruned model. Arguments as :func:`draw_attention`.
+    As in the paper's Fig. 10: the input, then one picture for each keypoint,
+    six in a row, of the pruned model. The arguments are those of
+    :func:`draw_attention`.
     """
     maps = trace_attention(backbone, crop.inputs, [*keypoints.values()])
     panels = [panel(crop.picture, 'input')]

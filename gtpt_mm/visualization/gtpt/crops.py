@@ -72,7 +72,7 @@ def crop_instances(
 
 
 def _check_box(box: Sequence[float], width: int, height: int) -> None:
-    """Raise a ValueError if a box is not one of an instance in the image.
+    """Raise a ValueError if a box cannot be that of an instance in the image.
 
     It may reach beyond the border, as boxes of detectors do.
     """

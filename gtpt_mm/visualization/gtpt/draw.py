@@ -52,9 +52,9 @@ def draw_tokens(
     goes to image patches; the rest goes to keypoint tokens.
 
     The paper calls the layer of its Fig. 10 (``'shallow'``) the 4th. In the
-    official code keypoint tokens follow that layer's attention, so that its
-    maps are those of the human token, equal for all keypoints; hence the 5th
-    by default.
+    official code keypoint tokens are created after the attention of that
+    layer, so its maps are those of the human token, equal for all keypoints.
+    The default is therefore the 5th.
 
     Args:
         model: Estimator with a GTPT backbone, from ``mmpose.apis.init_model``.
@@ -71,7 +71,7 @@ def draw_tokens(
             model's.
 
     Returns:
-        Picture, BGR, uint8, the instances below each other.
+        Picture, BGR, uint8, with the instances below each other.
 
     Raises:
         ValueError: If kind and options do not fit each other, a keypoint or

@@ -50,7 +50,7 @@ def find_keypoints(
 
 
 def _shorten(names: list[str], most: int = 40) -> str:
-    """Join names; of very many only the first."""
+    """Join names; if there are very many, only the first."""
     rest = len(names) - most
     more = f', ... ({rest} more)' if rest > 0 else ''
     return ', '.join(names[:most]) + more

@@ -22,7 +22,7 @@ def fade_dropped(
 ) -> np.ndarray:
     """Return the image with the dropped patches faded to a light grey.
 
-    Grey, since dark or white patches could as well be part of a picture.
+    They are grey, since dark or white patches could be part of the picture.
 
     Args:
         img: Image, (H, W, 3), uint8.
@@ -46,7 +46,7 @@ def fade_dropped(
 def draw_pruning(backbone: GTPT, crop: Crop) -> np.ndarray:
     """Draw the input and, beside it, the tokens left by each pruning step.
 
-    As the paper's Fig. 8: one picture for a step in the coarse encoder, one
+    As in the paper's Fig. 8: one picture for a step in the coarse encoder, one
     for each keypoint group (g1, g2, ...) from the transition on. The number
     counts the image tokens that are left.
 

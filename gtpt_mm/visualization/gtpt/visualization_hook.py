@@ -28,16 +28,16 @@ class GTPTVisualizationHook(Hook):
 
     Args:
         kind: See :func:`draw_tokens`.
-        interval: Validations from one drawing to the next, > 0; the first
-            validation is drawn.
+        interval: Number of validations from one drawing to the next, > 0; the
+            first validation is drawn.
         num_samples: Instances to draw, > 0.
         keypoints: See :func:`draw_tokens`.
         layers: See :func:`draw_tokens`.
 
     Raises:
         ValueError: If ``kind`` is unknown, a number is not positive, or an
-            option does not belong to the kind; at the first validation if
-            the model is no GTPT or has no such keypoint or layer.
+            option does not belong to the kind; at the first validation if the
+            model is not a GTPT or has no such keypoint or layer.
     """
 
     def __init__(

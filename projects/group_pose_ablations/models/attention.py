@@ -12,7 +12,7 @@ from gtpt_mm.layers.instance_attention import (
 
 
 class PartialGroupSelfAttention(GroupSelfAttention):
-    """Group self-attention with less than both attentions of all queries.
+    """Group self-attention without one of its attentions or some queries.
 
     Source: Liu et al., "Group Pose", ICCV 2023, Table 4e and appendix A.2.
 
@@ -20,7 +20,7 @@ class PartialGroupSelfAttention(GroupSelfAttention):
         embed_dims: Channels C.
         num_heads: Heads.
         with_within: Whether queries of an instance attend to each other.
-        across_slots: First slot and end of those that attend across
+        across_slots: Range (start, end) of the slots that attend across
             instances, None for all; (0, 0) for no such attention.
     """
 
@@ -54,7 +54,7 @@ class PartialGroupSelfAttention(GroupSelfAttention):
 
 
 class SharedGroupSelfAttention(GroupSelfAttention):
-    """Both attentions use the same projections, each its own norm.
+    """Both attentions use the same projections but have separate norms.
 
     Source: Liu et al., "Group Pose", ICCV 2023, appendix A.3.
 

@@ -21,7 +21,7 @@ from .attention import (
 
 
 class KeypointQueries(nn.Module):
-    """Keypoint queries alone: embedding plus feature of the proposal."""
+    """Keypoint queries only: embedding plus feature of the proposal."""
 
     def __init__(self, embed_dims: int, num_keypoints: int) -> None:
         super().__init__()
@@ -33,10 +33,10 @@ class KeypointQueries(nn.Module):
 
 
 class InstanceQueries(nn.Module):
-    """Instance queries alone.
+    """Instance queries only.
 
-    They get the feature of the proposal: else nothing would distinguish one
-    instance from another.
+    They get the feature of the proposal: otherwise nothing would distinguish
+    the instances.
     """
 
     def __init__(self, embed_dims: int) -> None:
@@ -127,7 +127,7 @@ class SharedAttentionDecoder(GroupPoseDecoder):
 
 
 class PartialAttentionDecoder(GroupPoseDecoder):
-    """Less than both attentions of all queries.
+    """Leave out one of the attentions, or some queries of it.
 
     Attributes:
         partial: Arguments of ``PartialGroupSelfAttention``.
@@ -181,7 +181,7 @@ class AcrossInstancesDecoder(PartialAttentionDecoder):
 class UnaliasedDecoder(GroupPoseDecoder):
     """The losses of a layer read the queries that its refinement reads.
 
-    Equal predictions to ``GroupPoseDecoder``, other trainings.
+    Predictions equal those of ``GroupPoseDecoder``; only training differs.
     """
 
     @staticmethod
@@ -193,7 +193,7 @@ class UnaliasedDecoder(GroupPoseDecoder):
 
 
 class TextbookDecoderLayer(GroupPoseDecoderLayer):
-    """Positions steer queries and keys, and are in no value or residual."""
+    """Add positions to queries and keys, not to values and residuals."""
 
     def forward(
         self,

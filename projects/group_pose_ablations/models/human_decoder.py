@@ -82,9 +82,9 @@ class HumanDecoder(nn.Module):
     """Find boxes of humans and keep the N best for the pose decoder.
 
     Source: Liu et al., "Group Pose", ICCV 2023, Sec. 4.4 and Table 5: "2
-    human detection decoder layers [...] following ED-Pose". There is no code
-    of it. We follow ED-Pose (Yang et al., ICLR 2023) but leave out its
-    denoising queries, of which the paper says nothing.
+    human detection decoder layers [...] following ED-Pose". No code of it was
+    released. We follow ED-Pose (Yang et al., ICLR 2023) but leave out its
+    denoising queries, which the paper does not mention.
 
     Args:
         embed_dims: Channels C.
@@ -146,7 +146,7 @@ class HumanDecoder(nn.Module):
         """Refine M proposals of the encoder.
 
         Args:
-            proposals: Of the encoder, M.
+            proposals: M proposals of the encoder.
             memory: Tokens of the image, (B, V, C).
             maps: Their layout.
         """
@@ -162,7 +162,8 @@ class HumanDecoder(nn.Module):
             pos = self.pos_mlp(pos.to(self.pos_mlp.layers[-1].weight))
             x = layer(x, pos, reference_points, memory, maps)
             offsets = box_mlp(x).to(boxes.dtype)
-            # As poses: the loss of a layer also trains the layer before it.
+            # As for poses: the loss of a layer also trains the layer before
+            # it.
             found.append((inverse_sigmoid(start) + offsets).sigmoid())
             start = (inverse_sigmoid(boxes) + offsets).sigmoid()
             boxes = start.detach()

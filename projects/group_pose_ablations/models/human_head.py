@@ -79,7 +79,8 @@ class HumanCriterion(SetCriterion):
 class HumanGroupPoseHead(GroupPoseHead):
     """Detect boxes of humans before poses (Table 5).
 
-    The losses of boxes are named as those of poses, with ``human_`` before.
+    The losses of boxes have the names of those of poses, prefixed with
+    ``human_``.
 
     Args:
         metainfo: As the next nine arguments, see ``GroupPoseHead``.

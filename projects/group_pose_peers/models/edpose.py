@@ -1,4 +1,4 @@
-"""ED-Pose of mmpose, to be timed beside Group Pose."""
+"""ED-Pose of mmpose, for timing comparisons with Group Pose."""
 
 # B batch, N people, K keypoints, (h, w) input in pixels
 
@@ -15,20 +15,20 @@ from torch import Tensor, nn
 class TimedEDPose(BottomupPoseEstimator):
     """mmpose's ``EDPoseHead`` in an estimator that answers ``mode='tensor'``.
 
-    All modules are mmpose's. Its head asks for data samples, which that mode
-    has not: here each says that its image is not padded. Decoding of the N
-    poses, which a benchmark leaves out of every model, is left out.
+    All modules are mmpose's. Its head requires data samples, which this mode
+    does not get: here they state that the images are not padded. Decoding of
+    the N poses is left out, as in the benchmark of every model.
 
     Weights are those of the constructors. mmpose's ``init_weights`` of the
-    head fails, and only there the level embedding gets values; so it gets
-    them here.
+    head fails, and it alone initializes the level embedding; this class does
+    that instead.
 
     Args:
         backbone: Config of the backbone.
         neck: Config of the neck.
         head: Config of the head.
-        stock_operator: Whether deformable attention on a CPU is mmcv's own
-            ``grid_sample``, or by rows, as ``gtpt_mm.compat`` makes it.
+        stock_operator: Whether deformable attention on a CPU uses mmcv's own
+            ``grid_sample``, or gathers rows, as with ``gtpt_mm.compat``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Keypoint groups that do not meet, or whose dense keypoints are added."""
+"""Keypoint groups that are isolated, or add their dense keypoints."""
 
 # K sparse keypoints, G groups, S slots of a group, M other rows of a group
 
@@ -19,8 +19,8 @@ class PaddedLayout(TokenLayout):
 
     Args:
         share_sparse: Whether every group reads the keypoints of all groups.
-        padding: True where one of the first keys of a group is padding, (G,
-            any number of keys); None if there is none.
+        padding: True where one of the first keys of a group is padding,
+            (G, any number of keys); None without padding.
     """
 
     share_sparse: bool = True
@@ -39,14 +39,14 @@ class PaddedLayout(TokenLayout):
 
 
 class AblatedGroups(KeypointGroups):
-    """Keypoint groups with two more choices.
+    """Keypoint groups with two more options.
 
     Args:
         groups: See ``KeypointGroups``.
         share_sparse: Whether every group attends to the sparse keypoints of
-            all groups (MHGA, Eqs. 7-9) or to its own only (MHSA, Table 4).
+            all groups (MHGA, Eqs. 7-9) or only to its own (MHSA, Table 4).
         displace: Whether dense keypoints displace image tokens (Eq. 11);
-            otherwise they are added to them, in each group as many rows as
+            otherwise they are added to them: every group gets as many rows as
             the largest group has dense keypoints.
     """
 
@@ -74,7 +74,7 @@ class AblatedGroups(KeypointGroups):
         self.register_buffer('padding', padding, persistent=False)
 
     def count_rows(self, num_keep: int) -> int:
-        """Return the rows M of a group that keeps so many tokens."""
+        """Return the number of rows M of a group with this many tokens."""
         return num_keep if self.displace else num_keep + self.max_dense
 
     def layout(self, stage: Stage) -> TokenLayout:

@@ -1,7 +1,7 @@
 """GTPT with other choices: the ablations of the paper's Tables 3 to 8.
 
-Each class changes one choice of ``GTPT`` and has its arguments. Several are
-combined by inheritance, as in ``UngroupedGTPT``.
+Each class changes one choice of ``GTPT`` and takes the same arguments.
+Inheritance combines several, as in ``UngroupedGTPT``.
 """
 
 # B batch, M image tokens, C channels
@@ -36,16 +36,16 @@ class _GroupVariant(GTPT):
 
 @MODELS.register_module()
 class MHSAGTPT(_GroupVariant):
-    """A group attends to its own sparse keypoints only (Table 4)."""
+    """A group attends only to its own sparse keypoints (Table 4)."""
 
     share_sparse = False
 
 
 @MODELS.register_module()
 class AddedDenseGTPT(_GroupVariant):
-    """Dense keypoints are added to the image tokens, none is displaced.
+    """Dense keypoints are added to the image tokens and displace none.
 
-    Every group has as many rows for them as the largest one; the rest is
+    Every group has as many rows for them as the largest group; unused rows are
     padding.
     """
 
@@ -104,7 +104,7 @@ def _skip_human(stage: Stage) -> Stage:
 class DenseGTPT(SparseDenseGTPT):
     """All keypoint tokens from the first layer on (Table 5).
 
-    Each dense keypoint is a part of its own, whose token it keeps.
+    Each dense keypoint is a part of its own and keeps the token of that part.
     """
 
     def _create_groups(self, groups: Sequence[dict]) -> KeypointGroups:
@@ -135,11 +135,11 @@ class DenseGTPT(SparseDenseGTPT):
 
 @cache
 def every_row(kind: type[GTPT]) -> type[GTPT]:
-    """Return a GTPT that computes rows which nothing reads.
+    """Return a GTPT that computes unused rows.
 
-    Queries of tokens about to be dropped, and image tokens in the last layer:
-    as the official code does, with equal results. It counts operations as
-    the paper does.
+    These are the queries of tokens about to be dropped, and the image tokens
+    in the last layer. The official code computes them, with equal results;
+    the operation counts are then those of the paper.
     """
     return type(f'EveryRow{kind.__name__}', (_EveryRow, kind), {})
 

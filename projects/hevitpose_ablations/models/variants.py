@@ -14,18 +14,18 @@ from gtpt_mm.layers.cascaded_attention import CGSRMHA, to_map, to_tokens
 from gtpt_mm.layers.conv_bn import conv_bn
 from gtpt_mm.models import HEViTPose
 
-#: Layer norms of a place: one for each group, one for all groups, or none.
+#: Kinds of a layer norm: one for each group, one for all groups, or none.
 NORMS = ('group', 'shared', 'none')
 
-#: Layers behind the joined groups: ``conv`` has a bias, the others have none.
+#: Layers after the joined groups; only ``conv`` has a bias.
 PROJECTIONS = ('conv', 'relu-conv', 'conv-bn', 'relu-conv-bn')
 
 
 class CGSRMHAVariant(CGSRMHA):
     """CGSR-MHA with options for all that the printed numbers leave open.
 
-    The defaults are those of ``CGSRMHA``. Other combinations reach every
-    printed number as well; which of them the authors trained is unknown.
+    The defaults are those of ``CGSRMHA``. Other combinations match every
+    printed number as well; it is unknown which one the authors trained.
 
     Args:
         embed_dims: See ``CGSRMHA``, as the next three.
@@ -45,7 +45,8 @@ class CGSRMHAVariant(CGSRMHA):
             as mmcv's ``MultiheadAttention`` does and Fig. 3c does not draw.
             No number depends on it.
 
-    Each option is one choice of the paper's reader: 12 arguments.
+    Each option is one choice that the paper leaves to its reader, hence 12
+    arguments.
 
     Raises:
         ValueError: If sizes do not fit each other, or an option is unknown.
@@ -176,5 +177,5 @@ def _make_projection(proj: str, embed_dims: int) -> nn.Sequential:
 
 
 def _pick(norms: nn.ModuleList, g: int) -> nn.Module:
-    """Return the norm of group ``g``; there may be one for all."""
+    """Return the norm of group ``g``; all groups may share one."""
     return norms[g if len(norms) > 1 else 0]

@@ -1,4 +1,4 @@
-"""What the runs of this project need beside gtpt_mm."""
+"""Classes that the runs of this project need besides gtpt_mm."""
 
 from .cached_image import LoadCachedImage
 from .pck import SubsetPCK

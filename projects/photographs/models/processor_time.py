@@ -15,16 +15,16 @@ FILE = 'epochs.jsonl'
 class ProcessorTimeHook(Hook):
     """Append the processor seconds of each whole epoch to ``epochs.jsonl``.
 
-    Processor time of this process, all threads added: a run that is paused
-    or shares its core with other work has the same figure. Validations are
-    left out; an epoch that was resumed in its middle is as well.
+    This is the processor time of the process, summed over its threads: pausing
+    a run or sharing its core with other work does not change it. Validations
+    are left out, and so are epochs that were resumed in the middle.
     """
 
     def __init__(self) -> None:
         self._start: float | None = None
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Start the clock, unless the epoch is resumed in its middle."""
+        """Start the clock, unless the epoch is resumed in the middle."""
         at_start = runner.iter % len(runner.train_dataloader) == 0
         self._start = time.process_time() if at_start else None
 

@@ -71,8 +71,8 @@ class CenteredLabel(BaseKeypointCodec):
             encoded: Offsets (x, y), (N, K, 2).
 
         Returns:
-            Keypoints (N, K, 2), and scores (N, K), all 1: a regression has
-            no opinion of itself.
+            Keypoints (N, K, 2), and scores (N, K), all 1: a regression gives
+            no confidence.
         """
         keypoints = encoded * self.size + (self.size - 1) / 2
         return keypoints, np.ones(keypoints.shape[:2], np.float32)

@@ -13,17 +13,17 @@ class CsvPoseDataset(BaseCocoStyleDataset):
     """One instance in each row of a CSV file.
 
     Columns are ``file``; ``left``, ``top``, ``right``, ``bottom`` of the
-    bounding box; and ``NAME_x``, ``NAME_y`` of each keypoint, empty where it
-    is not labelled. All are in pixels of the image.
+    bounding box; and ``NAME_x``, ``NAME_y`` of each keypoint, empty if it is
+    not labelled. All are in pixels of the image.
 
-    A set in COCO's format requires no class: ``CocoDataset`` with
+    A dataset in COCO's format needs no class: ``CocoDataset`` with
     ``metainfo=dict(from_file='metainfo.py')`` reads it.
     """
 
     METAINFO = dict(from_file=str(Path(__file__).with_name('metainfo.py')))
 
     def load_data_list(self) -> list[dict]:
-        """Return what the pipeline starts with, a dict for each row.
+        """Return the inputs of the pipeline, a dict for each row.
 
         Raises:
             ValueError: If a column is missing.

@@ -3,11 +3,11 @@
 Lengths are in heights of the withers: a standing animal's shoulders are 1
 high. The root of the skeleton is the back above the hips.
 
-Where AP-10K puts a keypoint is not always what its name says. Its annotators
+AP-10K's keypoints do not always lie where their names suggest. Its annotators
 marked "shoulder" where the fore leg leaves the trunk (the anatomical elbow)
-and "elbow" at the middle of the leg (the carpus); "hip" at the flank (the
-anatomical knee) and "knee" at the hock. Here keypoints lie where they are in
-that dataset, and joints have their anatomical names.
+and "elbow" at the middle of the leg (the carpus); "hip" at the flank
+(the anatomical knee) and "knee" at the hock. Here keypoints lie where they are
+in that dataset, and joints have their anatomical names.
 """
 
 import math
@@ -446,7 +446,7 @@ class Animal(Figure):
 def sample_animal(
     rng: Rng, light: Array, simple: bool = False, like: Figure | None = None
 ) -> Animal:
-    """Draw an animal, still to be placed; see ``scene.Setting.sample``."""
+    """Draw an animal that is not placed yet; see ``scene.Setting.sample``."""
     name = tuple(SPECIES)[rng.integers(len(SPECIES))]
     if isinstance(like, Animal) and rng.random() < 0.85:
         name = like.species

@@ -1,4 +1,4 @@
-"""Boxes as a person detector would find them."""
+"""Boxes that imitate those of a person detector."""
 
 import numpy as np
 
@@ -11,9 +11,9 @@ _MIN_SIDE = 8.0
 def detect(images: list[ImageRecord], seed: tuple[int, ...]) -> list[dict]:
     """Return detections in COCO's result format.
 
-    Most instances are found with a high score and a box that is a few
-    percent off; some are missed, some are found twice, some boxes are of
-    nothing. The best box of an image comes first.
+    Most instances are found with a high score and a box that is a few percent
+    off; some are missed, some are found twice, and some boxes contain no
+    instance. The best box of an image comes first.
     """
     results = []
     for image in images:

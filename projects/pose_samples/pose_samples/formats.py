@@ -5,14 +5,14 @@ image, pixel centers at whole numbers; MPII alone counts from one. All files
 but MPII's are COCO's json with a choice of keypoints and of fields.
 
 AP-10K: ``area`` is that of the box, images of all splits are in one folder,
-the kind of background is a number. Of APT-36K the paper (Yang et al., 2022,
-arXiv:2206.05683) tells that it has clips of 15 frames, AP-10K's 17 keypoints
-and an identity for each animal through a clip; ViTPose++ reads
+the kind of background is a number. According to its paper (Yang et al., 2022,
+arXiv:2206.05683), APT-36K has clips of 15 frames, AP-10K's 17 keypoints and an
+identity for each animal through a clip; ViTPose++ reads
 ``train_annotations_1.json`` and ``val_annotations_1.json`` in COCO's format.
-Assumed here, for want of the files: categories as in AP-10K, names of files
-relative to the root (as in the official config, which gives no folder of
+We do not have the files, and assume categories as in AP-10K, file names
+relative to the root (as in the official config, which names no folder of
 images), and the fields ``video_id``, ``frame_id`` and ``track_id``, which
-COCO-style readers do not look at.
+COCO-style readers ignore.
 """
 
 import json
@@ -89,7 +89,7 @@ def _count(keypoints: Array) -> int:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a file, and its folder where it is missing."""
+    """Write a file, and create its folder if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(content).encode())
 
@@ -97,7 +97,8 @@ def write_json(path: Path, content: object) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside its place, then rename it into it.
 
-    A full disk or a kill leaves the old file, never half of the new one.
+    If the disk is full or the process is killed, the old file remains
+    complete.
 
     Raises:
         OSError: If it cannot be written.

@@ -1,8 +1,8 @@
 """Write whole datasets of drawn people and animals.
 
-Each folder that is written holds a file ``pose_samples.json`` with the
-parameters it was made with: a second call with equal parameters does nothing,
-one with others refuses, and only files that were written here are replaced.
+Each folder gets a file ``pose_samples.json`` with the parameters of its data.
+A second call with equal parameters does nothing, one with others raises an
+error, and only files that this module wrote are replaced.
 """
 
 import json
@@ -31,13 +31,13 @@ from .layouts import DIFFICULTIES, LAYOUTS, ImageSet, adapt
 from .scene import draw_scene
 
 MANIFEST = 'pose_samples.json'
-_DRAWING = 2  # to be raised when equal parameters give other pictures
+_DRAWING = 2  # increase when equal parameters give other pictures
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Arguments that decide on the content; see ``generate``."""
+    """Arguments that determine the content; see ``generate``."""
 
     num_train: int
     num_val: int
@@ -93,7 +93,7 @@ class Result:
     """One folder of images with its annotations."""
 
     folder: Path
-    layouts: tuple[str, ...]  # that were asked for and lie in it
+    layouts: tuple[str, ...]  # requested layouts in this folder
     num_images: int  # of both splits
     is_new: bool  # False if it was complete and nothing was written
 
@@ -145,8 +145,8 @@ def generate(
         ValueError: For an unknown layout or difficulty, or a number out of
             range.
         FileExistsError: If a folder holds something else.
-        OSError: If a file cannot be written. The folder stays incomplete;
-            the same call goes on later.
+        OSError: If a file cannot be written. The folder stays incomplete; the
+            same call continues later.
 
     Example:
         >>> import tempfile
@@ -172,7 +172,7 @@ def generate(
     )
     parameters.check()
     _check_range('workers', workers, 1)
-    # All folders are looked at before the first one is changed.
+    # Check all folders before changing the first one.
     folders = [
         _Folder(Path(out_dir) / folder, names, parameters, overwrite)
         for folder, names in groups.items()
@@ -187,7 +187,7 @@ def generate(
 
 
 class _Folder:
-    """A folder of images, and the decision what to do with it.
+    """A folder of images, and whether to write, replace or keep it.
 
     Raises:
         FileExistsError: If the folder holds something else.
@@ -246,7 +246,7 @@ class _Folder:
         )
 
     def _files(self, names: list[str], parameters: Parameters) -> list[Path]:
-        """Return all files that a call writes, apart from the manifest."""
+        """Return all files that a call writes, except the manifest."""
         files = [file for name in names for file in LAYOUTS[name].all_files()]
         for split in SPLITS:
             files += [
@@ -316,7 +316,7 @@ class _Folder:
             images.setting, values.difficulty, values.max_people,
             values.image_size,
         )  # fmt: skip
-        # All frames of a clip are drawn from the same numbers.
+        # All frames of a clip use the same random numbers.
         clip, frame = divmod(index, images.clip)
         seed = [values.seed, SPLITS.index(split), images.number, clip]
         rng, time = np.random.default_rng(seed), frame - (images.clip - 1) / 2
@@ -339,9 +339,9 @@ def _start_worker() -> None:
 def _mapper(workers: int, count: int) -> Iterator[Callable]:
     """Yield a map function that keeps the order; with processes or not."""
     threads = cv2.getNumThreads()
-    # Small pictures: more threads cost more than they bring. A process whose
-    # OpenCV has threads must not be forked, either: its children would wait
-    # for them for ever.
+    # For small pictures, more threads cost more than they gain. Nor must a
+    # process be forked while its OpenCV has threads: its children would wait
+    # for them forever.
     cv2.setNumThreads(1)
     try:
         if workers == 1 or count < 2:

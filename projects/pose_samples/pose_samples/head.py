@@ -2,7 +2,7 @@
 
 The frame of a head has its origin in the middle between the ears, x to the
 person's left, y to the crown, z out of the face; its unit is the height from
-chin to crown, so that the chin is at y = -0.5.
+chin to crown. The chin is at y = -0.5.
 """
 
 import math
@@ -80,7 +80,7 @@ _EAR_SHAPE = np.array([
 _CENTER = np.array((0.0, 0.09, -0.03))
 _RADII = np.array((0.335, 0.41, 0.44))
 
-# Outward directions of the landmarks; used to tell which ones face us.
+# Outward directions of the landmarks, to find those that face the camera.
 NORMALS = FACE / (0.335, 1.1, 0.42)
 NORMALS = NORMALS / np.linalg.norm(NORMALS, axis=1, keepdims=True)
 
@@ -111,7 +111,7 @@ _RING = np.stack([np.cos(_T), np.sin(_T)], 1)
 
 
 def _basis(direction: Array) -> tuple[Array, Array]:
-    """Return two directions that are square to one another and to this."""
+    """Return two directions orthogonal to each other and to this one."""
     helper = np.array((1.0, 0, 0) if abs(direction[0]) < 0.8 else (0, 1.0, 0))
     first = np.cross(direction, helper)
     first = first / math.sqrt(first @ first)
@@ -224,7 +224,7 @@ class Head:
         """Draw everything but the hair that hangs behind the head."""
         style, skin, outline = self.style, self.style.skin, self.outline()
         if self.facing(0, 0, 1) > -0.3:
-            # Lips and chin stick out of the outline, seen from the side.
+            # Seen from the side, lips and chin stick out of the outline.
             for corners in _MUZZLE:
                 canvas.hull(self.points[list(corners)], skin, 0.97)
         canvas.hull(outline, skin, 1 - style.contrast)

@@ -142,7 +142,7 @@ def adapt(
     max_people: int | None,
     image_size: tuple[int, int] | None,
 ) -> Setting:
-    """Return a setting with the user's wishes; see ``generate``."""
+    """Return a setting with the user's options; see ``generate``."""
     if difficulty == 'easy':
         setting = replace(
             setting, truncate=0.0, occlude=0.0, clutter=0.3, overlap=0.1,

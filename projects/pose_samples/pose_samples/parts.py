@@ -36,8 +36,8 @@ KEYPOINTS = (
 KEYPOINT_INDEX = {name: i for i, name in enumerate(KEYPOINTS)}
 NUM_WHOLEBODY = len(KEYPOINTS) - len(EXTRA_KEYPOINTS)
 
-# Parts that show a keypoint when they lie on top of it; those of limbs are
-# of the keypoint's side. All others are shown by the head.
+# Parts that show a keypoint when they lie on top of it; limbs are those of the
+# keypoint's side. The head shows all other keypoints.
 _HOSTS = {
     'pelvis': 'chest pelvis skirt',
     'thorax': 'chest neck',
@@ -56,7 +56,7 @@ _HOSTS = {
     'hand_0': 'palm forearm',
 }
 for _i in range(1, 21):
-    # Knuckles, and the root of the thumb, belong to the palm, too.
+    # Knuckles and the root of the thumb also belong to the palm.
     _palm = ' palm' if _i % 4 == 1 or _i == 2 else ''
     _HOSTS[f'hand_{_i}'] = FINGERS[(_i - 1) // 4] + _palm
 

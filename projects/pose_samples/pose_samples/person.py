@@ -34,9 +34,9 @@ BONES = {
     'shin': (('knee', 'ankle'), (0.033, 0.035, 0.032, 0.024, 0.019)),
 }  # fmt: skip
 
-# Keypoints on the surface: their outward direction (x outwards, y, z) in the
-# frame named, and how far they may turn away (cosine) before the part that
-# they lie on hides them. Other joints are inside limbs: seen from all sides.
+# Keypoints on the surface: frame, outward direction (x outwards, y, z) in it,
+# and how far they may turn away (cosine) before their own part hides them.
+# Other joints are inside limbs and visible from all sides.
 _LATERAL = {
     'shoulder': ('chest', (1.0, 0.0, 0.0), -0.6),
     'hip': ('pelvis', (1.0, 0.0, 0.0), -0.6),
@@ -250,7 +250,7 @@ def _band_limb(
 def sample_person(
     rng: Rng, light: Array, simple: bool = False, like: Figure | None = None
 ) -> Person:
-    """Draw a person, still to be placed; see ``scene.Setting.sample``."""
+    """Draw a person that is not placed yet; see ``scene.Setting.sample``."""
     body = sample_body(rng)
     pose = sample_pose(rng, SIMPLE_POSES[rng.integers(4)] if simple else None)
     root = sample_root(rng, pose.name, frontal=simple)

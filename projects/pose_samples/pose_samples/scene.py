@@ -39,7 +39,7 @@ class Setting:
 
 @dataclass
 class Label:
-    """All that is known of one figure in a picture."""
+    """The annotation of one figure in a picture."""
 
     # (x, y, v) in the order of the figure's ``hosts``, (N, 3); v is 0
     # outside the image, 1 hidden, 2 visible.
@@ -219,7 +219,7 @@ def _draw_shadow(rng: Rng, canvas: Canvas, figure: Figure) -> None:
 
 @contextmanager
 def _drawing_object(canvas: Canvas, owners: Array) -> Iterator[None]:
-    """Note the pixels that are drawn inside as those of an object."""
+    """Mark the pixels that are drawn inside as those of an object."""
     canvas.pixels[..., 3], canvas.part = 0, _OBJECT
     yield
     owners[canvas.pixels[..., 3] > 0] = _OBJECT
@@ -228,7 +228,7 @@ def _drawing_object(canvas: Canvas, owners: Array) -> Iterator[None]:
 def _label(figure: Figure, number: int, owners: Array) -> Label | None:
     """Return the label of a figure, or None if nothing of it is visible."""
     hit = (owners // PARTS_PER_FIGURE == number + 1).astype(np.uint8)
-    # A pixel is the figure's if at least half of it is.
+    # A pixel belongs to the figure if at least half of it does.
     hit = hit[::2, ::2] + hit[1::2, ::2] + hit[::2, 1::2] + hit[1::2, 1::2]
     mask = (hit >= 2).astype(np.uint8)
     box, area = cv2.boundingRect(mask), cv2.countNonZero(mask)
@@ -254,9 +254,9 @@ def _visibility(
 ) -> Array:
     """Return 0, 1 or 2 for every keypoint, (N,).
 
-    A keypoint is visible if it faces the camera and if one of the parts that
-    it lies on was drawn last at its place or, since edges are rounded to
-    whole pixels of the canvas, at one of the eight neighbours.
+    A keypoint is visible if it faces the camera and one of its parts was drawn
+    last at its pixel or, since edges are rounded to whole pixels of the
+    canvas, at one of the eight neighbours.
     """
     h, w = owners.shape
     place = np.rint(ZOOM * points + (ZOOM - 1) / 2).astype(int)

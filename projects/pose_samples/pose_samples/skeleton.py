@@ -1,9 +1,9 @@
 """Skeletons of two- and four-legged figures, and forward kinematics.
 
 The camera's frame has x to the right of the image, y up and z towards the
-viewer. A figure's root frame has x to its left, y up and z to its front; a
-figure that faces the camera has both frames equal, hence shows its left at
-the right of the image.
+viewer. A figure's root frame has x to its left, y up and z to its front. If a
+figure faces the camera, both frames are equal, and its left is at the right of
+the image.
 """
 
 import math
@@ -63,7 +63,7 @@ class Skeleton:
         self._frames, self._joints = [], []
         for sign, text in _both_sides(frames):
             for names, turns in read_rows(text):
-                # Mirrored, only turns about x keep their sense.
+                # A mirror image keeps only the sense of turns about x.
                 steps = [
                     (axis, angle, float(k) * (1.0 if axis == 'x' else sign))
                     for axis, angle, k in turns

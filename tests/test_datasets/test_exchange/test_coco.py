@@ -249,7 +249,7 @@ def test_labels_of_the_stored_picture_are_turned(
     np.testing.assert_allclose(first.instances[0].keypoints[0], point)
     np.testing.assert_array_equal(first.instances[0].keypoints[1], (0, 0))
     assert first.instances[0].bbox == bbox
-    assert any('2 pictures are turned by EXIF' in n for n in read.notes)
+    assert any('2 pictures are rotated by EXIF' in n for n in read.notes)
 
 
 def test_turned_labels_lie_on_the_same_pixel(tmp_path):

@@ -237,7 +237,7 @@ def test_torn_file(make):
     folder = make(SKELETON_LABELS, skeleton('mouse', dict(nose='1,2')))
     text = (folder / 'annotations.xml').read_text()
     (folder / 'annotations.xml').write_text(text[:-30])
-    with pytest.raises(ValueError, match='torn or no xml'):
+    with pytest.raises(ValueError, match='torn or not an xml'):
         read_set(folder / 'annotations.xml')
 
 

@@ -195,7 +195,7 @@ def test_results_of_a_video_are_refused(tmp_path, suffix):
         table.to_csv(path)
     else:
         table.to_hdf(path, key='df_with_missing')
-    with pytest.raises(ValueError, match='rows are no pictures .*analyze_vid'):
+    with pytest.raises(ValueError, match='rows are not pictures.*analyze_v'):
         read_set(path)
 
 

@@ -46,7 +46,7 @@ def test_options(tmp_path):
     with pytest.raises(ValueError, match='coco has no option --fps'):
         read_set(tmp_path / 'a.json', fps=3)
     assert read_set(tmp_path / 'a.json', images=None).format == 'coco'
-    with pytest.raises(ValueError, match='--images .*none is no folder'):
+    with pytest.raises(ValueError, match='--images .*none is not a folder'):
         read_set(tmp_path / 'a.json', images=tmp_path / 'none')
 
 

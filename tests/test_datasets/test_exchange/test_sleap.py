@@ -173,7 +173,7 @@ def test_several_skeletons_are_chosen_from(tmp_path):
 
 def test_a_broken_file_is_named(tmp_path):
     (tmp_path / 'a.slp').write_text('no hdf5')
-    with pytest.raises(ValueError, match=r'a\.slp is no file of SLEAP'):
+    with pytest.raises(ValueError, match=r'a\.slp is not a file of SLEAP'):
         read_set(tmp_path / 'a.slp')
 
 

@@ -1,8 +1,8 @@
 """Checks of an annotation file in COCO's layout.
 
-Pure functions on the content of a file, without mmpose. A certain mistake is
-an error with the ids of the first few; a mistake that can be mended without a
-guess is mended and counted.
+Pure functions on the content of a file, without mmpose. A mistake that can be
+mended without guessing is mended and counted; any other is an error that lists
+the first few ids.
 """
 
 from .file import mend, mend_content, read, reading_json

@@ -1,4 +1,4 @@
-"""Read an annotation file; mend mistakes without a guess, refuse others."""
+"""Read an annotation file; mend mistakes without guessing, refuse others."""
 
 import contextlib
 import json
@@ -12,10 +12,10 @@ from .numbers import mend_flags, mend_numbers
 
 @contextlib.contextmanager
 def reading_json(file: str | Path) -> Iterator[None]:
-    """Name a file that is read within.
+    """Name the file in errors while it is read.
 
     Raises:
-        AnnotationError: If it is empty, torn or no JSON.
+        AnnotationError: If it is empty, torn or not JSON.
     """
     try:
         yield
@@ -34,12 +34,12 @@ def read(
     needs: Sequence[str] = (),
     image_needs: Sequence[str] = ('id',),
 ) -> tuple:
-    """Read an annotation file and mend mistakes without a guess.
+    """Read an annotation file and mend mistakes without guessing.
 
     Args:
         file: Path of the file.
-        needs: Lists that must be there, besides ``images``.
-        image_needs: What every image must have.
+        needs: Lists that the file must have besides ``images``.
+        image_needs: Keys that every image must have.
 
     Returns:
         The content, and the :class:`Findings`.
@@ -60,13 +60,13 @@ def mend(
     needs: Sequence[str] = (),
     image_needs: Sequence[str] = ('id',),
 ) -> Findings:
-    """Mend mistakes in the content of a file, without a guess.
+    """Mend mistakes in the content of a file, without guessing.
 
     Args:
         content: Content of the file, changed in place.
         file: Path of the file, for messages.
-        needs: Lists that must be there, besides ``images``.
-        image_needs: What every image must have.
+        needs: Lists that the file must have besides ``images``.
+        image_needs: Keys that every image must have.
 
     Returns:
         The :class:`Findings`.
@@ -101,7 +101,7 @@ def mend_content(
         content: Lists of dictionaries, changed in place.
         findings: Receives repairs and mistakes; its ``check`` decides
             whether a mistake ends the reading.
-        image_needs: What every image must have.
+        image_needs: Keys that every image must have.
     """
     mend_images(content, findings, image_needs)
     mend_annotation_ids(content, findings)

@@ -24,13 +24,13 @@ class Findings:
         self.warnings: list[str] = []
         self.unlisted: Counter[Any] = Counter()
         self.image_ids: dict[Any, int] = {}
-        #: Places of each mistake.
+        #: Where each mistake occurs.
         self.errors: dict[str, list[str]] = {}
 
     def image_id(self, written: Any) -> int | None:
-        """Return the number of an image, as its id may be written; or None.
+        """Return the number of an image by its id in any form, or None.
 
-        7, '7' and '007' are one image if no two ids of the file are.
+        7, '7' and '007' are one image, unless the file has two of them.
         """
         if written in self.image_ids:
             return self.image_ids[written]
@@ -42,7 +42,7 @@ class Findings:
         return numbers if len(numbers) == len(self.image_ids) else {}
 
     def error(self, what: str, *places: str) -> None:
-        """Note a mistake and where it is."""
+        """Note a mistake and where it occurs."""
         self.errors.setdefault(what, []).extend(places)
 
     def check(self) -> None:
@@ -68,7 +68,7 @@ class Findings:
 
 
 def count(counter: Counter[str]) -> str:
-    """Return numbers with their words, without zeros."""
+    """Return counts with their descriptions, without zeros."""
     return ', '.join(f'{n:,} {what}' for what, n in counter.items() if n)
 
 
@@ -86,7 +86,7 @@ def plain(value: Any) -> Any:
 
 
 def name(annotation: dict) -> str:
-    """Return how a message calls an annotation."""
+    """Return the name of an annotation in messages."""
     return (
         f'annotation {annotation.get("id")} of image '
         f'{annotation.get("image_id")}'

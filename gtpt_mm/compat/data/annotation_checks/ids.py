@@ -9,7 +9,7 @@ from .findings import Findings, name, plain
 def mend_images(
     content: dict, findings: Findings, needs: Sequence[str]
 ) -> None:
-    """Give every image an own integer as id; leave out exact repetitions."""
+    """Give every image a unique integer id; leave out exact repetitions."""
     images = content['images']
     for index, image in enumerate(images):
         for key in needs:
@@ -29,7 +29,7 @@ def mend_images(
         files = [i.get('file_name') for i in (first, image)]
         if files[0] != files[1]:
             findings.error(
-                'several images have one id, so that annotations would be '
+                'several images have the same id, so annotations would be '
                 'read with the wrong image; number the images',
                 f'{image["id"]} ({files[0]}, {files[1]})',
             )
@@ -52,7 +52,7 @@ def _integers(ids: list) -> list[int]:
 
 
 def mend_annotation_ids(content: dict, findings: Findings) -> None:
-    """Give every annotation an own integer as id and that of its image."""
+    """Give every annotation a unique integer id and the id of its image."""
     annotations = content.get('annotations', [])
     for annotation in annotations:
         image = annotation.get('image_id')
@@ -87,7 +87,7 @@ def _renumber(annotations: list[dict]) -> int:
 
 
 def mend_categories(content: dict, findings: Findings) -> None:
-    """Give every annotation the id of a category; list it if none is."""
+    """Give every annotation a category id; list categories if none are."""
     categories = content.get('categories', [])
     for category in categories:
         if 'id' not in category:
@@ -102,7 +102,8 @@ def mend_categories(content: dict, findings: Findings) -> None:
             *(f'{c["id"]} ({c.get("name")})' for c in categories),
         )
     only = next(iter(known or {1})) if len(known) < 2 else None
-    # More categories with the same keypoints, as of animals, are alike.
+    # Unlisted categories are allowed if all listed ones have the same
+    # keypoints, as for animals.
     kinds = {str(c.get('keypoints')) for c in categories}
     is_strict = len(known) == 1 or len(kinds) > 1
     for annotation in content.get('annotations', []):

@@ -27,7 +27,7 @@ def compare_names(
     theirs = [_words(name) for name in expected]
     is_numbered = _are_numbered(ours) or _are_numbered(theirs)
     if is_numbered and set(ours) != set(theirs):
-        return '', []  # numbers say nothing of names
+        return '', []  # numbers do not name keypoints
     unknown: list[str] = []
     for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         if a == b:
@@ -56,6 +56,6 @@ def _words(name: str) -> tuple[str, ...]:
 
 
 def _are_numbered(names: list[tuple[str, ...]]) -> bool:
-    """Whether names differ in numbers alone, as kpt-0, kpt-1."""
+    """Whether names differ only in numbers, such as kpt-0, kpt-1."""
     bare = {tuple(w for w in n if not w.isdigit()) for n in names}
     return len(names) > 1 and len(bare) <= 1

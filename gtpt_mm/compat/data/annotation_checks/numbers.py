@@ -8,7 +8,7 @@ import numpy as np
 
 from .findings import Findings, name
 
-#: Pixels, or for areas square pixels; a number beyond lies in no image.
+#: Largest number in pixels, or square pixels for areas: no image is larger.
 LIMIT = 1e6
 LIMITS = dict(area=LIMIT**2)
 #: Area of a person as a part of the box, as mmpose's datasets estimate it.
@@ -18,13 +18,13 @@ AREA_OF_BOX = 0.53
 def mend_numbers(
     content: dict, key: str, length: int, findings: Findings
 ) -> None:
-    """Let a field hold finite numbers or be absent.
+    """Require that a field is absent or holds finite numbers.
 
     Args:
         content: Content of the file, changed in place.
         key: ``bbox``, ``keypoints`` or ``area``.
-        length: How many numbers; 0 for a multiple of three.
-        findings: Where to note what is found.
+        length: Required number of values; 0 for any multiple of three.
+        findings: Receives repairs and mistakes.
     """
     rows = []
     for annotation in content.get('annotations', []):
@@ -51,10 +51,10 @@ def mend_numbers(
 
 
 def _array(group: list[dict], key: str) -> np.ndarray | None:
-    """Return the numbers of a field, a row each; None for other things."""
+    """Return the numbers of a field, one row each; None if not numeric."""
     try:
         values = np.array([annotation[key] for annotation in group])
-    except ValueError:  # lists in some places
+    except ValueError:  # some are lists
         return None
     if values.dtype.kind not in 'iuf':
         return None
@@ -80,7 +80,7 @@ def _by_length(annotations: list[dict], key: str) -> Iterable[list[dict]]:
 def _mend_one_by_one(
     group: list[dict], key: str, length: int, findings: Findings
 ) -> None:
-    """Read texts as numbers, where they are."""
+    """Convert strings to numbers, one annotation at a time."""
     for annotation in group:
         try:
             numbers = np.array(annotation[key], dtype=float).reshape(-1)
@@ -149,7 +149,7 @@ def _mend_visibility(
 def _leave_out_areas(
     group: list[dict], areas: np.ndarray, findings: Findings
 ) -> None:
-    """Forget areas of 0 and below; they are computed from the box."""
+    """Drop areas of 0 or less; they are computed from the box."""
     for index in np.flatnonzero(areas <= 0):
         group[index].pop('area', None)
         findings.mended['areas of 0 or less'] += 1
@@ -158,10 +158,10 @@ def _leave_out_areas(
 def add_areas(annotations: Iterable[dict]) -> int:
     """Estimate missing areas, and those of 0, from the boxes.
 
-    Datasets do so themselves; the evaluation needs it here.
+    Datasets do this themselves; the evaluation needs it here.
 
     Returns:
-        How many were added.
+        The number of areas added.
     """
     num = 0
     for annotation in annotations:
@@ -173,7 +173,7 @@ def add_areas(annotations: Iterable[dict]) -> int:
 
 
 def mend_flags(content: dict, key: str, findings: Findings) -> None:
-    """Let a field be an integer or absent."""
+    """Require that a field is absent or an integer."""
     for annotation in content.get('annotations', []):
         value = annotation.get(key, 0)
         if type(value) in (int, bool):
@@ -186,4 +186,6 @@ def mend_flags(content: dict, key: str, findings: Findings) -> None:
         elif isinstance(value, float) and math.isfinite(value):
             annotation[key] = int(value)
         else:
-            findings.error(f'{key}={value!r} is no integer', name(annotation))
+            findings.error(
+                f'{key}={value!r} is not an integer', name(annotation)
+            )

@@ -7,8 +7,8 @@ from ...messages import list_some
 from .findings import Findings
 
 _RESIZED = (
-    'have another size (w, h) than the annotations say, so that keypoints lie '
-    'elsewhere'
+    'have another size (w, h) than the annotations say, so the keypoints are '
+    'wrong'
 )
 #: Tags of EXIF that swap width and height of the stored picture.
 _ORIENTATION, _TRANSPOSED = 274, range(5, 9)
@@ -22,9 +22,9 @@ def mend_sizes(
 ) -> None:
     """Compare width and height with the image files.
 
-    At first it opens images without a size, ``num_looked_at`` images with
-    instances outside the written size, and some of the others; all images if
-    one of these differs. Files that do not exist are skipped.
+    It first opens images without a size, ``num_looked_at`` images with
+    instances outside the annotated size, and some of the others; if one of
+    them differs, it opens all images. Files that do not exist are skipped.
 
     Args:
         content: Content of the annotation file, changed in place.
@@ -109,13 +109,13 @@ def _mend_size(
     ends: dict[int, tuple[float, float]],
     findings: Findings,
 ) -> str:
-    """Mend the size of an image; return the place if it was resized."""
+    """Mend the size of an image; describe it if it was resized."""
     size = image_size(find(image))
     if not _has_size(image):
         if size is None:
             findings.error(
-                'width or height is missing or no number, and the image file '
-                'is not there to read it from',
+                'width or height is missing or not a number, and there is '
+                'no image file to read it from',
                 f'image {image["id"]} ({find(image)})',
             )
         else:
@@ -139,7 +139,7 @@ def _was_resized(
     size: tuple[int, int],
     ends: dict[int, tuple[float, float]],
 ) -> bool:
-    """Whether instances fit the written size, but not that of the file.
+    """Whether instances fit the annotated size, but not that of the file.
 
     If the aspect ratio is the same, they may be wrong and still lie inside.
     """

@@ -40,7 +40,7 @@ test-mmpose: setup
 faults: setup
 	$(BIN)/python tests/faults/run.py $(SCRIPTS)
 
-# The tables of docs/benchmarks.md, half an hour; ONLY chooses some runs.
+# The tables of docs/benchmarks.md, 40 minutes; ONLY chooses some runs.
 benchmark: setup
 	$(BIN)/python tools/make_benchmarks.py $(if $(ONLY),--only $(ONLY))
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import mmpose
 import pytest
 import yaml
 from mmpose.registry import METRICS, MODELS
@@ -204,3 +205,30 @@ def test_check_before_a_run_finds_nothing():
         if (findings := config_check.check(read_config(path)))
     }
     assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ('ours', 'stock'),
+    [
+        (
+            'vitpose/coco/td-hm_vitpose-b_8xb64-210e_coco-256x192.py',
+            'td-hm_ViTPose-base_8xb64-210e_coco-256x192.py',
+        ),
+        (
+            'hevitpose/coco/td-hm_hevitpose-b_2xb32-210e_coco-256x192.py',
+            'td-hm_res50_8xb64-210e_coco-256x192.py',
+        ),
+    ],
+)
+def test_samples_are_loaded_by_the_steps_of_mmpose(ours, stock):
+    """So docs/benchmarks.md times the loading of GTPT and Group Pose only."""
+    installed = Path(mmpose.__file__).parent / '.mim'
+    body = Path('configs/body_2d_keypoint')
+    pair = (
+        ROOT / body / ours,
+        installed / body / 'topdown_heatmap/coco' / stock,
+    )
+    first, second = (
+        read_config(path).train_dataloader.dataset.pipeline for path in pair
+    )
+    assert first == second

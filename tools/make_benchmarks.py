@@ -1,6 +1,6 @@
 """Measure all figures of docs/benchmarks.md, and write its tables.
 
-    make benchmark                                # all, half an hour
+    make benchmark                                # all, 40 minutes
     python tools/make_benchmarks.py --only runtimes int8   # some runs
 
 Each run is one call of ``gtpt-mm benchmark`` or of a script in its own
@@ -98,7 +98,7 @@ RUNS: dict[str, Run | Script] = {
             'whole body: GTPT-T': 'gtpt-t-wholebody',
             'whole body: GTPT-S': GTPT_S,
         },
-        f'{FILES} --batch-sizes 1 8 --repeats 4 --warmup 0',
+        f'{FILES} --batch-sizes 1 8 --repeats 3 --warmup 0',
         draws=True,
     ),
     'int8': Run(
@@ -114,7 +114,7 @@ RUNS: dict[str, Run | Script] = {
             'ViTPose++-B, gtpt_mm, six heads': 'vitpose-plus-b',
             'VitPose-plus-B, Hugging Face, one head': 'hf:vitpose-plus-base',
         },
-        '--runtime torch onnxruntime --batch-sizes 1 8 --repeats 6 --warmup 0',
+        '--runtime torch onnxruntime --batch-sizes 1 8 --repeats 5 --warmup 0',
     ),
     'vitpose_training': Run(
         {
@@ -173,13 +173,12 @@ RUNS: dict[str, Run | Script] = {
     'loader': Script(
         '-m gtpt_mm benchmark gtpt-t label=GTPT vitpose-b label=ViTPose '
         'hevitpose-b-256x192 label=HEViTPose group-pose-r50 label=GroupPose '
-        'td-hm_ViTPose-base_8xb64-210e_coco-256x192 label=ViTPose-mmpose '
         f'--loader {SET}/val.json --clock cpu --threads 1 '
         '--repeats 5',
         '--repeats 1',
     ),
     'end_to_end': Script(
-        f'tools/benchmark_inference.py {SET} --no-clip --limit 6 '
+        f'tools/benchmark_inference.py {SET} --no-clip --limit 4 '
         '--runtime torch auto --repeats 2 --clock cpu',
         '--models GTPT-T --runtime torch --limit 1 --repeats 1',
     ),

@@ -254,9 +254,9 @@ def test_cached_picture_is_the_decoded_one(tmp_path, monkeypatch):
     first = load(dict(img_path=str(path)))
     path.unlink()
     second = load(dict(img_path=str(path)))
-    for results in (first, second):
-        np.testing.assert_array_equal(results['img'], picture)
-        assert results['img_shape'] == results['ori_shape'] == (5, 7)
+    for loaded in (first, second):
+        np.testing.assert_array_equal(loaded['img'], picture)
+        assert loaded['img_shape'] == loaded['ori_shape'] == (5, 7)
 
 
 def test_every_config_belongs_to_a_run():

@@ -33,7 +33,9 @@ from .sample_picture import draw_pictures
 from .topdown import make_cropper
 
 #: Largest accepted deviation of a file, in pixels of the input.
-TOLERANCE, TOLERANCE_INT8 = 0.1, 0.5
+TOLERANCE, #: Pictures that are enough for the ranges of activations.
+PICTURES_OF_INT8 = 100
+TOLERANCE_INT8 = 0.1, 0.5
 
 
 @dataclass
@@ -134,7 +136,10 @@ def export(
         )
         if is_int8:
             made.metadata.precision = precision
-            made.notes.append(_quantize(made.file, batches, made.metadata))
+            num = len(images if annotated is None else annotated.crops)
+            made.notes.append(
+                _quantize(made.file, batches, made.metadata, num)
+            )
         report = verify(
             loaded, made.file, made.metadata, batches, tolerance_px
         )
@@ -142,6 +147,8 @@ def export(
             made.notes.append(
                 _compare_ap(loaded, report.file, made.metadata, annotated)
             )
+        if not report.passed and not report.reason:
+            made.notes += _advise(weights == 'random', is_int8)
         notes = _move(Path(folder), path.parent, report, made.notes)
     return ExportedModel(report.file, made.metadata, report, notes)
 
@@ -154,6 +161,22 @@ def _find_tolerance(tolerance_px: float | None, is_int8: bool) -> float:
             f'tolerance_px must be a number of pixels >= 0, got {tolerance_px}'
         )
     return tolerance_px
+
+
+def _advise(is_random: bool, is_int8: bool) -> list[str]:
+    """Return what to do about a file that deviates too much."""
+    advice = []
+    if is_random:
+        advice.append(
+            'the weights are random, so that maxima of heatmaps are nearly '
+            'equal: check a trained model'
+        )
+    if is_int8:
+        advice.append(
+            'give more pictures such as the model will see (about '
+            f'{PICTURES_OF_INT8}), or use fp32'
+        )
+    return advice
 
 
 def _compare_ap(
@@ -187,7 +210,10 @@ def _move(
 
 
 def _quantize(
-    file: Path, batches: list[Tensor], metadata: ModelMetadata
+    file: Path,
+    batches: list[Tensor],
+    metadata: ModelMetadata,
+    num_pictures: int,
 ) -> str:
     """Turn a file in float32 into one in int8; return a line for the user."""
     before = file.stat().st_size
@@ -199,6 +225,11 @@ def _quantize(
     )
     if not has_dot_products():
         line += '; this processor has no 8-bit dot products (VNNI)'
+    if num_pictures < PICTURES_OF_INT8 / 2:
+        line += (
+            f'; {num_pictures} pictures are few to measure ranges on, about '
+            f'{PICTURES_OF_INT8} are better'
+        )
     return line
 
 

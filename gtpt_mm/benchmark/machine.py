@@ -35,7 +35,10 @@ def describe_machine(
         if key.startswith('MALLOC_') or key == 'LD_PRELOAD'
     ]
     cpu = _first_cpu()
-    known = ('avx2', 'avx512f', 'avx512_bf16', 'avx512_fp16', 'amx_bf16')
+    known = (
+        'avx2', 'avx_vnni', 'avx512f', 'avx512_vnni', 'avx512_bf16',
+        'avx512_fp16', 'amx_bf16', 'amx_int8',
+    )  # fmt: skip
     features = sorted(set(cpu.get('flags', '').split()).intersection(known))
     machine: dict[str, str | int | None] = dict(
         date=now.isoformat(timespec='seconds'),

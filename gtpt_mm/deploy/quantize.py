@@ -237,12 +237,11 @@ def _copy_metadata(
     target: 'onnx.ModelProto',
     changed: Mapping[str, str],
 ) -> None:
-    """Copy the exporter's metadata of the model, with its changes."""
+    """Give a model the metadata of its source, with its changes.
+
+    What the quantizer adds is left out: it is not JSON as the other entries.
+    """
     import onnx
 
-    notes = {
-        entry.key: entry.value
-        for model in (target, source)
-        for entry in model.metadata_props
-    }
+    notes = {entry.key: entry.value for entry in source.metadata_props}
     onnx.helper.set_model_props(target, {**notes, **changed})

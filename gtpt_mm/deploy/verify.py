@@ -96,6 +96,7 @@ class VerifyReport:
             return f'FAILED: {self.reason}: {self.file}'
         sizes = ', '.join(map(str, dict.fromkeys(self.batches)))
         which = 'mean' if self.rounded else 'largest'
+        deviation = self.mean_px if self.rounded else self.max_px
         verdict = 'passed' if self.passed else 'FAILED'
         undecided = (
             f', without {self.num_undecided} of {self.num_keypoints} '
@@ -116,7 +117,7 @@ class VerifyReport:
                 f'times as fast ({self.batches[0]} image'
                 f'{"s" * (self.batches[0] > 1)}, {self.threads} thread'
                 f'{"s" * (self.threads > 1)})',
-                f'{verdict}: the {which} deviation may be '
+                f'{verdict}: {which} deviation {deviation:.4f} px, limit '
                 f'{self.tolerance_px:g} px: {self.file}',
             ]
         )

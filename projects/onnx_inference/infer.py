@@ -22,6 +22,8 @@ class Detector:
     def __init__(self, path: str, threshold: float) -> None:
         self.session = InferenceSession(path)
         self.entry = self.session.get_inputs()[0]
+        if len(self.session.get_outputs()) > 1 or len(self.entry.shape) != 4:
+            raise SystemExit(f'{path} is not a YOLOX file')
         self.height, self.width = self.entry.shape[2:]
         self.threshold = threshold
         anchors = []  # x and y of the cell, stride
@@ -38,16 +40,15 @@ class Detector:
         inner = max(int(w * ratio), 1), max(int(h * ratio), 1)
         padded = np.full((self.height, self.width, 3), 114, np.float32)
         padded[: inner[1], : inner[0]] = cv2.resize(image, inner)
-        inputs = padded.transpose(2, 0, 1)[None]
-        rows = self.session.run(None, {self.entry.name: inputs})[0][0]
+        inputs = {self.entry.name: padded.transpose(2, 0, 1)[None]}
+        rows = self.session.run(None, inputs)[0][0]
         scores = rows[:, 4] * rows[:, 5]
         centers = (rows[:, :2] + self.cells) * self.strides
         sizes = np.exp(rows[:, 2:4]) * self.strides
         corners = np.hstack((centers - sizes / 2, sizes)) / ratio  # x, y, w, h
-        kept = cv2.dnn.NMSBoxes(corners, scores, self.threshold, 0.45)
-        x, y, w, h = corners[np.array(kept, int).reshape(-1)].T
-        boxes = np.stack((x, y, x + w, y + h), axis=1)
-        return boxes.clip(0, np.array([*image.shape[1::-1]] * 2))
+        kept = list(cv2.dnn.NMSBoxes(corners, scores, self.threshold, 0.45))
+        corners[:, 2:] += corners[:, :2]
+        return corners[kept].clip(0, np.array([*image.shape[1::-1]] * 2))
 
 
 class Pose:
@@ -57,7 +58,7 @@ class Pose:
         self.session = InferenceSession(path)
         self.entry = self.session.get_inputs()[0].name
         texts = self.session.get_modelmeta().custom_metadata_map
-        self.meta = {k: json.loads(v) for k, v in texts.items()}
+        self.meta = {k: json.loads(texts[k]) for k in texts if '.' not in k}
         if not self.meta.get('decode') or not self.meta['padding']:
             raise SystemExit(f'{path}: export a top-down model with --decode')
         self.size = np.array(self.meta['input_size'])  # (w, h)
@@ -66,11 +67,10 @@ class Pose:
         """Return the input of a box; its center and size in the image."""
         center = (box[:2] + box[2:]) / 2
         w, h = (box[2:] - box[:2]) * self.meta['padding']
-        aspect = self.size[0] / self.size[1]
-        scale = np.array([max(w, h * aspect), max(h, w / aspect)])
+        scale = self.size * max(w / self.size[0], h / self.size[1])
         factor = (self.size - int(self.meta['use_udp'])) / scale
-        offset = (scale / 2 - center) * factor
-        matrix = np.column_stack((np.diag(factor), offset))
+        moved = (scale / 2 - center) * factor
+        matrix = np.column_stack((np.diag(factor), moved))
         pixels = cv2.warpAffine(image, matrix, self.size.tolist())
         if self.meta['color'] == 'RGB':
             pixels = pixels[..., ::-1]
@@ -94,9 +94,8 @@ def draw(image: np.ndarray, people: tuple, links: list, least: float) -> None:
     """Draw keypoints and links whose scores reach a threshold, in place."""
     for points, scores in zip(*people, strict=True):
         points, seen = points.round().astype(int).tolist(), scores >= least
-        for a, b in links:
-            if seen[a] and seen[b]:
-                cv2.line(image, points[a], points[b], (0, 160, 255), 2)
+        for a, b in (link for link in links if seen[link].all()):
+            cv2.line(image, points[a], points[b], (0, 160, 255), 2)
         for index in np.flatnonzero(seen):
             cv2.circle(image, points[index], 3, (60, 200, 60), -1)
 
@@ -121,29 +120,30 @@ def main() -> None:
     parser.add_argument('--json', help='file of the keypoints')
     parser.add_argument('--threshold', type=float, default=0.3)
     args = parser.parse_args()
-    for path in filter(None, (args.out, args.json)):
-        Path(path).touch()  # OpenCV does not say that it cannot write
+    files = args.input, args.detector, args.pose
+    if missing := [path for path in files if not Path(path).is_file()]:
+        raise SystemExit(f'there is no {missing[0]}')
     detector, pose = Detector(args.detector, args.threshold), Pose(args.pose)
-    found, writer = [], None
+    found, writer, drawn = [], None, False
     for image, fps in read(args.input):
         people = pose(image, detector(image))
         keypoints, scores = (part.tolist() for part in people)
         found.append({'keypoints': keypoints, 'scores': scores})
         draw(image, people, pose.meta['skeleton'], args.threshold)
-        if args.out and not fps:
-            cv2.imwrite(args.out, image)
-        elif args.out:
+        if args.out and fps:
             code, size = cv2.VideoWriter_fourcc(*'mp4v'), image.shape[1::-1]
             writer = writer or cv2.VideoWriter(args.out, code, fps, size)
             writer.write(image)
+        elif args.out and cv2.haveImageWriter(args.out):
+            drawn = cv2.imwrite(args.out, image)
+        if args.out and not (writer.isOpened() if fps else drawn):
+            raise SystemExit(f'OpenCV cannot write {args.out}')
     if not found:
         raise SystemExit(f'{args.input} is neither a picture nor a video')
-    if writer:
-        writer.release()
     if args.json:
         Path(args.json).write_text(json.dumps(found))
-    num_people = sum(len(one['scores']) for one in found)
-    print(f'{len(found)} images, {num_people} people')
+    people = sum(len(f['scores']) for f in found)
+    print(f'{len(found)} images, {people} people')
 
 
 if __name__ == '__main__':

@@ -290,7 +290,7 @@ def test_a_file_that_deviates_is_renamed(models, tmp_path, capsys):
     assert report.file == tmp_path / 'model.failed-check.onnx'
     assert report.file.is_file()
     assert not file.exists()
-    assert 'FAILED: the largest deviation may be 0.1 px' in str(report)
+    assert 'px, limit 0.1 px' in str(report)
 
 
 def test_a_file_that_does_not_run_is_renamed(models, tmp_path):

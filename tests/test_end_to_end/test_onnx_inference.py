@@ -11,6 +11,7 @@ from support.inference import TOP_DOWN, small_model
 from support.photographs import read_photographs
 
 from gtpt_mm.apis import PoseInferencer
+from gtpt_mm.apis.export import export
 from gtpt_mm.deploy import export_model
 
 pytest.importorskip('onnxruntime')
@@ -74,6 +75,19 @@ def pose(request, tmp_path_factory):
     return model, export_model(model, file, decode=True).file
 
 
+@pytest.fixture(scope='module')
+def int8_pose(tmp_path_factory, pictures):
+    """A small ViTPose in 8 bits."""
+    file = tmp_path_factory.mktemp('int8') / 'pose.onnx'
+    model = small_model(TOP_DOWN['vitpose'])
+    made = export(
+        model, file=file, precision='int8', decode=True, tolerance_px=1e4,
+        pictures=pictures[0].parent,
+    )  # fmt: skip
+    assert '3 pictures are few' in made.notes[0]
+    return made.file
+
+
 def test_the_script_is_short(script):
     assert len(script.read_text().splitlines()) <= 150
 
@@ -117,7 +131,32 @@ def test_frames_of_a_video(script, detector, pictures, pose, tmp_path):
     assert [video.read()[0] for _ in range(4)] == [True] * 3 + [False]
 
 
-def test_other_files_are_refused(script, detector, pictures, tmp_path):
-    options = ['--detector', detector, '--pose', detector]
-    with pytest.raises(AssertionError, match='top-down model with --decode'):
+@pytest.mark.parametrize(
+    ('option', 'value', 'words'),
+    [
+        ('--pose', '{detector}', 'top-down model with --decode'),
+        ('--detector', '{pose}', 'pose.onnx is not a YOLOX file'),
+        ('--pose', 'nope.onnx', 'there is no nope.onnx'),
+        ('--out', '{folder}/drawn', 'cannot write {folder}/drawn'),
+        ('--out', '{folder}/none/a.jpg', 'cannot write {folder}/none/a.jpg'),
+    ],
+)
+def test_other_files_are_refused(
+    script, detector, pictures, int8_pose, tmp_path, option, value, words
+):
+    """The last of two equal options counts."""
+    places = dict(detector=detector, pose=int8_pose, folder=tmp_path)
+    options = ['--detector', detector, '--pose', int8_pose]
+    options += [option, value.format(**places)]
+    with pytest.raises(AssertionError, match=words.format(**places)):
         run(script, pictures[0], *options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_int8(script, detector, pictures, int8_pose, tmp_path):
+    """Its metadata is that of the file in float32."""
+    out = tmp_path / 'a.json'
+    options = ['--detector', detector, '--pose', int8_pose, '--json', out]
+    run(script, pictures[0], *options)
+    [found] = json.loads(out.read_text())
+    assert np.shape(found['keypoints'])[1:] == (17, 2)

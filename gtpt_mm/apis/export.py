@@ -33,9 +33,9 @@ from .sample_picture import draw_pictures
 from .topdown import make_cropper
 
 #: Largest accepted deviation of a file, in pixels of the input.
-TOLERANCE, #: Pictures that are enough for the ranges of activations.
+TOLERANCE, TOLERANCE_INT8 = 0.1, 0.5
+#: Pictures that are enough for the ranges of activations.
 PICTURES_OF_INT8 = 100
-TOLERANCE_INT8 = 0.1, 0.5
 
 
 @dataclass

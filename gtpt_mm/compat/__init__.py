@@ -50,6 +50,7 @@ SHIMS = {
     ),
     'runs': (
         'work_dir_lock',
+        'log_files',
         'logger_backends',
         'cpu_launcher',
         'runner_check',

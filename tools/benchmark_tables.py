@@ -455,6 +455,7 @@ GOALS = (
         'vitpose',
         _times(('ViTPose-B, gtpt_mm', ORT), ('VitPose-B, Hugging Face', ORT)),
         1.0,
+        why='#vitpose-beside-its-peers',
     ),
     Goal(
         'Group Pose R50 at 480x800, onnxruntime to eager',

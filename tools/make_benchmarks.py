@@ -114,7 +114,7 @@ RUNS: dict[str, Run | Script] = {
             'ViTPose++-B, gtpt_mm, six heads': 'vitpose-plus-b',
             'VitPose-plus-B, Hugging Face, one head': 'hf:vitpose-plus-base',
         },
-        '--runtime torch onnxruntime --batch-sizes 1 8 --repeats 5 --warmup 0',
+        '--runtime torch onnxruntime --batch-sizes 1 8 --repeats 4 --warmup 0',
     ),
     'vitpose_training': Run(
         {
@@ -178,7 +178,7 @@ RUNS: dict[str, Run | Script] = {
         '--repeats 1',
     ),
     'end_to_end': Script(
-        f'tools/benchmark_inference.py {SET} --no-clip --limit 4 '
+        f'tools/benchmark_inference.py {SET} --no-clip --limit 3 '
         '--runtime torch auto --repeats 2 --clock cpu',
         '--models GTPT-T --runtime torch --limit 1 --repeats 1',
     ),

@@ -33,5 +33,19 @@ def take_results(out: Path, kept: Path = KEPT) -> list[str]:
     for other in OTHERS:
         if (out / other).exists():
             kept.mkdir(exist_ok=True)
-            shutil.copy(out / other, kept / other)
+            content = json.loads((out / other).read_text())
+            if other == 'speed.json':
+                content = _shorten(content)
+            (kept / other).write_text(json.dumps(content, indent=1) + '\n')
     return names
+
+
+def _shorten(speed: dict) -> dict:
+    """Return the costs without the single calls and the eager models."""
+    rows = [row for row in speed['rows'] if row['runtime'] == 'onnxruntime']
+    keys = ('model', 'runtime', 'median_ms', 'error')
+    costs = ('model', 'parameters', 'macs_operators')
+    return dict(
+        models=[{key: m[key] for key in costs} for m in speed['models']],
+        rows=[{key: row.get(key) for key in keys} for row in rows],
+    )

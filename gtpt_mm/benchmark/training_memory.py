@@ -13,6 +13,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
+from gtpt_mm.models.heads.multi_dataset_head import MultiDatasetHead
+
 #: Moments of Adam and AdamW for each parameter.
 NUM_MOMENTS = 2
 #: Image size (h, w) of a config without one.
@@ -73,8 +75,8 @@ def estimate_training_memory(
     up; a model of any size takes seconds and no memory.
 
     Args:
-        cfg: Config of a top-down model; ``model.backbone.with_cp`` counts. For
-            several datasets, all images are assumed to be of one.
+        cfg: Config of a top-down model; ``model.backbone.with_cp`` counts. A
+            batch for several datasets has as many images of each.
         dtype: Type of autocast: float32 for none, bfloat16 or float16.
     """
     init_default_scope(cfg.get('default_scope', 'mmpose'))
@@ -84,11 +86,13 @@ def estimate_training_memory(
         plain = Config(dict(model=cfg.model.to_dict()))
         plain.model.backbone.with_cp = False
         whole = _run(plain, dtype, 2).saved - _run(plain, dtype, 1).saved
-        layer = (whole - (two.saved - one.saved)) // one.depth
-    per_image = two.saved - one.saved
+        layer = whole - (two.saved - one.saved)
+        layer //= one.depth * one.images
+    more = two.saved - one.saved
+    per_image = more // one.images
     return TrainingMemory(
         parameters=one.parameters,
-        copies=one.saved - per_image if dtype != torch.float32 else 0,
+        copies=one.saved - more if dtype != torch.float32 else 0,
         per_image=per_image,
         layer=layer,
     )
@@ -99,10 +103,11 @@ class _Run:
     parameters: int
     saved: int
     depth: int
+    images: int
 
 
 def _run(cfg: Config, dtype: torch.dtype, batch: int) -> _Run:
-    """Run the model forwards on images without data."""
+    """Run the model forwards on images without data, a batch per dataset."""
     with FakeTensorMode():
         # It tests its draws, but tensors without data cannot be tested.
         with mock.patch.object(nn.init, 'trunc_normal_'):
@@ -111,21 +116,24 @@ def _run(cfg: Config, dtype: torch.dtype, batch: int) -> _Run:
             p.untyped_storage()._cdata
             for p in (*model.parameters(), *model.buffers())
         }
-        img = torch.empty(batch, 3, *cfg.model.backbone.get('img_size', SIZE))
+        is_multiple = isinstance(model.head, MultiDatasetHead)
+        counts = [batch] * (len(model.head.names) if is_multiple else 1)
+        size = cfg.model.backbone.get('img_size', SIZE)
+        img = torch.empty(sum(counts), 3, *size)
         with (
             torch.autocast('cpu', dtype, enabled=dtype != torch.float32),
             _count_saved(own | {img.untyped_storage()._cdata}) as sizes,
         ):
-            feats = model.extract_feat(img)
-            # With several datasets each head runs on the whole batch.
-            heads = getattr(model.head, 'heads', None)
-            for head in [model.head] if heads is None else heads.values():
-                head.forward(feats)
+            if is_multiple:
+                feats = model.extract_feat(img, tuple(counts))
+                model.head.train_forward(feats, tuple(counts))
+            else:
+                model.head.forward(model.extract_feat(img))
         parameters = sum(
             p.nbytes for p in model.parameters() if p.requires_grad
         )
     depth = getattr(model.backbone, 'depth', 1)
-    return _Run(parameters, sum(sizes.values()), depth)
+    return _Run(parameters, sum(sizes.values()), depth, sum(counts))
 
 
 @contextlib.contextmanager

@@ -15,6 +15,10 @@ CONFIG = (
     'configs/body_2d_keypoint/vitpose/sample/td-hm_vitpose-s_1xb16-14e_'
     'sample-96x64.py'
 )
+SIX_DATASETS = (
+    'configs/multi_dataset/vitpose_plus/sample/td-hm_vitpose-plus-t_1xb32-14e_'
+    'sample-six-datasets-96x64.py'
+)
 BATCH = 64
 
 
@@ -55,6 +59,25 @@ def test_a_small_model_needs_what_is_estimated(dtype, with_cp):
     assert 0.9 < measured / expected < 1.55
     model = MODELS.build(cfg.model)
     assert memory.parameters == sum(p.nbytes for p in model.parameters())
+
+
+@pytest.mark.parametrize('own_samples_only', [False, True])
+def test_heads_of_six_datasets_share_a_batch(own_samples_only):
+    cfg = read_config(SIX_DATASETS)
+    cfg.model.head.own_samples_only = own_samples_only
+    memory = estimate_training_memory(cfg)
+    model = MODELS.build(cfg.model).train()
+    counts = (8,) * len(model.head.names)
+    img = torch.rand(sum(counts), 3, 96, 64)
+
+    def step() -> None:
+        feats = model.extract_feat(img, counts)
+        maps = model.head.train_forward(feats, counts)
+        sum(m.sum() for m in maps.values()).backward()
+
+    measured, expected = peak_memory(step), len(img) * memory.per_image
+    print(f'{measured / 1e6:.1f} of {expected / 1e6:.1f}', memory)
+    assert 0.9 < measured / expected < 1.55
 
 
 def test_less_is_saved():

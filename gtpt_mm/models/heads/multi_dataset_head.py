@@ -104,6 +104,32 @@ class MultiDatasetHead(BaseHead):
         """Return the heatmaps of every head, each (B, K, h, w), by name."""
         return {name: head(feats) for name, head in self.heads.items()}
 
+    def train_forward(
+        self, feats: tuple[Tensor, ...], counts: tuple[int, ...]
+    ) -> dict[str, Tensor]:
+        """Return the heatmaps from which the loss is computed.
+
+        Args:
+            feats: Features of B samples, grouped by dataset.
+            counts: Samples n of each dataset, numbers that add up to B.
+
+        Returns:
+            Heatmaps of each head for the samples of its dataset,
+            (n, K, h, w), by name. BatchNorms see the whole batch unless
+            ``own_samples_only``.
+        """
+        return {
+            name: self._train_forward(head, feats, group)
+            for name, head, group in self._groups(counts)
+        }
+
+    def _train_forward(
+        self, head: HeatmapHead, feats: tuple[Tensor, ...], group: slice
+    ) -> Tensor:
+        if self.own_samples_only:
+            return head(_take(feats, group))
+        return _run_for_group(head, feats, group)
+
     def _groups(
         self, counts: tuple[int, ...]
     ) -> Iterator[tuple[str, HeatmapHead, slice]]:
@@ -152,10 +178,7 @@ class MultiDatasetHead(BaseHead):
             if not count:
                 losses[f'{name}/loss_kpt'] = self._zero_loss(head, feats)
                 continue
-            if self.own_samples_only:
-                maps = head(_take(feats, group))  # (n, K, h, w)
-            else:
-                maps = _run_for_group(head, feats, group)
+            maps = self._train_forward(head, feats, group)
             samples = batch_data_samples[group]
             try:
                 part = heatmap_losses(head, maps, samples, train_cfg)

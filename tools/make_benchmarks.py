@@ -1,6 +1,6 @@
 """Measure all figures of docs/benchmarks.md, and write its tables.
 
-    make benchmark                                # all, 40 minutes
+    make benchmark                                # all, half an hour
     python tools/make_benchmarks.py --only runtimes int8   # some runs
 
 Each run is one call of ``gtpt-mm benchmark`` or of a script in its own

@@ -330,19 +330,10 @@ def _folders(file: Path, split: str, images: Path | None) -> list[Path]:
         return [images, images / file.stem, images / split]
     here, above = file.parent, file.parent.parent
     stem = file.stem.rsplit('_', 1)[-1]  # person_keypoints_val2017
-    inner = [
-        base / name
-        for base in (here, above)
-        for name in (
-            f'images/{split}',
-            f'images/{stem}',
-            'images',
-            split,
-            stem,
-            f'{file.stem}',
-            'data',
-        )
-    ]
+    names = [f'images/{stem}', 'images', stem, file.stem, 'data']
+    if split:
+        names = [f'images/{split}', *names[:2], split, *names[2:]]
+    inner = [base / name for base in (here, above) for name in names]
     outer = [here, above] if here.name in ('annotations', 'labels') else [here]
     return [f for f in inner if f not in outer] + outer
 

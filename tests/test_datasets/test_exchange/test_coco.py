@@ -415,6 +415,27 @@ def test_the_file_of_another_folder_is_not_taken(tmp_path):
     assert paths == [there, None, there]
 
 
+def test_the_folder_above_is_not_searched(tmp_path):
+    """It may have pictures of the same names that belong to other sets."""
+    save_picture(tmp_path / '0.png')
+    save_picture(tmp_path / 'other/1.png')
+    save_picture(tmp_path / 'mine/0.png')
+    content = dict(
+        images=[
+            dict(id=k, file_name=f'{k}.png', width=64, height=48)
+            for k in range(2)
+        ],
+        annotations=[
+            dict(id=k, image_id=k, category_id=1, keypoints=[1, 2, 2])
+            for k in range(2)
+        ],
+        categories=[dict(id=1, name='a', keypoints=['x'])],
+    )
+    (tmp_path / 'mine/a.json').write_text(json.dumps(content))
+    paths = [picture.path for picture in read_set(tmp_path / 'mine').pictures]
+    assert paths == [tmp_path / 'mine/0.png', None]
+
+
 @pytest.mark.parametrize('skeleton', [[[1, 2]], [[0, 1]], [['x', 'y'], 3]])
 def test_skeletons_by_number_and_name(tmp_path, skeleton):
     """And a confidence in place of the visibility is a label."""

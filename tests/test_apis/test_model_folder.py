@@ -228,6 +228,51 @@ def test_own_keypoints_need_no_metainfo_file(make, tmp_path):
     assert facts['input']['mean'] == pytest.approx([123.675, 116.28, 103.53])
 
 
+@pytest.mark.parametrize('num', [11, 25])
+def test_many_own_keypoints(make, tmp_path, num):
+    """mmengine writes the keys of a config sorted as text: 0, 1, 10, 2."""
+    names = [f'point_{k}' for k in range(num)]
+    swaps = {2: 10, 10: 2}
+    points = {
+        k: dict(name=name, swap=names[swaps[k]] if k in swaps else '')
+        for k, name in enumerate(names)
+    }
+    links = {
+        k: dict(link=(names[k], names[k + 1]), color=[k, 0, 0])
+        for k in range(num - 1)
+    }
+    info = dict(
+        dataset_name='chain',
+        keypoint_info=points,
+        skeleton_info=links,
+        joint_weights=[1.0] * num,
+        sigmas=[0.01 * (k + 1) for k in range(num)],
+    )
+    file = tmp_path / 'chain.py'
+    file.write_text(f'dataset_info = {info!r}')
+
+    def edit(cfg):
+        for loader in ('train', 'val', 'test'):
+            dataset = cfg[f'{loader}_dataloader'].dataset
+            dataset.metainfo = dict(from_file=str(file))
+        cfg.model.head.out_channels = num
+
+    _, folder = make(CONFIGS['vitpose'], edit=edit)
+    cfg, weights = read_folder(folder)
+    meta = init_model(cfg, str(weights), device='cpu').dataset_meta
+    assert list(meta['keypoint_id2name'].items()) == list(enumerate(names))
+    flip = list(range(num))
+    flip[2], flip[10] = 10, 2
+    assert meta['flip_indices'] == flip
+    assert meta['skeleton_links'] == [(k, k + 1) for k in range(num - 1)]
+    assert [color[0] for color in meta['skeleton_link_colors']] == [
+        *range(num - 1)
+    ]
+    image = np.zeros((96, 64, 3), np.uint8)
+    [found] = PoseInferencer(str(folder), detector='whole_image')(image)
+    assert found.keypoints.shape == (1, num, 2)
+
+
 def test_vitpose_plus_keeps_its_datasets(make):
     _, folder = make(PLUS)
     facts = json.loads((folder / 'model.json').read_text())

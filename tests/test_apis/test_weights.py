@@ -10,6 +10,7 @@ import time
 import pytest
 import torch
 from safetensors.torch import save
+from support.runs import run_python
 from support.tiny_vitpose import CONFIG
 
 import gtpt_mm
@@ -345,3 +346,16 @@ def test_processes_at_once_fetch_once(server, registry, zoo_file):
     assert len(set(found)) == 1
     assert found[0].sha256 == sha256(found[0].path.read_bytes())
     assert server.asked.count(('GET', '/files/zoo.pth')) == 1
+
+
+def test_without_transformers(tmp_path, monkeypatch):
+    """Pitfall: transformers imports modules of huggingface_hub for others."""
+    monkeypatch.delenv('HF_ENDPOINT', raising=False)
+    lines = (
+        'import sys',
+        "sys.modules['transformers'] = None",
+        'from gtpt_mm.apis.weights.fetch import find_endpoint',
+        'print(find_endpoint())',
+    )
+    out = run_python('-c', '\n'.join(lines), cwd=tmp_path)
+    assert 'https://huggingface.co' in out.split()

@@ -75,10 +75,15 @@ def test_names_of_swaps(skeleton):
 
 
 def test_keypoints_out_of_order(skeleton):
-    """Pitfall: flip indices follow the order, ids the keys."""
+    """Pitfall: mmpose takes flip indices from the order, ids from the keys."""
+    expected = parse_pose_metainfo(skeleton)
     points = skeleton['keypoint_info']
     skeleton['keypoint_info'] = {1: points[1], 0: points[0], 2: points[2]}
-    with pytest.raises(MetainfoError, match=r'got \[1, 0, 2\]'):
+    parsed = parse_pose_metainfo(skeleton)
+    assert parsed['flip_indices'] == expected['flip_indices']
+    assert list(parsed['keypoint_id2name']) == [0, 1, 2]
+    skeleton['keypoint_info'] = {'0': points[0], 1: points[1], 2: points[2]}
+    with pytest.raises(MetainfoError, match=r"got \['0', 1, 2\]"):
         parse_pose_metainfo(skeleton)
     skeleton['keypoint_info'] = {0: points[0], 1: points[0], 2: points[2]}
     with pytest.raises(MetainfoError, match='names, each once'):

@@ -65,9 +65,9 @@ def fetch_repository(
 
 def find_endpoint() -> str:
     """Return the address of the Hub, or of the mirror in ``HF_ENDPOINT``."""
-    import huggingface_hub
+    from huggingface_hub import constants  # no attribute before this import
 
-    return os.environ.get('HF_ENDPOINT') or huggingface_hub.constants.ENDPOINT
+    return os.environ.get('HF_ENDPOINT') or constants.ENDPOINT
 
 
 def fetch_file(url: str, target: Path) -> None:

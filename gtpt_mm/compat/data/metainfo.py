@@ -3,13 +3,15 @@
 Broken: ``parse_pose_metainfo`` of mmpose (<= 1.3.2) takes its own file of the
 same name where the given one does not exist, leaves the lengths of ``sigmas``
 and ``joint_weights`` unchecked, and fails on a misspelt name or a missing key
-with a bare KeyError or an AssertionError without text.
+with a bare KeyError or an AssertionError without text. It takes flip indices
+from the order of the keypoints instead of their keys; mmengine writes configs
+with keys sorted as text: 0, 1, 10, 11, 2.
 
-Here: every caller in mmpose gets :func:`parse_metainfo`, which checks the
-skeleton first and names every mistake. Files that mmpose ships are not
-checked.
+Here: every caller in mmpose gets :func:`parse_metainfo`, which sorts keypoints
+by their keys, checks the skeleton and names every mistake. Files that mmpose
+ships are not checked.
 
-Can go: when mmpose checks a skeleton.
+Can go: when mmpose checks a skeleton and sorts its keypoints.
 """
 
 import sys
@@ -62,7 +64,7 @@ def _parse(stock: Callable[[dict], dict], metainfo: dict) -> dict:
     file = metainfo.get('from_file')
     if not file:
         check_metainfo(metainfo, _title(metainfo, 'metainfo'))
-        return stock(metainfo)
+        return stock(_sort(metainfo))
     if Path(file).parent == STOCK_METAINFO or _is_in_mmpose(file):
         with warnings.catch_warnings():
             # The path asks for mmpose's file.
@@ -80,7 +82,16 @@ def _parse(stock: Callable[[dict], dict], metainfo: dict) -> dict:
     if content is None:
         raise MetainfoError(f'{file} has no dict named dataset_info')
     check_metainfo(content, file)
-    return stock(content)
+    return stock(_sort(content))
+
+
+def _sort(metainfo: Mapping) -> dict:
+    """Return a checked skeleton with keypoints and links sorted by keys."""
+    keypoints = dict(sorted(metainfo['keypoint_info'].items()))
+    links = metainfo['skeleton_info']
+    if all(isinstance(key, int) for key in links):
+        links = dict(sorted(links.items()))
+    return {**metainfo, 'keypoint_info': keypoints, 'skeleton_info': links}
 
 
 def _is_in_mmpose(file: str) -> bool:
@@ -130,10 +141,10 @@ def check_metainfo(metainfo: Mapping, title: str) -> None:
 
 def _check_keypoints(keypoints: Mapping) -> list[str]:
     errors = []
-    if list(keypoints) != list(range(len(keypoints))):
+    if set(keypoints) != set(range(len(keypoints))):
         errors.append(
-            f'the keys of keypoint_info must be 0, 1, ... '
-            f'{len(keypoints) - 1} in this order, got {list(keypoints)}'
+            f'the keys of keypoint_info must be the numbers 0, 1, ... '
+            f'{len(keypoints) - 1}, got {list(keypoints)}'
         )
     swaps = {p.get('name'): p.get('swap', '') for p in keypoints.values()}
     if len(swaps) != len(keypoints) or None in swaps:

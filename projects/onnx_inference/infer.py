@@ -69,11 +69,9 @@ class Pose:
         w, h = (box[2:] - box[:2]) * self.meta['padding']
         scale = self.size * max(w / self.size[0], h / self.size[1])
         factor = (self.size - int(self.meta['use_udp'])) / scale
-        moved = (scale / 2 - center) * factor
-        matrix = np.column_stack((np.diag(factor), moved))
+        matrix = np.c_[np.diag(factor), (scale / 2 - center) * factor]
         pixels = cv2.warpAffine(image, matrix, self.size.tolist())
-        if self.meta['color'] == 'RGB':
-            pixels = pixels[..., ::-1]
+        pixels = pixels[..., :: -1 if self.meta['color'] == 'RGB' else 1]
         pixels = (pixels - np.array(self.meta['mean'])) / self.meta['std']
         return pixels.transpose(2, 0, 1), center, scale
 
@@ -114,19 +112,21 @@ def main() -> None:
     """Predict a picture or the frames of a video."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('input', help='picture or video')
-    parser.add_argument('--detector', required=True, help='YOLOX, .onnx')
+    parser.add_argument('--detector', help='YOLOX, .onnx; none: whole image')
     parser.add_argument('--pose', required=True, help='exported pose model')
     parser.add_argument('--out', help='drawn picture (.jpg) or video (.mp4)')
     parser.add_argument('--json', help='file of the keypoints')
     parser.add_argument('--threshold', type=float, default=0.3)
     args = parser.parse_args()
-    files = args.input, args.detector, args.pose
+    files = args.input, args.detector or args.pose, args.pose
     if missing := [path for path in files if not Path(path).is_file()]:
         raise SystemExit(f'there is no {missing[0]}')
-    detector, pose = Detector(args.detector, args.threshold), Pose(args.pose)
+    detector = args.detector and Detector(args.detector, args.threshold)
+    pose = Pose(args.pose)
     found, writer, drawn = [], None, False
     for image, fps in read(args.input):
-        people = pose(image, detector(image))
+        whole = np.array([[0, 0, *image.shape[1::-1]]])
+        people = pose(image, detector(image) if detector else whole)
         keypoints, scores = (part.tolist() for part in people)
         found.append({'keypoints': keypoints, 'scores': scores})
         draw(image, people, pose.meta['skeleton'], args.threshold)

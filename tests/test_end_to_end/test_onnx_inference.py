@@ -153,6 +153,19 @@ def test_other_files_are_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_without_a_detector(script, pictures, pose, tmp_path):
+    """The whole image is the box of one person."""
+    model, file = pose
+    inferencer = PoseInferencer(model, detector='whole_image', flip_test=False)
+    [expected] = inferencer(pictures[:1])
+    out = tmp_path / 'a.json'
+    run(script, pictures[0], '--pose', file, '--json', out)
+    [found] = json.loads(out.read_text())
+    assert np.shape(found['keypoints']) == (1, 17, 2)
+    apart = np.abs(found['keypoints'] - expected.keypoints).max(-1)
+    assert (apart <= 0.05).mean() >= 0.99, apart.max()
+
+
 def test_a_file_in_int8(script, detector, pictures, int8_pose, tmp_path):
     """Its metadata is that of the file in float32."""
     out = tmp_path / 'a.json'

@@ -80,6 +80,23 @@ for argv in (['split', 'a', 'b', 'c'], ['visualize', 'a', 'b', 'c']):
         assert "RuntimeError('no kernels')" in error
 
 
+@pytest.mark.parametrize('program', ['gtpt-mm', 'train.py'])
+def test_the_command_that_installs_mmpose_does_not_complain(tmp_path, program):
+    """A program that trains would only miss the models: it is told."""
+    (tmp_path / 'mmpose.py').write_text('raise ImportError("not installed")')
+    script = tmp_path / program
+    script.write_text('import gtpt_mm; print(gtpt_mm.import_error)')
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': path},
+    )
+    assert done.stdout.startswith('gtpt_mm cannot register its models')
+    assert bool(done.stderr) == (program == 'train.py')
+
+
 def test_what_compat_leaves_out_is_named(monkeypatch):
     found = compat.applied()
     assert compat.left_out() == ''

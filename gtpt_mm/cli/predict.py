@@ -33,8 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--model', required=True,
         help='name of a model, path of a config, or folder of a packed model')
     add('--out', required=True, type=Path, help='folder of the results')
-    add('--weights', help='checkpoint, a file or URL (default: those that '
-        'belong to the name or folder)')
+    add('--weights', help="checkpoint, a file or URL, or 'random' to try the "
+        'command without any (default: those that belong to the name or '
+        'folder)')
     add('--detector', default='auto',
         help='detector of people for a top-down model: auto (default), '
         'whole_image, or a name or file listed in docs/inference.md')

@@ -72,10 +72,12 @@ def build(tmp_path):
         (tmp_path / 'a.json').write_text(text)
         return DATASETS.build(
             dict(
-                type=kind,
-                ann_file='a.json',
-                data_root=str(tmp_path),
-                data_prefix=dict(img='images'),
+                dict(
+                    type=kind,
+                    ann_file='a.json',
+                    data_root=str(tmp_path),
+                    data_prefix=dict(img='images'),
+                ),
                 **options,
             )
         )
@@ -151,6 +153,16 @@ def test_all_kinds_of_mistakes_are_named_at_once(build, content):
 def test_a_file_that_holds_no_annotations(build, text, words):
     with pytest.raises(checks.AnnotationError, match=words):
         build(text)
+
+
+@pytest.mark.parametrize('what', ['ann_file', 'bbox_file'])
+def test_a_missing_file_says_where_to_get_it(build, content, tmp_path, what):
+    with pytest.raises(FileNotFoundError) as error:
+        build(content, test_mode=True, **{what: str(tmp_path / 'b.json')})
+    message = str(error.value)
+    assert message.startswith(f'{what} ')
+    for words in ('b.json', 'of CocoDataset does not exist', 'docs/data.md'):
+        assert words in message
 
 
 def test_exchanged_keypoints_are_refused(build, content):

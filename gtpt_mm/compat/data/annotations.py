@@ -5,7 +5,7 @@ as it is. If a category has its keypoints in another order, training uses
 swapped labels; equal ids lose instances; a NaN reaches the weights; instances
 without a box or keypoints are dropped silently; an empty file, a box of three
 numbers or a dataset without instances raise errors of numpy that name neither
-file nor annotation; detections of any category other than 1 are dropped.
+file nor annotation; a missing file is an AssertionError; detections of any category other than 1 are dropped.
 
 Here: ``COCO(file)`` of datasets and of ``CocoMetric`` reads through
 :mod:`.annotation_checks`, so that both see the same mended ids; the datasets
@@ -17,6 +17,7 @@ Can go: when mmpose checks the annotations that it reads.
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator
 import os.path as osp
 from collections import Counter
@@ -279,11 +280,6 @@ def read_detections(dataset: Any) -> list[dict]:
     """
     from mmpose.datasets.datasets.base import base_coco_style_dataset as stock
 
-    for what in ('ann_file', 'bbox_file'):
-        if not stock.exists(getattr(dataset, what)):
-            raise FileNotFoundError(
-                f'{what} {getattr(dataset, what)!r} does not exist'
-            )
     with stock.get_local_path(dataset.ann_file) as file:
         dataset.coco = stock.COCO(file)
     dataset._metainfo['CLASSES'] = list(dataset.coco.cats.values())
@@ -508,6 +504,7 @@ def repair() -> None:
 
 def _load_data_list(self: Any) -> list[dict]:
     """Read annotations or detections, and check them."""
+    _check_there(self)
     reading = Reading(self)
     token = _current.set(reading)
     try:
@@ -525,6 +522,22 @@ def _load_data_list(self: Any) -> list[dict]:
     finally:
         _current.reset(token)
         self.__dict__.pop('coco', None)
+
+
+def _check_there(dataset: Any) -> None:
+    """Raise if a file of annotations or detections does not exist."""
+    from mmpose.datasets.datasets.base import base_coco_style_dataset as stock
+
+    for what in ('ann_file', 'bbox_file'):
+        file = getattr(dataset, what)
+        if file and not stock.exists(file):
+            raise FileNotFoundError(
+                f'{what} {file!r} of {type(dataset).__name__} does not exist; '
+                f'a relative path starts at the current folder, {os.getcwd()}.'
+                ' docs/data.md says where each dataset is downloaded and '
+                'which folders it has; `gtpt-mm sample-data` draws data to '
+                'try a training'
+            )
 
 
 def _refuse_nobody(serialize: Any) -> Any:

@@ -114,4 +114,4 @@ def _by_name(name: str, options: DetectorOptions) -> Detector:
 
 
 def _list_choices() -> str:
-    return '\n'.join(f'  {name:17} {what}' for name, what in CHOICES.items())
+    return '\n'.join(f'  {name:17} {what};' for name, what in CHOICES.items())

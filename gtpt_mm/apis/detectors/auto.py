@@ -75,7 +75,7 @@ class AutoDetector(Detector):
         except (ImportError, ValueError) as error:
             raise ValueError(
                 'detector="auto" finds no detector on this machine, and '
-                f'cannot fetch one: {error}\nName one of these:\n'
+                f'cannot fetch one: {error}. Name one of these:\n'
                 f'{self.choices}'
             ) from error
         return detector

@@ -208,6 +208,10 @@ def _draw(
             'or groups cannot be split into train and val; annotate at least '
             'two that differ'
         )
+    keypoint_set.notes.append(
+        f'val was drawn: {len(chosen):,} of {len(pictures):,} pictures, seed '
+        f'{seed}'
+    )
 
 
 def _is_near(chosen: list[Picture], num: int) -> bool:

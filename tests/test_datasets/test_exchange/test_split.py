@@ -28,6 +28,7 @@ def by_name(found: KeypointSet) -> dict[str, str]:
 def test_share_and_seed(tmp_path):
     found = split(make(tmp_path, [''] * 50), val=0.2, seed=3)
     assert Counter(p.split for p in found.pictures) == dict(train=40, val=10)
+    assert found.notes == ['val was drawn: 10 of 50 pictures, seed 3']
     again = make(tmp_path, [''] * 50)
     again.pictures.reverse()  # the order of the files does not matter
     assert by_name(split(again, val=0.2, seed=3)) == by_name(found)

@@ -49,7 +49,9 @@ TESTS = (
     'tests/test_models/test_gtpt_goldens.py',
     'tests/test_models/test_vitpose_goldens.py',
     'tests/test_models/test_group_pose_goldens.py',
+    'tests/test_apis/test_model_folder.py',
     'tests/test_apis/test_predictor.py',
+    'tests/test_apis/test_weights.py::test_without_transformers',
     'tests/test_end_to_end/test_wheel.py',
 )
 #: Makes an environment.

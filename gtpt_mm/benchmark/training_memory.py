@@ -117,7 +117,7 @@ def _run(cfg: Config, dtype: torch.dtype, batch: int) -> _Run:
             for p in (*model.parameters(), *model.buffers())
         }
         is_multiple = isinstance(model.head, MultiDatasetHead)
-        counts = [batch] * (len(model.head.names) if is_multiple else 1)
+        counts = (batch,) * (len(model.head.names) if is_multiple else 1)
         size = cfg.model.backbone.get('img_size', SIZE)
         img = torch.empty(sum(counts), 3, *size)
         with (
@@ -125,8 +125,8 @@ def _run(cfg: Config, dtype: torch.dtype, batch: int) -> _Run:
             _count_saved(own | {img.untyped_storage()._cdata}) as sizes,
         ):
             if is_multiple:
-                feats = model.extract_feat(img, tuple(counts))
-                model.head.train_forward(feats, tuple(counts))
+                feats = model.extract_feat(img, counts)
+                model.head.train_forward(feats, counts)
             else:
                 model.head.forward(model.extract_feat(img))
         parameters = sum(

@@ -1,6 +1,6 @@
 """A hub on the loopback with weights, and models whose weights are there."""
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 from safetensors.torch import save
 from support import hub as loopback

@@ -71,15 +71,13 @@ def build(tmp_path):
         text = content if isinstance(content, str) else json.dumps(content)
         (tmp_path / 'a.json').write_text(text)
         return DATASETS.build(
-            dict(
-                dict(
-                    type=kind,
-                    ann_file='a.json',
-                    data_root=str(tmp_path),
-                    data_prefix=dict(img='images'),
-                ),
+            {
+                'type': kind,
+                'ann_file': 'a.json',
+                'data_root': str(tmp_path),
+                'data_prefix': dict(img='images'),
                 **options,
-            )
+            }
         )
 
     return function

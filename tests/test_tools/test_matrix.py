@@ -30,7 +30,9 @@ def test_the_oldest_row_is_what_is_declared(repo_root):
 
 def test_rows_have_tests_that_exist(repo_root):
     for path in tool.TESTS:
-        assert (repo_root / path.partition('::')[0]).exists(), path
+        file, _, name = path.partition('::')
+        assert (repo_root / file).exists(), path
+        assert not name or f'def {name}(' in (repo_root / file).read_text()
 
 
 def test_a_stack_that_has_not_run_is_named():

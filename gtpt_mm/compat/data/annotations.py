@@ -5,7 +5,8 @@ as it is. If a category has its keypoints in another order, training uses
 swapped labels; equal ids lose instances; a NaN reaches the weights; instances
 without a box or keypoints are dropped silently; an empty file, a box of three
 numbers or a dataset without instances raise errors of numpy that name neither
-file nor annotation; a missing file is an AssertionError; detections of any category other than 1 are dropped.
+file nor annotation; a missing file is an AssertionError; detections of any
+category other than 1 are dropped.
 
 Here: ``COCO(file)`` of datasets and of ``CocoMetric`` reads through
 :mod:`.annotation_checks`, so that both see the same mended ids; the datasets

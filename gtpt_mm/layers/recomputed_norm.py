@@ -15,18 +15,10 @@ from torch.autograd.graph import saved_tensors_hooks
 class RecomputedNorm(nn.BatchNorm2d):
     """BatchNorm; inside :func:`recompute_norms` its output is not stored.
 
-    Autograd stores a norm's input, and its output once more for the ReLU and
-    the convolution behind it. From input and statistics the output follows by
-    one multiplication and addition.
-
-    Args:
-        num_features: Channels C.
-        with_relu: Whether a ReLU that works in place follows.
+    A ReLU that works in place must follow. Autograd stores a norm's input,
+    and its output once more for the ReLU and the convolution behind it. From
+    input and statistics the output follows by one multiplication and addition.
     """
-
-    def __init__(self, num_features: int, with_relu: bool) -> None:
-        super().__init__(num_features)
-        self.with_relu = with_relu
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised map, (B, C, h, w)."""
@@ -87,12 +79,17 @@ class _Output:
                 raise RuntimeError(
                     'batch_norm has chosen another layout than in forward'
                 )
-            self._value = value.relu_() if norm.with_relu else value
+            self._value = value.relu_()
         return self._value.as_strided(*like)
 
 
 #: Outputs of norms by address, a dict for each open :func:`recompute_norms`.
 _active: list[dict[int, _Output]] = []
+
+
+def recomputes_norms() -> bool:
+    """Return whether :func:`recompute_norms` is open."""
+    return bool(_active)
 
 
 @contextlib.contextmanager
@@ -103,7 +100,7 @@ def recompute_norms() -> Iterator[None]:
 
     Example:
         >>> stem = nn.Sequential(
-        ...     RecomputedNorm(8, True), nn.ReLU(True), nn.Conv2d(8, 8, 1))
+        ...     RecomputedNorm(8), nn.ReLU(True), nn.Conv2d(8, 8, 1))
         >>> with recompute_norms():
         ...     loss = stem(torch.rand(2, 8, 6, 4)).sum()
         >>> loss.backward()

@@ -6,9 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-from .recomputed_norm import RecomputedNorm, recompute_norms
+from .expand_depthwise import expand_depthwise
+from .norm_linear import norm_linear
+from .recomputed_norm import (
+    RecomputedNorm,
+    recompute_norms,
+    recomputes_norms,
+)
 
 
 def _padded_conv_bn(
@@ -24,7 +32,7 @@ def _padded_conv_bn(
     The convolution has a bias although a BatchNorm follows, as in the
     official checkpoints.
     """
-    modules = [
+    modules: list[nn.Module] = [
         nn.Conv2d(
             in_channels,
             out_channels,
@@ -33,9 +41,10 @@ def _padded_conv_bn(
             kernel_size // 2,
             groups=groups,
         ),
-        RecomputedNorm(out_channels, relu),
     ]
-    return [*modules, nn.ReLU(inplace=True)] if relu else modules
+    if not relu:
+        return [*modules, nn.BatchNorm2d(out_channels)]
+    return [*modules, RecomputedNorm(out_channels), nn.ReLU(inplace=True)]
 
 
 def _lay_out(img: Tensor, training: bool) -> Tensor:
@@ -60,31 +69,100 @@ def _saves_memory(img: Tensor, training: bool) -> bool:
     )
 
 
-def _interleave_last(left: Tensor, right: Tensor) -> Tensor:
+def _interleave(left: Tensor, right: Tensor) -> Tensor:
+    """Interleave the channels of two maps."""
+    if left.dtype not in (torch.float32, torch.float64):
+        return torch.stack((left, right), dim=2).flatten(1, 2)
+    return _InterleaveLast.apply(left, right)
+
+
+class _InterleaveLast(torch.autograd.Function):
     """Interleave the channels of two channels-last maps."""
-    pairs = [
-        _DenseGradient.apply(half.permute(0, 2, 3, 1))
-        for half in (left, right)
-    ]
-    return torch.stack(pairs, dim=4).flatten(3).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
+        """Return the map, channels-last."""
+        left, right = (half.permute(0, 2, 3, 1) for half in (left, right))
+        # Complex numbers are pairs in memory: five times as fast as a stack.
+        pairs = torch.view_as_real(torch.complex(left, right))
+        return pairs.flatten(3).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of both, contiguous in memory.
+
+        The next kernels of the backward pass are many times slower on a
+        gradient that reads every second number.
+        """
+        pairs = grad.permute(0, 2, 3, 1).unflatten(3, (-1, 2))
+        left, right = (
+            pairs[..., i].contiguous().permute(0, 3, 1, 2) for i in range(2)
+        )
+        return left, right
 
 
-class _DenseGradient(torch.autograd.Function):
-    """The identity; a gradient that is not contiguous is copied.
+class _Branch(nn.Sequential):
+    """Branch of a unit: [pointwise,] depthwise, pointwise convolution.
 
-    The next kernels of the backward pass are many times slower on a gradient
-    that reads every second number.
+    Each with a norm, the pointwise ones with a ReLU.
     """
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Return ``x``."""
-        return x.view_as(x)
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the map; in training on a CPU, with fewer passes over it."""
+        if not recomputes_norms() or not all(map(_is_plain, self)):
+            return super().forward(x)
+        modules: list[Any] = list(self)
+        *head, depthwise, norm, project, last_norm, last_relu = modules
+        if not head:
+            x = depthwise(x)
+        elif _is_costly(head[0], depthwise):
+            x = expand_depthwise(x, head[0], head[1], depthwise)
+        else:
+            expand, first_norm, first_relu = head
+            pixels = F.linear(
+                x.permute(0, 2, 3, 1), expand.weight.flatten(1), expand.bias
+            )
+            x = first_relu(first_norm(pixels.permute(0, 3, 1, 2)))
+            x = depthwise(x)
+        pixels = x.permute(0, 2, 3, 1)
+        rows = norm_linear(
+            pixels.flatten(0, 2), norm, project.weight.flatten(1), project.bias
+        )
+        pixels = rows.unflatten(0, pixels.shape[:3])
+        return last_relu(last_norm(pixels.permute(0, 3, 1, 2)))
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """Return the gradient, contiguous in memory."""
-        return grad.contiguous()
+
+def _is_costly(expand: nn.Conv2d, depthwise: nn.Conv2d) -> bool:
+    """Return whether the map between the two is the largest of a unit.
+
+    With fewer channels than the input, computing the map costs less than the
+    moments of the input.
+    """
+    return (
+        depthwise.stride[0] > 1 and expand.in_channels <= expand.out_channels
+    )
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Return whether a module may be replaced by its formula.
+
+    No other class, no hooks, no autocast; a norm with statistics of the batch
+    and running averages of a fixed momentum.
+    """
+    if module._forward_hooks or module._forward_pre_hooks:
+        return False
+    if torch.is_autocast_enabled('cpu'):
+        return False
+    if isinstance(module, nn.BatchNorm2d):
+        return (
+            type(module) in (nn.BatchNorm2d, RecomputedNorm)
+            and module.training
+            and module.affine
+            and module.track_running_stats
+            and module.momentum is not None
+        )
+    return type(module) in (nn.Conv2d, nn.ReLU, nn.Linear)
 
 
 class ShuffleUnit(nn.Module):
@@ -118,13 +196,13 @@ class ShuffleUnit(nn.Module):
         self.stride = stride
         self.in_channels = in_channels
         if stride > 1:
-            self.branch1 = nn.Sequential(
+            self.branch1 = _Branch(
                 *_padded_conv_bn(
                     in_channels, in_channels, 3, stride, in_channels, False
                 ),
                 *_padded_conv_bn(in_channels, half, 1),
             )
-        self.branch2 = nn.Sequential(
+        self.branch2 = _Branch(
             *_padded_conv_bn(in_channels if stride > 1 else half, half, 1),
             *_padded_conv_bn(half, half, 3, stride, half, False),
             *_padded_conv_bn(half, half, 1),
@@ -138,7 +216,7 @@ class ShuffleUnit(nn.Module):
             left, right = x.chunk(2, dim=1)
             right = self.branch2(right)
         if self.training and not right.is_contiguous():
-            return _interleave_last(left, right)
+            return _interleave(left, right)
         return torch.stack((left, right), dim=2).flatten(1, 2)
 
 
@@ -282,7 +360,7 @@ class PatchEmbed(nn.Module):
     ) -> None:
         super().__init__()
         self.patch_size = tuple(patch_size)
-        self.norm = RecomputedNorm(in_channels, with_relu=False)
+        self.norm = nn.BatchNorm2d(in_channels)
         self.proj = nn.Linear(
             in_channels * patch_size[0] * patch_size[1], embed_dims
         )
@@ -291,17 +369,28 @@ class PatchEmbed(nn.Module):
         """Map features (B, C_in, H, W) to tokens (B, N, C), row-major."""
         if not self.training:
             return self.proj(self._cut(self.norm(x)))
-        patches = self._cut(x)
-        if not _saves_memory(x, self.training):
+        patches = self._cut_last(x)
+        if not _saves_memory(x, self.training) or not all(
+            map(_is_plain, self.children())
+        ):
             return self.proj(self._norm_pixels(patches))
-        with recompute_norms():
-            return self.proj(self._norm_pixels(patches))
+        rows = norm_linear(
+            patches.flatten(0, 1), self.norm, self.proj.weight, self.proj.bias
+        )
+        return rows.unflatten(0, patches.shape[:2])
 
     def _cut(self, x: Tensor) -> Tensor:
         """Return the pixels of the patches, (B, N, patch_h * patch_w * C)."""
         patch_h, patch_w = self.patch_size
         x = x.unflatten(3, (-1, patch_w)).unflatten(2, (-1, patch_h))
         x = x.permute(0, 2, 4, 3, 5, 1)  # (B, h, w, patch_h, patch_w, C_in)
+        return x.flatten(3).flatten(1, 2)
+
+    def _cut_last(self, x: Tensor) -> Tensor:
+        """Cut a channels-last map: its gradient is channels-last, too."""
+        patch_h, patch_w = self.patch_size
+        x = x.permute(0, 2, 3, 1).unflatten(2, (-1, patch_w))
+        x = x.unflatten(1, (-1, patch_h)).transpose(2, 3)
         return x.flatten(3).flatten(1, 2)
 
     def _norm_pixels(self, patches: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from .autocast import is_autocast_on
 from .expand_depthwise import expand_depthwise
 from .norm_linear import norm_linear
 from .recomputed_norm import (
@@ -152,7 +153,7 @@ def _is_plain(module: nn.Module) -> bool:
     """
     if module._forward_hooks or module._forward_pre_hooks:
         return False
-    if torch.is_autocast_enabled('cpu'):
+    if is_autocast_on('cpu'):
         return False
     if isinstance(module, nn.BatchNorm2d):
         return (

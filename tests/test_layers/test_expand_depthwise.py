@@ -118,3 +118,15 @@ def test_units_with_changed_modules_use_them(change, stride):
     old = run(lambda x, module: module(x), [unit], img)
     for actual, expected in zip(new, old, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_autocast_uses_the_modules():
+    """Half precision decides what each module computes in."""
+    unit = ShuffleUnit(8, 16, 2).train()
+    img = torch.randn(2, 8, 10, 6)
+    with torch.autocast('cpu', torch.bfloat16):
+        expected = copy.deepcopy(unit)(img)
+        with recompute_norms():
+            actual = unit(img)
+    assert actual.dtype == expected.dtype == torch.bfloat16
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0)

@@ -19,6 +19,7 @@ from mmpose.utils.typing import (
 )
 from torch import Tensor, nn
 
+from gtpt_mm.layers.autocast import is_autocast_on
 from gtpt_mm.layers.deconv_moments import has_moments, norm_of_batch
 from gtpt_mm.models.losses.heatmap_losses import heatmap_losses
 
@@ -281,7 +282,7 @@ def _costs_less(x: Tensor, group: slice) -> bool:
     the sums need 13 instead of 48, and 120 times C_in^3 for the weights. Under
     autocast the products of the outputs run in half precision.
     """
-    if torch.is_autocast_enabled(x.device.type):
+    if is_autocast_on(x.device.type):
         return False
     num_others = len(x) - (group.stop - group.start)
     return num_others * x.shape[2] * x.shape[3] > 4 * x.shape[1]

@@ -61,10 +61,14 @@ def _lay_out(img: Tensor, training: bool) -> Tensor:
 
 
 def _saves_memory(img: Tensor, training: bool) -> bool:
-    """Return whether a stem stores no outputs of norms."""
+    """Return whether a stem stores no outputs of norms.
+
+    Half precision would lose the statistics.
+    """
     return (
         training
         and img.device.type == 'cpu'
+        and img.dtype.itemsize >= 4
         and torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
     )

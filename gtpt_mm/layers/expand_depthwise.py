@@ -24,7 +24,7 @@ def expand_depthwise(
 
     The backward pass computes the wide map of an image again. The bias of
     ``expand`` cancels in the norm; its gradient is 0 exactly, and only the
-    running mean has it.
+    running mean has it. There are no second derivatives.
 
     Args:
         x: Feature map, (B, C_in, h, w).
@@ -80,6 +80,34 @@ def _map(pixels: Tensor, height: int) -> Tensor:
     return pixels[None].unflatten(1, (height, -1)).permute(0, 3, 1, 2)
 
 
+def _moments(images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean and covariance of pixels, and variances of their products.
+
+    Args:
+        images: Pixels, (B, P, C_in).
+        weights: Weights w of the products, (C, C_in).
+
+    Returns:
+        Mean m, (C_in,); covariance S, (C_in, C_in); variances, (C,).
+    """
+    center = images.mean((0, 1))
+    wide = weights.double()
+    for dtype in (images.dtype, torch.float64):
+        cov = wide.new_zeros(2 * center.shape)
+        for pixels in images:
+            centered = (pixels - center).to(dtype)
+            cov += centered.mT @ centered
+        cov /= images.shape[0] * images.shape[1]
+        var = ((wide @ cov) * wide).sum(1)
+        # The parts of a sum may cancel, of which single precision then leaves
+        # too few digits.
+        largest = (wide.abs() @ cov.diagonal().sqrt()).square()
+        if not (var < 1e-3 * largest).any():
+            break
+    var = var.clamp(min=0)
+    return center, cov.to(images.dtype), var.to(images.dtype)
+
+
 class _ExpandDepthwise(torch.autograd.Function):
     """See :func:`expand_depthwise`."""
 
@@ -101,15 +129,8 @@ class _ExpandDepthwise(torch.autograd.Function):
         """Return the map, and mean and variance of the wide map."""
         ctx.conv = stride, padding, dilation
         images, height = _pixels(x), x.shape[2]
-        center = images.mean((0, 1))
-        cov = center.new_zeros(2 * center.shape, dtype=torch.float64)
-        for pixels in images:
-            centered = pixels - center
-            cov += centered.mT @ centered
-        cov /= images.shape[0] * images.shape[1]
         weights = weight.flatten(1)  # (C, C_in)
-        wide = weights.double()
-        var = ((wide @ cov) * wide).sum(1).to(x.dtype)
+        center, cov, var = _moments(images, weights)
         mean = weights @ center
         invstd = (var + eps).rsqrt()
         scale = gain * invstd
@@ -125,8 +146,8 @@ class _ExpandDepthwise(torch.autograd.Function):
                 )
             )  # fmt: skip
         ctx.save_for_backward(
-            x, weight, kernel, center, cov.to(x.dtype), mean, invstd, scale,
-            folded, offset,
+            x, weight, kernel, center, cov, mean, invstd, scale, folded,
+            offset,
         )  # fmt: skip
         ctx.has_bias = bias is not None, kernel_bias is not None
         ctx.mark_non_differentiable(mean, var)
@@ -138,6 +159,11 @@ class _ExpandDepthwise(torch.autograd.Function):
         ctx: Any, grad: Tensor, *_: Tensor
     ) -> tuple[Tensor | None, ...]:
         """Return the gradients of the input and of the parameters."""
+        with torch.autocast(grad.device.type, enabled=False):
+            return _ExpandDepthwise._backward(ctx, grad)
+
+    @staticmethod
+    def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (
             x, weight, kernel, center, cov, mean, invstd, scale, folded,
             offset,
@@ -163,17 +189,23 @@ class _ExpandDepthwise(torch.autograd.Function):
             )
             total += g.sum(0)
             product.addmm_(g.mT, pixels)
-            torch.mm(g, folded, out=grad_images[i])
+            if ctx.needs_input_grad[0]:
+                torch.mm(g, folded, out=grad_images[i])
         grad_gain = invstd * ((product * weights).sum(1) - total * mean)
-        slope = scale * invstd * grad_gain / count  # of x in the gradient of y
-        back = weights.mT @ (slope[:, None] * weights)  # (C_in, C_in)
-        grad_images += center @ back - (scale * total / count) @ weights
-        grad_images.flatten(0, 1).addmm_(images.flatten(0, 1), back, alpha=-1)
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            # The gradient of y has a part that is linear in y, so in x.
+            slope = scale * invstd * grad_gain / count
+            back = weights.mT @ (slope[:, None] * weights)  # (C_in, C_in)
+            grad_images += center @ back - (scale * total / count) @ weights
+            grad_images.flatten(0, 1).addmm_(
+                images.flatten(0, 1), back, alpha=-1
+            )
+            grad_x = grad_images.unflatten(1, (height, -1)).permute(0, 3, 1, 2)
         grad_weight = scale[:, None] * (
             product - total[:, None] * center
             - (invstd * grad_gain)[:, None] * (weights @ cov)
         )  # fmt: skip
-        grad_x = grad_images.unflatten(1, (height, -1)).permute(0, 3, 1, 2)
         has_bias, has_kernel_bias = ctx.has_bias
         return (
             grad_x, grad_weight.view_as(weight),

@@ -17,7 +17,8 @@ def norm_linear(
     A norm multiplies and shifts each channel, so it can be a part of the
     weights once its statistics are known. Equal up to rounding, gradients and
     running averages included. Of the passes over the map, the norm keeps one
-    for the statistics and one in the gradient.
+    for the statistics and one in the gradient. There are no second
+    derivatives.
 
     Args:
         x: Rows of p pixels of C channels, (N, p * C).
@@ -75,6 +76,11 @@ class _NormLinear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the rows and of the parameters."""
+        with torch.autocast(grad.device.type, enabled=False):
+            return _NormLinear._backward(ctx, grad)
+
+    @staticmethod
+    def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, gain, weight, mean, invstd, scale, offset, folded = (
             ctx.saved_tensors
         )
@@ -85,11 +91,13 @@ class _NormLinear(torch.autograd.Function):
         grad_shift = total @ taps.sum(1)
         grad_gain = (product * taps).sum((0, 1)) - mean * grad_shift
         grad_gain *= invstd  # the sum of the gradient times the normed map
-        count = x.numel() // len(gain)
-        slope = scale * invstd * grad_gain / -count
-        constant = -scale * grad_shift / count - mean * slope
-        grad_x = torch.addmm(constant.repeat(taps.shape[1]), grad, folded)
-        grad_x.view(-1, len(gain)).addcmul_(x.view(-1, len(gain)), slope)
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            count = x.numel() // len(gain)
+            slope = scale * invstd * grad_gain / -count
+            constant = -scale * grad_shift / count - mean * slope
+            grad_x = torch.addmm(constant.repeat(taps.shape[1]), grad, folded)
+            grad_x.view(-1, len(gain)).addcmul_(x.view(-1, len(gain)), slope)
         return (
             grad_x, grad_gain, grad_shift, grad_weight.view_as(weight), total,
             None, None,

@@ -22,7 +22,7 @@ class RecomputedNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised map, (B, C, h, w)."""
-        if not _active or not self.training:
+        if not _active or not has_plain_statistics(self):
             return super().forward(x)
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
@@ -34,6 +34,20 @@ class RecomputedNorm(nn.BatchNorm2d):
         var = invstd.detach().square().reciprocal() - self.eps
         _active[-1][out.data_ptr()] = _Output(out, self, x, mean.detach(), var)
         return out
+
+
+def has_plain_statistics(norm: nn.BatchNorm2d) -> bool:
+    """Return whether a norm takes the statistics of the batch.
+
+    And has weights, and running averages of a fixed momentum.
+    """
+    return (
+        norm.training
+        and norm.affine
+        and norm.track_running_stats
+        and norm.running_mean is not None
+        and norm.momentum is not None
+    )
 
 
 class _Output:
@@ -57,8 +71,9 @@ class _Output:
     ) -> None:
         self._out = weakref.ref(out)
         self._stride = out.stride()
-        self._norm = norm
-        self._source = x.detach(), mean, var
+        self._eps = norm.eps
+        # Not by the norm: functional_call replaces its weights for a while.
+        self._source = x.detach(), norm.weight, norm.bias, mean, var
         self._value: Tensor | None = None
 
     def is_same(self, tensor: Tensor) -> bool:
@@ -70,11 +85,9 @@ class _Output:
     def get(self, like: tuple[torch.Size, tuple[int, ...]]) -> Tensor:
         """Return the output with a shape and strides; all share its memory."""
         if self._value is None:
-            norm, (x, mean, var) = self._norm, self._source
             value = torch.batch_norm(
-                x, norm.weight, norm.bias, mean, var, False, 0.0, norm.eps,
-                False,
-            )  # fmt: skip
+                *self._source, False, 0.0, self._eps, False
+            )
             if value.stride() != self._stride:
                 raise RuntimeError(
                     'batch_norm has chosen another layout than in forward'

@@ -3,18 +3,18 @@
 # B batch, N patches, C channels, (h, w) feature map
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from .autocast import is_autocast_on
 from .expand_depthwise import expand_depthwise
 from .norm_linear import norm_linear
 from .recomputed_norm import (
     RecomputedNorm,
+    has_plain_statistics,
     recompute_norms,
     recomputes_norms,
 )
@@ -76,7 +76,11 @@ def _saves_memory(img: Tensor, training: bool) -> bool:
 
 def _interleave(left: Tensor, right: Tensor) -> Tensor:
     """Interleave the channels of two maps."""
-    if left.dtype not in (torch.float32, torch.float64):
+    if (
+        left.dtype != right.dtype
+        or left.dtype not in (torch.float32, torch.float64)
+        or torch.compiler.is_compiling()
+    ):
         return torch.stack((left, right), dim=2).flatten(1, 2)
     return _InterleaveLast.apply(left, right)
 
@@ -93,7 +97,6 @@ class _InterleaveLast(torch.autograd.Function):
         return pairs.flatten(3).permute(0, 3, 1, 2)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradients of both, contiguous in memory.
 
@@ -115,7 +118,12 @@ class _Branch(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map; in training on a CPU, with fewer passes over it."""
-        if not recomputes_norms() or not all(map(_is_plain, self)):
+        if (
+            not recomputes_norms()
+            or torch.compiler.is_compiling()
+            or len(self) not in (5, 8)  # a slice of a branch is one, too
+            or not all(map(_is_plain, self))
+        ):
             return super().forward(x)
         modules: list[Any] = list(self)
         *head, depthwise, norm, project, last_norm, last_relu = modules
@@ -152,22 +160,24 @@ def _is_costly(expand: nn.Conv2d, depthwise: nn.Conv2d) -> bool:
 def _is_plain(module: nn.Module) -> bool:
     """Return whether a module may be replaced by its formula.
 
-    No other class, no hooks, no autocast; a norm with statistics of the batch
-    and running averages of a fixed momentum.
+    It is of the class that the stem creates, without hooks and changes, and
+    not under autocast.
     """
-    if module._forward_hooks or module._forward_pre_hooks:
+    hooks = (
+        module._forward_pre_hooks,
+        module._forward_hooks,
+        module._backward_pre_hooks,
+        module._backward_hooks,
+    )
+    if any(hooks) or 'forward' in vars(module) or is_autocast_on('cpu'):
         return False
-    if is_autocast_on('cpu'):
-        return False
-    if isinstance(module, nn.BatchNorm2d):
-        return (
-            type(module) in (nn.BatchNorm2d, RecomputedNorm)
-            and module.training
-            and module.affine
-            and module.track_running_stats
-            and module.momentum is not None
-        )
-    return type(module) in (nn.Conv2d, nn.ReLU, nn.Linear)
+    if type(module) in (nn.BatchNorm2d, RecomputedNorm):
+        return has_plain_statistics(cast(nn.BatchNorm2d, module))
+    if type(module) is nn.Conv2d:
+        return module.bias is not None and module.padding_mode == 'zeros'
+    if type(module) is nn.Linear:
+        return module.bias is not None
+    return type(module) is nn.ReLU
 
 
 class ShuffleUnit(nn.Module):

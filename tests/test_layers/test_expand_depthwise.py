@@ -100,8 +100,37 @@ def hook(unit):
     unit.branch2[3].register_forward_hook(lambda m, args, out: 2 * out)
 
 
+def patch(unit):
+    conv = unit.branch2[0]
+    conv.forward = lambda x: 2 * type(conv).forward(conv, x)
+
+
+def reflect(unit):
+    unit.branch2[3].padding_mode = 'reflect'
+
+
+def drop_bias(unit):
+    unit.branch2[5].bias = None
+
+
+def forget_averages(unit):
+    unit.branch2[1].momentum = unit.branch2[6].momentum = None
+
+
 @pytest.mark.parametrize('stride', [1, 2])
-@pytest.mark.parametrize('change', [lambda unit: None, double, freeze, hook])
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda unit: None,
+        double,
+        freeze,
+        hook,
+        patch,
+        reflect,
+        drop_bias,
+        forget_averages,
+    ],
+)
 def test_units_with_changed_modules_use_them(change, stride):
     """Other classes, norms in evaluation and hooks are not bypassed."""
     torch.manual_seed(0)
@@ -130,3 +159,80 @@ def test_autocast_uses_the_modules():
             actual = unit(img)
     assert actual.dtype == expected.dtype == torch.bfloat16
     torch.testing.assert_close(actual, expected, rtol=0, atol=0)
+
+
+def test_backward_hooks_are_called():
+    unit = ShuffleUnit(8, 16, 2).train()
+    called = []
+    for name, module in unit.branch2.named_children():
+        module.register_full_backward_hook(
+            lambda *args, name=name: called.append(name)
+        )
+    unit.branch2[2].inplace = unit.branch2[7].inplace = False
+    with recompute_norms():
+        out = unit.branch2(torch.randn(2, 8, 10, 6, requires_grad=True))
+    out.sum().backward()
+    assert sorted(called) == list('01234567')
+
+
+def test_cancelling_weights_keep_their_variance():
+    """Channels vary together, and each weight row adds up to nearly 0."""
+    torch.manual_seed(0)
+    expand, norm, depthwise = make(8, 12)
+    direction = torch.randn(8)
+    rows = expand.weight.data.flatten(1)
+    rows -= torch.outer(rows @ direction, direction) / direction.square().sum()
+    x = 10 * torch.randn(4, 1, 24, 18) * direction[:, None, None]
+    for noise in (0, 0.01):
+        img = x + noise * torch.randn(4, 8, 24, 18)
+        out = expand_depthwise(img, expand, norm, depthwise)
+        wide = [copy.deepcopy(m).double() for m in (expand, norm, depthwise)]
+        expected = plain(img.double(), *wide)
+        assert out.isfinite().all()
+        if noise:
+            assert (out - expected).abs().max() < 2e-3
+
+
+def test_gradients_only_where_they_are_asked_for():
+    modules = make()
+    img = torch.randn(2, 5, 8, 6)
+    expand_depthwise(img, *modules).sum().backward()
+    old = copy.deepcopy(modules)
+    for module in old:
+        module.zero_grad()
+    plain(img, *old).sum().backward()
+    for ours, theirs in zip(modules, old, strict=True):
+        torch.testing.assert_close(
+            ours.weight.grad, theirs.weight.grad, rtol=1e-4, atol=1e-3
+        )
+
+
+def test_backward_under_autocast():
+    """The forward pass ran outside; its backward pass has its precision."""
+    modules = make()
+    img = torch.randn(2, 5, 8, 6)
+    expected = run(expand_depthwise, modules, img)
+
+    def forward(x, *modules):
+        return expand_depthwise(x, *modules)
+
+    x = img.clone().requires_grad_()
+    out = forward(x, *modules)
+    generator = torch.Generator().manual_seed(0)
+    gain = torch.randn(out.shape, generator=generator, dtype=torch.float64)
+    loss = (out * gain.to(out)).sum()
+    with torch.autocast('cpu', torch.bfloat16):
+        loss.backward()
+    torch.testing.assert_close(x.grad, expected[1])
+
+
+def test_a_compiled_unit_of_a_stem():
+    torch.manual_seed(0)
+    unit = ShuffleUnit(8, 16, 2).train()
+    img = torch.randn(2, 8, 10, 6)
+    expected = copy.deepcopy(unit)(img)
+    compiled = torch.compile(unit, backend='aot_eager')
+    with recompute_norms():
+        out = compiled(img)
+    out.sum().backward()
+    torch.testing.assert_close(out, expected)

@@ -126,3 +126,26 @@ def test_a_stem_stores_less(monkeypatch):
     module = 'gtpt_mm.layers.shuffle_stem'
     monkeypatch.setattr(f'{module}._saves_memory', lambda *_: False)
     assert before < 0.8 * peak_memory(lambda: stem(img))
+
+
+def test_weights_of_a_functional_call_count_in_backward():
+    torch.manual_seed(0)
+    stem = nn.Sequential(
+        nn.Conv2d(3, 4, 1),
+        RecomputedNorm(4),
+        nn.ReLU(True),
+        nn.Conv2d(4, 4, 1),
+    ).double()
+    other = {
+        name: torch.randn_like(p, requires_grad=True)
+        for name, p in stem.named_parameters()
+    }
+    img = torch.randn(2, 3, 5, 4).double()
+    gradients = []
+    for context in (recompute_norms(), nullcontext()):
+        with context:
+            out = torch.func.functional_call(stem, other, (img,))
+        loss = out.square().sum()
+        gradients.append(torch.autograd.grad(loss, list(other.values())))
+    for actual, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-11)

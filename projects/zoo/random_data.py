@@ -27,6 +27,8 @@ NUM_INSTANCES = 3
 NUM_FRAMES = 300
 SEQUENCES = ('Human36mDataset',)
 HANDS = ('InterHand3DDataset',)
+#: Datasets that check when they are created whether their files exist.
+INTERHAND = (*HANDS, 'InterHand2DDoubleDataset')
 CAMERA = 'S1_Walking_1.54138969'
 
 
@@ -170,7 +172,7 @@ def replace_files(dataset: dict, folder: Path) -> dict:
     dataset['type'] = random_class(name)
     for key in ('bbox_file', 'filter_cfg', 'sample_interval', 'indices'):
         dataset.pop(key, None)
-    if name in HANDS:
+    if name in INTERHAND:
         for key in ('ann_file', 'camera_param_file', 'joint_file'):
             dataset[key] = str(folder / f'{key}.json')
             Path(dataset[key]).write_text(json.dumps({}))
@@ -230,4 +232,7 @@ def write_sequences(dataset: dict, folder: Path) -> dict[str, Any]:
     if dataset.get('keypoint_2d_det_file'):
         np.save(folder / 'detections.npy', np.concatenate([points, ones], -1))
         keys['keypoint_2d_det_file'] = 'detections.npy'
+    if dataset.get('factor_file'):
+        np.save(folder / 'factors.npy', np.ones(NUM_FRAMES))
+        keys['factor_file'] = 'factors.npy'
     return keys

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData, PixelData
 from mmpose.codecs import UDPHeatmap
-from mmpose.registry import MODELS
+from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.structures import MultilevelPixelData, PoseDataSample
 
 from gtpt_mm.compat.inference import head_codec
@@ -102,3 +102,22 @@ def test_what_cannot_be_compared_passes():
     head_codec.compare(UDPHeatmap(**SIZES), None)
     head_codec.compare(object(), [sample])
     head_codec.compare(UDPHeatmap(**SIZES), [PoseDataSample()])
+
+
+def test_heatmaps_in_three_dimensions():
+    """Hand3DHeatmap has (w, h, d) and packs K * d maps of (h, w)."""
+    codec = KEYPOINT_CODECS.build(
+        dict(
+            type='Hand3DHeatmap',
+            image_size=[64, 96],
+            heatmap_size=[16, 24, 8],
+            root_heatmap_size=8,
+            depth_size=8,
+        )
+    )
+    sample = PoseDataSample()
+    sample.gt_fields = PixelData(heatmaps=torch.zeros(2 * 8, 24, 16))
+    head_codec.compare(codec, [sample])
+    sample.gt_fields = PixelData(heatmaps=torch.zeros(2 * 8, 16, 16))
+    with pytest.raises(ValueError, match='heatmap_size'):
+        head_codec.compare(codec, [sample])

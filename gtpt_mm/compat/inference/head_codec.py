@@ -71,7 +71,8 @@ def _compare_size(key: str, codec: Any, made: Sequence[int] | None) -> None:
     size = getattr(codec, key, None)
     if size is None or made is None:
         return
-    expected, given = (tuple(int(v) for v in pair) for pair in (size, made))
+    # Heatmaps in three dimensions also have a depth, behind width and height.
+    expected, given = (tuple(int(v) for v in x[:2]) for x in (size, made))
     if expected != given:
         raise ValueError(
             f'{key} (w, h) of head.decoder is {expected}, the pipeline made '

@@ -26,6 +26,15 @@ REASONS = (
         'the training of EDPose',
         'never: mmpose 1.3.2 has no loss for ED-Pose',
     ),
+    (
+        'no dataset HalpeHandDataset',
+        'never: mmpose 1.3.2 has no class of this name',
+    ),
+    (
+        'mmcls.VisionTransformer',
+        'never: it names mmcls, which is called mmpretrain now; the other '
+        'ViTPose configs name that',
+    ),
 )
 
 

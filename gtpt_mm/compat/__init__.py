@@ -72,6 +72,7 @@ SHIMS = {
         'half_precision',
         'heatmaps',
         'head_codec',
+        'dark_refinement',
         'model_names',
     ),
 }

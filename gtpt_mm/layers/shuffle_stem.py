@@ -75,18 +75,19 @@ def _saves_memory(img: Tensor, training: bool) -> bool:
 
 
 def _interleave(left: Tensor, right: Tensor) -> Tensor:
-    """Interleave the channels of two maps."""
+    """Interleave the channels of two channels-last maps."""
     if (
-        left.dtype != right.dtype
-        or left.dtype not in (torch.float32, torch.float64)
-        or torch.compiler.is_compiling()
+        left.dtype == right.dtype
+        and left.dtype in (torch.float32, torch.float64)
+        and not torch.compiler.is_compiling()
     ):
-        return torch.stack((left, right), dim=2).flatten(1, 2)
-    return _InterleaveLast.apply(left, right)
+        return _InterleaveLast.apply(left, right)
+    pairs = [half.permute(0, 2, 3, 1) for half in (left, right)]
+    return torch.stack(pairs, dim=4).flatten(3).permute(0, 3, 1, 2)
 
 
 class _InterleaveLast(torch.autograd.Function):
-    """Interleave the channels of two channels-last maps."""
+    """Interleave the channels of two channels-last maps, as complex numbers."""
 
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ def _interleave(left: Tensor, right: Tensor) -> Tensor:
 
 
 class _InterleaveLast(torch.autograd.Function):
-    """Interleave the channels of two channels-last maps, as complex numbers."""
+    """Interleave two channels-last maps as parts of complex numbers."""
 
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:

@@ -116,8 +116,15 @@ class ExportGraph(nn.Module):
 
 def find_input_size(model: BasePoseEstimator) -> tuple[int, int] | None:
     """Return the size (w, h) of a model's images; None: any."""
-    size = getattr(getattr(model.head, 'decoder', None), 'input_size', None)
-    return None if size is None else (int(size[0]), int(size[1]))
+    codec = getattr(model.head, 'decoder', None)
+    # IntegralRegressionLabel has the size only in its two codecs, and that of
+    # Hand3DHeatmap has another name.
+    for owner in (codec, getattr(codec, 'keypoint_codec', None)):
+        for name in ('input_size', 'image_size'):
+            size = getattr(owner, name, None)
+            if size is not None:
+                return int(size[0]), int(size[1])
+    return None
 
 
 def make_graph(

@@ -1,11 +1,15 @@
 """Decoding in a graph equals the codecs' own, value by value."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from mmpose.codecs import MegviiHeatmap, MSRAHeatmap, SimCCLabel, UDPHeatmap
+from mmpose.registry import KEYPOINT_CODECS
 
 from gtpt_mm.codecs import UnroundedSimCCLabel
+from gtpt_mm.deploy.graph import find_input_size
 from gtpt_mm.deploy.graph_codecs import make_decoder
 from gtpt_mm.deploy.runtimes import openvino_core
 
@@ -132,3 +136,25 @@ def test_runtimes_choose_the_same_of_equal_maxima(tmp_path):
 def test_other_codecs_are_refused_by_name(codec, words):
     with pytest.raises(ValueError, match=f'{words}.*without decode'):
         make_decoder(codec)
+
+
+@pytest.mark.parametrize(
+    'codec',
+    [
+        dict(type='MSRAHeatmap', heatmap_size=(24, 32), sigma=2),
+        dict(type='IntegralRegressionLabel', heatmap_size=(24, 32), sigma=2),
+        dict(
+            type='Hand3DHeatmap',
+            heatmap_size=(24, 32, 8),
+            root_heatmap_size=8,
+            depth_size=8,
+        ),
+    ],
+    ids=lambda codec: codec['type'],
+)
+def test_the_input_size_of_every_codec_is_found(codec):
+    key = 'image_size' if codec['type'] == 'Hand3DHeatmap' else 'input_size'
+    decoder = KEYPOINT_CODECS.build({**codec, key: (96, 128)})
+    model = SimpleNamespace(head=SimpleNamespace(decoder=decoder))
+    assert find_input_size(model) == (96, 128)
+    assert find_input_size(SimpleNamespace(head=SimpleNamespace())) is None

@@ -5,7 +5,6 @@
 import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import cv2
 import mmcv
@@ -226,7 +225,7 @@ def enlarge_rows(
     out = np.empty((height, rows.shape[1]), np.uint8)
     # Few rows at a time stay in the caches.
     size = max(1, CHUNK_BYTES // rows.shape[1])
-    scratch = _Scratch.create(size, rows.shape[1])
+    scratch = np.zeros((2, size + 1, 2, rows.shape[1]), np.uint8)
     for start in range(0, height, size):
         chunk = slice(start, min(start + size, height))
         _enlarge_chunk(
@@ -235,69 +234,38 @@ def enlarge_rows(
     return out.reshape(height, w, channels)
 
 
-class _Scratch(NamedTuple):
-    """Memory for a chunk of rows; each row also as an array of its own.
-
-    Attributes:
-        differences: From a row to the next one, where that is brighter and
-            where it is darker, (rows + 1, 2, w).
-        parts: Their shares in the rows of the higher image, (rows, 2, w).
-        sources: Rows of ``differences``, each (2 * w,).
-        targets: Rows of ``parts``, each (2 * w,).
-    """
-
-    differences: np.ndarray
-    parts: np.ndarray
-    sources: list[np.ndarray]
-    targets: list[np.ndarray]
-
-    @classmethod
-    def create(cls, num_rows: int, width: int) -> '_Scratch':
-        """Return memory for ``num_rows`` rows of the higher image."""
-        differences = np.zeros((num_rows + 1, 2, width), np.uint8)
-        parts = np.zeros((num_rows, 2, width), np.uint8)
-        sources, targets = (
-            list(x.reshape(len(x), -1)) for x in (differences, parts)
-        )
-        return cls(differences, parts, sources, targets)
-
-
 def _enlarge_chunk(
     rows: np.ndarray,
     first: np.ndarray,
     plan: RowPlan,
     start: int,
     out: np.ndarray,
-    scratch: _Scratch,
+    scratch: np.ndarray,
 ) -> None:
     """Fill rows of the higher image from ``start`` on."""
     stop = start + len(out)
     rows = rows[first[0] : first[-1] + 2]
     first = first - first[0]
-    differences, parts, sources, targets = scratch
+    differences, parts = scratch
     num = len(rows) - 1
+    # To the next row, where it is brighter and where it is darker.
     if num:
         cv2.subtract(rows[1:], rows[:-1], differences[:num, 0])
         cv2.subtract(rows[:-1], rows[1:], differences[:num, 1])
     differences[num:] = 0
+    sources = list(differences.reshape(len(differences), -1))
+    targets = parts.reshape(len(parts), -1)[: len(out)]
     index = first.tolist()
+    scales = plan.scales[:, start:stop].tolist()
+    shifts = plan.shifts[:, start:stop].tolist()
     for i, target, scale, shift in zip(
-        index,
-        targets[: len(out)],
-        plan.scales[0, start:stop].tolist(),
-        plan.shifts[0, start:stop].tolist(),
-        strict=True,
+        index, targets, scales[0], shifts[0], strict=True
     ):
         cv2.convertScaleAbs(sources[i], target, scale, shift)
     low, high = np.searchsorted(plan.differing, (start, stop))
-    for row in plan.differing[low:high].tolist():
-        i = row - start
-        cv2.convertScaleAbs(
-            differences[index[i], 1],
-            parts[i, 1],
-            float(plan.scales[1, row]),
-            float(plan.shifts[1, row]),
-        )
+    for i in (plan.differing[low:high] - start).tolist():
+        source = differences[index[i], 1]
+        cv2.convertScaleAbs(source, parts[i, 1], scales[1][i], shifts[1][i])
     parts = parts[: len(out)]
     cv2.add(rows[first], parts[:, 0], out)
     cv2.subtract(out, parts[:, 1], out)

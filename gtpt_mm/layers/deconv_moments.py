@@ -11,6 +11,8 @@ from mmcv.cnn.bricks.wrappers import ConvTranspose2d
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from .batch_norm import has_plain_statistics, update_averages
+
 
 def norm_of_batch(
     own: Tensor, rest: Tensor, deconv: nn.ConvTranspose2d, norm: nn.BatchNorm2d
@@ -39,18 +41,12 @@ def norm_of_batch(
         >>> torch.allclose(out, norm(deconv(x))[:2], atol=1e-5)
         True
     """
-    assert norm.running_mean is not None and norm.running_var is not None
-    assert norm.num_batches_tracked is not None and norm.momentum is not None
     total, squares = deconv_moments(rest, deconv)
     count = (len(own) + len(rest)) * own.shape[2] * own.shape[3]
     mean = (total + own.sum((0, 2, 3))) / count
     var = (squares + own.square().sum((0, 2, 3))) / count - mean.square()
     var = var.clamp(min=0)
-    with torch.no_grad():
-        norm.num_batches_tracked += 1
-        unbiased = var * (count / max(count - 1, 1))
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(unbiased, norm.momentum)
+    update_averages(norm, mean, var, count)
     scale = norm.weight * (var + norm.eps).rsqrt()
     shift = norm.bias - mean * scale
     return torch.addcmul(shift[:, None, None], own, scale[:, None, None])
@@ -65,13 +61,10 @@ def has_moments(deconv: nn.Module, norm: nn.Module) -> bool:
             side.
         norm: Plain BatchNorm in training, with weights and running averages.
     """
-    if type(norm) is not nn.BatchNorm2d or not norm.training:
-        return False
-    if not norm.affine or not norm.track_running_stats:
+    if type(norm) is not nn.BatchNorm2d or not has_plain_statistics(norm):
         return False
     return (
-        norm.momentum is not None
-        and type(deconv) in (nn.ConvTranspose2d, ConvTranspose2d)
+        type(deconv) in (nn.ConvTranspose2d, ConvTranspose2d)
         and deconv.bias is None
         and deconv.groups == 1
         and deconv.dilation == (1, 1)

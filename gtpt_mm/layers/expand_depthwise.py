@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from .batch_norm import update_averages
+
 
 def expand_depthwise(
     x: Tensor, expand: nn.Conv2d, norm: nn.BatchNorm2d, depthwise: nn.Conv2d
@@ -48,25 +50,10 @@ def expand_depthwise(
         depthwise.weight, depthwise.bias, norm.eps, depthwise.stride,
         depthwise.padding, depthwise.dilation,
     )  # fmt: skip
-    _update_averages(norm, mean, var, x.numel() // x.shape[1], expand.bias)
+    if expand.bias is not None:
+        mean = mean + expand.bias
+    update_averages(norm, mean, var, x.numel() // x.shape[1])
     return out
-
-
-@torch.no_grad()
-def _update_averages(
-    norm: nn.BatchNorm2d,
-    mean: Tensor,
-    var: Tensor,
-    count: int,
-    bias: Tensor | None,
-) -> None:
-    assert norm.running_mean is not None and norm.running_var is not None
-    assert norm.num_batches_tracked is not None and norm.momentum is not None
-    norm.num_batches_tracked += 1
-    if bias is not None:
-        mean = mean + bias
-    norm.running_mean.lerp_(mean, norm.momentum)
-    norm.running_var.lerp_(var * (count / max(count - 1, 1)), norm.momentum)
 
 
 def _pixels(x: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from .batch_norm import has_plain_statistics
+
 
 class RecomputedNorm(nn.BatchNorm2d):
     """BatchNorm; inside :func:`recompute_norms` its output is not stored.
@@ -34,20 +36,6 @@ class RecomputedNorm(nn.BatchNorm2d):
         var = invstd.detach().square().reciprocal() - self.eps
         _active[-1][out.data_ptr()] = _Output(out, self, x, mean.detach(), var)
         return out
-
-
-def has_plain_statistics(norm: nn.BatchNorm2d) -> bool:
-    """Return whether a norm takes the statistics of the batch.
-
-    And has weights, and running averages of a fixed momentum.
-    """
-    return (
-        norm.training
-        and norm.affine
-        and norm.track_running_stats
-        and norm.running_mean is not None
-        and norm.momentum is not None
-    )
 
 
 class _Output:

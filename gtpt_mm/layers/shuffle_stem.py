@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .autocast import is_autocast_on
+from .batch_norm import has_plain_statistics
 from .expand_depthwise import expand_depthwise
 from .norm_linear import norm_linear
 from .recomputed_norm import (
     RecomputedNorm,
-    has_plain_statistics,
     recompute_norms,
     recomputes_norms,
 )
@@ -385,7 +385,7 @@ class PatchEmbed(nn.Module):
         """Map features (B, C_in, H, W) to tokens (B, N, C), row-major."""
         if not self.training:
             return self.proj(self._cut(self.norm(x)))
-        patches = self._cut_last(x)
+        patches = self._cut(x)
         if not _saves_memory(x, self.training) or not all(
             map(_is_plain, self.children())
         ):
@@ -396,14 +396,10 @@ class PatchEmbed(nn.Module):
         return rows.unflatten(0, patches.shape[:2])
 
     def _cut(self, x: Tensor) -> Tensor:
-        """Return the pixels of the patches, (B, N, patch_h * patch_w * C)."""
-        patch_h, patch_w = self.patch_size
-        x = x.unflatten(3, (-1, patch_w)).unflatten(2, (-1, patch_h))
-        x = x.permute(0, 2, 4, 3, 5, 1)  # (B, h, w, patch_h, patch_w, C_in)
-        return x.flatten(3).flatten(1, 2)
+        """Return the pixels of the patches, (B, N, patch_h * patch_w * C).
 
-    def _cut_last(self, x: Tensor) -> Tensor:
-        """Cut a channels-last map: its gradient is channels-last, too."""
+        The gradient of a channels-last map is channels-last, too.
+        """
         patch_h, patch_w = self.patch_size
         x = x.permute(0, 2, 3, 1).unflatten(2, (-1, patch_w))
         x = x.unflatten(1, (-1, patch_h)).transpose(2, 3)

@@ -213,11 +213,8 @@ def test_backward_under_autocast():
     img = torch.randn(2, 5, 8, 6)
     expected = run(expand_depthwise, modules, img)
 
-    def forward(x, *modules):
-        return expand_depthwise(x, *modules)
-
     x = img.clone().requires_grad_()
-    out = forward(x, *modules)
+    out = expand_depthwise(x, *modules)
     generator = torch.Generator().manual_seed(0)
     gain = torch.randn(out.shape, generator=generator, dtype=torch.float64)
     loss = (out * gain.to(out)).sum()

@@ -199,11 +199,15 @@ def in_order(names: list[str]) -> list[str]:
 
 
 def save(results: dict, file: Path) -> None:
-    """Write the results, sorted by name."""
+    """Write the results, sorted by name, one config a line."""
     copy_exports(results)
     # Not by atomic_write, whose package takes seconds to import.
     part = file.with_suffix('.part')
-    part.write_text(json.dumps(dict(sorted(results.items())), indent=1))
+    lines = (
+        f'{json.dumps(name)}: {json.dumps(entry)}'
+        for name, entry in sorted(results.items())
+    )
+    part.write_text('{\n' + ',\n'.join(lines) + '\n}\n')
     os.replace(part, file)
 
 

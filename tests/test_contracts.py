@@ -198,12 +198,15 @@ def test_prediction_is_repeatable(case):
 
 
 def test_an_image_does_not_depend_on_its_batch(case):
-    """Images of one size: others are padded, which Group Pose sees."""
+    """Images of one size: others are padded, which Group Pose sees.
+
+    In double precision: rounding may choose other tokens to prune.
+    """
     model, _, batch = case
-    together = predict(model, batch)
+    together = predict(model.double(), batch)
     for i, sample in enumerate(batch):
         assert_same(
-            predict(model, [sample]), together[i : i + 1], rtol=1e-4, atol=1e-3
+            predict(model, [sample]), together[i : i + 1], rtol=1e-6, atol=1e-6
         )
 
 

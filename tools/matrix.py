@@ -37,6 +37,7 @@ TESTS = (
     'tests/test_compat/test_checkpoint_files.py',
     'tests/test_compat/test_coco_metric.py',
     'tests/test_compat/test_cpu_launcher.py',
+    'tests/test_compat/test_file_handlers.py',
     'tests/test_compat/test_install.py',
     'tests/test_compat/test_mmcv_ops.py',
     'tests/test_compat/test_numpy_api.py',

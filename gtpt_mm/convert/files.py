@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import pickle
-from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +19,7 @@ from gtpt_mm.compat.files.checkpoint_files import (
 )
 from gtpt_mm.compat.stack.torch_api import (
     UnsafeCheckpointError,
+    allow_types,
     explain_refusal,
 )
 
@@ -50,10 +50,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         check_file(path)
     if Path(path).suffix == SAFETENSORS:
         return dict(state_dict=_read_safetensors(path))
-    # torch before 2.5 cannot allow a type for one call, and refuses the file.
-    allow = getattr(torch.serialization, 'safe_globals', nullcontext)
     try:
-        with allow([argparse.Namespace]):
+        with allow_types([argparse.Namespace]):
             content = _load(path)
     except UnsafeCheckpointError:
         raise

@@ -102,7 +102,8 @@ class CascadedWindowAttention(nn.Module):
             )
             q = self.query_convs[head](q)
             q, k, v = map(to_tokens, (q, k, v))
-            out = F.scaled_dot_product_attention(q, k, v, biases[head])
+            bias = biases[head].to(q.dtype)  # old torch requires one type
+            out = F.scaled_dot_product_attention(q, k, v, bias)
             outputs.append(to_map(out, grid_size))
         return self.proj(torch.cat(outputs, dim=1))
 

@@ -205,6 +205,20 @@ def test_config_of_another_package_is_judged_by_its_top_level_only():
     assert places(cfg) == ['modle']
 
 
+@pytest.mark.parametrize(
+    'scope, remedy',
+    [('mmocr', 'pip install mmocr'), ('mmcls', 'write mmpretrain')],
+)
+def test_package_that_is_missing_is_named(scope, remedy):
+    """Nothing inside such a part can be checked."""
+    kind = f'{scope}.VisionTransformer'
+    neck = dict(type=kind, what=1)
+    [finding] = check(faulty(model__neck=neck))
+    assert (finding.place, finding.value) == ('model.neck.type', kind)
+    assert f'{scope} is not installed' in finding.message
+    assert finding.remedy == remedy
+
+
 def test_save_best_auto_needs_a_rule_that_can_be_inferred(monkeypatch):
     """Whichever class saves: a key without a rule is told before the run."""
     from mmpose.registry import HOOKS
@@ -232,8 +246,8 @@ def test_stock_defects_are_found():
     assert finding.severity == 'warning'
 
 
-#: Classes or arguments that mmpose 1.3.2 does not have: these cannot run.
-BROKEN_STOCK = ('HalpeHandDataset', 'extra_mapping_labels')
+#: Classes, arguments and a package that are not there: these cannot run.
+BROKEN_STOCK = ('HalpeHandDataset', 'extra_mapping_labels', 'mmcls')
 
 
 def stock_errors(paths):

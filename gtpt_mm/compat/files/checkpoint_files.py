@@ -22,7 +22,6 @@ import functools
 import logging
 import os
 import pickle
-import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
@@ -39,7 +38,6 @@ from mmengine.runner import runner as mmengine_runner
 from ..messages import log, warn
 from ..replacement import replace_everywhere
 from ..runs.nodes import find_together
-from ..stack.torch_api import CAN_DECLARE_SAFE, torch_version
 from .atomic_file import atomic_write, remove_leftovers
 
 SAFETENSORS = '.safetensors'
@@ -355,16 +353,13 @@ def _read_step(path: Path) -> tuple[int, str]:
     """Return the step of a checkpoint and why it cannot be resumed."""
     try:
         content = torch.load(
-            path,
+            str(path),  # for torch 2.1 to map it
             map_location='cpu',
             mmap=zipfile.is_zipfile(path),
             weights_only=True,
         )
     except Exception as error:  # torn, damaged, or holding other objects
         problem = find_problem(path)
-        number = re.search(r'_(\d+)$', path.stem)
-        if not problem and number and torch_version() < CAN_DECLARE_SAFE:
-            return int(number[1]), ''  # what mmengine writes is refused
         first = str(error).partition('\n')[0]
         return 0, problem or f'cannot be read: {first}'
     if not isinstance(content, dict) or 'optimizer' not in content:

@@ -34,7 +34,11 @@ from mmengine.logging import HistoryBuffer
 from xtcocotools.coco import COCO
 
 from ..replacement import replace_everywhere
-from ..stack.torch_api import UnsafeCheckpointError, harmless_types
+from ..stack.torch_api import (
+    UnsafeCheckpointError,
+    harmless_types,
+    import_numpy_core,
+)
 
 SUFFIXES = ('.pkl', '.pickle')
 #: How a pickle begins, since protocol 2.
@@ -54,7 +58,7 @@ PLAIN = (
 )
 
 
-class UnsafeFileError(UnsafeCheckpointError, ValueError):
+class UnsafeFileError(UnsafeCheckpointError):
     """A data file holds an object that must not be built from a file."""
 
 
@@ -180,8 +184,7 @@ def _allowed() -> dict[str, Any]:
         for t in harmless_types(HistoryBuffer)
         if t.__module__ != 'builtins'  # its getattr
     }
-    core = 'numpy._core' if hasattr(np, '_core') else 'numpy.core'
-    from_buffer = importlib.import_module(f'{core}.numeric')._frombuffer
+    from_buffer = import_numpy_core('numeric')._frombuffer
     tensors = torch._utils
     return {
         **plain,

@@ -12,9 +12,9 @@ statistics of that class. ``bytes``, which numpy needs for an empty array, is
 replaced by a function that returns empty ones. Everything else is still
 refused, and nothing in a refused file is run.
 
-torch 2.4 and 2.5 load without that restriction by default; for mmengine's
-loader it is turned on. torch < 2.4 cannot be told which types are safe, so it
-loads files without protection, with a warning.
+torch < 2.6 loads without that restriction by default; for mmengine's loader it
+is turned on. torch < 2.5 cannot be told for one file which types are safe;
+there :mod:`.restricted_pickle` takes the place of its unpickler.
 
 Can go: when mmengine writes plain numbers into its checkpoints.
 """
@@ -27,27 +27,29 @@ import os
 import pickle
 import re
 import sys
-import warnings
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
+from . import restricted_pickle
+
 STATISTICS = ('min', 'max', 'mean', 'current')
 NUMBERS = '?bBhHiIlLqQefdg'  # numpy's letters: bool, integers, floats
+#: A variable that turns the restriction on.
+FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 RESTRICTED_BY_DEFAULT = (2, 6)
-CAN_DECLARE_SAFE = (2, 4)
+CAN_DECLARE_SAFE = (2, 5)
 
 
-class UnsafeCheckpointError(pickle.UnpicklingError):
-    """A checkpoint holds an object that must not be built from a file."""
+class UnsafeCheckpointError(pickle.UnpicklingError, ValueError):
+    """A checkpoint holds an object that must not be built, or is damaged."""
 
 
 def missing() -> str:
     """Say what is missing."""
-    if torch_version() < CAN_DECLARE_SAFE:
-        return f'torch {torch.__version__} loads checkpoints unchecked'
     return (
         'torch.load refuses the numpy numbers and the log history that '
         'mmengine writes into checkpoints'
@@ -60,8 +62,18 @@ def repair() -> None:
     from mmengine.runner import CheckpointLoader
 
     _explain_refusals(CheckpointLoader)
+    types = harmless_types(HistoryBuffer)
     if torch_version() >= CAN_DECLARE_SAFE:
-        torch.serialization.add_safe_globals(harmless_types(HistoryBuffer))
+        torch.serialization.add_safe_globals(types)
+    else:
+        restricted_pickle.install(types)
+
+
+def allow_types(types: list) -> contextlib.AbstractContextManager:
+    """Let ``weights_only`` build more types for a while."""
+    if torch_version() >= CAN_DECLARE_SAFE:
+        return torch.serialization.safe_globals(types)
+    return restricted_pickle.safe_globals(types)
 
 
 def torch_version() -> tuple[int, int]:
@@ -72,9 +84,7 @@ def torch_version() -> tuple[int, int]:
 
 def harmless_types(history_buffer: type) -> list:
     """Return the types and functions that mmengine's checkpoints need."""
-    numpy_2 = np.lib.NumpyVersion(np.__version__) >= '2.0.0'
-    core = 'numpy._core' if numpy_2 else 'numpy.core'
-    multiarray = importlib.import_module(f'{core}.multiarray')
+    multiarray = import_numpy_core('multiarray')
     builders = [
         _named(getattr(multiarray, name), f'{package}.multiarray', name)
         for package in ('numpy.core', 'numpy._core')
@@ -103,6 +113,13 @@ def harmless_types(history_buffer: type) -> list:
         *dtypes,
         *builders,
     ]
+
+
+def import_numpy_core(module: str) -> ModuleType:
+    """Import a module of numpy's core, which numpy 2 renamed."""
+    is_renamed = np.lib.NumpyVersion(np.__version__) >= '2.0.0'
+    core = 'numpy._core' if is_renamed else 'numpy.core'
+    return importlib.import_module(f'{core}.{module}')
 
 
 def _named(function: Callable, module: str, name: str) -> Callable:
@@ -169,8 +186,9 @@ def explain_refusal(filename: str, error: str) -> str:
     package = kind.split('.')[0]
     python_2 = {module for module, _ in _compat_pickle.NAME_MAPPING}
     python_2.update(_compat_pickle.IMPORT_MAPPING)
-    if package in {kind, *python_2, *sys.stdlib_module_names}:
-        return advice  # no type of the user's
+    unknown = package in {kind, *python_2, *sys.stdlib_module_names}
+    if unknown or torch_version() < CAN_DECLARE_SAFE:
+        return advice  # no type of the user's, or none can be declared
     return (
         f'{advice} If the type is your own, declare it in a module of your '
         f'custom_imports: torch.serialization.add_safe_globals([{kind}]).'
@@ -180,21 +198,11 @@ def explain_refusal(filename: str, error: str) -> str:
 @contextlib.contextmanager
 def _weights_only() -> Iterator[None]:
     """Turn on the restriction if torch does not by default."""
-    version = torch_version()
-    variable = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
-    if version >= RESTRICTED_BY_DEFAULT or variable in os.environ:
-        yield
-    elif version < CAN_DECLARE_SAFE:
-        warnings.warn(
-            f'torch {torch.__version__} cannot check what a checkpoint '
-            'builds: load only files from sources you trust, or install '
-            'torch>=2.6',
-            stacklevel=2,
-        )
+    if torch_version() >= RESTRICTED_BY_DEFAULT or FORCE in os.environ:
         yield
     else:
-        os.environ[variable] = '1'
+        os.environ[FORCE] = '1'
         try:
             yield
         finally:
-            del os.environ[variable]
+            del os.environ[FORCE]

@@ -17,6 +17,7 @@ from .keys import LOADER_KEYS, walk
 from .registered import (
     find_class,
     find_classes,
+    find_missing_package,
     find_place,
     is_codec,
     is_readable,
@@ -51,6 +52,8 @@ ALSO = {
 }
 #: Keys of mmengine in any dict.
 RESERVED = {'type', '_scope_', '_delete_'}
+#: Packages that have another name now.
+RENAMED = {'mmcls': 'mmpretrain', 'mmselfsup': 'mmpretrain'}
 #: These are data, not modules.
 DATA = ('metainfo', 'meta_keys', 'keypoint_groups', 'clip_grad')
 #: Another package builds the dicts inside these.
@@ -250,6 +253,12 @@ def _check_type(place: str, kind: Any) -> Iterator[Finding]:
                 'a type is the name of a registered class',
                 'give its name',
             )
+        return
+    if (package := find_missing_package(kind)) is not None:
+        new = RENAMED.get(package)
+        remedy = f'write {new}' if new else f'pip install {package}'
+        message = f'the package {package} is not installed'
+        yield Finding(f'{place}.type', kind, message, remedy)
         return
     names = type_names(place)
     if not is_readable(kind) or not (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
 from mmpose import registry as mmpose_registry
 
@@ -88,6 +89,14 @@ def _is_installed(scope: str) -> bool:
     except Exception:  # a broken package; the run will say so
         return False
     return True
+
+
+def find_missing_package(kind: str) -> str | None:
+    """Return the package of a type's scope if it is not installed."""
+    package = MODULE2PACKAGE.get(kind.rpartition('.')[0])
+    if package is None or importlib.util.find_spec(kind.split('.')[0]):
+        return None
+    return package
 
 
 def is_readable(kind: Any) -> bool:

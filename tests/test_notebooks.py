@@ -7,6 +7,8 @@ from support.tools import load_tool
 tool = load_tool('run_notebooks')
 PATHS = sorted(tool.NOTEBOOKS.glob('*.ipynb'))
 NAMES = [path.stem for path in PATHS]
+#: The training of each notebook.
+EPOCHS = '--epochs 14'
 
 
 def outputs(notebook) -> list[dict]:
@@ -30,8 +32,23 @@ def test_kept_outputs(path):
 @pytest.mark.timeout(2400)
 @pytest.mark.parametrize('path', PATHS, ids=NAMES)
 def test_notebook_runs(path, tmp_path):
-    notebook = tool.run(path, tmp_path)
-    kept = nbformat.read(path, as_version=4)
+    run_and_compare(path, path, tmp_path)
+
+
+@pytest.mark.parametrize('path', PATHS, ids=NAMES)
+def test_notebook_runs_with_a_short_training(path, tmp_path):
+    text = path.read_text()
+    assert EPOCHS in text
+    short = tmp_path / path.name
+    short.write_text(text.replace(EPOCHS, '--epochs 2'))
+    (tmp_path / 'run').mkdir()
+    run_and_compare(short, path, tmp_path / 'run')
+
+
+def run_and_compare(path, kept_path, folder):
+    """Run a notebook; each cell shows as much as in the kept one."""
+    notebook = tool.run(path, folder)
+    kept = nbformat.read(kept_path, as_version=4)
     for ours, theirs in zip(notebook.cells, kept.cells, strict=True):
         assert len(ours.get('outputs', [])) == len(theirs.get('outputs', []))
 

@@ -1,5 +1,6 @@
 """Checkpoints: what mmengine writes is read, nothing else is."""
 
+import io
 import os
 import pickle
 import subprocess
@@ -155,6 +156,18 @@ def test_getattr_reaches_only_the_statistics(tmp_path, owner, name):
 
 def test_statistics_cannot_be_called_by_a_file(tmp_path):
     refused(tmp_path, GetAttr(HistoryBuffer, 'mean', HistoryBuffer()))
+
+
+def test_a_file_sets_no_attribute_of_a_class(monkeypatch):
+    """Such as ``HistoryBuffer.mean``, for the rest of the process."""
+    name = b'mmengine.logging.history_buffer\nHistoryBuffer'
+    allowed = {name.decode().replace('\n', '.'): HistoryBuffer}
+    unpickler = restricted_pickle.RestrictedUnpickler
+    monkeypatch.setattr(unpickler, 'allowed', allowed)
+    build = b'c' + name + b'\nN}U\x04meanNs\x86b.'
+    with pytest.raises(pickle.UnpicklingError, match='state: of a builtins'):
+        restricted_pickle.load(io.BytesIO(build))
+    assert HistoryBuffer([1.0], [1]).mean() == 1
 
 
 class Own:

@@ -16,11 +16,17 @@ from typing import IO, Any
 import torch
 
 
-class RestrictedUnpickler(pickle.Unpickler):
-    """Build tensors and the types of ``allowed``, and nothing else."""
+class RestrictedUnpickler(pickle._Unpickler):
+    """Build tensors and the types of ``allowed``, and nothing else.
+
+    The unpickler that is written in C does not let single operations be
+    refused; this one is in Python.
+    """
 
     #: By module and name.
     allowed: dict[str, Any] = {}
+    dispatch: dict[int, Any] = dict(pickle._Unpickler.dispatch)
+    stack: list
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a type or function that a pickle may name.
@@ -39,6 +45,21 @@ class RestrictedUnpickler(pickle.Unpickler):
                 'global by default'
             )
         return self.allowed[asked]
+
+    def load_build(self) -> None:
+        """Set the state of an object; never attributes of a class.
+
+        Raises:
+            UnpicklingError: If the object is not of an allowed type.
+        """
+        kind = type(self.stack[-2])
+        if kind not in self.allowed.values():
+            raise pickle.UnpicklingError(
+                f'Unsupported state: of a {kind.__module__}.{kind.__name__}'
+            )
+        super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
 
 
 def install(types: list) -> None:

@@ -99,7 +99,27 @@ def test_torchrun(config, launch, repo_root, tmp_path, script):
     assert_same_run(tmp_path / 'work', folder / 'whole')
 
 
-def run_torchrun(config, repo_root, cwd, script, die_at) -> list[int]:
+@pytest.mark.slow
+def test_torchrun_restarts_by_itself(config, launch, repo_root, tmp_path):
+    """A process dies; the launchers start all of them again."""
+    folder, _ = launch(('whole', {}))
+    codes = run_torchrun(
+        config,
+        repo_root,
+        tmp_path,
+        'tools/train.py',
+        '1 6 worker',
+        '--max-restarts=1',
+    )
+    text = read(tmp_path, 'work')
+    assert codes == [0, 0], text[-3000:]
+    assert f'resumed epoch: 1, iter: {EPOCH_STEPS}' in text
+    assert_same_run(tmp_path / 'work', folder / 'whole')
+
+
+def run_torchrun(
+    config, repo_root, cwd, script, die_at, *options
+) -> list[int]:
     """Run torchrun on both nodes; return their exit codes."""
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
@@ -108,7 +128,7 @@ def run_torchrun(config, repo_root, cwd, script, die_at) -> list[int]:
         script = str(repo_root / script)
     command = [
         *(sys.executable, '-m', 'torch.distributed.run', '--nnodes', '2'),
-        *('--nproc-per-node', '1', '--rdzv-backend', 'c10d'),
+        *('--nproc-per-node', '1', '--rdzv-backend', 'c10d', *options),
         *('--rdzv-endpoint', f'127.0.0.1:{port}', '--rdzv-id', 'test'),
         *(*script.split(), str(config), '--launcher', 'pytorch'),
         *('--work-dir', str(cwd / 'work'), '--resume', '--auto-scale-lr'),

@@ -90,6 +90,7 @@ def judge(
 
 
 BEES = ('bee_gtpt', 'bee_gtpt_seed2')
+PEOW1 = ('peow1', 'peow1_seed2')
 PEOW3 = ('peow3', 'peow3_seed2')
 THREE = ('plus_three', 'plus_three_seed2')
 TINY = ('tiny', 'tiny_seed2')
@@ -115,7 +116,7 @@ CLAIMS = [
         ('bee_curriculum',),
         BEES,
     ),
-    Claim('HEViTPose', 'PEOW 3 is better than PEOW 1', PEOW3, ('peow1',)),
+    Claim('HEViTPose', 'PEOW 3 is better than PEOW 1', PEOW3, PEOW1),
     Claim(
         'ViTPose',
         'full attention is better than plain windows',

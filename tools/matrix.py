@@ -197,14 +197,19 @@ def find_python(version: str) -> str:
 
 
 def read_outcomes(printed: str) -> dict:
-    """Read the summary of pytest.
+    """Read the summary of pytest; packages may print after it.
 
     Example:
         >>> read_outcomes('FAILED a.py::b - no\\n2 passed, 1 failed in 3s')
         {'passed': 2, 'failed': 1, 'skipped': 0, 'names': ['a.py::b']}
+
+    Raises:
+        ValueError: If there is none.
     """
-    last = ([''] + printed.strip().splitlines())[-1]
-    counts = {name: int(n) for n, name in re.findall(r'(\d+) (\w+)', last)}
+    found = re.findall(r'^=* ?(\d+ \w+.*) in [\d.]+s', printed, re.MULTILINE)
+    if not found:
+        raise ValueError(f'no summary of pytest: {printed[-200:]!r}')
+    counts = {n: int(x) for x, n in re.findall(r'(\d+) (\w+)', found[-1])}
     names = re.findall(r'^(?:FAILED|ERROR) (\S+)', printed, re.MULTILINE)
     return dict(
         passed=counts.get('passed', 0),
@@ -235,6 +240,8 @@ def try_row(row: Row, tests: tuple[str, ...], scratch: Path) -> dict:
         words = ' '.join(map(str, error.cmd[1:]))
         tail = error.output.strip().splitlines()[-5:]
         result |= dict(error=f'{words}: ' + ' | '.join(tail))
+    except ValueError as error:
+        result |= dict(error=str(error))
     finally:
         shutil.copy(folder / 'log.txt', scratch / 'log.txt')
         shutil.rmtree(folder)

@@ -45,6 +45,15 @@ def test_a_stack_that_has_not_run_is_named():
     assert tool.update_page(page, results) == page
 
 
+def test_outcomes_are_found_before_other_output():
+    """triton prints leaks at exit, in Python 3.13."""
+    printed = '..\n2 passed, 1 skipped in 1.5s (0:00:01)\nleaked 4 instances!'
+    found = tool.read_outcomes(printed)
+    assert (found['passed'], found['skipped']) == (2, 1)
+    with pytest.raises(ValueError, match='no summary'):
+        tool.read_outcomes('ERROR: no such file')
+
+
 def test_outcomes_are_read():
     printed = (
         'FAILED a.py::b - x\nERROR c.py\n= 3 passed, 1 failed, 1 error in 2s ='

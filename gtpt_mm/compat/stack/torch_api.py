@@ -186,8 +186,8 @@ def explain_refusal(filename: str, error: str) -> str:
     package = kind.split('.')[0]
     python_2 = {module for module, _ in _compat_pickle.NAME_MAPPING}
     python_2.update(_compat_pickle.IMPORT_MAPPING)
-    unknown = package in {kind, *python_2, *sys.stdlib_module_names}
-    if unknown or torch_version() < CAN_DECLARE_SAFE:
+    of_python = {kind, *python_2, *sys.stdlib_module_names}
+    if package in of_python or torch_version() < CAN_DECLARE_SAFE:
         return advice  # no type of the user's, or none can be declared
     return (
         f'{advice} If the type is your own, declare it in a module of your '

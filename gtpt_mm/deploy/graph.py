@@ -116,7 +116,9 @@ class ExportGraph(nn.Module):
 
 def find_input_size(model: BasePoseEstimator) -> tuple[int, int] | None:
     """Return the size (w, h) of a model's images; None: any."""
-    codec = getattr(model.head, 'decoder', None)
+    # VisPredictHead contains the head that predicts keypoints.
+    head = getattr(model.head, 'pose_head', model.head)
+    codec = getattr(head, 'decoder', None)
     # IntegralRegressionLabel has the size only in its two codecs, and that of
     # Hand3DHeatmap has another name.
     for owner in (codec, getattr(codec, 'keypoint_codec', None)):

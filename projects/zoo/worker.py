@@ -13,7 +13,7 @@ import sys
 import warnings
 
 #: Bytes of memory of this process; beyond them allocations fail.
-MEMORY = 10 * 2**30
+MEMORY = 16 * 2**30
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
 """Checkpoints: what mmengine writes is read, nothing else is."""
 
-import io
 import os
 import pickle
+import struct
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def unpickler(request, monkeypatch):
         monkeypatch.setattr(
             torch.serialization, '_weights_only_unpickler', original
         )  # to be put back
-        restricted_pickle.install(torch_api.harmless_types(HistoryBuffer))
+        restricted_pickle.install(torch_api.harmless_types())
 
 
 def train(work_dir, max_epochs, resume=False):
@@ -101,22 +102,6 @@ class Command:
         return self.call
 
 
-class GetAttr:
-    """Pickles to ``getattr(owner, name)(*args)``."""
-
-    def __init__(self, owner, name, *args):
-        self.step = Command(getattr, owner, name)
-        self.args = args
-
-    def __reduce__(self):
-        # pickle writes the inner call first; its result is then called.
-        return _apply, (self.step, *self.args)
-
-
-def _apply(function, *args):
-    return function(*args)
-
-
 def refused(tmp_path, value) -> str:
     path = tmp_path / 'refused.pth'
     torch.save(dict(state_dict=Line().state_dict(), extra=value), path)
@@ -154,20 +139,126 @@ def test_getattr_reaches_only_the_statistics(tmp_path, owner, name):
     assert 'getattr' in message
 
 
-def test_statistics_cannot_be_called_by_a_file(tmp_path):
-    refused(tmp_path, GetAttr(HistoryBuffer, 'mean', HistoryBuffer()))
+# ---------------------------------- pickles that no Python program writes
+
+HISTORY = b'cmmengine.logging.history_buffer\nHistoryBuffer\n'
+ENCODE = b'c_codecs\nencode\n'
 
 
-def test_a_file_sets_no_attribute_of_a_class(monkeypatch):
-    """Such as ``HistoryBuffer.mean``, for the rest of the process."""
-    name = b'mmengine.logging.history_buffer\nHistoryBuffer'
-    allowed = {name.decode().replace('\n', '.'): HistoryBuffer}
-    unpickler = restricted_pickle.RestrictedUnpickler
-    monkeypatch.setattr(unpickler, 'allowed', allowed)
-    build = b'c' + name + b'\nN}U\x04meanNs\x86b.'
-    with pytest.raises(pickle.UnpicklingError, match='state: of a builtins'):
-        restricted_pickle.load(io.BytesIO(build))
+def word(text: str) -> bytes:
+    return b'X' + struct.pack('<I', len(text)) + text.encode()
+
+
+def items(*parts: bytes) -> bytes:
+    return b'(' + b''.join(parts) + b't'
+
+
+def call(function: bytes, *args: bytes) -> bytes:
+    return function + items(*args) + b'R'
+
+
+def mapping(**values: bytes) -> bytes:
+    pairs = (word(key) + value for key, value in values.items())
+    return b'}(' + b''.join(pairs) + b'u'
+
+
+def with_state(owner: bytes, state: bytes) -> bytes:
+    return owner + state + b'b'
+
+
+def history(**state: bytes) -> bytes:
+    return with_state(HISTORY + b')\x81', mapping(**state))
+
+
+def numbers(dtype: bytes, data: str) -> bytes:
+    """An array of one number of 8 bytes."""
+    make = call(
+        b'cnumpy.core.multiarray\n_reconstruct\n',
+        b'cnumpy\nndarray\n',
+        items(b'K\x00'),
+        call(ENCODE, word('b'), word('latin1')),
+    )
+    raw = call(ENCODE, word(data), word('latin1'))
+    state = items(b'K\x01', items(b'K\x01'), dtype, b'\x89', raw)
+    return with_state(make, state)
+
+
+def dtype(fields: bytes) -> bytes:
+    state = (b'K\x03', word('<'), b'N', *2 * [fields], *3 * [b'K\x08'])
+    if fields == b'N':
+        state = (b'K\x03', word('<'), b'N', b'N', b'N', b'J\xff\xff\xff\xff',
+                 b'J\xff\xff\xff\xff', b'K\x00')  # fmt: skip
+    make = call(b'cnumpy\ndtype\n', word('f8'), b'\x89', b'\x88')
+    return with_state(make, items(*state))
+
+
+CURRENT = call(b'cbuiltins\ngetattr\n', HISTORY, word('current'))
+OBJECT = call(b'cnumpy\ndtype\n', word('O8'))
+#: Would each, if it were read, change the process or its memory.
+CRAFTED = {
+    'a function in a history': history(
+        max_length=b'K\x09', _log_history=b']' + ENCODE + b'a'
+    ),
+    'a statistic called': call(CURRENT, history()),
+    'a statistic replaced': history(statistics_methods=mapping(mean=ENCODE)),
+    'an attribute of a class': with_state(
+        HISTORY, items(b'N', mapping(mean=b'N'))
+    ),
+    'an attribute of a function': with_state(
+        ENCODE.replace(b'c_codecs\nencode', b'cnumpy\ndtype'),
+        items(b'N', mapping(a=b'N')),
+    ),
+    'objects': OBJECT,
+    'any object as a number': call(
+        b'cnumpy.core.multiarray\nscalar\n', OBJECT, HISTORY
+    ),
+    'objects over bytes': call(
+        b'cnumpy\nndarray\n', items(b'K\x01'), OBJECT, word('A' * 8)
+    ),
+}
+
+
+def write(path, content: bytes) -> str:
+    torch.save({}, path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name, part in parts.items():
+            is_pickle = name.endswith('data.pkl')
+            part = b'\x80\x02' + content + b'.' if is_pickle else part
+            archive.writestr(name, part)
+    return str(path)
+
+
+def test_crafted_parts_are_well_formed(tmp_path):
+    """The same parts make an array that is read."""
+    data = np.float64(2.5).tobytes().decode('latin1')
+    content = mapping(a=numbers(dtype(b'N'), data))
+    path = write(tmp_path / 'a.pth', content)
+    assert CheckpointLoader.load_checkpoint(path)['a'] == [2.5]
+
+
+@pytest.mark.parametrize('content', CRAFTED.values(), ids=CRAFTED)
+def test_crafted_files_are_refused(tmp_path, content):
+    path = write(tmp_path / 'a.pth', mapping(a=content))
+    statistic = HistoryBuffer._statistics_methods['mean']
+    with pytest.raises(UnsafeCheckpointError):
+        CheckpointLoader.load_checkpoint(path)
+    assert HistoryBuffer._statistics_methods['mean'] is statistic
     assert HistoryBuffer([1.0], [1]).mean() == 1
+
+
+def test_fields_laid_over_numbers_are_not_taken(tmp_path):
+    """As pointers would be; they are ignored or refused."""
+    fields = mapping(a=items(b'cnumpy\ndtype\n', b'K\x00'))
+    data = np.float64(2.5).tobytes().decode('latin1')
+    content = mapping(a=numbers(dtype(fields), data))
+    path = write(tmp_path / 'a.pth', content)
+    try:
+        [value] = CheckpointLoader.load_checkpoint(path)['a']
+    except UnsafeCheckpointError:
+        return
+    assert value == 2.5 and np.dtype('f8').fields is None
 
 
 class Own:

@@ -18,7 +18,6 @@ import collections
 import functools
 import importlib
 import io
-import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,10 +29,10 @@ import yaml
 from mmengine.fileio import get_local_path
 from mmengine.fileio import io as mmengine_io
 from mmengine.fileio.handlers import PickleHandler, YamlHandler
-from mmengine.logging import HistoryBuffer
 from xtcocotools.coco import COCO
 
 from ..replacement import replace_everywhere
+from ..stack.restricted_pickle import RestrictedUnpickler
 from ..stack.torch_api import (
     UnsafeCheckpointError,
     harmless_types,
@@ -87,7 +86,7 @@ def repair() -> None:
 
 
 def _load_pickle(self: PickleHandler, file: IO[bytes], **options: Any) -> Any:
-    return RestrictedUnpickler(file, **options).load()
+    return DataUnpickler(file, **options).load()
 
 
 def name_file(load: Callable) -> Callable:
@@ -151,19 +150,19 @@ def _pickled(file: Any) -> UnsafeFileError:
     )
 
 
-class RestrictedUnpickler(pickle.Unpickler):
+class DataUnpickler(RestrictedUnpickler):
     """Build plain values, numpy arrays and tensors, and nothing else."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        """Return a harmless type or function.
+    @property
+    def allowed(self) -> dict[str, Any]:  # type: ignore[override]
+        """Types and functions by module and name."""
+        return _allowed()
 
-        Raises:
-            UnsafeFileError: If the pickle asks for anything else.
-        """
-        if (found := _allowed().get(f'{module}.{name}')) is not None:
-            return found
-        raise UnsafeFileError(
-            f'was not loaded: it holds {module}.{name}, and a file that may '
+    def refusal(self, words: str) -> UnsafeFileError:
+        """Return an error that the name of the file is put before."""
+        name = next(x for x in words.split() if '.' in x)
+        return UnsafeFileError(
+            f'was not loaded: it holds {name}, and a file that may '
             'build such objects could also run commands on this computer. '
             'Only plain values, numpy arrays and tensors are read; store the '
             'data as JSON'
@@ -181,9 +180,10 @@ def _allowed() -> dict[str, Any]:
     plain['collections.OrderedDict'] = collections.OrderedDict
     others = {
         f'{t.__module__}.{t.__qualname__}': t
-        for t in harmless_types(HistoryBuffer)
-        if t.__module__ != 'builtins'  # its getattr
+        for t in harmless_types()
+        if t.__module__ != 'builtins'
     }
+    others['numpy.dtype'] = np.dtype  # also texts and objects
     from_buffer = import_numpy_core('numeric')._frombuffer
     tensors = torch._utils
     return {
@@ -263,11 +263,11 @@ def _check_array(data: bytes, may_be_pickle: bool = False) -> None:
     stream = io.BytesIO(data)
     if not data.startswith(np.lib.format.MAGIC_PREFIX):
         if may_be_pickle:
-            RestrictedUnpickler(stream).load()
+            DataUnpickler(stream).load()
         return
     if np.lib.format.read_magic(stream) == (1, 0):
         *_, dtype = np.lib.format.read_array_header_1_0(stream)
     else:
         *_, dtype = np.lib.format.read_array_header_2_0(stream)
     if dtype.hasobject:
-        RestrictedUnpickler(stream).load()
+        DataUnpickler(stream).load()

@@ -8,11 +8,14 @@ import _compat_pickle
 import codecs
 import collections
 import contextlib
+import importlib
 import pickle
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import IO, Any
 
+import numpy as np
 import torch
 
 
@@ -39,42 +42,53 @@ class RestrictedUnpickler(pickle._Unpickler):
             (_compat_pickle.IMPORT_MAPPING.get(module, module), name),
         )
         asked = f'{module}.{name}'
-        if asked not in self.allowed:
-            raise pickle.UnpicklingError(
-                f'Unsupported global: GLOBAL {asked} was not an allowed '
-                'global by default'
-            )
-        return self.allowed[asked]
+        if asked in self.allowed:
+            return self.allowed[asked]
+        for kind in _declared_safe():
+            if asked == f'{kind.__module__}.{kind.__qualname__}':
+                return kind
+        raise self.refusal(f'Unsupported global: GLOBAL {asked} was not')
 
     def load_build(self) -> None:
         """Set the state of an object; never attributes of a class.
 
+        A type of numbers gets no fields: a file could lay objects over the
+        bytes of an array.
+
         Raises:
-            UnpicklingError: If the object is not of an allowed type.
+            UnpicklingError: If the object may not have such a state.
         """
-        kind = type(self.stack[-2])
-        if kind not in self.allowed.values():
-            raise pickle.UnpicklingError(
-                f'Unsupported state: of a {kind.__module__}.{kind.__name__}'
-            )
+        inst, state = self.stack[-2:]
+        kind = type(inst)
+        if isinstance(inst, np.dtype):
+            is_safe = tuple(state[2:5]) == (None, None, None)
+        else:
+            is_safe = kind in (*self.allowed.values(), *_declared_safe())
+        if not is_safe:
+            name = f'{kind.__module__}.{kind.__qualname__}'
+            raise self.refusal(f'Unsupported state: of a {name}')
         super().load_build()
+
+    def refusal(self, words: str) -> pickle.UnpicklingError:
+        """Return the error of this unpickler."""
+        return pickle.UnpicklingError(words)
 
     dispatch[pickle.BUILD[0]] = load_build
 
 
 def install(types: list) -> None:
     """Let torch read these types, besides tensors, with ``weights_only``."""
-    from torch import _weights_only_unpickler as original
-
     numbers = [x for x in vars(torch).values() if isinstance(x, torch.dtype)]
     RestrictedUnpickler.allowed = {
-        **original._get_allowed_globals(),
+        **_torch_module()._get_allowed_globals(),
         **{str(x): x for x in numbers},
         # As torch >= 2.5 allows: schedulers have counters, numpy's numbers
         # are written as texts.
         'collections.Counter': collections.Counter,
         'torch.device': torch.device,
         '_codecs.encode': codecs.encode,
+        'builtins.set': set,
+        'builtins.complex': complex,
         **_by_name(types),
     }
     torch.serialization._weights_only_unpickler = sys.modules[__name__]
@@ -103,3 +117,18 @@ Unpickler = RestrictedUnpickler
 def load(file: IO[bytes], **options: Any) -> Any:
     """Read one object, as ``pickle.load`` does."""
     return Unpickler(file, **options).load()
+
+
+def __getattr__(name: str) -> Any:
+    """Return all else of torch's module, such as declared types."""
+    return getattr(_torch_module(), name)
+
+
+def _torch_module() -> ModuleType:
+    return importlib.import_module('torch._weights_only_unpickler')
+
+
+def _declared_safe() -> list:
+    """Return what torch 2.4 was told by ``add_safe_globals``."""
+    found: list = getattr(torch.serialization, 'get_safe_globals', list)()
+    return [kind for kind in found if not isinstance(kind, tuple)]

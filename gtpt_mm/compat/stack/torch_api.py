@@ -6,11 +6,11 @@ unless told otherwise, but mmengine <= 0.10.7 writes numpy scalars and its own
 that ``mim train`` has just written fails.
 
 Here: exactly those types are declared safe, under the names that numpy 1 and
-numpy 2 give them. A pickled ``HistoryBuffer`` also asks for ``getattr``, which
-can reach any function; it gets a replacement that knows only the four
-statistics of that class. ``bytes``, which numpy needs for an empty array, is
-replaced by a function that returns empty ones. Everything else is still
-refused, and nothing in a refused file is run.
+numpy 2 give them. What a file could misuse is replaced: ``getattr``, for which
+a ``HistoryBuffer`` asks, and ``numpy.ndarray`` do nothing, ``numpy.dtype``
+knows numbers only, ``bytes`` returns empty ones, and a ``HistoryBuffer`` keeps
+the statistics of its class. Everything else is still refused, and nothing in a
+refused file is run.
 
 torch < 2.6 loads without that restriction by default; for mmengine's loader it
 is turned on. torch < 2.5 cannot be told for one file which types are safe;
@@ -33,11 +33,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.logging import HistoryBuffer
 
 from . import restricted_pickle
 
-STATISTICS = ('min', 'max', 'mean', 'current')
 NUMBERS = '?bBhHiIlLqQefdg'  # numpy's letters: bool, integers, floats
+STATISTICS = ('min', 'max', 'mean', 'current')
 #: A variable that turns the restriction on.
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 RESTRICTED_BY_DEFAULT = (2, 6)
@@ -58,11 +59,10 @@ def missing() -> str:
 
 def repair() -> None:
     """Declare mmengine's harmless types safe and explain refusals."""
-    from mmengine.logging import HistoryBuffer
     from mmengine.runner import CheckpointLoader
 
     _explain_refusals(CheckpointLoader)
-    types = harmless_types(HistoryBuffer)
+    types = harmless_types()
     if torch_version() >= CAN_DECLARE_SAFE:
         torch.serialization.add_safe_globals(types)
     else:
@@ -82,37 +82,105 @@ def torch_version() -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def harmless_types(history_buffer: type) -> list:
-    """Return the types and functions that mmengine's checkpoints need."""
-    multiarray = import_numpy_core('multiarray')
-    builders = [
-        _named(getattr(multiarray, name), f'{package}.multiarray', name)
-        for package in ('numpy.core', 'numpy._core')
-        for name in ('_reconstruct', 'scalar')
-    ]
+def harmless_types() -> list:
+    """Return what mmengine's checkpoints need, by the names in a pickle.
 
-    def statistic(owner: object, name: str) -> Callable:
-        if owner is history_buffer and name in STATISTICS:
-            return getattr(owner, name)
-        raise pickle.UnpicklingError(
-            f'Unsupported global: GLOBAL builtins.getattr was not an allowed '
-            f'global by default (asked for {name!r} of {owner!r})'
+    None of it hands a class, a function or memory of another type to a file:
+    getattr and the class of arrays are names that do nothing.
+    """
+    multiarray = import_numpy_core('multiarray')
+
+    def reconstruct(*args: Any) -> np.ndarray:
+        return np.empty(0, 'i1')  # its state is set next
+
+    builders = [
+        _named(function, f'{package}.multiarray', name)
+        for package in ('numpy.core', 'numpy._core')
+        for name, function in (
+            ('_reconstruct', reconstruct),
+            ('scalar', multiarray.scalar),
         )
+    ]
 
     def no_bytes() -> bytes:
         return b''
 
-    dtypes = {type(np.dtype(letter)) for letter in NUMBERS}
     return [
-        history_buffer,
-        _named(statistic, 'builtins', 'getattr'),
+        SavedHistory,
+        _named(_statistic, 'builtins', 'getattr'),
         # For an empty array, such as the links of a skeleton without any.
         _named(no_bytes, 'builtins', 'bytes'),
-        np.ndarray,
-        np.dtype,
-        *dtypes,
+        _named(_nothing, 'numpy', 'ndarray'),
+        _named(_number_type, 'numpy', 'dtype'),
         *builders,
+        *(StateOf(type(np.dtype(letter))) for letter in NUMBERS),
+        StateOf(np.ndarray),
     ]
+
+
+def _nothing(*args: Any) -> None:
+    """Stand for a class of which a file needs only the name."""
+
+
+def _statistic(owner: object, name: str) -> None:
+    """Stand for ``getattr``, with which a history names its statistics."""
+    if owner is not SavedHistory or name not in STATISTICS:
+        raise _refusal(f'builtins.getattr of {name!r}')
+
+
+def _number_type(name: str, *args: Any) -> np.dtype:
+    """Return numpy's own instance of a type of numbers.
+
+    numpy ignores a state that is set on it. On a copy, a file could lay
+    pointers over the bytes of an array.
+    """
+    dtype = np.dtype(name) if isinstance(name, str) else None
+    if dtype is None or dtype.char not in NUMBERS or not dtype.isnative:
+        raise _refusal(f'numpy.dtype({name!r})')
+    return np.dtype(dtype.char)
+
+
+def _refusal(name: str) -> pickle.UnpicklingError:
+    return pickle.UnpicklingError(f'Unsupported state: of a {name}')
+
+
+class SavedHistory(HistoryBuffer):
+    """The log history of a checkpoint; becomes a ``HistoryBuffer``.
+
+    mmengine's class would take its statistics, which all instances share,
+    from the file.
+    """
+
+    def __setstate__(self, state: dict) -> None:
+        """Take two arrays of numbers and a length, and nothing else."""
+        logs, counts = state.get('_log_history'), state.get('_count_history')
+        for array in (logs, counts):
+            if not isinstance(array, np.ndarray) or array.dtype.hasobject:
+                raise _refusal(f'{__name__}.HistoryBuffer without numbers')
+        self.__class__ = HistoryBuffer  # type: ignore[assignment]
+        HistoryBuffer.__init__(self, logs, counts, int(state['max_length']))
+
+
+SavedHistory.__module__ = HistoryBuffer.__module__
+SavedHistory.__name__ = SavedHistory.__qualname__ = HistoryBuffer.__name__
+
+
+class StateOf:
+    """Equal to a type whose objects may get a state, but no name for it.
+
+    Args:
+        kind: The type.
+    """
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+        self.__module__, self.__qualname__ = 'state of', kind.__name__
+
+    def __eq__(self, other: object) -> bool:
+        return other is self.kind
+
+    def __hash__(self) -> int:
+        return hash(self.kind)
 
 
 def import_numpy_core(module: str) -> ModuleType:
@@ -161,7 +229,8 @@ def explain_refusal(filename: str, error: str) -> str:
         error: Text of torch's error.
     """
     found = re.search(
-        r'GLOBAL (\S+)(?: was not| whose)|unrecognized function ([^\n]+)',
+        r'GLOBAL (\S+)(?: was not| whose)|unrecognized function ([^\n]+)'
+        r'|Unsupported state: of a (\S+)',
         error,
     )
     if not found:
@@ -171,7 +240,7 @@ def explain_refusal(filename: str, error: str) -> str:
             'and was it written by torch.save? torch says: '
             f'{reason.partition(chr(10))[0]}'
         )
-    kind = found[1] or found[2]
+    kind = found[1] or found[2] or found[3]
     advice = (
         f'{filename} was not loaded: it holds {kind}, and a file that may '
         'build such objects could also run commands on this computer. Only '

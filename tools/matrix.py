@@ -150,6 +150,9 @@ class Environment:
         try:
             printed = self.run('-m', 'pytest', *args)
         except subprocess.CalledProcessError as error:
+            if error.returncode != 1:  # 1: some tests failed
+                tail = error.output.strip()[-200:]
+                return dict(error=f'pytest: {error.returncode}: {tail}')
             printed = error.output
         return read_outcomes(printed)
 
@@ -203,12 +206,13 @@ def read_outcomes(printed: str) -> dict:
         >>> read_outcomes('FAILED a.py::b - no\\n2 passed, 1 failed in 3s')
         {'passed': 2, 'failed': 1, 'skipped': 0, 'names': ['a.py::b']}
 
-    Raises:
-        ValueError: If there is none.
+    Returns:
+        ``error`` alone if there is none.
     """
-    found = re.findall(r'^=* ?(\d+ \w+.*) in [\d.]+s', printed, re.MULTILINE)
+    pattern = r'^=* ?(\d+ (?:passed|failed|skipped|error).*) in [\d.]+s'
+    found = re.findall(pattern, printed, re.MULTILINE)
     if not found:
-        raise ValueError(f'no summary of pytest: {printed[-200:]!r}')
+        return dict(error=f'no summary of pytest: {printed[-200:]!r}')
     counts = {n: int(x) for x, n in re.findall(r'(\d+) (\w+)', found[-1])}
     names = re.findall(r'^(?:FAILED|ERROR) (\S+)', printed, re.MULTILINE)
     return dict(
@@ -240,8 +244,6 @@ def try_row(row: Row, tests: tuple[str, ...], scratch: Path) -> dict:
         words = ' '.join(map(str, error.cmd[1:]))
         tail = error.output.strip().splitlines()[-5:]
         result |= dict(error=f'{words}: ' + ' | '.join(tail))
-    except ValueError as error:
-        result |= dict(error=str(error))
     finally:
         shutil.copy(folder / 'log.txt', scratch / 'log.txt')
         shutil.rmtree(folder)
@@ -288,7 +290,7 @@ def format_outcome(result: dict) -> str:
         '9 passed, 1 failed'
     """
     if 'error' in result:
-        return 'not installed'
+        return 'tests crashed' if 'versions' in result else 'not installed'
     counts = {x: result[x] for x in ('passed', 'failed', 'skipped')}
     return ', '.join(f'{n} {name}' for name, n in counts.items() if n)
 

@@ -219,6 +219,19 @@ def test_package_that_is_missing_is_named(scope, remedy):
     assert finding.remedy == remedy
 
 
+def test_scope_that_a_registry_has_is_not_missing():
+    """A user may have one of such a name."""
+    from mmengine.registry import MODELS as ROOT
+    from mmengine.registry import Registry
+
+    Registry('model', parent=ROOT, scope='mmrotate')
+    try:
+        cfg = faulty(model__neck=dict(type='mmrotate.Neck'))
+        assert 'model.neck.type' not in places(cfg)
+    finally:
+        del ROOT.children['mmrotate']
+
+
 def test_save_best_auto_needs_a_rule_that_can_be_inferred(monkeypatch):
     """Whichever class saves: a key without a rule is told before the run."""
     from mmpose.registry import HOOKS

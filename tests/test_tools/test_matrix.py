@@ -47,11 +47,23 @@ def test_a_stack_that_has_not_run_is_named():
 
 def test_outcomes_are_found_before_other_output():
     """triton prints leaks at exit, in Python 3.13."""
-    printed = '..\n2 passed, 1 skipped in 1.5s (0:00:01)\nleaked 4 instances!'
+    printed = '..\n2 passed, 1 skipped in 1.5s (0:00:01)\n4 leaks found in 2s'
     found = tool.read_outcomes(printed)
     assert (found['passed'], found['skipped']) == (2, 1)
-    with pytest.raises(ValueError, match='no summary'):
-        tool.read_outcomes('ERROR: no such file')
+
+
+def test_tests_that_crash_are_said(monkeypatch):
+    row = dict(versions={})
+    row |= tool.read_outcomes('ERROR: no such file')
+    assert 'no summary' in row['error']
+    assert tool.format_outcome(row) == 'tests crashed'
+
+    def abort(*args):
+        raise subprocess.CalledProcessError(-6, 'pytest', '3 passed in 1s')
+
+    env = object.__new__(tool.Environment)
+    monkeypatch.setattr(env, 'run', abort)
+    assert env.try_tests(('tests',))['error'].startswith('pytest: -6')
 
 
 def test_outcomes_are_read():

@@ -53,7 +53,12 @@ ALSO = {
 #: Keys of mmengine in any dict.
 RESERVED = {'type', '_scope_', '_delete_'}
 #: Packages that have another name now.
-RENAMED = {'mmcls': 'mmpretrain', 'mmselfsup': 'mmpretrain'}
+RENAMED = {
+    'mmcls': 'mmpretrain',
+    'mmselfsup': 'mmpretrain',
+    'mmedit': 'mmagic',
+    'mmgen': 'mmagic',
+}
 #: These are data, not modules.
 DATA = ('metainfo', 'meta_keys', 'keypoint_groups', 'clip_grad')
 #: Another package builds the dicts inside these.

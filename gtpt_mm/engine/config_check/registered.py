@@ -93,10 +93,14 @@ def _is_installed(scope: str) -> bool:
 
 def find_missing_package(kind: str) -> str | None:
     """Return the package of a type's scope if it is not installed."""
-    package = MODULE2PACKAGE.get(kind.rpartition('.')[0])
-    if package is None or importlib.util.find_spec(kind.split('.')[0]):
+    scope = kind.partition('.')[0]
+    if scope == kind or scope not in MODULE2PACKAGE:
         return None
-    return package
+    roots = (registry.parent for registry in registries().values())
+    is_own = any(root is not None and scope in root.children for root in roots)
+    if is_own or importlib.util.find_spec(scope) is not None:
+        return None
+    return MODULE2PACKAGE[scope]
 
 
 def is_readable(kind: Any) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 HELD = 'held'
+SAME = 'identical'
 NO_LOSS = 'no loss seen'
 FAILED = 'did not hold'
 OPEN = 'cannot be told'
@@ -57,8 +58,8 @@ def judge(
 ) -> str:
     """Return whether a claim held.
 
-    A difference counts if it exceeds twice the spread of seeds. A claim of
-    equality holds if the figures are the same; otherwise no loss is seen, or
+    A difference counts if it exceeds twice the spread of seeds. If the claim
+    is that nothing is lost, the figures are identical, or no loss is seen, or
     there is one.
 
     Args:
@@ -79,7 +80,7 @@ def judge(
         return MISSING
     difference = sum(better) / len(better) - sum(other) / len(other)
     if is_equal and difference == 0:
-        return HELD
+        return SAME
     if spread is None:
         return OPEN
     if difference < -2 * spread:
@@ -164,7 +165,7 @@ CLAIMS = [
     *(
         Claim(
             'ViTPose++',
-            f'{name} is as before after the fourth',
+            f'adding a fourth set does not change {name}',
             ('plus_add-coco',),
             ('plus_three',),
             metric=f'{name}/PCK',

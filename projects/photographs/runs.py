@@ -155,7 +155,9 @@ CLAIM_RUNS = [
     _short('peow3', 'hevitpose-t', 9, 'hevitpose', epochs=5),
     _short('peow3_seed2', 'hevitpose-t', 9, 'hevitpose', epochs=5, seed=2),
     _short('peow1', 'hevitpose-t_peow1', 11, 'hevitpose', epochs=5),
-    _short('peow1_seed2', 'hevitpose-t_peow1', 11, 'hevitpose', epochs=5, seed=2),
+    _short(
+        'peow1_seed2', 'hevitpose-t_peow1', 11, 'hevitpose', epochs=5, seed=2
+    ),
     _short('tiny', TINY, 10, 'vitpose'),
     _short('tiny_seed2', TINY, 10, 'vitpose', seed=2),
     _short('tiny_windows', f'{TINY}_windows', 10, 'vitpose'),

@@ -151,7 +151,7 @@ def write_references(out: Path) -> str:
 def write_claims(out: Path) -> str:
     """Return the table of the claims, decided or not."""
     return markdown(
-        ['paper', 'claim', 'with', 'without', 'spread of seeds', 'result'],
+        ['paper', 'claim', 'first', 'second', 'spread of seeds', 'result'],
         [_claim_row(claim, out) for claim in CLAIMS],
     )
 

@@ -135,7 +135,7 @@ def test_claims_stay_within_their_budget():
         ([0.3, 0.48], [0.4], 0.18, True, claims.NO_LOSS),
         ([0.3], [0.4], 0.04, True, claims.FAILED),
         ([0.5], [0.4], 0.04, True, claims.NO_LOSS),
-        ([0.4], [0.4], None, True, claims.HELD),
+        ([0.4], [0.4], None, True, claims.SAME),
         ([0.4], [], 0.04, False, claims.MISSING),
     ],
 )

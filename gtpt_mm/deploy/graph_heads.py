@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmpose.models.heads import (
     AssociativeEmbeddingHead,
+    CIDHead,
     HeatmapHead,
     RTMCCHead,
     RTMWHead,
@@ -258,9 +259,16 @@ def read_head(
     """Return the description of a model's outputs.
 
     Raises:
-        ValueError: If the head or its codec does not support the options.
+        ValueError: If the head or its codec does not support the options, or
+            no file can hold it.
     """
     head = model.head
+    if isinstance(head, CIDHead):
+        raise ValueError(
+            'a CID cannot be exported: it takes one image at a time and finds '
+            'people before it computes their heatmaps, so that the number of '
+            'its outputs depends on the image'
+        )
     kind = outputs_class(head)
     if (decode or flip_test) and not issubclass(kind, OtherOutputs):
         _check_predict(head)

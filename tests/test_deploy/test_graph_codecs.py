@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from mmpose.codecs import MegviiHeatmap, MSRAHeatmap, SimCCLabel, UDPHeatmap
+from mmpose.models.heads import CIDHead
 from mmpose.registry import KEYPOINT_CODECS
 
 from gtpt_mm.codecs import UnroundedSimCCLabel
 from gtpt_mm.deploy.graph import find_input_size
 from gtpt_mm.deploy.graph_codecs import make_decoder
+from gtpt_mm.deploy.graph_heads import read_head
 from gtpt_mm.deploy.runtimes import openvino_core
 
 SIZES = dict(input_size=(48, 64), heatmap_size=(12, 16))
@@ -138,6 +140,12 @@ def test_other_codecs_are_refused_by_name(codec, words):
         make_decoder(codec)
 
 
+def test_a_head_whose_outputs_depend_on_the_image_is_refused():
+    head = object.__new__(CIDHead)
+    with pytest.raises(ValueError, match='CID cannot be exported'):
+        read_head(SimpleNamespace(head=head), False, False)
+
+
 @pytest.mark.parametrize(
     'codec',
     [
@@ -157,4 +165,7 @@ def test_the_input_size_of_every_codec_is_found(codec):
     decoder = KEYPOINT_CODECS.build({**codec, key: (96, 128)})
     model = SimpleNamespace(head=SimpleNamespace(decoder=decoder))
     assert find_input_size(model) == (96, 128)
+    # As VisPredictHead has it.
+    outer = SimpleNamespace(head=SimpleNamespace(pose_head=model.head))
+    assert find_input_size(outer) == (96, 128)
     assert find_input_size(SimpleNamespace(head=SimpleNamespace())) is None

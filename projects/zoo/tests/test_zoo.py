@@ -229,7 +229,7 @@ def test_page_is_written_between_its_markers(tmp_path):
     assert 'old' not in text
     assert 'Of 4 configs 3 were tried: 2 build, 2 predict, 1 train' in text
     assert '1 networks were exported' in text and '3e-06' in text
-    assert '| body | simcc | 3 | 2 | 2 | 2 | 1 | 2 | 1 |' in text
+    assert '| body | simcc | 3 | 2 | 2 | 2 | 1 | 2 |' in text
     assert '| `b` | train | KeyError: `no\\|body` |' in text
     assert '| `c` | build | never: ' in text
     page.write_text('no markers')

@@ -256,7 +256,7 @@ def run_on_ray(pictures: Path, model, count: int) -> None:
     """Print pictures a second of some pose workers, once they run.
 
     Pictures that are ready when the first result arrives count as well: with
-    256 the figures are too high by more than half, with 1280 by a tenth.
+    256 the figures were higher than with 1280 by half to two thirds.
     """
     from gtpt_mm.apis import predict_dataset
 

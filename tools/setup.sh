@@ -47,6 +47,9 @@ pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 install() { pip install --quiet --constraint "$constraints" "$@"; }
 
 make_venv() {
+    if [ -L "$venv" ]; then
+        fail "$venv is a link to $(readlink "$venv"), which would be emptied; remove the link, or choose another folder with VENV="
+    fi
     "$python" -m venv --clear "$venv" ||
         fail "$python cannot create virtual environments; on Debian or Ubuntu: apt-get install python3-venv"
 }

@@ -168,6 +168,8 @@ SavedHistory.__name__ = SavedHistory.__qualname__ = HistoryBuffer.__name__
 class StateOf:
     """Equal to a type whose objects may get a state, but no name for it.
 
+    Its hash is its own: a set may hold the type as well.
+
     Args:
         kind: The type.
     """
@@ -179,8 +181,7 @@ class StateOf:
     def __eq__(self, other: object) -> bool:
         return other is self.kind
 
-    def __hash__(self) -> int:
-        return hash(self.kind)
+    __hash__ = object.__hash__
 
 
 def import_numpy_core(module: str) -> ModuleType:

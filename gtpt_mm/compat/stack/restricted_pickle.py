@@ -1,7 +1,7 @@
-"""``torch.load(weights_only=True)`` with more types, for torch before 2.5.
+"""``torch.load(weights_only=True)`` with more types, for torch before 2.14.
 
-Those versions read with a module of theirs that knows a fixed list of types,
-which mmengine's checkpoints exceed. This module can take its place.
+torch reads with a module of its own. Before 2.4 that knows a fixed list of
+types, which mmengine's checkpoints exceed. This module can take its place.
 """
 
 import _compat_pickle
@@ -44,9 +44,8 @@ class RestrictedUnpickler(pickle._Unpickler):
         asked = f'{module}.{name}'
         if asked in self.allowed:
             return self.allowed[asked]
-        for kind in _declared_safe():
-            if asked == f'{kind.__module__}.{kind.__qualname__}':
-                return kind
+        if asked in (declared := _declared_safe()):
+            return declared[asked]
         raise self.refusal(f'Unsupported global: GLOBAL {asked} was not')
 
     def load_build(self) -> None:
@@ -63,7 +62,10 @@ class RestrictedUnpickler(pickle._Unpickler):
         if isinstance(inst, np.dtype):
             is_safe = tuple(state[2:5]) == (None, None, None)
         else:
-            is_safe = kind in (*self.allowed.values(), *_declared_safe())
+            is_safe = (
+                kind in self.allowed.values()
+                or kind in _declared_safe().values()
+            )
         if not is_safe:
             name = f'{kind.__module__}.{kind.__qualname__}'
             raise self.refusal(f'Unsupported state: of a {name}')
@@ -128,7 +130,8 @@ def _torch_module() -> ModuleType:
     return importlib.import_module('torch._weights_only_unpickler')
 
 
-def _declared_safe() -> list:
-    """Return what torch 2.4 was told by ``add_safe_globals``."""
+def _declared_safe() -> dict[str, Any]:
+    """Return what torch >= 2.4 was told by ``add_safe_globals``."""
     found: list = getattr(torch.serialization, 'get_safe_globals', list)()
-    return [kind for kind in found if not isinstance(kind, tuple)]
+    pairs = dict((x[1], x[0]) for x in found if isinstance(x, tuple))
+    return pairs | _by_name([x for x in found if not isinstance(x, tuple)])

@@ -13,8 +13,9 @@ the statistics of its class. Everything else is still refused, and nothing in a
 refused file is run.
 
 torch < 2.6 loads without that restriction by default; for mmengine's loader it
-is turned on. torch < 2.5 cannot be told for one file which types are safe;
-there :mod:`.restricted_pickle` takes the place of its unpickler.
+is turned on. Before torch 2.14 :mod:`.restricted_pickle` takes the place of
+its unpickler: torch < 2.4 cannot be told which types are safe, and that of 2.6
+does not read the stand-ins.
 
 Can go: when mmengine writes plain numbers into its checkpoints.
 """
@@ -42,7 +43,8 @@ STATISTICS = ('min', 'max', 'mean', 'current')
 #: A variable that turns the restriction on.
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 RESTRICTED_BY_DEFAULT = (2, 6)
-CAN_DECLARE_SAFE = (2, 5)
+#: From here on torch's own unpickler is used; it was tried with 2.14 and 2.15.
+DECLARES_STAND_INS = (2, 14)
 
 
 class UnsafeCheckpointError(pickle.UnpicklingError, ValueError):
@@ -63,7 +65,7 @@ def repair() -> None:
 
     _explain_refusals(CheckpointLoader)
     types = harmless_types()
-    if torch_version() >= CAN_DECLARE_SAFE:
+    if torch_version() >= DECLARES_STAND_INS:
         torch.serialization.add_safe_globals(types)
     else:
         restricted_pickle.install(types)
@@ -71,7 +73,7 @@ def repair() -> None:
 
 def allow_types(types: list) -> contextlib.AbstractContextManager:
     """Let ``weights_only`` build more types for a while."""
-    if torch_version() >= CAN_DECLARE_SAFE:
+    if torch_version() >= DECLARES_STAND_INS:
         return torch.serialization.safe_globals(types)
     return restricted_pickle.safe_globals(types)
 
@@ -257,7 +259,8 @@ def explain_refusal(filename: str, error: str) -> str:
     python_2 = {module for module, _ in _compat_pickle.NAME_MAPPING}
     python_2.update(_compat_pickle.IMPORT_MAPPING)
     of_python = {kind, *python_2, *sys.stdlib_module_names}
-    if package in of_python or torch_version() < CAN_DECLARE_SAFE:
+    can_declare = hasattr(torch.serialization, 'add_safe_globals')
+    if package in of_python or not can_declare:
         return advice  # no type of the user's, or none can be declared
     return (
         f'{advice} If the type is your own, declare it in a module of your '

@@ -183,13 +183,14 @@ def numbers(dtype: bytes, data: str) -> bytes:
     return with_state(make, state)
 
 
-def dtype(fields: bytes) -> bytes:
-    state = (b'K\x03', word('<'), b'N', *2 * [fields], *3 * [b'K\x08'])
-    if fields == b'N':
-        state = (b'K\x03', word('<'), b'N', b'N', b'N', b'J\xff\xff\xff\xff',
-                 b'J\xff\xff\xff\xff', b'K\x00')  # fmt: skip
+def dtype(names: bytes = b'N', fields: bytes = b'N') -> bytes:
     make = call(b'cnumpy\ndtype\n', word('f8'), b'\x89', b'\x88')
-    return with_state(make, items(*state))
+    sizes = [b'K\x08', b'K\x08', b'K\x00']
+    if names == b'N':
+        sizes[:2] = 2 * [b'J\xff\xff\xff\xff']
+    return with_state(
+        make, items(b'K\x03', word('<'), b'N', names, fields, *sizes)
+    )
 
 
 CURRENT = call(b'cbuiltins\ngetattr\n', HISTORY, word('current'))
@@ -233,7 +234,7 @@ def write(path, content: bytes) -> str:
 def test_crafted_parts_are_well_formed(tmp_path):
     """The same parts make an array that is read."""
     data = np.float64(2.5).tobytes().decode('latin1')
-    content = mapping(a=numbers(dtype(b'N'), data))
+    content = mapping(a=numbers(dtype(), data))
     path = write(tmp_path / 'a.pth', content)
     assert CheckpointLoader.load_checkpoint(path)['a'] == [2.5]
 
@@ -250,15 +251,16 @@ def test_crafted_files_are_refused(tmp_path, content):
 
 def test_fields_laid_over_numbers_are_not_taken(tmp_path):
     """As pointers would be; they are ignored or refused."""
-    fields = mapping(a=items(b'cnumpy\ndtype\n', b'K\x00'))
+    whole = call(b'cnumpy\ndtype\n', word('i8'))
+    fields = mapping(a=items(whole, b'K\x00'))
     data = np.float64(2.5).tobytes().decode('latin1')
-    content = mapping(a=numbers(dtype(fields), data))
+    content = mapping(a=numbers(dtype(items(word('a')), fields), data))
     path = write(tmp_path / 'a.pth', content)
     try:
-        [value] = CheckpointLoader.load_checkpoint(path)['a']
+        array = CheckpointLoader.load_checkpoint(path)['a']
     except UnsafeCheckpointError:
         return
-    assert value == 2.5 and np.dtype('f8').fields is None
+    assert array == [2.5] and array.dtype.names is None
 
 
 class Own:

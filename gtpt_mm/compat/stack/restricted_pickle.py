@@ -133,5 +133,5 @@ def _torch_module() -> ModuleType:
 def _declared_safe() -> dict[str, Any]:
     """Return what torch >= 2.4 was told by ``add_safe_globals``."""
     found: list = getattr(torch.serialization, 'get_safe_globals', list)()
-    pairs = dict((x[1], x[0]) for x in found if isinstance(x, tuple))
+    pairs = {x[1]: x[0] for x in found if isinstance(x, tuple)}
     return pairs | _by_name([x for x in found if not isinstance(x, tuple)])

@@ -6,14 +6,13 @@ import pytest
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from PIL import Image
 
 from gtpt_mm.benchmark.loader import slow_steps
-from gtpt_mm.datasets.transforms import pillow_resize
 from gtpt_mm.datasets.transforms.pillow_resize import (
-    plan_rows,
-    read_pixels,
+    BITS,
+    SIDE_LIMIT,
     resize_bilinear,
+    weigh_rows,
 )
 
 #: Height before and after: ratios of few and of many shares, odd ones, 1.
@@ -58,51 +57,54 @@ def test_pixels_of_random_sizes_and_regions_are_those_of_pillow():
         np.testing.assert_array_equal(resize_bilinear(image, size), expected)
 
 
-def test_views_and_gray_images_are_resized_as_well():
+def test_views_and_images_of_other_channels_are_resized_as_well():
     image = noise(40, 50)
-    for part in (image[:, ::-1], image[3:30, 5:44], image[..., 0]):
+    alpha = np.concatenate([image, image[..., :1]], axis=2)
+    for part in (image[:, ::-1], image[3:30, 5:44], image[..., 0], alpha):
         np.testing.assert_array_equal(
             resize_bilinear(part, (90, 80)),
             mmcv.imresize(part, (90, 80), backend='pillow'),
         )
 
 
-@pytest.mark.parametrize('heights', HEIGHTS[:5])
-def test_every_difference_of_every_row_is_rounded_as_pillow_does(heights):
-    """What the plan claims, by whole numbers, of all 511 differences."""
+@pytest.mark.parametrize('heights', [(8, 20), (5, 8), (7, 16), (3, 7)])
+def test_every_pair_of_pixels_is_mixed_as_by_pillow(heights):
+    """All 256 x 256 pairs, of which many give exact or near halves."""
     n, m = heights
-    plan = plan_rows(n, m)
-    center = (np.arange(m) + 0.5) * (n / m) - 0.5
-    share = np.clip(center - plan.first, 0, 1)
-    share[plan.first + 1 >= n] = 0
-    whole = np.floor(share * 2**22 + 0.5).astype(np.int64)[:, None]
-    steps = np.arange(256)
-    products = steps.astype(np.float32) * plan.scales[:, :, None]
-    rounded = np.abs(np.rint(products + plan.shifts[:, :, None]))
-    half = 1 << 21
-    brighter = (whole * steps + half) >> 22
-    darker = -((whole * -steps + half) >> 22)
-    np.testing.assert_array_equal(rounded[0], brighter)
-    np.testing.assert_array_equal(rounded[1], darker)
+    pairs = np.stack(np.divmod(np.arange(1 << 16), 256)).astype(np.uint8)
+    for pair in np.split(pairs, 8, axis=1):
+        image = np.concatenate([pair] * n)[:n, :, None].repeat(3, 2)
+        width = image.shape[1]
+        assert width < SIDE_LIMIT
+        expected = mmcv.imresize(image, (width, m), backend='pillow')
+        np.testing.assert_array_equal(
+            resize_bilinear(image, (width, m)), expected
+        )
+        turned = resize_bilinear(image.transpose(1, 0, 2), (m, width))
+        np.testing.assert_array_equal(turned.transpose(1, 0, 2), expected)
 
 
-def test_rows_without_proof_are_left_to_pillow(monkeypatch):
-    monkeypatch.setattr(pillow_resize, '_prove', lambda share, up: None)
-    plan_rows.cache_clear()
-    image = noise(48, 50)
-    assert plan_rows(48, 80) is None
+def test_huge_images_are_resized_as_well():
+    image = noise(2, 3)
+    size = SIDE_LIMIT + 1, 3
     np.testing.assert_array_equal(
-        resize_bilinear(image, (70, 80)),
-        mmcv.imresize(image, (70, 80), backend='pillow'),
+        resize_bilinear(image, size),
+        mmcv.imresize(image, size, backend='pillow'),
     )
-    plan_rows.cache_clear()
 
 
-def test_pixels_are_read_of_any_pillow(monkeypatch):
-    image = Image.fromarray(noise(30, 20))
-    np.testing.assert_array_equal(read_pixels(image), np.asarray(image))
-    monkeypatch.delattr(Image.Image, '__arrow_c_array__', raising=False)
-    np.testing.assert_array_equal(read_pixels(image), np.asarray(image))
+def test_weights_of_a_pair_sum_to_one():
+    """The weight of the first row is not computed, but what is left."""
+    rng = np.random.default_rng(0)
+    for n, m in np.sort(rng.integers(1, 2000, (200, 2))):
+        first, share = weigh_rows(n, m)
+        center = (np.arange(m) + 0.5) * (n / m) - 0.5
+        other = np.where(first + 1 < n, 1 - (center - first), 1)
+        other = np.where(center < 0, 1, other)
+        whole = np.floor(0.5 + other * (1 << BITS))
+        np.testing.assert_array_equal(whole + share, 1 << BITS)
+        assert first[0] == 0
+        assert (first < n).all()
 
 
 # --------------------------------------------------------- the whole pipeline

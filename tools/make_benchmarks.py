@@ -101,6 +101,16 @@ RUNS: dict[str, Run | Script] = {
         f'{FILES} --batch-sizes 1 8 --repeats 3 --warmup 0',
         draws=True,
     ),
+    # Calls of different length are compared by medians: the fastest of many
+    # short calls is luckier than the fastest of as many long ones.
+    'batches': Run(
+        {
+            **{f'GTPT-{s.upper()}': f'gtpt-{s}' for s in 'tsb'},
+            'whole body: GTPT-T': 'gtpt-t-wholebody',
+            'whole body: GTPT-S': GTPT_S,
+        },
+        '--runtime onnxruntime --batch-sizes 1 8 --repeats 40 --warmup 2',
+    ),
     'int8': Run(
         {'GTPT-T': 'gtpt-t', 'ViTPose-S': 'vitpose-s'},
         '--runtime onnxruntime openvino --precision fp32 int8 '

@@ -64,7 +64,7 @@ def quantize(
     batches = _read_crops(crops, model, file)
     with tempfile.TemporaryDirectory() as folder:
         prepared = os.path.join(folder, 'prepared.onnx')
-        _prepare(file, prepared)
+        _prepare(model, prepared)
         nodes = _find_nodes(onnx.load(prepared), keep)
         if not nodes:
             raise ValueError(f'{file} has no weights that int8 speeds up')
@@ -135,12 +135,18 @@ def _read_crops(
     return batches
 
 
-def _prepare(file: str | Path, prepared: str) -> None:
-    """Write a model with folded constants and known shapes."""
+def _prepare(model: 'onnx.ModelProto', prepared: str) -> None:
+    """Write a model with folded constants and known shapes.
+
+    Its attention becomes one operator, in place.
+    """
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    quant_pre_process(str(file), prepared, skip_symbolic_shape=True)
+    from .onnx_rewrite.attention import fuse_attention
+
+    onnx.save(fuse_attention(model, ''), prepared)
+    quant_pre_process(prepared, prepared, skip_symbolic_shape=True)
     model = onnx.load(prepared)
     _split_sums(model)
     onnx.save(model, prepared)

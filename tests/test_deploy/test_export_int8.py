@@ -72,6 +72,8 @@ def test_int8_states_its_loss_in_pixels_and_ap(model, annotated, tmp_path):
     plain = export_model(model, tmp_path / 'a.onnx', portable=True).file
     assert made.file.stat().st_size < plain.stat().st_size
     assert read_metadata(made.file).precision == 'int8'
+    operators = {node.op_type for node in onnx.load(made.file).graph.node}
+    assert 'Attention' in operators and 'Softmax' not in operators
     assert 0 < made.report.mean_px < made.report.max_px
     quantized, ap = made.notes
     assert quantized.startswith('int8: ') and ' products, ' in quantized

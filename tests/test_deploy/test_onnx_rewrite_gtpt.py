@@ -92,6 +92,14 @@ def test_attention_with_a_mask_stays_as_it_is():
     assert after == before
 
 
+def test_a_graph_of_an_old_operator_set_stays_as_it_is():
+    """Its nodes may mean something else in the operator set of Attention."""
+    models = [make_attention(), make_attention()]
+    for model in models:
+        model.opset_import[0].version = 19
+    assert fuse_attention(models[0], 'GTPT') == models[1]
+
+
 def test_a_batch_is_taken_one_by_one_with_equal_results():
     before = make_attention()
     # One input, as files have: keys and values are the queries' rows.

@@ -112,7 +112,12 @@ RUNS: dict[str, Run | Script] = {
         '--runtime onnxruntime --batch-sizes 1 8 --repeats 40 --warmup 2',
     ),
     'int8': Run(
-        {'GTPT-T': 'gtpt-t', 'ViTPose-S': 'vitpose-s'},
+        {
+            'GTPT-T': 'gtpt-t',
+            'HEViTPose-T': 'hevitpose-t-256x192',
+            'ViTPose-S': 'vitpose-s',
+            'whole body: GTPT-S': GTPT_S,
+        },
         '--runtime onnxruntime openvino --precision fp32 int8 '
         '--batch-sizes 1 --repeats 9 --warmup 0',
     ),

@@ -73,6 +73,11 @@ def ratio(above: float | None, below: float | None) -> float | None:
     return None if above is None or below is None else above / below
 
 
+def times(factor: float, value: float | None) -> float | None:
+    """Return a product; None if the value is None."""
+    return None if value is None else factor * value
+
+
 def number(value: float | None) -> str:
     """Return three digits or more, '' for None."""
     if value is None:
@@ -152,12 +157,6 @@ def write_runtimes(results: dict[str, Result]) -> str:
     return f'{markdown(head, rows)}\n\n{PICTURE}'
 
 
-def batch_ratio(result: Result, model: str) -> float | None:
-    """Return the time per image at batch 8 over that at batch 1, medians."""
-    one, eight = (result.ms(model, 'onnxruntime', batch) for batch in (1, 8))
-    return None if one is None else ratio(eight, 8 * one)
-
-
 def write_batches(results: dict[str, Result]) -> str:
     """Exported GTPT, milliseconds an image of single images and batches."""
     result = results['batches']
@@ -166,7 +165,12 @@ def write_batches(results: dict[str, Result]) -> str:
             name,
             per_image(result, name, 'onnxruntime', 1),
             per_image(result, name, 'onnxruntime', 8),
-            number(batch_ratio(result, name)),
+            number(
+                ratio(
+                    result.ms(name, 'onnxruntime', 8),
+                    times(8, result.ms(name, 'onnxruntime', 1)),
+                )
+            ),
         ]
         for name in result.models
     ]
@@ -398,7 +402,13 @@ def _times(
 
 def _batches(result: Result) -> float | None:
     """Return the time per image at batch 8 over batch 1; the worst GTPT."""
-    found = [batch_ratio(result, name) for name in result.models]
+    found = [
+        ratio(
+            result.least_ms(name, 'onnxruntime', 8),
+            times(8, result.least_ms(name, 'onnxruntime', 1)),
+        )
+        for name in result.models
+    ]
     known = [value for value in found if value is not None]
     return max(known) if known and len(known) == len(found) else None
 

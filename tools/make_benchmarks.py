@@ -1,6 +1,6 @@
 """Measure all figures of docs/benchmarks.md, and write its tables.
 
-    make benchmark                                # all, half an hour
+    make benchmark                                # all, 35 minutes
     python tools/make_benchmarks.py --only runtimes int8   # some runs
 
 Each run is one call of ``gtpt-mm benchmark`` or of a script in its own
@@ -101,8 +101,7 @@ RUNS: dict[str, Run | Script] = {
         f'{FILES} --batch-sizes 1 8 --repeats 3 --warmup 0',
         draws=True,
     ),
-    # Calls of different length are compared by medians: the fastest of many
-    # short calls is luckier than the fastest of as many long ones.
+    # The ratio is near 1, so that a few calls do not show on which side.
     'batches': Run(
         {
             **{f'GTPT-{s.upper()}': f'gtpt-{s}' for s in 'tsb'},

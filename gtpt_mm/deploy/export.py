@@ -159,8 +159,8 @@ def check_arguments(
         )
     if precision == 'int8' and format != 'onnx':
         raise ValueError(
-            f'int8 is for the format onnx, got {format!r}; OpenVINO reads '
-            'the ONNX file'
+            f'int8 is for the format onnx, got {format!r}; OpenVINO 2026.1 '
+            'and later read the ONNX file'
         )
     is_number = isinstance(batch, int) and not isinstance(batch, bool)
     if batch != 'dynamic' and not (is_number and int(batch) >= 1):

@@ -15,6 +15,8 @@ import numpy as np
 
 from gtpt_mm.compat.files.atomic_file import atomic_write
 
+from .metadata import ModelMetadata
+
 if TYPE_CHECKING:
     import onnx
 
@@ -138,18 +140,30 @@ def _read_crops(
 def _prepare(model: 'onnx.ModelProto', prepared: str) -> None:
     """Write a model with folded constants and known shapes.
 
-    Its attention becomes one operator, in place.
+    Attention becomes one operator, in place, if gtpt_mm wrote the model:
+    graphs of others may have a form that looks alike and is not.
     """
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     from .onnx_rewrite.attention import fuse_attention
 
-    onnx.save(fuse_attention(model, ''), prepared)
+    if _is_exported(model):
+        model = fuse_attention(model, '')
+    onnx.save(model, prepared)
     quant_pre_process(prepared, prepared, skip_symbolic_shape=True)
     model = onnx.load(prepared)
     _split_sums(model)
     onnx.save(model, prepared)
+
+
+def _is_exported(model: 'onnx.ModelProto') -> bool:
+    notes = {entry.key: entry.value for entry in model.metadata_props}
+    try:
+        ModelMetadata.from_texts(notes)
+    except ValueError:
+        return False
+    return True
 
 
 def _split_sums(model: 'onnx.ModelProto') -> None:

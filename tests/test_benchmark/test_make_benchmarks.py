@@ -116,6 +116,24 @@ def test_goal(tables, ours, verdict, shown):
     assert goal.row({})[2:] == ['', 'not measured']
 
 
+def test_batches_are_compared_by_image(tables):
+    goal = next(g for g in tables.GOALS if 'batch 8' in g.text)
+    rows = [
+        entry('GTPT-T', 10.0, 'onnxruntime'),
+        entry('GTPT-T', 76.0, 'onnxruntime', 8),
+        entry('GTPT-S', 20.0, 'onnxruntime'),
+        entry('GTPT-S', 168.0, 'onnxruntime', 8),
+    ]
+    result = make_result(tables, *rows)
+    assert goal.row(dict(batches=result))[2] == '1.05'
+    table = tables.TABLES['batches'][1](dict(batches=result))
+    assert '| GTPT-T | 10.0 | 9.50 | 0.95 |' in table
+    assert '| GTPT-S | 20.0 | 21.0 | 1.05 |' in table
+    failed = entry('GTPT-B', 1.0, 'onnxruntime', error='no')
+    result = make_result(tables, *rows, failed)
+    assert goal.row(dict(batches=result))[2:] == ['', 'not measured']
+
+
 def test_a_goal_that_is_missed_names_its_profile(tables, repo_root):
     goal = next(g for g in tables.GOALS if 'ViTPose-S to' in g.text)
     result = make_result(

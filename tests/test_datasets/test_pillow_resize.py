@@ -50,10 +50,14 @@ def test_pixels_of_random_sizes_and_regions_are_those_of_pillow():
         height = int(rng.integers(1, size[1] - top + 1))
         expected = mmcv.imresize(image, size, backend='pillow')
         region = left, top, width, height
+        before = image.copy()
+        image.flags.writeable = False
+        part = resize_bilinear(image, size, region)
         np.testing.assert_array_equal(
-            resize_bilinear(image, size, region),
-            expected[top : top + height, left : left + width],
+            part, expected[top : top + height, left : left + width]
         )
+        assert part.flags.c_contiguous and part.flags.writeable
+        np.testing.assert_array_equal(image, before)
         np.testing.assert_array_equal(resize_bilinear(image, size), expected)
 
 
@@ -84,9 +88,12 @@ def test_every_pair_of_pixels_is_mixed_as_by_pillow(heights):
         np.testing.assert_array_equal(turned.transpose(1, 0, 2), expected)
 
 
-def test_huge_images_are_resized_as_well():
+@pytest.mark.parametrize('side', [SIDE_LIMIT - 1, SIDE_LIMIT])
+@pytest.mark.parametrize('axis', [0, 1])
+def test_huge_images_are_resized_as_well(side, axis):
+    """Up to the limit by NumPy, from there on by Pillow."""
     image = noise(2, 3)
-    size = SIDE_LIMIT + 1, 3
+    size = (3, side) if axis else (side, 3)
     np.testing.assert_array_equal(
         resize_bilinear(image, size),
         mmcv.imresize(image, size, backend='pillow'),
@@ -96,7 +103,9 @@ def test_huge_images_are_resized_as_well():
 def test_weights_of_a_pair_sum_to_one():
     """The weight of the first row is not computed, but what is left."""
     rng = np.random.default_rng(0)
-    for n, m in np.sort(rng.integers(1, 2000, (200, 2))):
+    sides = np.sort(rng.integers(1, 2000, (200, 2)))
+    largest = SIDE_LIMIT - 1
+    for n, m in [*sides, (largest - 1, largest), (largest // 2, largest)]:
         first, share = weigh_rows(n, m)
         center = (np.arange(m) + 0.5) * (n / m) - 0.5
         other = np.where(first + 1 < n, 1 - (center - first), 1)

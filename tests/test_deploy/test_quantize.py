@@ -7,13 +7,38 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from gtpt_mm.deploy import quantize as module
+from gtpt_mm.deploy.metadata import ModelMetadata
 from gtpt_mm.deploy.quantize import has_dot_products, quantize
 
 SIZE, CHANNELS = 16, 64
 
 
-def write_model(path, batch='batch'):
-    """Write patches, two layers with a sum around the second, and a head."""
+def attend(source, heads=4):
+    """Return nodes and constants of attention over ``source``."""
+    make = helper.make_node
+    nodes = [
+        make('Reshape', [source, 'heads'], ['split']),
+        make('Transpose', ['split'], ['q'], perm=[0, 2, 1, 3]),
+        make('Transpose', ['split'], ['k'], perm=[0, 2, 3, 1]),
+        make('Mul', ['q', 'scale'], ['scaled']),
+        make('MatMul', ['scaled', 'k'], ['logits']),
+        make('Softmax', ['logits'], ['shares'], axis=-1),
+        make('MatMul', ['shares', 'q'], ['mixed']),
+        make('Transpose', ['mixed'], ['back'], perm=[0, 2, 1, 3]),
+        make('Reshape', ['back', 'tokens'], ['attended']),
+    ]
+    return nodes, dict(
+        heads=np.array([-1, 16, heads, CHANNELS // heads]),
+        tokens=np.array([-1, 16, CHANNELS]),
+        scale=np.array((CHANNELS // heads) ** -0.5, np.float32),
+    )
+
+
+def write_model(path, batch='batch', attention=False, notes=(), opset=20):
+    """Write patches, two layers with a sum around the second, and a head.
+
+    With attention, the second layer reads attended tokens.
+    """
     rng = np.random.default_rng(0)
     shapes = dict(
         patch=(CHANNELS, 3, 4, 4),
@@ -33,13 +58,17 @@ def write_model(path, batch='batch'):
         make('Conv', ['images', 'patch'], ['map'], 'patch', strides=[4, 4]),
         make('Reshape', ['map', 'shape'], ['flat']),
         make('Transpose', ['flat'], ['x'], perm=[0, 2, 1]),
-        make('MatMul', ['x', 'first'], ['a'], 'first'),
+        make('MatMul', ['seen', 'first'], ['a'], 'first'),
         make('Add', ['a', 'bias'], ['b']),
         make('Relu', ['b'], ['c']),
         make('MatMul', ['c', 'second'], ['d'], 'second'),
         make('Add', ['d', 'x'], ['e']),
         make('MatMul', ['e', 'last'], ['out'], 'last'),
     ]
+    middle, constants = attend('x') if attention else ([], {})
+    seen = 'attended' if attention else 'x'
+    nodes[3:3] = [*middle, make('Identity', [seen], ['seen'])]
+    weights |= constants
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
         nodes,
@@ -48,9 +77,11 @@ def write_model(path, batch='batch'):
         [value('out', TensorProto.FLOAT, [batch, 16, 70])],
         [numpy_helper.from_array(v, k) for k, v in weights.items()],
     )
-    opset = [helper.make_opsetid('', 20)]
-    model = helper.make_model(graph, opset_imports=opset, ir_version=10)
+    opsets = [helper.make_opsetid('', opset)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     model.metadata_props.add(key='gtpt_mm', value='{"model": "tiny"}')
+    for key, text in dict(notes).items():
+        model.metadata_props.add(key=key, value=text)
     onnx.save(model, path)
     return path
 
@@ -100,6 +131,32 @@ def test_int8_is_near_float(file, tmp_path):
     fused = fused_operators(out, tmp_path)
     assert fused.count('MatMulIntegerToFloat') == 2
     assert fused.count('MatMul') == 1
+
+
+#: What files of ``export_model`` have, of which two fields are required.
+EXPORTED = ModelMetadata().to_texts()
+
+
+@pytest.mark.parametrize(
+    'notes, opset, fused',
+    [(EXPORTED, 20, True), ({}, 20, False), ({}, 13, False)],
+)
+def test_attention_is_one_operator_in_files_of_our_exporter(
+    notes, opset, fused, tmp_path
+):
+    file = write_model(tmp_path / 'a.onnx', 'batch', True, notes, opset)
+    out = tmp_path / 'int8.onnx'
+    assert quantize(file, out, [draw(4)]) == ['first', 'second']
+    operators = [node.op_type for node in onnx.load(out).graph.node]
+    assert ('Attention' in operators, 'Softmax' in operators) == (
+        fused,
+        not fused,
+    )
+    for number in (1, 2, 5):
+        images = draw(number, seed=2)
+        expected, got = run(file, images), run(out, images)
+        error = np.abs(got - expected).mean() / np.abs(expected).mean()
+        assert 0 < error < 0.05
 
 
 def test_each_channel_has_a_scale_and_7_bits(file, tmp_path):

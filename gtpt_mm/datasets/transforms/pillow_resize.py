@@ -9,9 +9,9 @@ import numpy as np
 #: Pillow computes with weights of 22 bits, in whole numbers.
 BITS = 22
 HALF = 1 << (BITS - 1)
-#: Below this side the two rounded weights of a pair sum to 1. They would not
-#: if both were rounded up from a half of 2 ** -22. Weights are multiples of
-#: 1 / (2 * m), and float64 is too exact to turn one into such a half.
+#: Below this side the two rounded weights of a pair sum to 1. Both would be
+#: rounded up only from an exact half of 2 ** -22. Weights are multiples of
+#: 1 / (2 * m): none is such a half, or so near to one that float64 errs.
 SIDE_LIMIT = 1 << 14
 #: Bytes of whole numbers that are computed at a time: they stay in the caches.
 CHUNK_BYTES = 1 << 19
@@ -34,7 +34,8 @@ def resize_bilinear(
         image: (h, w, 3), uint8.
         size: New size (w, h).
         region: Left, top, width and height of the part of the new image that
-            is returned; None: all. Little more than it is computed.
+            is returned; None: all. When enlarging, little more than it is
+            computed.
 
     Returns:
         New image, contiguous in memory.

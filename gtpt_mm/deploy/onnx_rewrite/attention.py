@@ -8,10 +8,8 @@ from collections import defaultdict
 import onnx
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-#: Operator set of ``Attention``; onnxruntime 1.23 and later know it.
+#: Operator set of ``Attention``; onnxruntime 1.23 and OpenVINO 2026.1 know it.
 OPSET = 23
-#: From this operator set on, nodes mean the same in that of ``Attention``.
-LEAST_OPSET = 20
 #: Tokens, their shape (-1, L, H, D) and a factor.
 Heads = tuple[str, list[int], float]
 
@@ -22,11 +20,11 @@ def fuse_attention(model: ModelProto, kind: str) -> ModelProto:
     Transposes of heads, products and softmax become one node over (B, L, C);
     onnxruntime runs it in less time than its parts and the transposes. Its
     own ``MultiHeadAttention`` was slower than either for the narrow heads of
-    our models. Attention with a mask or computed sizes stays as it is, and so
-    do graphs of older operator sets than :data:`LEAST_OPSET`.
+    our models. Attention with a mask or computed sizes stays as it is.
 
     Args:
-        model: Graph with constant sizes but for the batch; changed in place.
+        model: Graph of ``to_onnx``, with constant sizes but for the batch;
+            changed in place.
         kind: Not read.
     """
     graph = _Graph(model)
@@ -60,16 +58,8 @@ class _Graph:
         self.count = 0
 
     def can_change(self) -> bool:
-        """Tell whether the graph has a known form.
-
-        Graphs that belong to nodes, as those of loops, are not read.
-        """
-        versions = [
-            entry.version
-            for entry in self.model.opset_import
-            if entry.domain in ('', 'ai.onnx')
-        ]
-        return min(versions, default=0) >= LEAST_OPSET and not any(
+        """Tell whether no node has a graph of its own, which is not read."""
+        return not any(
             attribute.HasField('g') or attribute.graphs
             for node in self.model.graph.node
             for attribute in node.attribute
@@ -94,6 +84,8 @@ class _Graph:
             or k is None
             or v is None
             or weighted.input[0] != softmax.output[0]
+            or q[1][2:] != k[1][2:]
+            or k[1][1:] != v[1][1:]
         ):
             return
         self._replace(merged, q, k, v)

@@ -34,6 +34,7 @@ TESTS = (
     'tests/test_contracts.py',
     'tests/test_codecs',
     'tests/test_ops',
+    'tests/test_datasets/test_pillow_resize.py',
     'tests/test_compat/test_checkpoint_files.py',
     'tests/test_compat/test_coco_metric.py',
     'tests/test_compat/test_cpu_launcher.py',

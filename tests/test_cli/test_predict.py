@@ -15,6 +15,7 @@ import pytest
 import torch
 from support.configs import ROOT
 from support.ctrl_c import heed_ctrl_c
+from support.fill import sharpen_head
 
 from gtpt_mm.apis.given_boxes import read_boxes
 from gtpt_mm.apis.model_names import load_model
@@ -147,7 +148,8 @@ def test_a_runtime_finds_the_same_people(tmp_path, monkeypatch, shots):
         f'_base_ = {MODEL!r}\nmodel = dict(test_cfg=dict(flip_test=False))\n'
     )
     file = tmp_path / 'weights.pth'
-    torch.save(load_model(MODEL, 'random', 'cpu').state_dict(), file)
+    model = sharpen_head(load_model(MODEL, 'random', 'cpu'))
+    torch.save(model.state_dict(), file)
     found = []
     for runtime in ('torch', 'onnxruntime', 'auto'):
         args = ['predict', shots / 'a.png', '--out', tmp_path / runtime]

@@ -73,11 +73,6 @@ def ratio(above: float | None, below: float | None) -> float | None:
     return None if above is None or below is None else above / below
 
 
-def times(factor: float, value: float | None) -> float | None:
-    """Return a product; None if the value is None."""
-    return None if value is None else factor * value
-
-
 def number(value: float | None) -> str:
     """Return three digits or more, '' for None."""
     if value is None:
@@ -157,20 +152,28 @@ def write_runtimes(results: dict[str, Result]) -> str:
     return f'{markdown(head, rows)}\n\n{PICTURE}'
 
 
+def batch_ratio(
+    find_ms: Callable[..., float | None], model: str
+) -> float | None:
+    """Return the time per image at batch 8 over that at batch 1.
+
+    Args:
+        find_ms: ``ms`` or ``least_ms`` of a result.
+        model: Its label.
+    """
+    eight, one = (find_ms(model, 'onnxruntime', batch) for batch in (8, 1))
+    value = ratio(eight, one)
+    return None if value is None else value / 8
+
+
 def write_batches(results: dict[str, Result]) -> str:
     """Exported GTPT, milliseconds an image of single images and batches."""
     result = results['batches']
     rows = [
         [
             name,
-            per_image(result, name, 'onnxruntime', 1),
-            per_image(result, name, 'onnxruntime', 8),
-            number(
-                ratio(
-                    result.ms(name, 'onnxruntime', 8),
-                    times(8, result.ms(name, 'onnxruntime', 1)),
-                )
-            ),
+            *(per_image(result, name, 'onnxruntime', n) for n in (1, 8)),
+            number(batch_ratio(result.ms, name)),
         ]
         for name in result.models
     ]
@@ -402,15 +405,8 @@ def _times(
 
 def _batches(result: Result) -> float | None:
     """Return the time per image at batch 8 over batch 1; the worst GTPT."""
-    found = [
-        ratio(
-            result.least_ms(name, 'onnxruntime', 8),
-            times(8, result.least_ms(name, 'onnxruntime', 1)),
-        )
-        for name in result.models
-    ]
-    known = [value for value in found if value is not None]
-    return max(known) if known and len(known) == len(found) else None
+    found = [batch_ratio(result.least_ms, name) for name in result.models]
+    return max(found) if found and None not in found else None
 
 
 def _memory(result: Result) -> float | None:

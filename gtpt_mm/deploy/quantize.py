@@ -42,7 +42,8 @@ def quantize(
     two products fit into the 16 bits that processors without VNNI have for
     them; activations have 8 bits, and a range from the least to the greatest
     value that the crops give. The first and the last operator with weights
-    stay float, as ``docs/export_int8.md`` measures.
+    stay float, as ``docs/export_int8.md`` measures. In files of gtpt_mm,
+    attention becomes one operator, which onnxruntime 1.23 knows.
 
     Args:
         file: ONNX file in float32, as ``export_model`` writes it.

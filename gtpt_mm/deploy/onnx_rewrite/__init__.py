@@ -21,7 +21,7 @@ PASSES: list[Callable[[onnx.ModelProto, str], onnx.ModelProto]] = [
     take_one_by_one,
 ]
 #: Passes for onnxruntime on a CPU in float32; elsewhere they may be slower.
-#: ``quantize`` makes one of them itself.
+#: ``quantize`` fuses attention itself.
 CPU_PASSES = [tile_deconvolutions, fuse_attention, take_one_by_one]
 
 
